@@ -1,0 +1,112 @@
+"""Every error a caller of tradewind can catch, in one place.
+
+::
+
+    TradewindError
+    ├── SettingsError (ValueError)         a setting is unknown, missing or out of range
+    ├── MarketDataError
+    │   ├── SourceError                    a source of bars is missing or cannot be read
+    │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
+    │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
+    ├── ResearchError
+    │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
+    │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
+    │   └── BacktestError (ValueError)     signals and prices that cannot be traded
+    ├── RegistryError                      MLflow refused, is out of reach or holds no such model
+    │   └── ReproductionError              a model does not predict what it predicted in training
+    ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
+    └── StackError                         the local stack cannot do what was asked
+        ├── PortTakenError                 another process holds a port that a service needs
+        ├── ServiceFailedError             a service died or did not become healthy
+        └── SecretsError                   secrets are missing, readable by others or disagree
+
+A message names what went wrong, where, and how to mend it.
+"""
+
+__all__ = [
+    "BacktestError",
+    "BarValidationError",
+    "MarketDataError",
+    "OrchestrationError",
+    "PortTakenError",
+    "RegistryError",
+    "ReproductionError",
+    "ResearchError",
+    "SecretsError",
+    "ServiceFailedError",
+    "SettingsError",
+    "SnapshotError",
+    "SourceError",
+    "SplitError",
+    "StackError",
+    "StrategyError",
+    "TradewindError",
+]
+
+
+class TradewindError(Exception):
+    """Base of all errors that tradewind raises on purpose."""
+
+
+class SettingsError(TradewindError, ValueError):
+    """A setting is unknown, missing or out of range."""
+
+
+class MarketDataError(TradewindError):
+    """Base of errors about bars and where they come from."""
+
+
+class SourceError(MarketDataError):
+    """A source of bars is missing or cannot be read."""
+
+
+class BarValidationError(MarketDataError, ValueError):
+    """Bars broke a rule of validation; nothing was stored."""
+
+
+class SnapshotError(MarketDataError):
+    """A snapshot is missing, damaged, or not what its id says."""
+
+
+class ResearchError(TradewindError):
+    """Base of errors about strategies, folds and backtests."""
+
+
+class StrategyError(ResearchError, ValueError):
+    """A strategy file is wrong; the message names file, field and reason."""
+
+
+class SplitError(ResearchError, ValueError):
+    """Folds cannot be made as asked, or would leak labels into the test window."""
+
+
+class BacktestError(ResearchError, ValueError):
+    """Signals and prices that cannot be traded."""
+
+
+class RegistryError(TradewindError):
+    """MLflow refused, is out of reach, or holds no such model."""
+
+
+class ReproductionError(RegistryError):
+    """A model from the registry does not predict what it predicted in training."""
+
+
+class OrchestrationError(TradewindError):
+    """Airflow refused, is out of reach, or a run failed."""
+
+
+class StackError(TradewindError):
+    """The local stack cannot do what was asked."""
+
+
+class PortTakenError(StackError):
+    """Another process holds a port that a service needs."""
+
+
+class ServiceFailedError(StackError):
+    """A service died or did not become healthy in time."""
+
+
+class SecretsError(StackError):
+    """Secrets are missing, readable by others, or disagree between components."""
