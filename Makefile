@@ -1,0 +1,44 @@
+# Three commands: `make demo` shows it, `make test` proves it, `make lint` keeps it readable.
+PYTHON ?= python3
+# uv in a folder of the checkout, unless the machine has one.
+UV ?= $(shell command -v uv || echo .uv/bin/uv)
+STAMP := .venv/.synced
+
+.PHONY: install up down lint test bench clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml uv.lock | $(UV)
+	$(UV) sync --frozen --python $(PYTHON)
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "tradewind needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	    "Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; \
+	  echo "$(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	.uv/bin/pip install --quiet 'uv>=0.9,<1'
+
+up: install
+	.venv/bin/tradewind up --detach
+
+down:
+	.venv/bin/tradewind down
+
+lint: install
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test: install
+	.venv/bin/pytest
+
+bench: install
+	.venv/bin/python benchmarks/start.py
+
+# Stops the stack and removes everything that it and `make install` made in this folder.
+clean:
+	-.venv/bin/tradewind down
+	rm -rf .tradewind .venv .uv

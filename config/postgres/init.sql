@@ -1,0 +1,18 @@
+-- Databases and roles, each role the owner of its own database and let into no other.
+-- Runs once on the first start; running it again changes nothing but the passwords it is given.
+\set ON_ERROR_STOP on
+\getenv airflow_password AIRFLOW_DB_PASSWORD
+\getenv mlflow_password MLFLOW_DB_PASSWORD
+\getenv tradewind_password TRADEWIND_DB_PASSWORD
+
+SELECT format('CREATE ROLE %I', name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) r (name)
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
+
+ALTER ROLE airflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'airflow_password';
+ALTER ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'mlflow_password';
+ALTER ROLE tradewind LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'tradewind_password';
+
+SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) d (name)
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+
+REVOKE CONNECT, TEMPORARY ON DATABASE airflow, mlflow, tradewind, postgres, template1 FROM PUBLIC;

@@ -1,0 +1,220 @@
+"""What a user does with the stack: bring it up, take it down, ask how it is."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tradewind.errors import PortTakenError, ServiceFailedError, StackError
+from tradewind.settings import Settings
+from tradewind.stack.layout import Layout
+from tradewind.stack.processes import holder_of_port, proportional_memory, session_members
+from tradewind.stack.secrets import Secrets, ensure_secrets
+from tradewind.stack.state import StackState, read_state
+
+__all__ = ["credentials", "detach", "down", "run", "status"]
+
+Watcher = Callable[[StackState], None]
+
+
+def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
+    """Run the stack in this process until SIGINT or SIGTERM.
+
+    Raises
+    ------
+    StackError
+        If it cannot start: disk, secrets, ports, another supervisor, or a service that fails.
+    """
+    from tradewind.stack.services import services
+    from tradewind.stack.supervisor import Supervisor, clear_leftovers, only_supervisor
+
+    layout = Layout(settings.state)
+    layout.create()
+    with only_supervisor(layout):
+        clear_leftovers(layout)
+        secrets = ensure_secrets(layout)
+        wanted = services(settings, layout, secrets)
+        for service in wanted:
+            if service.port and service.port_setting:
+                _require_free(service.port, service.port_setting, service.name)
+        supervisor = Supervisor(
+            wanted, layout, start_timeout=settings.start_timeout, on_change=on_change
+        )
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, supervisor.stop)
+            await supervisor.run()
+
+        asyncio.run(main())
+
+
+def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackState:
+    """Start the stack in the background and wait until all of it is healthy.
+
+    Returns at once if it runs already.
+
+    Raises
+    ------
+    ServiceFailedError, StackError
+        If it did not start; nothing of it is left running.
+    """
+    layout = Layout(settings.state)
+    layout.create()
+    state = read_state(layout)
+    process: subprocess.Popen[bytes] | None = None
+    log = layout.service_log("supervisor")
+    if state is None or not state.supervised():
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tradewind", "up"],
+                env=_supervisor_environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd=settings.home,
+            )
+    return _until_all_healthy(settings, layout, process, log, on_change)
+
+
+def _until_all_healthy(
+    settings: Settings,
+    layout: Layout,
+    process: "subprocess.Popen[bytes] | None",
+    log: Path,
+    on_change: Watcher,
+) -> StackState:
+    # Services start side by side, but a chain of three can each use the whole time allowed.
+    deadline = time.monotonic() + 3 * settings.start_timeout
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            raise ServiceFailedError(log.read_text().strip() or f"`tradewind up` failed: see {log}")
+        state = read_state(layout)
+        if state is not None and (process is None or state.pid == process.pid):
+            on_change(state)
+            if process is None and not state.supervised():
+                raise StackError("the stack stopped while it was waited for: see `tradewind logs`")
+            if state.all_healthy():
+                return state
+        time.sleep(0.2)
+    raise ServiceFailedError("the stack did not become healthy: see `tradewind status`")
+
+
+def down(settings: Settings, *, timeout: float = 120.0) -> bool:
+    """Stop the stack, in reverse order; whatever a killed supervisor left behind, too.
+
+    Returns
+    -------
+    bool
+        Whether anything was running.
+
+    Raises
+    ------
+    StackError
+        If the supervisor does not end in `timeout` seconds.
+    """
+    from tradewind.stack.supervisor import clear_leftovers, only_supervisor
+
+    layout = Layout(settings.state)
+    state = read_state(layout)
+    if state is None:
+        return False
+    if not state.supervised():
+        with only_supervisor(layout):
+            return bool(clear_leftovers(layout))
+    supervisor = psutil.Process(state.pid)
+    supervisor.terminate()
+    try:
+        supervisor.wait(timeout)
+    except psutil.TimeoutExpired:
+        raise StackError(
+            f"the supervisor (pid {state.pid}) did not stop within {timeout:g} s: "
+            "see `tradewind logs supervisor`"
+        ) from None
+    return True
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Return how the stack is: for each service state, pid, health, memory in bytes, address."""
+    state = read_state(Layout(settings.state))
+    if state is None:
+        return {"running": False, "healthy": False, "services": []}
+    supervised = state.supervised()
+    members = session_members(state.sessions())
+    rows = []
+    for record in state.services.values():
+        pids = members.get(record.pid or 0, [])
+        alive = bool(pids)
+        condition = record.state if supervised or record.state == "failed" else "stopped"
+        if not supervised and alive:
+            condition = "orphaned"
+        rows.append(
+            {
+                "service": record.name,
+                "state": condition,
+                "healthy": condition in ("healthy", "done"),
+                "pid": record.pid if alive else None,
+                "memory": proportional_memory(pids),
+                "restarts": record.restarts,
+                "address": record.address,
+                "detail": record.detail,
+                "step": record.step,
+            }
+        )
+    if supervised:
+        rows.append(_supervisor_row(state.pid))
+    return {
+        "running": supervised,
+        "healthy": supervised and all(row["healthy"] for row in rows),
+        "seconds_to_healthy": state.seconds,
+        "state_dir": str(settings.state),
+        "services": rows,
+    }
+
+
+def _supervisor_row(pid: int) -> dict[str, Any]:
+    return {
+        "service": "supervisor", "state": "healthy", "healthy": True, "pid": pid,
+        "memory": proportional_memory([pid]), "restarts": 0, "address": "", "detail": "",
+        "step": False,
+    }  # fmt: skip
+
+
+def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str]]:
+    """Return address, user and password of each web page."""
+    return {
+        "airflow": {
+            "address": f"http://localhost:{settings.airflow_port}",
+            "user": "admin",
+            "password": secrets.airflow_admin,
+        },
+        "mlflow": {
+            "address": f"http://localhost:{settings.mlflow_port}",
+            "user": "admin",
+            "password": secrets.mlflow_admin,
+        },
+    }
+
+
+def _require_free(port: int, setting: str, service: str) -> None:
+    if holder := holder_of_port(port):
+        pid, command = holder
+        by = f"{command} (pid {pid})" if pid else command
+        raise PortTakenError(
+            f"port {port}, which {service} needs, is taken by {by}. Stop that process, or set "
+            f"{setting} to a free port (in the environment or in .env)."
+        )
+
+
+def _supervisor_environment(settings: Settings) -> dict[str, str]:
+    import os
+
+    return {**os.environ, **settings.as_environment()}

@@ -1,0 +1,103 @@
+"""MinIO, where a `minio` program is on PATH: MLflow's files as objects of ``s3://mlflow``."""
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tradewind.errors import StackError
+from tradewind.settings import Settings
+from tradewind.stack import probes
+from tradewind.stack.layout import Layout, write_atomically
+from tradewind.stack.secrets import Secrets
+
+if TYPE_CHECKING:
+    from tradewind.stack.services import Service
+
+__all__ = ["client_environment", "is_chosen", "services"]
+
+BUCKET = "mlflow"
+
+
+def is_chosen(settings: Settings, layout: Layout) -> bool:
+    """Whether MLflow's files are kept in MinIO.
+
+    Decided at the first start and kept: another store would not have the files of before.
+
+    Raises
+    ------
+    StackError
+        If MinIO was chosen and its program is missing, or the setting contradicts the choice.
+    """
+    record = layout.root / "artifact-store"
+    present = shutil.which("minio") is not None
+    wanted = settings.artifact_store
+    if wanted == "auto":
+        wanted = "minio" if present else "directory"
+        if record.exists():
+            wanted = "minio" if record.read_text() == "minio" else "directory"
+    if record.exists() and record.read_text() != wanted:
+        raise StackError(
+            f"TRADEWIND_ARTIFACT_STORE is {wanted}, but MLflow's files are kept in "
+            f"{record.read_text()}. Unset it, or start anew with another TRADEWIND_STATE_DIR."
+        )
+    if wanted == "minio" and not present:
+        raise StackError(
+            "MLflow's files are kept in MinIO and no `minio` program is on PATH: install it "
+            "(go install github.com/minio/minio@latest)"
+        )
+    if not record.exists():
+        write_atomically(record, wanted)
+    return wanted == "minio"
+
+
+def client_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Variables by which an S3 client reaches MinIO."""
+    return {
+        "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{settings.minio_port}",
+        "AWS_ACCESS_KEY_ID": "tradewind",
+        "AWS_SECRET_ACCESS_KEY": secrets.minio_root,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+def services(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> "list[Service]":
+    """MinIO and the step that makes its bucket."""
+    from tradewind.stack.services import Service
+
+    url = f"http://127.0.0.1:{settings.minio_port}"
+    return [
+        Service(
+            "minio",
+            ["minio", "server", str(layout.minio_dir),
+             "--address", f"127.0.0.1:{settings.minio_port}",
+             "--console-address", f"127.0.0.1:{settings.minio_console_port}"],
+            {**base, "MINIO_ROOT_USER": "tradewind", "MINIO_ROOT_PASSWORD": secrets.minio_root},
+            probe=probes.http_ok(f"{url}/minio/health/ready"),
+            port=settings.minio_port,
+            port_setting="TRADEWIND_MINIO_PORT",
+            address=f"http://127.0.0.1:{settings.minio_console_port}",
+        ),
+        Service(
+            "minio-buckets",
+            [],
+            needs=("minio",),
+            prepare=lambda: _create_bucket(client_environment(settings, secrets)),
+        ),
+    ]  # fmt: skip
+
+
+def _create_bucket(environment: Mapping[str, str]) -> None:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
+    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

@@ -1,0 +1,163 @@
+"""Probes: each asks a service for the thing that its users need of it.
+
+A probe is called with the moment its service was started (epoch seconds), returns nothing if
+the service is healthy, and raises `ProbeFailure` with the reason if it is not.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "Probe",
+    "ProbeFailure",
+    "airflow_api",
+    "airflow_job",
+    "heartbeat_file",
+    "http_ok",
+    "mlflow_api",
+    "postgres",
+    "redis",
+]
+
+Probe = Callable[[float], None]
+TIMEOUT = 5.0  # seconds; a service that needs longer to say it is well is not
+
+
+class ProbeFailure(Exception):  # noqa: N818 - not an error of ours: the finding of a probe
+    """Why a service is not healthy."""
+
+
+def _get(url: str, auth: tuple[str, str] | None = None) -> Any:  # noqa: ANN401 - JSON
+    import httpx
+
+    try:
+        response = httpx.get(url, auth=auth, timeout=TIMEOUT, trust_env=False)
+    except httpx.HTTPError as error:
+        raise ProbeFailure(f"{url}: {error or type(error).__name__}") from error
+    if response.status_code != httpx.codes.OK:
+        raise ProbeFailure(f"{url} answered {response.status_code}: {response.text[:200]}")
+    return response
+
+
+def http_ok(url: str) -> Probe:
+    """Healthy when the address answers 200."""
+
+    def probe(_started: float) -> None:
+        _get(url)
+
+    return probe
+
+
+def postgres(port: int, password: str) -> Probe:
+    """Healthy when the server lets its superuser in and answers a query."""
+
+    def probe(_started: float) -> None:
+        import psycopg2
+
+        try:
+            connection = psycopg2.connect(
+                host="127.0.0.1", port=port, user="postgres", password=password,
+                dbname="postgres", connect_timeout=int(TIMEOUT),
+            )  # fmt: skip
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+            finally:
+                connection.close()
+        except psycopg2.Error as error:
+            raise ProbeFailure(str(error).strip()) from error
+
+    return probe
+
+
+def redis(port: int, password: str) -> Probe:
+    """Healthy when the server answers, has loaded its data and can still write its file."""
+
+    def probe(_started: float) -> None:
+        from redis import Redis
+        from redis.exceptions import RedisError
+
+        try:
+            with Redis(
+                port=port, username="admin", password=password,
+                socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT,
+            ) as client:  # fmt: skip
+                client.ping()
+                persistence: Any = client.info("persistence")
+        except RedisError as error:
+            raise ProbeFailure(str(error)) from error
+        if persistence.get("aof_last_write_status") != "ok":
+            raise ProbeFailure("the last write of the append-only file failed: is the disk full?")
+
+    return probe
+
+
+def mlflow_api(url: str, password: str) -> Probe:
+    """Healthy when a logged-in request reaches the database and the artifact store.
+
+    ``/health`` says OK with both of them gone.
+    """
+
+    def probe(_started: float) -> None:
+        auth = ("admin", password)
+        _get(f"{url}/api/2.0/mlflow/experiments/get?experiment_id=0", auth)
+        _get(f"{url}/api/2.0/mlflow-artifacts/artifacts", auth)
+
+    return probe
+
+
+def airflow_api(url: str) -> Probe:
+    """Healthy when the API server answers and reaches its database."""
+
+    def probe(_started: float) -> None:
+        health = _get(f"{url}/api/v2/monitor/health").json()
+        if health["metadatabase"]["status"] != "healthy":
+            raise ProbeFailure("the API server does not reach its database")
+
+    return probe
+
+
+def airflow_job(url: str, job: str, *, max_age: float = 30.0) -> Probe:
+    """Healthy when the job's heartbeat is recent and younger than its process.
+
+    Parameters
+    ----------
+    url : str
+        Airflow's address. Its health page answers 200 even when a component is down, and for a
+        while after a restart it shows the heartbeat of the process before.
+    job : {"scheduler", "triggerer", "dag_processor"}
+    max_age : float
+        Seconds.
+    """
+
+    def probe(started: float) -> None:
+        status = _get(f"{url}/api/v2/monitor/health").json()[job]
+        beat = status.get(f"latest_{job}_heartbeat")
+        if beat is None:
+            raise ProbeFailure("no heartbeat yet")
+        at = datetime.fromisoformat(beat).timestamp()
+        if at < started:
+            raise ProbeFailure("no heartbeat since it was started")
+        if time.time() - at > max_age:
+            raise ProbeFailure(f"the last heartbeat is {time.time() - at:.0f} s old")
+
+    return probe
+
+
+def heartbeat_file(path: Path, *, max_age: float = 30.0) -> Probe:
+    """Healthy when the file was touched since the start and within `max_age` seconds."""
+
+    def probe(started: float) -> None:
+        try:
+            at = path.stat().st_mtime
+        except FileNotFoundError:
+            raise ProbeFailure("no heartbeat yet") from None
+        if at < started:
+            raise ProbeFailure("no heartbeat since it was started")
+        if time.time() - at > max_age:
+            raise ProbeFailure(f"the last heartbeat is {time.time() - at:.0f} s old")
+
+    return probe

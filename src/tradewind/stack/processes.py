@@ -1,0 +1,113 @@
+"""Processes of the machine: who holds a port, what a service consists of, what is left over."""
+
+import os
+import signal
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+__all__ = [
+    "boot_id",
+    "holder_of_port",
+    "is_same_process",
+    "proportional_memory",
+    "session_members",
+    "stop_processes",
+]
+
+
+def boot_id() -> str:
+    """Identity of this boot of the machine: process ids mean nothing beyond it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def is_same_process(pid: int, created: float) -> bool:
+    """Whether the process is alive and is the one that started at `created` (epoch seconds)."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        )
+    except psutil.Error:
+        return False
+
+
+def session_members(sessions: Iterable[int]) -> dict[int, list[int]]:
+    """Living processes of each session.
+
+    Each service leads a session of its own, which its children cannot leave by dying parents or
+    changed process groups; the id of a session is not given to another while a member lives.
+    """
+    found: dict[int, list[int]] = {session: [] for session in sessions}
+    for pid in psutil.pids():
+        try:
+            session = os.getsid(pid)
+        except OSError:
+            continue
+        if session in found:
+            found[session].append(pid)
+    return found
+
+
+def proportional_memory(pids: Iterable[int]) -> int | None:
+    """Sum of the proportional set size in bytes; None if nothing of it can be read."""
+    total = 0
+    seen = False
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        for line in text.splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+                seen = True
+                break
+    return total if seen else None
+
+
+def holder_of_port(port: int) -> tuple[int, str] | None:
+    """Process that listens on a TCP port, as (pid, command line).
+
+    The pid is 0 where the port is taken by a process that this user may not look at.
+    """
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:  # pragma: no cover - not on Linux
+        return None
+    for connection in connections:
+        if connection.status != psutil.CONN_LISTEN or connection.laddr[1:] != (port,):
+            continue
+        if connection.pid is None:
+            return 0, "a process of another user"
+        try:
+            return connection.pid, " ".join(psutil.Process(connection.pid).cmdline())[:120]
+        except psutil.Error:
+            return connection.pid, "unknown"
+    return None
+
+
+def stop_processes(pids: Iterable[int], *, grace: float) -> None:
+    """End processes: ask first, kill what is left after `grace` seconds."""
+    processes = []
+    for pid in pids:
+        try:
+            processes.append(psutil.Process(pid))
+        except psutil.NoSuchProcess:
+            continue
+    for process in processes:
+        try:
+            process.send_signal(signal.SIGTERM)
+        except psutil.NoSuchProcess:
+            continue
+    _, alive = psutil.wait_procs(processes, timeout=grace)
+    for process in alive:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            continue
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline and any(p.is_running() for p in alive):
+        psutil.wait_procs(alive, timeout=0.2)

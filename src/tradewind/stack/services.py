@@ -1,0 +1,317 @@
+"""The services of the stack: what each runs, waits for, and is probed by."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from tradewind.errors import StackError
+from tradewind.settings import Settings
+from tradewind.stack import minio, postgres, probes, redis
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import Secrets
+
+__all__ = ["Service", "services"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process to run, or, without a probe, a step to finish once.
+
+    Attributes
+    ----------
+    name : str
+    command : list of str
+        Empty where `prepare` does everything.
+    environment : mapping
+        The whole environment of the process.
+    needs : tuple of str
+        Services that must be healthy, or steps that must be done, before this one starts.
+    probe : Probe or None
+        None for a step: it is done when its command ends with exit code 0.
+    prepare : callable or None
+        Run just before the command, each time.
+    port, port_setting
+        The port it listens on and the setting that changes it; None where it has none.
+    done_file, done_value
+        A step is skipped when the file holds the value, and writes it when done. The file lies
+        beside the data that the step changed, and goes with it.
+    stop_signal : int
+        What asks it to stop; it is killed `grace` seconds later.
+    stdin : str
+        What the process reads: for passwords, which a command line would show to everybody.
+    """
+
+    name: str
+    command: list[str] = field(repr=False)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    needs: tuple[str, ...] = ()
+    probe: probes.Probe | None = None
+    prepare: Callable[[], None] | None = None
+    port: int | None = None
+    port_setting: str | None = None
+    address: str = ""
+    done_file: Path | None = None
+    done_value: str = ""
+    stop_signal: int = signal.SIGTERM
+    grace: float = 20.0
+    stdin: str = field(default="", repr=False)
+
+
+def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:
+    """Return all services, each after those it needs."""
+    base = _base_environment(settings)
+    airflow = base | _airflow_environment(settings, layout, secrets)
+    return [
+        *_stores(settings, layout, secrets, base),
+        *_mlflow(settings, layout, secrets, base),
+        *_airflow(settings, layout, secrets, airflow),
+    ]
+
+
+def _stores(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> list[Service]:
+    config = settings.config_dir
+    found = [
+        Service(
+            "postgres",
+            postgres.server_command(layout, settings.postgres_port),
+            base,
+            prepare=lambda: postgres.create_cluster(layout, secrets),
+            probe=probes.postgres(settings.postgres_port, secrets.postgres_superuser),
+            port=settings.postgres_port,
+            port_setting="TRADEWIND_POSTGRES_PORT",
+            address=f"127.0.0.1:{settings.postgres_port}",
+            stop_signal=signal.SIGINT,  # "fast": do not wait for clients to leave
+        ),
+        Service(
+            "databases",
+            [],
+            needs=("postgres",),
+            prepare=lambda: postgres.initialise(
+                config / "postgres" / "init.sql", layout, secrets, settings.postgres_port
+            ),
+        ),
+        Service(
+            "redis",
+            redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
+            base,
+            prepare=lambda: redis.write_users(
+                (config / "users.acl.template").read_text(), layout, secrets
+            ),
+            probe=probes.redis(settings.redis_port, secrets.redis_admin),
+            port=settings.redis_port,
+            port_setting="TRADEWIND_REDIS_PORT",
+            address=f"127.0.0.1:{settings.redis_port}",
+        ),
+    ]
+    if minio.is_chosen(settings, layout):
+        found += minio.services(settings, layout, secrets, base)
+    return found
+
+
+def _mlflow(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> list[Service]:
+    with_minio = minio.is_chosen(settings, layout)
+    environment = {
+        **base,
+        **_merge(
+            _read_config(settings.config_dir / "mlflow.env"),
+            {
+                "PGHOST": "127.0.0.1",
+                "PGPORT": str(settings.postgres_port),
+                "PGUSER": "mlflow",
+                "PGPASSWORD": secrets.postgres_mlflow,
+                "MLFLOW_HOST": "127.0.0.1",
+                "MLFLOW_PORT": str(settings.mlflow_port),
+                "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
+                "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
+                "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
+                "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:{settings.mlflow_port},"
+                f"127.0.0.1:{settings.mlflow_port}",
+                "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow"
+                if with_minio
+                else layout.artifacts_dir.as_uri(),
+            },
+            minio.client_environment(settings, secrets) if with_minio else {},
+        ),
+    }
+    program = _program("mlflow")
+    return [
+        Service(
+            "mlflow-migrate",
+            [program, "db", "upgrade", "postgresql+psycopg2:///mlflow"],
+            environment,
+            needs=("databases",),
+            done_file=layout.postgres_dir / "mlflow-migrated",
+            done_value=version("mlflow"),
+        ),
+        Service(
+            "mlflow",
+            [program, "server", "--app-name", "basic-auth"],
+            environment,
+            needs=("mlflow-migrate", *(("minio-buckets",) if with_minio else ())),
+            probe=probes.mlflow_api(settings.mlflow_url, secrets.mlflow_admin),
+            port=settings.mlflow_port,
+            port_setting="TRADEWIND_MLFLOW_PORT",
+            address=settings.mlflow_url,
+        ),
+    ]
+
+
+def _airflow(
+    settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
+) -> list[Service]:
+    program = _program("airflow")
+    ready = ("airflow-migrate", "redis")
+    marker = f"{version('apache-airflow')} {version('apache-airflow-providers-fab')}"
+    long_running = [
+        Service(
+            "airflow-webserver",
+            [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
+            environment,
+            needs=("airflow-migrate",),
+            probe=probes.airflow_api(settings.airflow_url),
+            port=settings.airflow_port,
+            port_setting="TRADEWIND_AIRFLOW_PORT",
+            address=settings.airflow_url,
+        ),
+        Service(
+            "airflow-scheduler",
+            [program, "scheduler", "--skip-serve-logs"],
+            environment,
+            needs=ready,
+            probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
+            port=settings.scheduler_health_port,
+            port_setting="TRADEWIND_SCHEDULER_HEALTH_PORT",
+        ),
+        Service(
+            "airflow-dag-processor",
+            [program, "dag-processor"],
+            environment,
+            needs=("airflow-migrate",),
+            probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
+        ),
+        Service(
+            "airflow-triggerer",
+            [program, "triggerer", "--skip-serve-logs"],
+            environment,
+            needs=("airflow-migrate",),
+            probe=probes.airflow_job(settings.airflow_url, "triggerer"),
+        ),
+    ]
+    for number in range(1, settings.airflow_worker_replicas + 1):
+        name = f"airflow-worker-{number}"
+        beat = layout.heartbeat(name)
+        long_running.append(
+            Service(
+                name,
+                # The log folder is shared, so no worker has to serve its logs.
+                [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
+                 "--celery-hostname", f"{name}@{layout.root.parent.name}"],
+                {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
+                needs=ready,
+                probe=probes.heartbeat_file(beat),
+                grace=60.0,  # a warm shutdown lets a running task finish
+            )
+        )  # fmt: skip
+    return [
+        Service(
+            "airflow-migrate",
+            [program, "db", "migrate"],
+            environment,
+            needs=("databases",),
+            done_file=layout.postgres_dir / "airflow-migrated",
+            done_value=marker,
+        ),
+        *long_running,
+        Service(
+            "airflow-admin",
+            [program, "users", "create", "--username", "admin", "--role", "Admin",
+             "--firstname", "tradewind", "--lastname", "admin", "--email", "admin@localhost"],
+            environment,
+            needs=("airflow-migrate",),
+            done_file=layout.postgres_dir / "airflow-admin",
+            done_value="created",
+            stdin=f"{secrets.airflow_admin}\n" * 2,
+        ),
+    ]  # fmt: skip
+
+
+def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
+    database = (
+        f"postgresql+psycopg2://airflow:{secrets.postgres_airflow}"
+        f"@127.0.0.1:{settings.postgres_port}/airflow"
+    )
+    return _merge(
+        _read_config(settings.config_dir / "airflow.env"),
+        {
+            "AIRFLOW_HOME": str(layout.airflow_home),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "plugins"),
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs_dir / "tasks"),
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
+                layout.logs_dir / "dag-processor"
+            ),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
+            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
+            "AIRFLOW__CELERY__BROKER_URL": f"redis://airflow:{secrets.redis_airflow}"
+            f"@127.0.0.1:{settings.redis_port}/0",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
+            "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret,
+            "AIRFLOW__API__SECRET_KEY": secrets.airflow_api_secret_key,
+            "AIRFLOW__API__BASE_URL": f"http://localhost:{settings.airflow_port}",
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
+                settings.scheduler_health_port
+            ),
+            "MLFLOW_TRACKING_URI": settings.mlflow_url,
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
+        },
+    )
+
+
+def _base_environment(settings: Settings) -> dict[str, str]:
+    # What a user's shell says to other Airflows, MLflows and PostgreSQLs is not meant for ours.
+    ours = ("AIRFLOW", "MLFLOW", "_MLFLOW", "PG", "AWS_", "TRADEWIND_", "CELERY_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+    return {
+        **inherited,
+        **settings.as_environment(),
+        "PYTHONUNBUFFERED": "1",
+        "NO_PROXY": "127.0.0.1,localhost",
+        # A process title is written over the environment unless told not to.
+        "SPT_NOENV": "1",
+    }
+
+
+def _read_config(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise StackError(f"{path} is missing: TRADEWIND_HOME must be a complete checkout")
+    return {k: v for k, v in dotenv_values(path, interpolate=False).items() if v is not None}
+
+
+def _merge(*parts: Mapping[str, str]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for part in parts:
+        if twice := merged.keys() & part.keys():
+            raise StackError(f"{', '.join(sorted(twice))}: set in config/ and by the stack")
+        merged |= part
+    return merged
+
+
+def _program(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise StackError(f"`{name}` is not installed beside {sys.executable}: run `make install`")
+    return found

@@ -1,0 +1,349 @@
+"""Starts services in the order of their needs, watches them, and stops them in reverse."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from tradewind.errors import ServiceFailedError, StackError
+from tradewind.stack.layout import Layout
+from tradewind.stack.probes import ProbeFailure
+from tradewind.stack.processes import is_same_process, session_members, stop_processes
+from tradewind.stack.services import Service
+from tradewind.stack.state import ServiceState, StackState, read_state, write_state
+
+__all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
+
+START_POLL = 0.25  # seconds between probes of a service that is starting
+WATCH_POLL = 5.0  # seconds between probes of a service that runs
+BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
+FORGIVEN_AFTER = 300.0  # seconds of life after which earlier restarts no longer count
+LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
+
+
+class Supervisor:
+    """Runs the services until told to stop, or until one fails at the start."""
+
+    def __init__(
+        self,
+        services: list[Service],
+        layout: Layout,
+        *,
+        start_timeout: float,
+        on_change: Callable[[StackState], None] = lambda _: None,
+    ) -> None:
+        self._services = services
+        self._layout = layout
+        self._start_timeout = start_timeout
+        self._on_change = on_change
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._ready = {service.name: asyncio.Event() for service in services}
+        self._stopping = asyncio.Event()
+        self.state = StackState(pid=os.getpid(), created=psutil.Process().create_time())
+        self.state.services = {
+            s.name: ServiceState(s.name, step=s.probe is None, address=s.address) for s in services
+        }
+
+    def stop(self) -> None:
+        """Ask for an orderly stop."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Start everything, watch it until a stop is asked for, stop everything.
+
+        Raises
+        ------
+        ServiceFailedError
+            If a service did not start; what had started has been stopped again.
+        """
+        began = time.monotonic()
+        self._publish()
+        drivers: list[asyncio.Task[object]] = [
+            asyncio.create_task(self._drive(service)) for service in self._services
+        ]
+        stop: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
+        ready: asyncio.Task[object] = asyncio.create_task(self._all_ready())
+        try:
+            while not stop.done():
+                waited = {stop, ready, *drivers}
+                pending = {task for task in waited if not task.done()}
+                await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for driver in drivers:
+                    if driver.done() and (error := driver.exception()):
+                        self.state.error = str(error)
+                        raise error
+                if ready.done() and self.state.seconds is None:
+                    self.state.seconds = time.monotonic() - began
+                    self._publish()
+        finally:
+            for task in (*drivers, stop, ready):
+                task.cancel()
+            await asyncio.gather(*drivers, stop, ready, return_exceptions=True)
+            await self._stop_all()
+
+    async def _all_ready(self) -> None:
+        for event in self._ready.values():
+            await event.wait()
+
+    async def _drive(self, service: Service) -> None:
+        for need in service.needs:
+            await self._ready[need].wait()
+        if service.probe is None:
+            await self._finish_step(service)
+            return
+        restarts = 0
+        while True:
+            started = time.time()
+            try:
+                process = await self._start(service)
+                await self._until_healthy(service, process, started)
+                self._ready[service.name].set()
+                await self._watch(service, process, started)
+            except ServiceFailedError as error:
+                if not self._ready[service.name].is_set():  # a first start that fails is an error
+                    self._set(service, "failed", str(error).splitlines()[0])
+                    raise
+                reason = str(error).splitlines()[0]
+            await self._end(service)
+            if time.time() - started > FORGIVEN_AFTER:
+                restarts = 0
+            if restarts == len(BACK_OFF):
+                self._set(service, "failed", f"{reason}; gave up after {restarts} restarts")
+                return
+            self._set(service, "restarting", reason)
+            self.state.services[service.name].restarts += 1
+            await asyncio.sleep(BACK_OFF[restarts])
+            restarts += 1
+
+    async def _finish_step(self, service: Service) -> None:
+        done = service.done_file
+        if done is None or not done.exists() or done.read_text() != service.done_value:
+            self._set(service, "starting")
+            if service.command:
+                process = await self._start(service)
+                if service.stdin and process.stdin is not None:
+                    process.stdin.write(service.stdin.encode())
+                    process.stdin.close()
+                try:
+                    code = await asyncio.wait_for(process.wait(), self._start_timeout)
+                except TimeoutError:
+                    raise self._failure(service, f"not done in {self._start_timeout:g} s") from None
+                if code:
+                    self._set(service, "failed", f"exit code {code}")
+                    raise self._failure(service, f"failed with exit code {code}")
+            else:
+                await self._prepare(service)
+            if done is not None:
+                done.write_text(service.done_value)
+        self.state.services[service.name].pid = None
+        self._set(service, "done")
+        self._ready[service.name].set()
+
+    async def _prepare(self, service: Service) -> None:
+        if service.prepare is None:
+            return
+        try:
+            await asyncio.to_thread(service.prepare)
+        except (StackError, OSError) as error:
+            self._set(service, "failed", str(error).splitlines()[0])
+            raise ServiceFailedError(f"{service.name}: {error}") from error
+
+    async def _start(self, service: Service) -> asyncio.subprocess.Process:
+        self._set(service, "starting")
+        await self._prepare(service)
+        path = self._layout.service_log(service.name)
+        if path.exists() and path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *service.command,
+                env=dict(service.environment),
+                stdin=asyncio.subprocess.PIPE if service.stdin else asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._layout.root if os.geteuid() else "/",
+            )
+        self._processes[service.name] = process
+        record = self.state.services[service.name]
+        record.pid = process.pid
+        try:
+            record.created = psutil.Process(process.pid).create_time()
+        except psutil.NoSuchProcess:
+            record.created = time.time()
+        self._publish()
+        return process
+
+    async def _until_healthy(
+        self, service: Service, process: asyncio.subprocess.Process, started: float
+    ) -> None:
+        deadline = time.monotonic() + self._start_timeout
+        while True:
+            reason = await self._probe(service, started)
+            if process.returncode is not None:
+                raise self._failure(service, f"ended with exit code {process.returncode}")
+            if reason is None:
+                self._set(service, "healthy")
+                return
+            if time.monotonic() > deadline:
+                raise self._failure(
+                    service, f"not healthy after {self._start_timeout:g} s ({reason})"
+                )
+            self.state.services[service.name].detail = reason
+            await _ended_within(process, START_POLL)
+
+    async def _watch(
+        self, service: Service, process: asyncio.subprocess.Process, started: float
+    ) -> None:
+        while not await _ended_within(process, WATCH_POLL):
+            reason = await self._probe(service, started)
+            self._set(service, "healthy" if reason is None else "unhealthy", reason or "")
+        raise self._failure(service, f"ended with exit code {process.returncode}")
+
+    async def _probe(self, service: Service, started: float) -> str | None:
+        if service.probe is None:
+            return None
+        try:
+            await asyncio.to_thread(service.probe, started)
+        except ProbeFailure as failure:
+            return str(failure)
+        except Exception as error:  # noqa: BLE001 - an answer no probe foresaw is no health either
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    async def _end(self, service: Service) -> None:
+        process = self._processes.pop(service.name, None)
+        if process is None:
+            return
+        if process.returncode is None:
+            process.send_signal(service.stop_signal)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), service.grace)
+        # Children of a process that died by itself, or would not stop, live on in its session.
+        members = session_members([process.pid])[process.pid]
+        if members:
+            await asyncio.to_thread(stop_processes, members, grace=3.0)
+        if process.returncode is None:
+            await process.wait()
+        self.state.services[service.name].pid = None
+
+    async def _stop_all(self) -> None:
+        stopped: set[str] = set()
+        remaining = {s.name: s for s in self._services if s.name in self._processes}
+        while remaining:
+            # A service may stop when nothing that runs needs it any more.
+            needed = {need for name in remaining for need in self._all_needs(name)}
+            batch = [s for name, s in remaining.items() if name not in needed]
+            await asyncio.gather(*(self._end(service) for service in batch))
+            for service in batch:
+                if self.state.services[service.name].state != "failed":
+                    self._set(service, "stopped")
+                stopped.add(service.name)
+                del remaining[service.name]
+        for record in self.state.services.values():
+            if record.state not in ("failed", "done"):
+                record.state = "stopped"
+        self._publish()
+
+    def _all_needs(self, name: str) -> set[str]:
+        by_name = {service.name: service for service in self._services}
+        found: set[str] = set()
+        todo = list(by_name[name].needs)
+        while todo:
+            need = todo.pop()
+            if need not in found:
+                found.add(need)
+                todo += by_name[need].needs
+        return found
+
+    def _failure(self, service: Service, reason: str) -> ServiceFailedError:
+        path = self._layout.service_log(service.name)
+        return ServiceFailedError(
+            f"{service.name} {reason}. Last lines of {path}:\n{log_tail(path)}"
+        )
+
+    def _set(self, service: Service, state: str, detail: str = "") -> None:
+        record = self.state.services[service.name]
+        if (record.state, record.detail) != (state, detail):
+            record.state, record.detail = state, detail
+            self._publish()
+
+    def _publish(self) -> None:
+        write_state(self._layout, self.state)
+        self._on_change(self.state)
+
+
+async def _ended_within(process: asyncio.subprocess.Process, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def log_tail(path: Path, lines: int = 15) -> str:
+    """Return the last lines of a log file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16384))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return "(no log was written)"
+
+
+@contextmanager
+def only_supervisor(layout: Layout) -> Iterator[None]:
+    """Hold the lock of the state directory; it goes with the process, however that ends.
+
+    Raises
+    ------
+    StackError
+        If another supervisor holds it.
+    """
+    with layout.lock_file.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(
+                f"another `tradewind up` runs on {layout.root}: see `tradewind status`"
+            ) from None
+        yield
+
+
+def clear_leftovers(layout: Layout) -> list[int]:
+    """End processes that a killed supervisor left behind, and return their pids.
+
+    To be called by the holder of the lock only.
+    """
+    state = read_state(layout)
+    found: list[int] = []
+    if state is not None:
+        for record in state.services.values():
+            if record.pid is None or record.pid not in state.sessions():
+                continue
+            if psutil.pid_exists(record.pid) and not is_same_process(record.pid, record.created):
+                continue  # the number belongs to a stranger by now
+            found += session_members([record.pid])[record.pid]
+    stop_processes([pid for pid in found if not _is_postgres(pid)], grace=5.0)
+    for pid in filter(_is_postgres, found):
+        os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + 15.0
+    while time.monotonic() < deadline and any(map(_is_postgres, found)):
+        time.sleep(0.1)
+    stop_processes([pid for pid in found if psutil.pid_exists(pid)], grace=5.0)
+    return found
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,0 +1,106 @@
+"""One real stack a test session, on free ports, in a folder of its own, driven by its command."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tradewind.settings import Settings, load_settings
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A checkout of its own, and the command line run in it."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "tradewind", *words],
+            cwd=self.home,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def ok(self, *words: str, timeout: float = 300) -> str:
+        result = self.run(*words, timeout=timeout)
+        assert result.returncode == 0, f"{words}:\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.run("status", "--json").stdout)
+
+    def service(self, name: str) -> dict[str, Any]:
+        return next(row for row in self.status()["services"] if row["service"] == name)
+
+    @property
+    def settings(self) -> Settings:
+        names = {k: v for k, v in self.environment.items() if k.startswith("TRADEWIND_")}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in names.items():
+                patch.setenv(name, value)
+            return load_settings(self.home)
+
+
+def make_stack(home: Path) -> Stack:
+    for folder in ("config", "dags", "strategies"):
+        shutil.copytree(CHECKOUT / folder, home / folder)
+    names = [name for name in Settings.model_fields if name.endswith("_port")]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
+    environment |= {f"TRADEWIND_{name.upper()}": str(port) for name, port in ports.items()}
+    environment["TRADEWIND_HOME"] = str(home)
+    environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
+    return Stack(home, environment)
+
+
+@pytest.fixture
+def new_stack() -> Callable[[Path], Stack]:
+    return make_stack
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool], float], None]:
+    def wait(condition: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not so after {seconds} s"
+            time.sleep(0.5)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    made = make_stack(tmp_path_factory.mktemp("stack"))
+    try:
+        made.ok("up", "--detach", timeout=600)
+        yield made
+    finally:
+        made.run("down")

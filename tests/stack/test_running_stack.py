@@ -1,0 +1,183 @@
+"""The real stack, used as a user would use it."""
+
+import json
+import os
+import signal
+import socket
+import stat
+
+import httpx
+import psutil
+import psycopg2
+import pytest
+import redis
+
+from tradewind.stack.layout import Layout
+from tradewind.stack.processes import session_members
+from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.state import read_state
+
+ROLES = ("airflow", "mlflow", "tradewind")
+
+
+@pytest.fixture
+def secrets(stack) -> Secrets:
+    return load_secrets(Layout(stack.settings.state))
+
+
+def test_every_service_is_healthy_and_tells_its_memory(stack) -> None:
+    found = stack.status()
+    assert found["healthy"]
+    running = [row for row in found["services"] if not row["step"]]
+    assert {"postgres", "redis", "mlflow", "airflow-webserver", "airflow-worker-2"} <= {
+        row["service"] for row in running
+    }
+    assert all(row["pid"] and row["memory"] > 2**20 for row in running)
+
+
+def test_a_second_up_finds_the_stack_running(stack) -> None:
+    before = stack.service("airflow-webserver")["pid"]
+    stack.ok("up", "--detach")
+    assert stack.service("airflow-webserver")["pid"] == before
+
+
+def test_nothing_listens_beyond_this_machine(stack) -> None:
+    members = session_members(read_state(Layout(stack.settings.state)).sessions())
+    ours = {pid for pids in members.values() for pid in pids}
+    listening = [
+        c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in ours
+    ]
+    assert len(listening) >= 5
+    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+
+
+def test_secrets_are_for_their_owner_alone(stack, secrets) -> None:
+    path = Layout(stack.settings.state).secrets_file
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    values = set(vars(secrets).values())
+    lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
+    assert lines
+    assert not [line for line in lines if any(value in line for value in values)]
+
+
+def test_both_pages_ask_for_a_login(stack) -> None:
+    logins = json.loads(stack.ok("credentials", "--json"))
+    airflow, mlflow = logins["airflow"], logins["mlflow"]
+    dags = f"{airflow['address']}/api/v2/dags"
+    assert httpx.get(dags).status_code == 401
+    token = httpx.post(
+        f"{airflow['address']}/auth/token",
+        json={"username": airflow["user"], "password": airflow["password"]},
+        timeout=30,
+    ).json()["access_token"]
+    assert httpx.get(dags, headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    wrong = httpx.post(
+        f"{airflow['address']}/auth/token", json={"username": "admin", "password": "x"}, timeout=30
+    )
+    assert wrong.status_code == 401
+    experiments = f"{mlflow['address']}/api/2.0/mlflow/experiments/get?experiment_id=0"
+    assert httpx.get(experiments).status_code == 401
+    assert httpx.get(experiments, auth=("admin", "wrong")).status_code == 401
+    assert httpx.get(experiments, auth=("admin", mlflow["password"])).status_code == 200
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_owns_its_database_and_enters_no_other(stack, secrets, role: str) -> None:
+    def connect(database: str):
+        return psycopg2.connect(
+            host="127.0.0.1",
+            port=stack.settings.postgres_port,
+            user=role,
+            password=getattr(secrets, f"postgres_{role}"),
+            dbname=database,
+        )
+
+    own = connect(role)
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE probe (x int)")
+            cursor.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+            assert cursor.fetchone() == (False,)
+    finally:
+        own.close()
+    others = [name for name in (*ROLES, "postgres") if name != role]
+    assert len(others) == 3
+    for other in others:
+        with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+            connect(other)
+
+
+@pytest.mark.parametrize("application", ["airflow", "trading"])
+def test_redis_holds_an_application_to_its_keys(stack, secrets, application: str) -> None:
+    other = {"airflow": "trading", "trading": "airflow"}[application]
+    port = stack.settings.redis_port
+    password = getattr(secrets, f"redis_{application}")
+    with redis.Redis(port=port, username=application, password=password) as client:
+        client.set(f"{application}:probe", "1", ex=5)
+        for forbidden in (
+            lambda: client.get(f"{other}:probe"),
+            lambda: client.set("unprefixed", "1"),
+            lambda: client.publish(f"{other}:/0.x", "1"),
+            client.flushall,
+            lambda: client.config_get("maxmemory"),
+        ):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                forbidden()
+    with redis.Redis(port=port) as stranger, pytest.raises(redis.exceptions.AuthenticationError):
+        stranger.ping()
+
+
+def test_a_service_that_dies_is_started_again(stack, wait_until) -> None:
+    before = stack.service("airflow-triggerer")
+    os.kill(before["pid"], signal.SIGKILL)
+
+    def back() -> bool:
+        now = stack.service("airflow-triggerer")
+        return now["healthy"] and now["pid"] != before["pid"]
+
+    wait_until(back, 90)
+    assert stack.service("airflow-triggerer")["restarts"] == before["restarts"] + 1
+
+
+def test_a_stopped_scheduler_turns_unhealthy(stack, wait_until) -> None:
+    pid = stack.service("airflow-scheduler")["pid"]
+    members = session_members([pid])[pid]
+    for member in members:
+        os.kill(member, signal.SIGSTOP)
+    try:
+        wait_until(lambda: stack.service("airflow-scheduler")["state"] == "unhealthy", 90)
+    finally:
+        for member in members:
+            os.kill(member, signal.SIGCONT)
+    wait_until(lambda: stack.status()["healthy"], 90)
+
+
+def test_recovery_after_everything_was_killed(stack, secrets) -> None:
+    state = read_state(Layout(stack.settings.state))
+    os.kill(state.pid, signal.SIGKILL)
+    found = stack.run("status", "--json")
+    assert found.returncode == 1
+    assert not json.loads(found.stdout)["running"]
+    survivors = [pid for pids in session_members(state.sessions()).values() for pid in pids]
+    assert survivors  # orphans, which the next start must find
+    for pid in survivors[::2]:
+        os.kill(pid, signal.SIGKILL)
+    stack.ok("up", "--detach", timeout=600)
+    assert stack.status()["healthy"]
+    assert not [pid for pid in survivors if psutil.pid_exists(pid)]
+    assert load_secrets(Layout(stack.settings.state)) == secrets
+
+
+def test_a_taken_port_is_named_with_its_holder_and_its_setting(new_stack, tmp_path) -> None:
+    other = new_stack(tmp_path / "other")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        other.environment["TRADEWIND_MLFLOW_PORT"] = str(port)
+        result = other.run("up", "--detach")
+    assert result.returncode == 1
+    assert f"port {port}, which mlflow needs" in result.stderr
+    assert f"pid {os.getpid()}" in result.stderr
+    assert "TRADEWIND_MLFLOW_PORT" in result.stderr
+    assert not other.status()["services"]
