@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: install up down lint test bench clean
+.PHONY: demo install up down lint test bench clean
 
 install: $(STAMP)
 
@@ -19,6 +19,11 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 	@$(PYTHON) -m venv .uv || { rm -rf .uv; \
 	  echo "$(PYTHON) has no venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	.uv/bin/pip install --quiet 'uv>=0.9,<1'
+
+demo:
+	@began=$$(date +%s); $(MAKE) --no-print-directory install && \
+	  echo "install took $$(($$(date +%s) - began)) s"
+	.venv/bin/tradewind demo
 
 up: install
 	.venv/bin/tradewind up --detach

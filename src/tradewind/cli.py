@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +88,92 @@ def credentials(*, as_json: Json = False) -> None:
     settings = _settings()
     found = lifecycle.credentials(settings, load_secrets(Layout(settings.state)))
     _print_json(found) if as_json else display.credentials(found)
+
+
+@app.command()
+def doctor(*, as_json: Json = False) -> None:
+    """Say what is wrong and how to mend it. Exit code 1 if anything is."""
+    from tradewind import desk, display
+    from tradewind.stack.doctor import diagnose
+
+    settings = _settings()
+    checks = [*diagnose(settings), *desk.check_strategies(settings)]
+    _print_json([asdict(check) for check in checks]) if as_json else display.checks(checks)
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
+
+
+@app.command()
+def train(
+    strategy: str,
+    *,
+    wait: Annotated[bool, typer.Option(help="Wait for the end, showing each task.")] = False,
+) -> None:
+    """Train a strategy through Airflow and register its model."""
+    from tradewind import desk, display
+
+    settings = _settings()
+    if wait:
+        with display.tasks() as progress:
+            desk.train(settings, strategy, progress)
+        display.versions(desk.versions(settings, strategy)[:1])
+    else:
+        typer.echo(desk.trigger(settings, strategy))
+
+
+models = typer.Typer(no_args_is_help=True, help="Look at registered models.")
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def models_list(*, as_json: Json = False) -> None:
+    """List the registered models."""
+    from tradewind import desk, display
+
+    found = desk.models(_settings())
+    _print_json([asdict(model) for model in found]) if as_json else display.models(found)
+
+
+@models.command("show")
+def models_show(name: str, *, as_json: Json = False) -> None:
+    """Show the versions of a model, newest first, with what the evidence for them is."""
+    from tradewind import desk, display
+
+    found = desk.versions(_settings(), name)
+    _print_json([asdict(version) for version in found]) if as_json else display.versions(found)
+
+
+@app.command()
+def predict(
+    strategy: str,
+    *,
+    alias: Annotated[str, typer.Option(help="Which version: champion or challenger.")] = "champion",
+    as_json: Json = False,
+) -> None:
+    """Predict the last session with a model fetched from the registry."""
+    from tradewind import desk, display
+
+    found = desk.predict(_settings(), strategy, alias)
+    _print_json(asdict(found)) if as_json else display.forecast(found)
+
+
+@app.command()
+def demo(strategy: str = "momentum") -> None:
+    """Start the stack, train, register, retrieve, and show the result."""
+    from tradewind import desk, display
+    from tradewind.stack import lifecycle
+    from tradewind.stack.layout import Layout
+    from tradewind.stack.secrets import load_secrets
+
+    settings = _settings()
+    with display.stopwatch("start"), display.starting() as starting:
+        lifecycle.detach(settings, starting)
+    with display.stopwatch("training"), display.tasks() as progress:
+        desk.train(settings, strategy, progress)
+    display.versions(desk.versions(settings, strategy)[:1])
+    display.forecast(desk.predict(settings, strategy))
+    display.credentials(
+        lifecycle.credentials(settings, load_secrets(Layout(settings.state))),
+    )
 
 
 def _settings() -> Any:  # noqa: ANN401 - typed where it is used; importing it costs every command

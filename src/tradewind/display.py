@@ -1,15 +1,31 @@
 """What the command line shows: progress, tables, logins."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from tradewind.stack.state import StackState
 
-__all__ = ["credentials", "starting", "status"]
+if TYPE_CHECKING:
+    from tradewind.desk import Forecast
+    from tradewind.registry.versions import ModelSummary, VersionInfo
+    from tradewind.stack.doctor import Check
+
+__all__ = [
+    "checks",
+    "credentials",
+    "forecast",
+    "models",
+    "starting",
+    "status",
+    "stopwatch",
+    "tasks",
+    "versions",
+]
 
 COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim",
@@ -45,16 +61,19 @@ def status(found: dict[str, Any]) -> None:
     if not found["services"]:
         console.print("The stack has never run here. Start it: tradewind up --detach")
         return
-    table = Table("service", "state", "pid", "memory", "restarts", "address", "detail")
+    table = Table("service", "state", "pid", "memory", "restarts", "address")
     for row in found["services"]:
         memory = f"{row['memory'] / 2**20:.0f} MB" if row["memory"] else ""
         table.add_row(
             row["service"], f"[{COLOURS[row['state']]}]{row['state']}[/]", str(row["pid"] or ""),
-            memory, str(row["restarts"] or ""), row["address"], row["detail"],
+            memory, str(row["restarts"] or ""), row["address"],
         )  # fmt: skip
     total = sum(row["memory"] or 0 for row in found["services"])
     table.caption = f"memory together {total / 2**20:.0f} MB (proportional set size)"
     console.print(table)
+    for row in found["services"]:
+        if row["detail"]:
+            console.print(f"{row['service']}: {row['detail']}", markup=False)
 
 
 def credentials(found: dict[str, dict[str, str]]) -> None:
@@ -62,4 +81,80 @@ def credentials(found: dict[str, dict[str, str]]) -> None:
     table = Table("page", "address", "user", "password")
     for page, login in found.items():
         table.add_row(page, login["address"], login["user"], login["password"])
+    console.print(table)
+
+
+@contextmanager
+def stopwatch(what: str) -> Iterator[None]:
+    """Print how long a part took."""
+    began = time.monotonic()
+    yield
+    console.print(f"[bold]{what}[/] took {time.monotonic() - began:.1f} s")
+
+
+@contextmanager
+def tasks() -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """Show a run's tasks as they change: a line for each change."""
+    seen: dict[str, str] = {}
+    colours = {"success": "green", "running": "yellow", "failed": "red", "upstream_failed": "red"}
+
+    def show(states: Mapping[str, str]) -> None:
+        for task, state in states.items():
+            if seen.get(task, "none") != state:
+                seen[task] = state
+                done = sum(s == "success" for s in states.values())
+                colour = colours.get(state, "dim")
+                console.print(f"[dim]{done}/{len(states)}[/] {task:<24} [{colour}]{state}[/]")
+
+    yield show
+
+
+def checks(found: "Sequence[Check]") -> None:
+    """Print each check, and under what is wrong how to mend it."""
+    for check in found:
+        if check.ok:
+            console.print(f"[green]ok[/]    {check.name}")
+        else:
+            console.print(f"[red]wrong[/] {check.name}")
+            console.print(f"      {check.problem}", markup=False)
+            console.print(f"      mend: {check.mend}", markup=False)
+    wrong = sum(not check.ok for check in found)
+    console.print(f"{wrong} of {len(found)} checks found something wrong" if wrong else "all well")
+
+
+def models(found: "Sequence[ModelSummary]") -> None:
+    """Print a table of models."""
+    if not found:
+        console.print("No model is registered yet: tradewind train STRATEGY --wait")
+        return
+    table = Table("model", "latest version", "aliases")
+    for model in found:
+        aliases = ", ".join(f"{alias}: {version}" for alias, version in model.aliases.items())
+        table.add_row(model.name, str(model.latest.version) if model.latest else "", aliases)
+    console.print(table)
+
+
+def versions(found: "Sequence[VersionInfo]") -> None:
+    """Print a table of walk-forward metrics for each version."""
+    for version in found:
+        aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+        table = Table(
+            "walk-forward metric", "value",
+            title=f"{version.name} version {version.version}{aliases}",
+            caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC, run {version.run_id}",
+        )  # fmt: skip
+        for name, value in sorted(version.metrics.items()):
+            table.add_row(name, f"{value:,.4f}")
+        console.print(table)
+
+
+def forecast(found: "Forecast") -> None:
+    """Print predictions of one session."""
+    table = Table(
+        "symbol", f"forward return, {found.horizon} sessions",
+        title=f"{found.strategy}@{found.alias} (version {found.version}) "
+        f"at the close of {found.session}",
+    )  # fmt: skip
+    for symbol, value in found.predictions.items():
+        table.add_row(symbol, f"{value:+.3%}")
     console.print(table)

@@ -94,7 +94,7 @@ class Layout:
             (self.run_dir / "probe").unlink()
         except OSError as error:
             raise StackError(
-                f"cannot write to the state directory {self.root}: {error.strerror or error}. "
+                f"cannot write to the state directory {self.root}: {error}. "
                 "Free some space or mount it writable, or set TRADEWIND_STATE_DIR to another place."
             ) from error
 

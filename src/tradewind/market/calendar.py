@@ -1,0 +1,56 @@
+"""Sessions of an exchange."""
+
+import warnings
+from datetime import date, timedelta
+
+import polars as pl
+
+from tradewind.errors import MarketDataError
+
+__all__ = ["sessions_between"]
+
+
+def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
+    """Return the sessions of an exchange from `start` to `end`, both included.
+
+    Parameters
+    ----------
+    calendar : str
+        Name in exchange_calendars, such as ``"XNYS"`` (New York).
+    start, end : date
+        First and last day looked at; they need not be sessions.
+
+    Returns
+    -------
+    Series of pl.Date, shape (n_sessions,), strictly increasing
+        Empty if no session lies between the two days.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, it does not cover the days, or `end` precedes `start`.
+    """
+    if end < start:
+        raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
+    # exchange_calendars brings pandas: 1.6 s that only a validation should pay.
+    from exchange_calendars import (
+        get_calendar,
+        get_calendar_names,
+    )
+
+    if calendar not in get_calendar_names():
+        raise MarketDataError(
+            f"no exchange calendar named {calendar!r}; use a name of exchange_calendars, "
+            "such as XNYS or XLON"
+        )
+    try:
+        # A calendar without any session cannot be made: ask for more days, then cut.
+        margin = timedelta(days=14)
+        with warnings.catch_warnings():
+            # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
+            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+            sessions = get_calendar(calendar, start=start - margin, end=end + margin).sessions
+    except ValueError as error:
+        raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+    days = pl.Series("session", sessions.to_numpy()).cast(pl.Date)
+    return days.filter(days.is_between(start, end))

@@ -1,0 +1,107 @@
+"""Rules that hold for each value by itself: columns, types, nulls and ranges.
+
+pandera checks them; this module turns its failure cases into findings that name symbol,
+session and value.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from tradewind.market.bars import SCHEMA
+from tradewind.market.findings import Finding
+
+if TYPE_CHECKING:
+    from pandera.polars import DataFrameSchema
+
+__all__ = ["column_findings", "value_findings"]
+
+_MESSAGES = {
+    "not_nullable": "{column} is missing",
+    "finite": "{column} is not a finite number",
+    "positive": "{column} must be above zero",
+    "non_negative": "{column} must not be negative",
+}
+
+
+def column_findings(bars: pl.DataFrame) -> list[Finding]:
+    """Return a finding for each column that is missing, unknown or of another type.
+
+    Other rules can only be checked once this one finds nothing.
+    """
+    findings = [
+        Finding(
+            severity="error",
+            symbol=None,
+            session=None,
+            rule="schema",
+            value=str(bars.schema.get(name, "absent")),
+            message=f"column {name!r} must be of type {dtype}",
+        )
+        for name, dtype in SCHEMA.items()
+        if bars.schema.get(name) != dtype
+    ]
+    findings += [
+        Finding("error", None, None, "schema", name, f"column {name!r} is not one of bars")
+        for name in bars.columns
+        if name not in SCHEMA
+    ]
+    if not findings and bars.is_empty():
+        findings.append(Finding("error", None, None, "schema", None, "there are no bars"))
+    return findings
+
+
+def value_findings(bars: pl.DataFrame) -> list[Finding]:
+    """Return a finding for each value that is missing, not finite or out of range.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        With the columns and types of `SCHEMA`.
+    """
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema().validate(bars, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases.unique(("column", "check", "index"), maintain_order=True)
+        found = [_finding(bars, case) for case in cases.iter_rows(named=True)]
+        # pandera also calls a NaN null; the rule "finite" has already named it.
+        return [one for one in found if one.rule != "null" or one.value is None]
+    return []
+
+
+def _finding(bars: pl.DataFrame, case: dict[str, Any]) -> Finding:
+    row = bars.row(case["index"], named=True)
+    rule, column = str(case["check"]), str(case["column"])
+    message = _MESSAGES.get(rule, "{column} breaks the rule " + rule)
+    return Finding(
+        severity="error",
+        symbol=row["symbol"],
+        session=row["session"],
+        rule={"not_nullable": "null"}.get(rule, rule),
+        value=None if row[column] is None else float(row[column]),
+        message=message.format(column=column),
+    )
+
+
+@functools.cache
+def _schema() -> "DataFrameSchema":
+    from pandera.polars import Check, Column, DataFrameSchema
+
+    def check(name: str, rule: Any) -> Check:  # noqa: ANN401
+        return Check(lambda data: data.lazyframe.select(rule(pl.col(data.key))), name=name)
+
+    positive = [
+        check("finite", lambda column: column.is_finite()),
+        check("positive", lambda column: column.is_nan() | (column > 0.0)),
+    ]
+    checks = {"volume": [check("non_negative", lambda column: column >= 0)]}
+    return DataFrameSchema(
+        {
+            name: Column(dtype, checks.get(name, positive if dtype == pl.Float64 else []))
+            for name, dtype in SCHEMA.items()
+        },
+        strict=True,
+    )

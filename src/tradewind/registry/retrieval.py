@@ -1,0 +1,179 @@
+"""A model back out of the registry, and the proof that it is the one that was trained."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from tradewind.errors import RegistryError, ReproductionError
+from tradewind.registry import _names as names
+from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry.versions import VersionInfo, version_by_alias
+from tradewind.research.strategy import Strategy
+
+if TYPE_CHECKING:
+    import polars as pl
+    from lightgbm import Booster
+
+__all__ = ["RegisteredModel", "load_champion", "verify_round_trip"]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A model as it was registered, with what it was trained by and on."""
+
+    booster: "Booster"
+    info: VersionInfo
+    strategy: Strategy
+    """As it was at training time; the file of the same name may have changed since."""
+    snapshot_id: str
+
+
+def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
+    """Fetch a model from the registry.
+
+    Parameters
+    ----------
+    name : str
+        Registered model; the strategy's name.
+    alias : str
+        Which of its versions.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model or alias, its evidence is incomplete or contradicts itself, or
+        MLflow is out of reach.
+    """
+    with mlflow_errors(f"fetching models:/{name}@{alias}", missing=_no_version(name, alias)):
+        client = connect()
+        info = version_by_alias(client, name, alias)
+        if info is None:
+            raise RegistryError(_no_version(name, alias))
+        import mlflow.lightgbm
+
+        # By number, not by alias: the alias may move between the two requests.
+        booster = mlflow.lightgbm.load_model(f"models:/{name}/{info.version}")
+        strategy_json = _download(info, names.STRATEGY_FILE).decode()
+    try:
+        strategy = Strategy.model_validate_json(strategy_json)
+    except ValidationError as error:
+        raise RegistryError(
+            f"{name} version {info.version} was trained by a strategy that this version of "
+            f"tradewind cannot read: {error}. Train it again"
+        ) from error
+    if strategy.content_hash() != _tag(info, names.STRATEGY_SHA256):
+        raise RegistryError(
+            f"{name} version {info.version}: {names.STRATEGY_FILE} of run {info.run_id} is not the "
+            "strategy that was registered. Somebody changed the file; train the strategy again"
+        )
+    return RegisteredModel(booster, info, strategy, _tag(info, names.SNAPSHOT_ID))
+
+
+def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
+    """Check that a registered model predicts today what it predicted in training.
+
+    The features are computed again from the snapshot that the version names, and every
+    prediction is compared with the one logged at training time, without any tolerance.
+
+    Parameters
+    ----------
+    name, alias : str
+        Which version.
+    snapshots_dir : Path
+        Where snapshots are kept.
+
+    Returns
+    -------
+    int
+        Predictions compared; at least one.
+
+    Raises
+    ------
+    ReproductionError
+        If a prediction is missing, added or different; names the largest difference.
+    RegistryError
+        If the model or its evidence cannot be fetched.
+    SnapshotError
+        If the snapshot is missing or damaged.
+    """
+    from tradewind.market.store import read_snapshot
+    from tradewind.research.predict import predict
+
+    model = load_champion(name, alias)
+    with mlflow_errors(f"fetching the predictions of {name} version {model.info.version}"):
+        reference = _read_parquet(_download(model.info, names.REFERENCE_FILE))
+    what = f"models:/{name}@{alias} (version {model.info.version})"
+    if reference.is_empty():
+        raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
+    bars = read_snapshot(model.snapshot_id, snapshots_dir)
+    sessions = reference.get_column("session").n_unique()
+    today = predict(model.booster, bars, model.strategy, sessions=sessions)
+    _compare(reference, today, what)
+    return reference.height
+
+
+def _compare(reference: "pl.DataFrame", today: "pl.DataFrame", what: str) -> None:
+    import polars as pl
+
+    key = ["symbol", "session"]
+    both = reference.join(today, on=key, how="full", suffix="_today", coalesce=True)
+    then, now = pl.col("prediction"), pl.col("prediction_today")
+    wrong = both.filter(~then.eq_missing(now)).with_columns(difference=(then - now).abs())
+    if wrong.is_empty():
+        return
+    lonely = wrong.filter(pl.col("difference").is_null())
+    if not lonely.is_empty():
+        first = lonely.sort(key).row(0, named=True)
+        side = "in training only" if first["prediction_today"] is None else "today only"
+        raise ReproductionError(
+            f"{what}: {lonely.height} of {both.height} predictions exist on one side only, the "
+            f"first for {first['symbol']} on {first['session']} {side}. {_MEND}"
+        )
+    worst = wrong.sort("difference", descending=True, nulls_last=False).row(0, named=True)
+    raise ReproductionError(
+        f"{what}: {wrong.height} of {both.height} predictions differ from training; the worst by "
+        f"{worst['difference']:.3g}, for {worst['symbol']} on {worst['session']} "
+        f"({worst['prediction']!r} then, {worst['prediction_today']!r} today). {_MEND}"
+    )
+
+
+_MEND = (
+    "The model, its predictions, or the code of the features changed since: check out the commit "
+    "in the version's tags, or train again"
+)
+
+
+def _download(info: VersionInfo, path: str) -> bytes:
+    from mlflow.artifacts import download_artifacts
+
+    with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
+        local = download_artifacts(run_id=info.run_id, artifact_path=path, dst_path=folder)
+        return Path(local).read_bytes()
+
+
+def _read_parquet(content: bytes) -> "pl.DataFrame":
+    import io
+
+    import polars as pl
+
+    return pl.read_parquet(io.BytesIO(content))
+
+
+def _tag(info: VersionInfo, key: str) -> str:
+    try:
+        return info.tags[key]
+    except KeyError:
+        raise RegistryError(
+            f"{info.name} version {info.version} has no tag {key!r}, so it was not registered by "
+            "tradewind, or the tag was removed. Train the strategy again"
+        ) from None
+
+
+def _no_version(name: str, alias: str) -> str:
+    return (
+        f"the registry holds no model {name!r} with the alias {alias!r}. Train it with "
+        f"`tradewind train {name}`; `tradewind models show {name}` shows the versions there are"
+    )

@@ -1,0 +1,155 @@
+"""Registered versions and the aliases that say what each is for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tradewind.registry import _names as names
+from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry.tracking import ModelVersionRef
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["ModelSummary", "VersionInfo", "list_models", "promote_first", "show_model"]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInfo:
+    """A registered version and the evidence it was registered with."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+    run_id: str
+    metrics: Mapping[str, float]
+    """Totals over all folds; those of the folds stand in the run."""
+    tags: Mapping[str, str]
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A registered model: its newest version, and which version carries which alias."""
+
+    name: str
+    latest: VersionInfo | None
+    """None for a model that was named and never got a version."""
+    aliases: Mapping[str, int]
+
+
+def promote_first(ref: ModelVersionRef) -> tuple[str, ...]:
+    """Set the alias ``challenger``, and ``champion`` if the model has none yet.
+
+    Parameters
+    ----------
+    ref : ModelVersionRef
+        The new version.
+
+    Returns
+    -------
+    tuple of str
+        The aliases that the version now carries.
+
+    Raises
+    ------
+    RegistryError
+        If MLflow is out of reach or holds no such version.
+    """
+    with mlflow_errors(
+        f"setting the aliases of {ref.name} version {ref.version}", missing=_no_model(ref.name)
+    ):
+        client = connect()
+        client.set_registered_model_alias(ref.name, names.CHALLENGER, ref.version)
+        aliases: dict[str, str] = client.get_registered_model(ref.name).aliases
+        if names.CHAMPION not in aliases:
+            client.set_registered_model_alias(ref.name, names.CHAMPION, ref.version)
+            aliases = {**aliases, names.CHAMPION: ref.version}
+        return tuple(sorted(a for a, version in aliases.items() if str(version) == ref.version))
+
+
+def list_models() -> list[ModelSummary]:
+    """Return every registered model, by name.
+
+    Raises
+    ------
+    RegistryError
+        If MLflow is out of reach.
+    """
+    with mlflow_errors("listing models"):
+        client = connect()
+        found: list[Any] = []
+        page = None
+        while True:
+            batch = client.search_registered_models(page_token=page)
+            found += batch
+            page = batch.token
+            if not page:
+                break
+        summaries = []
+        for model in sorted(found, key=lambda model: str(model.name)):
+            newest = client.search_model_versions(
+                f"name = '{model.name}'", max_results=1, order_by=["version_number DESC"]
+            )
+            aliases = {alias: int(version) for alias, version in model.aliases.items()}
+            latest = _info(client, newest[0], aliases) if newest else None
+            summaries.append(ModelSummary(str(model.name), latest, aliases))
+        return summaries
+
+
+def show_model(name: str) -> list[VersionInfo]:
+    """Return the versions of a model, newest first.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model, or MLflow is out of reach.
+    """
+    with mlflow_errors(f"looking up {name}", missing=_no_model(name)):
+        client = connect()
+        model = client.get_registered_model(name)
+        aliases = {alias: int(version) for alias, version in model.aliases.items()}
+        versions: list[Any] = []
+        page = None
+        while True:
+            batch = client.search_model_versions(
+                f"name = '{model.name}'", order_by=["version_number DESC"], page_token=page
+            )
+            versions += batch
+            page = batch.token
+            if not page:
+                break
+        return [_info(client, version, aliases) for version in versions]
+
+
+def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionInfo | None:
+    """Return the version that carries an alias, if any; MLflow's own errors pass through."""
+    held: dict[str, str] = client.get_registered_model(name).aliases
+    aliases = {key: int(version) for key, version in held.items()}
+    if alias not in aliases:
+        return None
+    return _info(client, client.get_model_version(name, held[alias]), aliases)
+
+
+def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> VersionInfo:  # noqa: ANN401
+    number = int(version.version)
+    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    return VersionInfo(
+        name=str(version.name),
+        version=number,
+        aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
+        run_id=str(version.run_id or ""),
+        metrics={
+            key: value for key, value in metrics.items() if not key.startswith(names.FOLD_PREFIX)
+        },
+        tags=dict(version.tags),
+        created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+    )
+
+
+def _no_model(name: str) -> str:
+    return (
+        f"the registry holds no model {name!r}. Train it with `tradewind train {name}`; "
+        "`tradewind models list` shows those there are"
+    )

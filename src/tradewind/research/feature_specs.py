@@ -1,0 +1,122 @@
+"""Features a strategy file can ask for: names, parameters and their bounds.
+
+A file writes ``- momentum: {window: 252, skip: 21}``. This module only says what may be
+asked for; `tradewind.research.features` computes it.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+__all__ = [
+    "FeatureSpec",
+    "MaDistance",
+    "Momentum",
+    "Rank",
+    "Return",
+    "Rsi",
+    "Volatility",
+    "VolumeRatio",
+]
+
+
+def _window(least: int) -> Any:  # noqa: ANN401
+    return Field(strict=True, ge=least, le=2520, description="sessions looked back")
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def column(self) -> str:
+        """Name of the feature's column: kind and parameters, such as ``momentum_252_21``."""
+        return "_".join(str(value) for value in self.model_dump().values())
+
+
+class Return(_Spec):
+    """Return over the last `window` sessions."""
+
+    kind: Literal["return"] = "return"
+    window: int = _window(1)
+
+
+class Momentum(_Spec):
+    """Return from `window` to `skip` sessions ago, leaving out the latest reversal."""
+
+    kind: Literal["momentum"] = "momentum"
+    window: int = _window(2)
+    skip: int = Field(strict=True, ge=0, description="latest sessions left out")
+
+    @model_validator(mode="after")
+    def _skip_is_shorter(self) -> "Momentum":
+        if self.skip >= self.window:
+            raise ValueError(f"skip ({self.skip}) must be less than window ({self.window})")
+        return self
+
+
+class Volatility(_Spec):
+    """Standard deviation of daily returns over the last `window` sessions."""
+
+    kind: Literal["volatility"] = "volatility"
+    window: int = _window(2)
+
+
+class Rsi(_Spec):
+    """Relative strength index over the last `window` sessions, between 0 and 1."""
+
+    kind: Literal["rsi"] = "rsi"
+    window: int = _window(2)
+
+
+class MaDistance(_Spec):
+    """Close over its mean of the last `window` sessions, minus one."""
+
+    kind: Literal["ma_distance"] = "ma_distance"
+    window: int = _window(2)
+
+
+class VolumeRatio(_Spec):
+    """Volume over its mean of the last `window` sessions, minus one."""
+
+    kind: Literal["volume_ratio"] = "volume_ratio"
+    window: int = _window(2)
+
+
+def _unfold(value: Any) -> Any:  # noqa: ANN401
+    """Turn ``{return: {window: 5}}`` into ``{kind: return, window: 5}``."""
+    if not isinstance(value, dict) or "kind" in value:
+        return value
+    if len(value) != 1:
+        raise ValueError("write one feature an entry, such as: return: {window: 5}")
+    [(kind, parameters)] = value.items()
+    if not isinstance(parameters, dict):
+        raise ValueError(  # noqa: TRY004 - pydantic collects only ValueErrors
+            f"write its parameters in braces, such as: {kind}: {{window: 5}}"
+        )
+    return {"kind": kind, **parameters}
+
+
+_PerSymbol = Annotated[
+    Return | Momentum | Volatility | Rsi | MaDistance | VolumeRatio,
+    Field(discriminator="kind"),
+    BeforeValidator(_unfold),
+]
+
+
+class Rank(_Spec):
+    """Rank of another feature among the symbols of a session, from -0.5 to 0.5."""
+
+    kind: Literal["rank"] = "rank"
+    of: _PerSymbol
+
+    @property
+    def column(self) -> str:
+        """Name of the feature's column, such as ``rank_momentum_252_21``."""
+        return f"rank_{self.of.column}"
+
+
+FeatureSpec = Annotated[
+    Return | Momentum | Volatility | Rsi | MaDistance | VolumeRatio | Rank,
+    Field(discriminator="kind"),
+    BeforeValidator(_unfold),
+]

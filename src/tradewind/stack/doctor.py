@@ -1,0 +1,296 @@
+"""Checks of a stack: what is wrong, and how to mend it."""
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tradewind.errors import SecretsError, TradewindError
+from tradewind.settings import Settings
+from tradewind.stack.layout import Layout
+from tradewind.stack.processes import holder_of_port, session_members
+from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.state import StackState, read_state
+
+__all__ = ["Check", "diagnose"]
+
+ROLES = ("airflow", "mlflow", "tradewind")
+FREE_SPACE = 1 * 2**30  # bytes; PostgreSQL stops where it cannot write
+# Secrets that several components must agree on, by the variable that carries each.
+SHARED_SECRETS = {
+    "AIRFLOW__API_AUTH__JWT_SECRET": "airflow_jwt_secret",
+    "AIRFLOW__API__SECRET_KEY": "airflow_api_secret_key",
+    "AIRFLOW__CORE__FERNET_KEY": "airflow_fernet_key",
+    "MLFLOW_TRACKING_PASSWORD": "mlflow_admin",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "mlflow_flask_secret_key",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `problem` is empty where it is well."""
+
+    name: str
+    problem: str = ""
+    mend: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problem
+
+
+def diagnose(settings: Settings) -> Iterator[Check]:
+    """Look at everything that can be looked at, one check after the other.
+
+    Yields
+    ------
+    Check
+        Never raises for what it finds: a check that cannot be made is itself a problem.
+    """
+    layout = Layout(settings.state)
+    yield _python()
+    yield _guarded("state directory", lambda: _state_directory(layout))
+    state = read_state(layout)
+    running = state is not None and state.supervised()
+    yield from _ports(settings, state if running else None)
+    try:
+        secrets = load_secrets(layout)
+    except SecretsError as error:
+        if running or layout.secrets_file.exists():
+            yield Check("secrets", str(error), "see the message")
+        return
+    yield Check("secrets file")
+    if state is None or not running:
+        yield Check("services", "the stack is not running", "tradewind up --detach")
+        return
+    yield _services(state)
+    yield _guarded("secrets agree", lambda: _secrets_agree(state, secrets))
+    for role in ROLES:
+        yield _guarded(f"database {role}", partial(_database, settings, secrets, role))
+    yield _guarded("redis eviction", lambda: _redis_configuration(settings, secrets))
+    for application in ("airflow", "trading"):
+        yield _guarded(
+            f"redis user {application}", partial(_redis_user, settings, secrets, application)
+        )
+    yield _guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
+    yield _guarded("dag files", lambda: _dag_imports(settings, secrets))
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - what broke a check is the finding
+        detail = str(error).strip() or type(error).__name__
+        return Check(name, f"could not be checked: {detail}", "tradewind status; tradewind logs")
+
+
+def _python() -> Check:
+    if (3, 11) <= sys.version_info < (3, 14):
+        return Check("python")
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Check("python", f"{version} is not supported", "use Python 3.11, 3.12 or 3.13")
+
+
+def _state_directory(layout: Layout) -> Check:
+    name = "state directory"
+    if not layout.root.exists():
+        return Check(name)
+    try:
+        layout.create()
+    except TradewindError as error:
+        return Check(name, str(error), "free space, or set TRADEWIND_STATE_DIR")
+    free = shutil.disk_usage(layout.root).free
+    if free < FREE_SPACE:
+        return Check(
+            name,
+            f"{free / 2**20:.0f} MB are free at {layout.root}",
+            "free at least 1 GB, or set TRADEWIND_STATE_DIR to another disk",
+        )
+    return Check(name)
+
+
+def _ports(settings: Settings, state: StackState | None) -> Iterator[Check]:
+    members = session_members(state.sessions()) if state else {}
+    ours = {pid for pids in members.values() for pid in pids}
+    for name in ("airflow_port", "mlflow_port", "postgres_port", "redis_port"):
+        port = getattr(settings, name)
+        holder = holder_of_port(port)
+        if holder is None or holder[0] in ours:
+            yield Check(f"port {port}")
+        else:
+            yield Check(
+                f"port {port}",
+                f"taken by {holder[1]} (pid {holder[0]})",
+                f"stop it, or set TRADEWIND_{name.upper()} to a free port",
+            )
+
+
+def _services(state: StackState) -> Check:
+    sick = [s for s in state.services.values() if s.state not in ("healthy", "done")]
+    if not sick:
+        return Check("services")
+    problem = "; ".join(f"{s.name} is {s.state} {s.detail}".strip() for s in sick)
+    return Check("services", problem, f"tradewind logs {sick[0].name}")
+
+
+def _secrets_agree(state: StackState, secrets: Secrets) -> Check:
+    differing = set()
+    looked_at = 0
+    for record in state.services.values():
+        if record.pid is None or record.step:
+            continue
+        variables = _environment_of(record.pid)
+        for variable, name in SHARED_SECRETS.items():
+            if variable in variables:
+                looked_at += 1
+                if variables[variable] != getattr(secrets, name):
+                    differing.add(f"{record.name} has another {variable}")
+    if not looked_at:
+        return Check("secrets agree", "no component's environment could be read", "run as its user")
+    if differing:
+        return Check(
+            "secrets agree",
+            "; ".join(sorted(differing)),
+            "put the old secrets file back, or tradewind down and up",
+        )
+    return Check("secrets agree")
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    try:
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return {}
+    return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
+
+def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
+    import psycopg2
+
+    name = f"database {role}"
+    mend = "psql -f config/postgres/init.sql as the superuser sets roles and grants right"
+
+    def connect(database: str) -> None:
+        psycopg2.connect(
+            host="127.0.0.1", port=settings.postgres_port, user=role, dbname=database,
+            password=getattr(secrets, f"postgres_{role}"), connect_timeout=5,
+        ).close()  # fmt: skip
+
+    try:
+        connect(role)
+    except psycopg2.OperationalError as error:
+        return Check(name, f"role {role} cannot enter it: {str(error).strip()}", mend)
+    entered = []
+    for other in ROLES:
+        if other == role:
+            continue
+        try:
+            connect(other)
+        except psycopg2.OperationalError as error:
+            if "permission denied" not in str(error):
+                raise
+        else:
+            entered.append(other)
+    if entered:
+        mend = "; ".join(
+            f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC, {role}" for other in entered
+        )
+        return Check(name, f"role {role} can also enter {', '.join(entered)}", mend)
+    return Check(name)
+
+
+def _admin(settings: Settings, secrets: Secrets) -> Any:  # noqa: ANN401 - redis is imported late
+    from redis import Redis
+
+    return Redis(
+        port=settings.redis_port, username="admin", password=secrets.redis_admin, socket_timeout=5
+    )
+
+
+def _redis_configuration(settings: Settings, secrets: Secrets) -> Check:
+    with _admin(settings, secrets) as client:
+        found = client.config_get("maxmemory-policy", "appendonly")
+    wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+    wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items()
+             if found[key] != value]  # fmt: skip
+    if wrong:
+        return Check(
+            "redis eviction",
+            "; ".join(wrong) + ": queued tasks can be lost",
+            "set it in config/redis.conf, then tradewind down and up",
+        )
+    return Check("redis eviction")
+
+
+def _redis_user(settings: Settings, secrets: Secrets, application: str) -> Check:
+    from redis import Redis
+    from redis.exceptions import NoPermissionError
+
+    name = f"redis user {application}"
+    probe = f"{uuid.uuid4()}"
+    with Redis(
+        port=settings.redis_port, username=application, socket_timeout=5,
+        password=getattr(secrets, f"redis_{application}"),
+    ) as client:  # fmt: skip
+        client.set(f"{application}:doctor:{probe}", "1", ex=5)
+        try:
+            client.get(f"doctor:{probe}")
+        except NoPermissionError:
+            return Check(name)
+    return Check(
+        name,
+        f"user {application} may touch keys without the prefix {application}:",
+        "tradewind down and up writes the access list anew from config/users.acl.template",
+    )
+
+
+def _artifacts(settings: Settings, secrets: Secrets) -> Check:
+    import httpx
+
+    path = f"doctor-{os.getpid()}-{uuid.uuid4().hex}"
+    url = f"{settings.mlflow_url}/api/2.0/mlflow-artifacts/artifacts/{path}"
+    try:
+        with httpx.Client(
+            auth=("admin", secrets.mlflow_admin), timeout=15, trust_env=False
+        ) as client:
+            written = client.put(url, content=path.encode())
+            read = client.get(url)
+            client.delete(url)
+        answer = f"{written.status_code}, {read.status_code}"
+        well = written.is_success and read.is_success and read.text == path
+    except httpx.HTTPError as error:
+        answer, well = str(error) or type(error).__name__, False
+    if not well:
+        return Check(
+            "mlflow artifacts",
+            f"a file written through MLflow did not come back ({answer})",
+            f"is {Layout(settings.state).artifacts_dir} (or MinIO) there and writable? "
+            "tradewind logs mlflow",
+        )
+    return Check("mlflow artifacts")
+
+
+def _dag_imports(settings: Settings, secrets: Secrets) -> Check:
+    import httpx
+
+    with httpx.Client(base_url=settings.airflow_url, timeout=15, trust_env=False) as client:
+        token = client.post(
+            "/auth/token", json={"username": "admin", "password": secrets.airflow_admin}
+        )
+        token.raise_for_status()
+        client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+        answer = client.get("/api/v2/importErrors")
+        answer.raise_for_status()
+    errors = answer.json()["import_errors"]
+    if not errors:
+        return Check("dag files")
+    problem = "; ".join(
+        f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in errors
+    )
+    return Check("dag files", problem, "mend the file; Airflow reads it again by itself")

@@ -1,0 +1,219 @@
+"""The client against answers of Airflow 3.3, written by hand; tests/stack has the real one."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tradewind.errors import OrchestrationError
+from tradewind.orchestration.client import AirflowClient, ImportFailure
+
+Answer = tuple[int, Any]
+RUN = "/api/v2/dags/train_trend/dagRuns/manual__2024-01-02T00%3A00%3A00%2B00%3A00"
+RUN_ID = "manual__2024-01-02T00:00:00+00:00"
+
+
+class Airflow:
+    """Answers by method and path; a list of answers is given one by one, the last one stays."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Answer]] = {
+            "POST /auth/token": [(201, {"access_token": "token-1"})]
+        }
+        self.requests: list[tuple[str, str | None, Any]] = []
+        self.url = ""
+
+    def answer(self, request: str, token: str | None, body: Any) -> Answer:
+        self.requests.append((request, token, body))
+        answers = self.answers.get(request, [(404, {"detail": "not found"})])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+@pytest.fixture
+def airflow() -> Iterator[Airflow]:
+    state = Airflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def handle_any(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = json.loads(self.rfile.read(length)) if length else None
+            path = self.path.split("?")[0]
+            token = self.headers.get("Authorization")
+            status, content = state.answer(f"{self.command} {path}", token, body)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(content).encode())
+
+        do_GET = do_POST = handle_any  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield state
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def client(airflow: Airflow) -> Iterator[AirflowClient]:
+    with AirflowClient(airflow.url, "admin", "secret") as opened:
+        yield opened
+
+
+def task(task_id: str, state: str | None, start: str | None, try_number: int = 1) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "state": state,
+        "start_date": start,
+        "try_number": try_number,
+        "hostname": "worker-1" if start else None,
+        "queue": "default",
+    }
+
+
+def run(state: str) -> dict[str, Any]:
+    return {"dag_run_id": RUN_ID, "state": state, "duration": 2.5, "conf": None}
+
+
+def test_a_run_is_triggered_without_a_logical_date(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers["POST /api/v2/dags/train_trend/dagRuns"] = [(200, run("queued"))]
+    assert client.trigger("train_trend") == RUN_ID
+    login, trigger = airflow.requests
+    assert login[2] == {"username": "admin", "password": "secret"}
+    assert trigger[1:] == ("Bearer token-1", {"logical_date": None, "conf": {}})
+
+
+def test_a_token_that_ran_out_is_replaced_once(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers["POST /auth/token"] = [
+        (201, {"access_token": "token-1"}),
+        (201, {"access_token": "token-2"}),
+    ]
+    fine = (200, {"import_errors": [], "total_entries": 0})
+    airflow.answers["GET /api/v2/importErrors"] = [fine, (401, {"detail": "expired"}), fine]
+    assert client.import_errors() == []
+    assert client.import_errors() == []
+    tokens = [token for request, token, _ in airflow.requests if request.startswith("GET")]
+    assert tokens == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
+
+
+def test_a_token_refused_for_good_is_an_error(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers["GET /api/v2/importErrors"] = [(401, {"detail": "no"})]
+    with pytest.raises(OrchestrationError, match=r"answered 401 to GET /importErrors: no"):
+        client.import_errors()
+    assert len(airflow.requests) == 4
+
+
+def test_waiting_tells_of_every_change_and_returns_the_run(
+    airflow: Airflow, client: AirflowClient
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [
+        (200, run("running")),
+        (200, run("running")),
+        (200, run("success")),
+    ]
+    first = {"task_instances": [task("train", None, None), task("ingest", "running", "2024-01-02")]}
+    last = {
+        "task_instances": [
+            task("train", "success", "2024-01-03"),
+            task("ingest", "success", "2024-01-02"),
+        ]
+    }
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, first), (200, first), (200, last)]
+    seen: list[dict[str, str]] = []
+    done = client.wait(
+        "train_trend", RUN_ID, on_change=lambda states: seen.append(dict(states)), poll=0.01
+    )
+    assert seen == [
+        {"ingest": "running", "train": "none"},
+        {"ingest": "success", "train": "success"},
+    ]
+    assert (done.state, done.duration) == ("success", 2.5)
+    assert [(t.task_id, t.hostname, t.queue) for t in done.tasks] == [
+        ("ingest", "worker-1", "default"),
+        ("train", "worker-1", "default"),
+    ]
+
+
+def test_a_failed_run_names_task_and_error(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("failed"))]
+    tasks = [task("ingest", "failed", "2024-01-02", 2), task("train", "upstream_failed", None)]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": tasks})]
+    error = {"exc_type": "BarValidationError", "exc_value": "1 errors in the bars"}
+    log = [{"event": "start"}, {"event": "Task failed", "error_detail": [error]}, {"event": "end"}]
+    airflow.answers[f"GET {RUN}/taskInstances/ingest/logs/2"] = [(200, {"content": log})]
+    with pytest.raises(
+        OrchestrationError,
+        match=r"task 'ingest' \(try 2\): BarValidationError: 1 errors in the bars\n.*http://",
+    ):
+        client.wait("train_trend", RUN_ID)
+
+
+def test_a_failed_run_without_a_log_is_still_told(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("failed"))]
+    tasks = [task("ingest", "failed", "2024-01-02")]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": tasks})]
+    with pytest.raises(OrchestrationError, match=r"failed in task 'ingest' \(try 1\)\n"):
+        client.wait("train_trend", RUN_ID)
+
+
+def test_a_run_that_takes_too_long_goes_on(airflow: Airflow, client: AirflowClient) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("running"))]
+    tasks = [task("ingest", "running", "2024-01-02")]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": tasks})]
+    with pytest.raises(OrchestrationError, match=r"still running .*ingest running.* goes on"):
+        client.wait("train_trend", RUN_ID, timeout=0.05, poll=0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((404, {"detail": "no such DAG"}), False),
+        ((200, {"is_stale": False, "has_import_errors": False}), True),
+        ((200, {"is_stale": True, "has_import_errors": False}), False),
+        ((200, {"is_stale": False, "has_import_errors": True}), False),
+    ],
+)
+def test_a_dag_exists_when_it_can_be_run(
+    airflow: Airflow, client: AirflowClient, answer: Answer, expected: bool
+) -> None:
+    airflow.answers["GET /api/v2/dags/train_trend"] = [answer]
+    assert client.dag_exists("train_trend") is expected
+
+
+def test_import_errors_are_told(airflow: Airflow, client: AirflowClient) -> None:
+    error = {"filename": "strategies.py", "stack_trace": "Traceback ..."}
+    airflow.answers["GET /api/v2/importErrors"] = [(200, {"import_errors": [error]})]
+    assert client.import_errors() == [ImportFailure("strategies.py", "Traceback ...")]
+
+
+def test_a_dag_that_is_not_there_is_named(client: AirflowClient) -> None:
+    with pytest.raises(OrchestrationError, match=r"no DAG 'train_nothing'.*tradewind doctor"):
+        client.trigger("train_nothing")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda c: c.trigger("x"), lambda c: c.import_errors(), lambda c: c.dag_exists("x")],
+)
+def test_a_wrong_password_is_told(
+    airflow: Airflow, client: AirflowClient, call: Callable[[AirflowClient], object]
+) -> None:
+    airflow.answers["POST /auth/token"] = [(401, {"detail": "Invalid credentials"})]
+    with pytest.raises(OrchestrationError, match=r"refused the password of user 'admin'"):
+        call(client)
+
+
+def test_an_airflow_out_of_reach_is_told() -> None:
+    with (
+        AirflowClient("http://127.0.0.1:9", "admin", "secret") as client,
+        pytest.raises(OrchestrationError, match=r"out of reach.*tradewind up"),
+    ):
+        client.import_errors()

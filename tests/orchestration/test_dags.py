@@ -1,0 +1,170 @@
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+
+from tradewind.errors import StrategyError
+from tradewind.orchestration.dags import training_dags
+
+REPOSITORY = Path(__file__).parents[2]
+HEAVY = ("lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "polars", "scipy", "sklearn")
+
+STRATEGY = """\
+name: {name}
+description: |
+  Follows the trend of three stocks.
+
+  Tested on real prices.
+schedule: "0 22 * * 1-5"
+universe: {{source: sample, symbols: [AAPL, IBM, MSFT]}}
+horizon: 5
+features: [{{return: {{window: 5}}}}]
+model: {{kind: lightgbm, rounds: 10}}
+walk_forward: {{train: 500, test: 250}}
+backtest: {{commission_bps: 1.0, slippage_bps: 2.0}}
+"""
+
+
+@pytest.fixture
+def strategies(tmp_path: Path) -> Path:
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    for name in ("reversal", "trend"):
+        (folder / f"{name}.yaml").write_text(STRATEGY.format(name=name))
+    return folder
+
+
+def test_a_strategy_becomes_a_chain_of_three_tasks(strategies: Path) -> None:
+    dags = training_dags(strategies)
+    assert list(dags) == ["train_reversal", "train_trend"]
+    dag = dags["train_trend"]
+    after = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    assert after == {"ingest": {"train"}, "train": {"verify"}, "verify": set()}
+
+
+def test_a_training_runs_alone_and_never_catches_up(strategies: Path) -> None:
+    dag = training_dags(strategies)["train_trend"]
+    assert (dag.max_active_runs, dag.catchup, dag.is_paused_upon_creation) == (1, False, False)
+    assert dag.schedule == "0 22 * * 1-5"
+    assert dag.tags == {"tradewind", "training"}
+    assert dag.description == "Follows the trend of three stocks."
+    assert "Tested on real prices." in (dag.doc_md or "")
+
+
+def test_a_server_s_hiccup_is_retried_and_wrong_input_is_not(strategies: Path) -> None:
+    from airflow.sdk import RetryAction
+
+    from tradewind.errors import BarValidationError, RegistryError, ReproductionError
+
+    tasks = training_dags(strategies)["train_trend"].tasks
+    assert [task.retries for task in tasks] == [1, 1, 1]
+    for task in tasks:
+        policy = task.retry_policy
+        assert policy is not None
+        decide = {
+            kind: policy.evaluate(kind("x"), 1, 1).action
+            for kind in (BarValidationError, ReproductionError, RegistryError)
+        }
+        assert decide == {
+            BarValidationError: RetryAction.FAIL,
+            ReproductionError: RetryAction.FAIL,
+            RegistryError: RetryAction.DEFAULT,
+        }
+
+
+def test_a_broken_file_shows_its_error_and_hides_no_other(strategies: Path) -> None:
+    (strategies / "my broken one.yaml").write_text("name: my broken one\nhorizn: 5\n")
+    dags = training_dags(strategies)
+    assert set(dags) == {"train_reversal", "train_trend", "train_my_broken_one"}
+    broken = dags["train_my_broken_one"]
+    assert "horizn" in (broken.doc_md or "")
+    [task] = broken.tasks
+    assert task.retries == 0
+    with pytest.raises(StrategyError, match=r"my broken one\.yaml(?s:.*)horizn"):
+        task.python_callable()
+
+
+def test_broken_files_never_take_the_id_of_a_good_one(strategies: Path) -> None:
+    (strategies / "trend.yml").write_text("nonsense")
+    (strategies / "a b.yaml").write_text("nonsense")
+    (strategies / "a_b.yaml").write_text("nonsense")
+    dags = training_dags(strategies)
+    assert set(dags) == {
+        "train_reversal",
+        "train_trend",
+        "train_trend_yml",
+        "train_a_b",
+        "train_a_b_yaml",
+    }
+    assert len(dags["train_trend"].tasks) == 3
+
+
+def test_only_the_dag_asked_for_is_built(strategies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (strategies / "broken.yaml").write_text("nonsense")
+    for wanted in ("train_trend", "train_broken"):
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", wanted)
+        assert list(training_dags(strategies)) == [wanted]
+
+
+def test_airflow_can_store_the_dags(strategies: Path) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    (strategies / "broken.yaml").write_text("nonsense")
+    dags = training_dags(strategies)
+    assert len(dags) == 3
+    for dag_id, dag in dags.items():
+        stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert stored.dag_id == dag_id
+        assert stored.task_ids == [task.task_id for task in dag.tasks]
+
+
+def test_a_missing_directory_is_an_import_error(tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match="nowhere"):
+        training_dags(tmp_path / "nowhere")
+
+
+def run_dag_file(home: Path, code: str) -> str:
+    """Import dags/strategies.py in a clean process, as a worker does at each start of a task."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("TRADEWIND_")},
+        "TRADEWIND_HOME": str(home),
+    }
+    script = f"""\
+import runpy, sys
+found = runpy.run_path({str(REPOSITORY / "dags" / "strategies.py")!r})
+{code}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_parsing_loads_no_heavy_library(strategies: Path) -> None:
+    out = run_dag_file(
+        strategies.parent,
+        f"print('train_trend' in found, [m for m in {HEAVY!r} if m in sys.modules])",
+    )
+    assert out.split("\n")[-2] == "True []"
+
+
+def test_shipped_strategies_are_all_valid() -> None:
+    dags = training_dags(REPOSITORY / "strategies")
+    assert dags
+    broken = {dag_id: dag.doc_md for dag_id, dag in dags.items() if "broken" in dag.tags}
+    assert broken == {}
+    assert all(isinstance(dag, DAG) for dag in dags.values())
+
+
+def test_airflow_s_safe_mode_finds_the_dag_file() -> None:
+    text = (REPOSITORY / "dags" / "strategies.py").read_text()
+    # The rule of airflow.utils.file.might_contain_dag_via_default_heuristic.
+    assert re.search("dag", text, re.IGNORECASE)
+    assert re.search("airflow", text, re.IGNORECASE)
+    assert len(ast.parse(text).body) <= 5

@@ -1,0 +1,276 @@
+"""From a training to the registry and back, against a real MLflow server."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tradewind.errors import RegistryError, ReproductionError, SnapshotError
+from tradewind.registry.provenance import Provenance
+from tradewind.registry.retrieval import load_champion, verify_round_trip
+from tradewind.registry.tracking import ModelVersionRef, log_training
+from tradewind.registry.versions import list_models, promote_first, show_model
+
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_url"),
+    # MLflow 3.17 compares columns with a range, which pandas 3.1 deprecates.
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+
+PROVENANCE = Provenance(git_commit="c0ffee", git_dirty="false", lock_sha256="10c", python="3.11.7")
+ORIGIN = {"airflow.dag_id": "train_x", "airflow.run_id": "manual__1", "airflow.task_id": "train"}
+
+Register = Callable[..., ModelVersionRef]
+
+
+@pytest.fixture
+def register(training: Any, request: pytest.FixtureRequest) -> Register:
+    """Log the training under a name of the test's own."""
+    name = request.node.originalname.removeprefix("test_")[:50]
+
+    def log(result: Any = training.result, **options: Any) -> ModelVersionRef:
+        strategy = training.strategy.model_copy(update={"name": name})
+        return log_training(
+            result,
+            strategy=strategy,
+            snapshot_id=training.snapshot_id,
+            provenance=PROVENANCE,
+            **options,
+        )
+
+    return log
+
+
+@pytest.fixture
+def overwrite(client: Any, tmp_path: Path) -> Callable[[ModelVersionRef, Any], None]:
+    """Change predictions or strategy of a run behind tradewind's back."""
+
+    def change(ref: ModelVersionRef, content: Any) -> None:
+        if isinstance(content, pl.DataFrame):
+            content.write_parquet(tmp_path / "reference.parquet")
+            client.log_artifact(ref.run_id, tmp_path / "reference.parquet", "predictions")
+        else:
+            (tmp_path / "strategy.json").write_text(content)
+            client.log_artifact(ref.run_id, tmp_path / "strategy.json")
+
+    return change
+
+
+def test_a_run_holds_all_that_was_found(
+    register: Register, training: Any, tmp_path: Path, client: Any
+) -> None:
+    ref = register()
+    run = client.get_run(ref.run_id)
+    assert client.get_experiment(run.info.experiment_id).name == ref.name
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.rounds"] == "10"
+    assert run.data.params["universe.symbols"] == '["AAPL", "IBM", "MSFT"]'
+
+    result = training.result
+    assert {key: run.data.metrics[key] for key in result.metrics} == result.metrics
+    history = client.get_metric_history(ref.run_id, "fold/sharpe")
+    assert len(result.folds) >= 3
+    assert {metric.step: metric.value for metric in history} == {
+        fold.index: fold.metrics["sharpe"] for fold in result.folds
+    }
+
+    tags = client.get_model_version(ref.name, ref.version).tags
+    assert tags.items() <= run.data.tags.items()
+    assert tags == {
+        "tradewind.snapshot_id": training.snapshot_id,
+        "tradewind.strategy_sha256": training.strategy.model_copy(
+            update={"name": ref.name}
+        ).content_hash(),
+        "tradewind.seed": "7",
+        "tradewind.trials": "1",
+        "tradewind.data_start": "2000-03-01",
+        "tradewind.data_end": "2013-03-01",
+        "tradewind.git_commit": "c0ffee",
+        "tradewind.git_dirty": "false",
+        "tradewind.lock_sha256": "10c",
+        "tradewind.python": "3.11.7",
+    }
+
+    root = Path(client.download_artifacts(ref.run_id, "", str(tmp_path)))
+    logged = pl.read_parquet(root / "predictions" / "out_of_sample.parquet")
+    assert logged.equals(result.predictions)
+    assert pl.read_parquet(root / "backtest" / "equity.parquet").equals(result.equity)
+    plot = (root / "backtest" / "equity_and_drawdown.png").read_bytes()
+    assert plot.startswith(b"\x89PNG")
+    assert len(plot) > 20_000
+
+
+def test_a_model_comes_with_signature_and_example(register: Register, training: Any) -> None:
+    ref = register()
+    import mlflow.models
+    import mlflow.pyfunc
+
+    uri = f"models:/{ref.name}/{ref.version}"
+    info = mlflow.models.get_model_info(uri)
+    assert set(info.flavors) == {"lightgbm", "python_function"}
+    assert info.signature is not None
+    assert info.signature.inputs.input_names() == list(training.result.feature_names)
+    example = mlflow.models.Model.load(uri).load_input_example(uri)
+    assert example is not None
+    np.testing.assert_array_equal(example.to_numpy(), training.result.input_example.to_numpy())
+    served = mlflow.pyfunc.load_model(uri).predict(example)
+    np.testing.assert_array_equal(served, training.result.booster.predict(example))
+
+
+def test_the_champion_predicts_what_it_did_in_training(register: Register, training: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    model = load_champion(ref.name)
+    assert model.info.version == 1
+    assert model.strategy.name == ref.name
+    assert model.strategy.features == training.strategy.features
+    assert model.snapshot_id == training.snapshot_id
+    assert model.booster.model_to_string() == training.result.booster.model_to_string()
+    assert verify_round_trip(ref.name, "champion", training.snapshots_dir) == 60
+
+
+def test_a_changed_prediction_is_found(register: Register, training: Any, overwrite: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    row = training.result.reference.row(7, named=True)
+    bit_off = float(np.nextafter(row["prediction"], np.inf))
+    this = (pl.col("symbol") == row["symbol"]) & (pl.col("session") == row["session"])
+    changed = training.result.reference.with_columns(
+        prediction=pl.when(this).then(bit_off).otherwise(pl.col("prediction"))
+    )
+    overwrite(ref, changed)
+    expected = rf"1 of 60 predictions .* worst by .*for {row['symbol']} on {row['session']} \("
+    with pytest.raises(ReproductionError, match=expected):
+        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+
+
+def test_the_worst_difference_is_named(register: Register, training: Any, overwrite: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    reference = training.result.reference
+    shift = pl.Series([0.25 if row == 11 else 0.001 for row in range(reference.height)])
+    overwrite(ref, reference.with_columns(prediction=reference["prediction"] - shift))
+    row = reference.row(11, named=True)
+    expected = rf"60 of 60 .* worst by 0\.25, for {row['symbol']} on {row['session']} "
+    with pytest.raises(ReproductionError, match=expected):
+        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+
+
+def test_a_missing_prediction_is_found(register: Register, training: Any, overwrite: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    first = training.result.reference.row(0, named=True)
+    overwrite(ref, training.result.reference.slice(1))
+    expected = rf"1 of 60 .* one side only, .* {first['symbol']} on {first['session']} today only"
+    with pytest.raises(ReproductionError, match=expected):
+        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+
+
+def test_no_prediction_proves_nothing(register: Register, training: Any, overwrite: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    overwrite(ref, training.result.reference.clear())
+    with pytest.raises(ReproductionError, match="no prediction was logged"):
+        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+
+
+def test_a_changed_strategy_is_found(register: Register, training: Any, overwrite: Any) -> None:
+    ref = register()
+    promote_first(ref)
+    other = training.strategy.model_copy(update={"name": ref.name, "seed": 8})
+    overwrite(ref, other.model_dump_json())
+    with pytest.raises(RegistryError, match=r"strategy\.json .* is not the strategy"):
+        load_champion(ref.name)
+
+
+def test_a_snapshot_that_is_gone_is_named(
+    register: Register, training: Any, tmp_path: Path
+) -> None:
+    ref = register()
+    promote_first(ref)
+    with pytest.raises(SnapshotError, match=training.snapshot_id):
+        verify_round_trip(ref.name, "champion", tmp_path)
+
+
+def test_a_second_version_is_challenger_only(register: Register) -> None:
+    assert promote_first(register()) == ("challenger", "champion")
+    second = register()
+    assert promote_first(second) == ("challenger",)
+    newest, oldest = show_model(second.name)
+    assert (newest.version, newest.aliases) == (2, ("challenger",))
+    assert (oldest.version, oldest.aliases) == (1, ("champion",))
+    assert promote_first(second) == ("challenger",)
+
+
+def test_models_are_listed_with_newest_version(register: Register, training: Any) -> None:
+    promote_first(register())
+    ref = register()
+    [model] = [model for model in list_models() if model.name == ref.name]
+    assert model.aliases == {"champion": 1, "challenger": 1}
+    assert model.latest is not None
+    assert (model.latest.version, model.latest.aliases) == (2, ())
+    assert model.latest.metrics == training.result.metrics
+    assert model.latest.tags["tradewind.snapshot_id"] == training.snapshot_id
+
+
+def test_a_retry_returns_the_version_of_the_first_try(register: Register) -> None:
+    first = register(origin=ORIGIN)
+    assert register(origin=ORIGIN) == first
+    assert [version.version for version in show_model(first.name)] == [1]
+    another_run = register(origin={**ORIGIN, "airflow.run_id": "manual__2"})
+    assert another_run.version == "2"
+
+
+def test_a_retry_replaces_an_interrupted_try(
+    register: Register, training: Any, client: Any
+) -> None:
+    class InterruptedTryError(Exception):
+        pass
+
+    class Booster:
+        def predict(self, _: object) -> None:
+            raise InterruptedTryError
+
+    with pytest.raises(InterruptedTryError):
+        register(replace(training.result, booster=Booster()), origin=ORIGIN)
+    ref = register(origin=ORIGIN)
+    assert ref.version == "1"
+    experiment = client.get_experiment_by_name(ref.name)
+    assert experiment is not None
+    kept = client.search_runs([experiment.experiment_id])
+    assert [(run.info.run_id, run.info.status) for run in kept] == [(ref.run_id, "FINISHED")]
+
+
+def test_a_retry_finishes_a_try_that_had_registered(register: Register, client: Any) -> None:
+    ref = register(origin=ORIGIN)
+    client.update_run(ref.run_id, "RUNNING")  # the worker died between registry and run
+    assert client.get_run(ref.run_id).info.status == "RUNNING"
+    assert register(origin=ORIGIN) == ref
+    assert client.get_run(ref.run_id).info.status == "FINISHED"
+
+
+def test_a_model_that_is_not_there_is_named(register: Register) -> None:
+    with pytest.raises(RegistryError, match=r"no model 'nothing'.*tradewind train nothing"):
+        show_model("nothing")
+    with pytest.raises(RegistryError, match=r"no model 'nothing' with the alias 'champion'"):
+        load_champion("nothing")
+    ref = register()
+    with pytest.raises(RegistryError, match=r"no model .* with the alias 'champion'"):
+        load_champion(ref.name)
+
+
+def test_a_server_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9, while listing models"):
+        list_models()
+
+
+def test_no_address_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(RegistryError, match="MLFLOW_TRACKING_URI is not set"):
+        list_models()

@@ -1,0 +1,82 @@
+import datetime as dt
+
+import polars as pl
+import pytest
+
+from tradewind.research.labels import compute_labels
+from tradewind.research.strategy import Strategy
+
+
+def with_horizon(strategy: Strategy, horizon: int) -> Strategy:
+    return strategy.model_copy(update={"horizon": horizon})
+
+
+@pytest.mark.parametrize(
+    ("horizon", "days", "expected"),
+    [
+        # decided at the close of 2005-02-25, bought at the open of the split day
+        (1, (dt.date(2005, 2, 25), dt.date(2005, 2, 28)), 44.86 / 44.68 - 1),
+        (2, (dt.date(2005, 2, 25), dt.date(2005, 3, 1)), 44.50 / 44.68 - 1),
+        # bought before the split at 89.62, sold after it
+        (2, (dt.date(2005, 2, 24), dt.date(2005, 2, 28)), 44.86 * 2 / 89.62 - 1),
+        # bought at the open of 2000-09-28, sold at the close of the crash
+        (2, (dt.date(2000, 9, 27), dt.date(2000, 9, 29)), 25.75 / 49.31 - 1),
+    ],
+)
+def test_labels_match_a_hand_count(
+    bars: pl.DataFrame,
+    strategy: Strategy,
+    horizon: int,
+    days: tuple[dt.date, dt.date],
+    expected: float,
+) -> None:
+    labels = compute_labels(bars, with_horizon(strategy, horizon))
+    row = labels.filter(pl.col("symbol") == "AAPL", pl.col("session") == days[0])
+    assert row.get_column("label").item() == pytest.approx(expected)
+    assert row.get_column("label_end").item() == days[1]
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 21])
+def test_a_label_ends_exactly_horizon_sessions_later(
+    bars: pl.DataFrame, strategy: Strategy, horizon: int
+) -> None:
+    labels = compute_labels(bars, with_horizon(strategy, horizon))
+    sessions = bars.get_column("session").unique().sort().to_list()
+    place = {session: at for at, session in enumerate(sessions)}
+    assert labels.height > 0
+    assert {
+        place[end] - place[start] for start, end in labels.select("session", "label_end").rows()
+    } == {horizon}
+    counts = dict(labels.group_by("symbol").len().rows())
+    assert counts == dict.fromkeys(("AAPL", "IBM", "MSFT"), 3270 - horizon) | {
+        "GOOG": 2148 - horizon
+    }
+
+
+def test_prices_after_its_end_do_not_change_a_label(bars: pl.DataFrame, strategy: Strategy) -> None:
+    cut = dt.date(2008, 9, 15)
+    later = pl.col("session") > cut
+    changed = bars.with_columns(
+        pl.when(later).then(pl.col(name) * 1.7).otherwise(name).alias(name)
+        for name in ("open", "close")
+    )
+    before, after = (
+        compute_labels(frame, strategy).filter(pl.col("label_end") <= cut)
+        for frame in (bars, changed)
+    )
+    assert before.height > 0
+    assert before.equals(after)
+
+
+def test_a_missing_bar_shortens_no_label_and_stretches_none(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    gap = dt.date(2010, 6, 15)
+    holed = bars.filter(~((pl.col("symbol") == "IBM") & (pl.col("session") == gap)))
+    whole, found = (
+        compute_labels(frame, with_horizon(strategy, 5)).filter(pl.col("symbol") == "IBM")
+        for frame in (bars, holed)
+    )
+    # gone: the decision that day, the one bought that day and the one sold that day
+    assert found.height == whole.height - 3
+    assert whole.join(found, on=whole.columns, how="semi").equals(found)

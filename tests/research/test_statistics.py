@@ -1,0 +1,127 @@
+import datetime as dt
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tradewind.research import statistics
+
+NONE = np.array([])
+FLAT = np.full(10, 0.001)
+ZERO = np.zeros(10)
+SAMPLE = np.array([0.10, -0.10, 0.20, -0.05])
+
+
+def test_figures_match_a_hand_count() -> None:
+    mean, deviation = 0.0375, math.sqrt((0.0625**2 + 0.1375**2 + 0.1625**2 + 0.0875**2) / 3)
+    assert statistics.annualised_return(SAMPLE) == pytest.approx((1.1 * 0.9 * 1.2 * 0.95) ** 63 - 1)
+    assert statistics.annualised_volatility(SAMPLE) == pytest.approx(deviation * 252**0.5)
+    assert statistics.sharpe(SAMPLE) == pytest.approx(mean / deviation * 252**0.5)
+    downside = math.sqrt((0.10**2 + 0.05**2) / 4)
+    assert statistics.sortino(SAMPLE) == pytest.approx(mean / downside * 252**0.5)
+    assert statistics.max_drawdown(SAMPLE) == pytest.approx(-0.10)
+    assert statistics.calmar(SAMPLE) == pytest.approx(statistics.annualised_return(SAMPLE) / 0.10)
+
+
+@pytest.mark.parametrize(
+    ("returns", "deepest", "longest"),
+    [
+        ([0.1, 0.1], 0.0, 0),
+        ([-0.5, 1.0], -0.5, 1),  # capital before the first session is a peak; then regained
+        ([0.5, -0.5, 0.5, 0.5], -0.5, 2),  # 1.5, 0.75, 1.125, 1.6875
+        ([0.0, -0.1, 0.05, 0.0, 0.5, -0.2], -0.2, 3),
+    ],
+)
+def test_drawdowns_match_a_hand_count(returns: list[float], deepest: float, longest: int) -> None:
+    assert statistics.max_drawdown(np.array(returns)) == pytest.approx(deepest)
+    assert statistics.longest_drawdown(np.array(returns)) == longest
+
+
+@pytest.mark.parametrize(
+    ("figure", "returns"),
+    [
+        (statistics.annualised_return, NONE),
+        (statistics.annualised_volatility, NONE),
+        (statistics.annualised_volatility, FLAT[:1]),
+        (statistics.sharpe, NONE),
+        (statistics.sharpe, FLAT[:1]),
+        (statistics.sharpe, FLAT),
+        (statistics.sharpe, ZERO),
+        (statistics.sortino, NONE),
+        (statistics.sortino, FLAT),
+        (statistics.max_drawdown, NONE),
+        (statistics.calmar, NONE),
+        (statistics.calmar, FLAT),
+    ],
+)
+def test_what_is_undefined_is_nan(figure: object, returns: np.ndarray) -> None:
+    assert callable(figure)
+    assert math.isnan(figure(returns))
+
+
+def test_nothing_that_happened_is_zero_not_nan() -> None:
+    assert statistics.annualised_return(ZERO) == 0.0
+    assert statistics.annualised_volatility(ZERO) == 0.0
+    assert statistics.max_drawdown(ZERO) == 0.0
+    assert statistics.longest_drawdown(NONE) == 0
+
+
+@given(arrays(np.float64, st.integers(2, 50), elements=st.floats(-0.5, 0.5)))
+def test_drawdown_and_return_stay_in_bounds(returns: np.ndarray) -> None:
+    assert -1.0 <= statistics.max_drawdown(returns) <= 0.0
+    assert 0 <= statistics.longest_drawdown(returns) <= returns.size
+    assert statistics.annualised_return(returns) > -1.0 - 1e-12
+    assert statistics.annualised_volatility(returns) >= 0.0
+
+
+def test_hit_rate_counts_signs_and_leaves_out_labels_that_are_zero() -> None:
+    predictions, labels = (
+        np.array([1.0, -1.0, 1.0, 0.0, 1.0]),
+        np.array([2.0, -2.0, -2.0, 1.0, 0.0]),
+    )
+    assert statistics.hit_rate(predictions, labels) == 0.5
+    assert math.isnan(statistics.hit_rate(np.array([1.0]), np.array([0.0])))
+
+
+def rows(*sessions: tuple[list[float], list[float | None]]) -> pl.DataFrame:
+    return pl.concat(
+        pl.DataFrame(
+            {"session": dt.date(2024, 1, day), "prediction": predictions, "label": labels},
+            schema_overrides={"prediction": pl.Float64, "label": pl.Float64},
+        )
+        for day, (predictions, labels) in enumerate(sessions, start=1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (rows(([1, 2, 3], [0.1, 0.2, 0.9])), 1.0),
+        (rows(([1, 2, 3], [0.1, 0.2, 0.9]), ([1, 2, 3], [3, 2, 1])), 0.0),
+        (rows(([1, 2, 3], [0.2, 0.1, 0.9])), 0.5),
+        (rows(([1, 1, 2], [1, 2, 3])), math.sqrt(0.75)),  # ties share their rank
+        (rows(([1, 2, 3], [0.1, 0.2, 0.9]), ([1, 1, 1], [3, 2, 1])), 1.0),  # nothing varies
+        (rows(([1, 2, 3], [0.1, 0.2, 0.9]), ([1, 2], [2, 1])), 1.0),  # two are no cross-section
+        (rows(([1, 2, 3, 9], [0.1, 0.2, 0.9, None])), 1.0),
+        (rows(([1, 2], [1, 2]), ([3, 4], [3, 4])), 1.0),  # pooled
+        (rows(([1], [4]), ([3], [3]), ([5], [1])), -1.0),
+        (rows(([1, 1, 1], [1, 2, 3])), math.nan),
+        (rows(([1], [1])), math.nan),
+        (rows(([1, 2, 3], [None, None, None])), math.nan),
+    ],
+)
+def test_information_coefficient_matches_a_hand_count(frame: pl.DataFrame, expected: float) -> None:
+    assert statistics.information_coefficient(frame) == pytest.approx(expected, nan_ok=True)
+
+
+def test_costs_and_turnover_are_scaled_to_a_year() -> None:
+    backtest = pl.DataFrame(
+        {"net_return": [0.0, 0.01], "turnover": [0.0, 1.0], "cost": [0.0, 0.001]}
+    )
+    figures = statistics.summarise(backtest)
+    assert figures["annual_turnover"] == pytest.approx(126.0)
+    assert figures["annual_cost"] == pytest.approx(0.126)

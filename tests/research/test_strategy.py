@@ -1,0 +1,72 @@
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tradewind.research.strategy import Strategy
+
+FIELDS: dict[str, Any] = {
+    "name": "small",
+    "description": "the least a strategy says",
+    "universe": {"source": "sample", "symbols": ["IBM", "MSFT"]},
+    "horizon": 5,
+    "features": [{"return": {"window": 5}}, {"rank": {"of": {"rsi": {"window": 14}}}}],
+    "model": {"kind": "lightgbm"},
+    "walk_forward": {"train": 504, "test": 126},
+    "backtest": {"commission_bps": 1, "slippage_bps": 4.0},
+}
+
+
+def test_defaults_are_safe() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    assert strategy.purge == strategy.horizon == 5
+    assert strategy.schedule is None
+    assert strategy.universe.calendar == "XNYS"
+    assert strategy.feature_names == ("return_5", "rank_rsi_14")
+
+
+def test_the_hash_is_that_of_the_meaning() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    spelled_out = strategy.model_dump(mode="json")
+    reordered = dict(reversed(list(spelled_out.items())))
+    assert Strategy.model_validate(reordered).content_hash() == strategy.content_hash()
+    other = Strategy.model_validate(FIELDS | {"horizon": 6})
+    assert other.content_hash() != strategy.content_hash()
+    assert len(strategy.content_hash()) == 64
+
+
+def test_a_longer_purge_than_the_horizon_is_kept() -> None:
+    fields = FIELDS | {"walk_forward": {"train": 504, "test": 126, "purge": 21}}
+    assert Strategy.model_validate(fields).purge == 21
+
+
+def test_a_strategy_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Strategy.model_validate(FIELDS).horizon = 1  # type: ignore[misc]
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    heavy = ["numpy", "polars", "pandas", "pandera", "lightgbm", "matplotlib", "airflow", "mlflow"]
+    code = (
+        "import sys, tradewind.research.strategy, tradewind.research.strategy_files;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_research_needs_neither_airflow_nor_mlflow() -> None:
+    code = (
+        "import sys, tradewind.research.training, tradewind.research.plots, tradewind.market.store,"
+        "tradewind.market.validate, tradewind.market.sources;"
+        "print([name for name in ['airflow', 'mlflow', 'lightgbm', 'matplotlib', 'pandas',"
+        " 'pandera', 'tradewind.registry', 'tradewind.stack'] if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,207 @@
+import datetime as dt
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import StrategyError
+from tradewind.research.strategy_files import load_strategies, load_strategy
+
+SHIPPED = Path(__file__).parents[2] / "strategies"
+GOOD = """\
+name: good
+description: the least a strategy says
+universe: {source: sample, symbols: [IBM, MSFT]}
+horizon: 5
+features:
+  - return: {window: 5}
+model: {kind: lightgbm}
+walk_forward: {train: 504, test: 126}
+backtest: {commission_bps: 1, slippage_bps: 4}
+"""
+
+
+def write(directory: Path, text: str, name: str = "good.yaml") -> Path:
+    path = directory / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_the_least_file_is_read(tmp_path: Path) -> None:
+    assert load_strategy(write(tmp_path, GOOD)).name == "good"
+
+
+def test_every_shipped_strategy_is_read() -> None:
+    strategies, errors = load_strategies(SHIPPED)
+    assert errors == {}
+    assert "momentum" in strategies
+    assert sorted(strategies) == sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "reason"),
+    [
+        ("name: good", "name: Good-1", "name", "match pattern"),
+        ("name: good", f"name: {'g' * 51}", "name", "at most 50 characters"),
+        ("name: good", "name: other", "name", "'other' must equal the file's name, 'good'"),
+        ("name: good\n", "", "name", "Field required"),
+        ("name: good", "name: good\ncolour: red", "colour", "Extra inputs are not permitted"),
+        ("name: good", "name: good\nschedule: daily", "schedule", "'daily' is no cron expression"),
+        ("name: good", "name: good\nseed: -1", "seed", "greater than or equal to 0"),
+        ("name: good", "name: good\nlabel: sign", "label", "Input should be 'forward_return'"),
+        ("horizon: 5", "horizon: 0", "horizon", "greater than or equal to 1"),
+        ("horizon: 5", "horizon: '5'", "horizon", "valid integer"),
+        ("horizon: 5", "horizon: 5.0", "horizon", "valid integer"),
+        ("horizon: 5", "horizon: true", "horizon", "valid integer"),
+        ("horizon: 5", "horizon: 010", "horizon", "valid integer"),
+        ("horizon: 5", "horizon: 1:30", "horizon", "valid integer"),
+        ("horizon: 5", f"horizon: {'9' * 5000}", "horizon", "valid integer"),
+        ("horizon: 5", "horizon:", "horizon", "valid integer"),
+        ("name: good", "name: good\n<<: {seed: 1}", "<<", "Extra inputs"),
+        ("[IBM, MSFT]", "[]", "universe.symbols", "at least 1 item"),
+        ("[IBM, MSFT]", "[IBM, IBM]", "universe.symbols", "listed more than once: IBM"),
+        ("[IBM, MSFT]", "IBM", "universe.symbols", "valid tuple"),
+        ("MSFT]", "MSFT], start: 2010-02-30", "universe.start", "valid date"),
+        ("MSFT]", "MSFT], start: 2010-02-02, end: 2009-01-01", "universe", "must lie after start"),
+        ("return: {window: 5}", "return: {window: 0}", "features.0.return.window", "or equal to 1"),
+        ("return: {window: 5}", "return: {windows: 5}", "features.0.return.windows", "not permit"),
+        ("return: {window: 5}", "returns: {window: 5}", "features.0", "'returns' found using"),
+        ("return: {window: 5}", "return: 5", "features.0", "return: {window: 5}"),
+        ("return: {window: 5}", "return", "features.0", "dictionary"),
+        ("5}\nmodel", "5}\n  - return: {window: 5}\nmodel", "features", "once: return_5"),
+        (
+            "return: {window: 5}",
+            "momentum: {window: 5, skip: 5}",
+            "features.0.momentum",
+            r"skip (5) must be less than window (5)",
+        ),
+        ("kind: lightgbm", "kind: forest", "model.kind", "Input should be 'lightgbm'"),
+        (
+            "kind: lightgbm",
+            "kind: lightgbm, learning_rate: .nan",
+            "model.learning_rate",
+            "finite number",
+        ),
+        ("train: 504", "train: 0", "walk_forward.train", "greater than or equal to 1"),
+        (
+            "test: 126",
+            "test: 126, purge: 4",
+            "walk_forward.purge",
+            "4 is less than the horizon of 5 sessions: the last training labels would be made of "
+            "prices from the test window",
+        ),
+        ("commission_bps: 1,", "", "backtest.commission_bps", "Field required"),
+        ("slippage_bps: 4", "slippage_bps: -4", "backtest.slippage_bps", "or equal to 0"),
+        ("slippage_bps: 4", "slippage_bps: 4, max_weight: 2", "backtest.max_weight", "equal to 1"),
+        ("[IBM, MSFT]", "[IBM]", None, None),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_reason(
+    tmp_path: Path, old: str, new: str, field: str | None, reason: str | None
+) -> None:
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new))
+    if field is None or reason is None:  # one symbol is enough, unless ranks compare it
+        assert load_strategy(path).universe.symbols == ("IBM",)
+        return
+    expected = rf"{re.escape(str(path))}:(?s:.*)\n  {re.escape(field)}: .*{re.escape(reason)}"
+    with pytest.raises(StrategyError, match=expected):
+        load_strategy(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("return: {window: 5}", "rank: {of: {return: {window: 5}}}", "features.0"),
+        ("slippage_bps: 4", "slippage_bps: 4, positions: long_short", "backtest.positions"),
+    ],
+)
+def test_what_compares_symbols_needs_two(tmp_path: Path, old: str, new: str, field: str) -> None:
+    path = write(tmp_path, GOOD.replace("[IBM, MSFT]", "[IBM]").replace(old, new))
+    with pytest.raises(StrategyError, match=rf"\n  {field}: .*two symbols or more"):
+        load_strategy(path)
+
+
+def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, GOOD.replace("horizon: 5", "horizon: 0").replace("train: 504", "trian: 1")
+    )
+    with pytest.raises(StrategyError) as caught:
+        load_strategy(path)
+    fields = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
+    assert fields == ["horizon", "walk_forward.train", "walk_forward.trian"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "the file is empty"),
+        ("# only a comment\n", "the file is empty"),
+        ("- a\n- b\n", "but holds a list"),
+        ("name: [unclosed\n", "line 2, column 1: .*"),
+        ("name: a\n\tb: 1\n", r"line 2, column 1: .*\\t"),
+        ("name: a\nname: b\n", "line 2, column 1: key 'name' is there twice"),
+        ("universe: {source: a, source: b}\n", "line 1, column 23: key 'source' is there twice"),
+        ("a: &x [1]\nb: *x\n", "line 2, column 4: aliases are not allowed"),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: .*single document"),
+        ("a: !!python/object/apply:os.getcwd []\n", "line 1, column 4: tags are not allowed"),
+        ("1: a\n", "line 1, column 1: key 1 is not text"),
+        ("[" * 5000, "nested too deeply"),
+        ("x" * 70_000, "larger than 64 KiB"),
+        ("a: \x00", "unacceptable character"),
+    ],
+)
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(StrategyError, match=f"^{re.escape(str(path))}: .*{reason}"):
+        load_strategy(path)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(StrategyError, match="not UTF-8 text: byte 6"):
+        load_strategy(path)
+
+
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(StrategyError, match=f"^{re.escape(str(path))}: cannot be read"):
+            load_strategy(path)
+
+
+def test_tickers_that_yaml_takes_for_booleans_stay_tickers(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace("[IBM, MSFT]", "[ON, NO, Y]"))
+    assert load_strategy(path).universe.symbols == ("ON", "NO", "Y")
+
+
+def test_plain_numbers_and_dates_mean_what_they_look_like(tmp_path: Path) -> None:
+    text = GOOD.replace("kind: lightgbm", "kind: lightgbm, learning_rate: 1e-3, lambda_l2: .5")
+    strategy = load_strategy(write(tmp_path, text.replace("MSFT]", "MSFT], start: 2004-08-19")))
+    assert (strategy.model.learning_rate, strategy.model.lambda_l2) == (0.001, 0.5)
+    assert strategy.universe.start == dt.date(2004, 8, 19)
+
+
+def test_one_bad_file_hides_no_other(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    bad = write(tmp_path, "name: [", "bad.yaml")
+    twice = write(tmp_path, GOOD, "good.yml")
+    write(tmp_path, "not a strategy", "notes.txt")
+    strategies, errors = load_strategies(tmp_path)
+    assert list(strategies) == ["good"]
+    assert list(errors) == [bad, twice]
+    assert "taken by another file" in str(errors[twice])
+
+
+def test_an_unreadable_link_is_one_bad_file(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    link = tmp_path / "broken.yaml"
+    os.symlink(tmp_path / "nowhere", link)  # noqa: PTH211
+    strategies, errors = load_strategies(tmp_path)
+    assert (list(strategies), list(errors)) == (["good"], [link])
+
+
+def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match="no directory of strategies"):
+        load_strategies(tmp_path / "none")

@@ -1,0 +1,157 @@
+"""Each fault that the doctor knows is injected into the running stack, found, and mended."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg2
+import pytest
+import redis
+
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import load_secrets
+
+
+def wrong(stack) -> dict[str, str]:
+    checks = json.loads(stack.run("doctor", "--json").stdout)
+    assert checks
+    return {c["name"]: c["problem"] + " | " + c["mend"] for c in checks if c["problem"]}
+
+
+@contextmanager
+def superuser(stack) -> Iterator[Callable[[str], None]]:
+    connection = psycopg2.connect(
+        host="127.0.0.1", port=stack.settings.postgres_port, user="postgres", dbname="postgres",
+        password=load_secrets(Layout(stack.settings.state)).postgres_superuser,
+    )  # fmt: skip
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor.execute
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def redis_admin(stack) -> Iterator[redis.Redis]:
+    password = load_secrets(Layout(stack.settings.state)).redis_admin
+    with redis.Redis(port=stack.settings.redis_port, username="admin", password=password) as client:
+        yield client
+
+
+def test_a_well_stack_is_called_well(stack) -> None:
+    assert wrong(stack) == {}
+    assert stack.run("doctor").returncode == 0
+
+
+def test_an_open_database(stack) -> None:
+    with superuser(stack) as sql:
+        sql("GRANT CONNECT ON DATABASE mlflow TO airflow")
+        try:
+            found = wrong(stack)
+            assert set(found) == {"database airflow"}
+            assert "REVOKE CONNECT ON DATABASE mlflow" in found["database airflow"]
+            assert stack.run("doctor").returncode == 1
+        finally:
+            sql("REVOKE CONNECT ON DATABASE mlflow FROM airflow")
+    assert wrong(stack) == {}
+
+
+def test_a_role_that_cannot_log_in(stack) -> None:
+    with superuser(stack) as sql:
+        sql("ALTER ROLE tradewind NOLOGIN")
+        try:
+            assert set(wrong(stack)) == {"database tradewind"}
+        finally:
+            sql("ALTER ROLE tradewind LOGIN")
+
+
+def test_an_evicting_redis(stack, redis_admin) -> None:
+    redis_admin.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        found = wrong(stack)
+        assert set(found) == {"redis eviction"}
+        assert "allkeys-lru" in found["redis eviction"]
+    finally:
+        redis_admin.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_redis_user_beyond_its_prefix(stack, redis_admin) -> None:
+    redis_admin.execute_command("ACL", "SETUSER", "trading", "allkeys")
+    try:
+        assert set(wrong(stack)) == {"redis user trading"}
+    finally:
+        redis_admin.execute_command("ACL", "SETUSER", "trading", "resetkeys", "~trading:*")
+
+
+def test_secrets_that_others_can_read(stack) -> None:
+    path = Layout(stack.settings.state).secrets_file
+    path.chmod(0o644)
+    try:
+        found = wrong(stack)
+        assert set(found) == {"secrets"}
+        assert "chmod 600" in found["secrets"]
+    finally:
+        path.chmod(0o600)
+
+
+def test_secrets_that_disagree_with_what_runs(stack) -> None:
+    path = Layout(stack.settings.state).secrets_file
+    good = path.read_text()
+    changed = json.loads(good) | {"airflow_jwt_secret": "another"}
+    path.write_text(json.dumps(changed))
+    try:
+        found = wrong(stack)
+        assert set(found) == {"secrets agree"}
+        assert "AIRFLOW__API_AUTH__JWT_SECRET" in found["secrets agree"]
+    finally:
+        path.write_text(good)
+
+
+def test_an_artifact_store_that_cannot_be_written(stack) -> None:
+    folder = Layout(stack.settings.state).artifacts_dir
+    aside = folder.with_name("artifacts-aside")
+    folder.rename(aside)
+    folder.touch()  # a file in the folder's place stops even root
+    try:
+        found = wrong(stack)
+        assert "mlflow artifacts" in found
+        assert str(folder) in found["mlflow artifacts"] + found.get("state directory", "")
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+def test_a_dag_file_with_an_error(stack, wait_until) -> None:
+    broken = stack.home / "dags" / "broken_dag.py"
+    broken.write_text("from airflow.sdk import dag\nraise RuntimeError('a typo')\n")
+    try:
+        wait_until(lambda: "a typo" in wrong(stack).get("dag files", ""), 60)
+    finally:
+        broken.unlink()
+    wait_until(lambda: wrong(stack) == {}, 60)
+
+
+def test_a_wrong_strategy_file(stack) -> None:
+    path = stack.home / "strategies" / "typo.yaml"
+    text = (stack.home / "strategies" / "momentum.yaml").read_text()
+    path.write_text(text.replace("name: momentum", "name: typo").replace("horizon:", "horizn:"))
+    try:
+        found = wrong(stack)
+        assert set(found) == {"strategy typo"}
+        assert "horizn" in found["strategy typo"]
+    finally:
+        path.unlink()
+
+
+def test_a_port_of_a_stopped_stack_that_somebody_else_took(new_stack, tmp_path) -> None:
+    other = new_stack(tmp_path / "other")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", other.settings.airflow_port))
+        holder.listen()
+        found = wrong(other)
+    problem = found[f"port {other.settings.airflow_port}"]
+    assert str(os.getpid()) in problem
+    assert "TRADEWIND_AIRFLOW_PORT" in problem
