@@ -216,7 +216,7 @@ def _airflow(
                 name,
                 # The log folder is shared, so no worker has to serve its logs.
                 [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
-                 "--celery-hostname", f"{name}@{layout.root.parent.name}"],
+                 "--without-mingle", "--celery-hostname", f"{name}@{layout.root.parent.name}"],
                 {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
                 needs=ready,
                 probe=probes.heartbeat_file(beat),

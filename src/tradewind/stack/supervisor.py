@@ -20,7 +20,7 @@ from tradewind.stack.state import ServiceState, StackState, read_state, write_st
 
 __all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
 
-START_POLL = 0.25  # seconds between probes of a service that is starting
+START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
 FORGIVEN_AFTER = 300.0  # seconds of life after which earlier restarts no longer count
