@@ -96,7 +96,8 @@ def _until_all_healthy(
     deadline = time.monotonic() + 3 * settings.start_timeout
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
-            raise ServiceFailedError(log.read_text().strip() or f"`tradewind up` failed: see {log}")
+            _, _, message = f"\n{log.read_text()}".partition("\nerror: ")
+            raise ServiceFailedError(message.strip() or f"`tradewind up` failed: see {log}")
         state = read_state(layout)
         if state is not None and (process is None or state.pid == process.pid):
             on_change(state)

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 __all__ = [
+    "belongs_to_another",
     "boot_id",
     "holder_of_port",
     "is_same_process",
@@ -31,6 +32,18 @@ def is_same_process(pid: int, created: float) -> bool:
             abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
         )
     except psutil.Error:
+        return False
+
+
+def belongs_to_another(pid: int, created: float) -> bool:
+    """Whether the number was given to a process that did not start at `created`.
+
+    A dead process that nobody has waited for still counts as the one it was: children that
+    outlived it are in its session all the same.
+    """
+    try:
+        return abs(psutil.Process(pid).create_time() - created) >= 1.0
+    except psutil.NoSuchProcess:
         return False
 
 

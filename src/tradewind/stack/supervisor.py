@@ -14,7 +14,7 @@ import psutil
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.stack.layout import Layout
 from tradewind.stack.probes import ProbeFailure
-from tradewind.stack.processes import is_same_process, session_members, stop_processes
+from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
 from tradewind.stack.services import Service
 from tradewind.stack.state import ServiceState, StackState, read_state, write_state
 
@@ -328,8 +328,8 @@ def clear_leftovers(layout: Layout) -> list[int]:
         for record in state.services.values():
             if record.pid is None or record.pid not in state.sessions():
                 continue
-            if psutil.pid_exists(record.pid) and not is_same_process(record.pid, record.created):
-                continue  # the number belongs to a stranger by now
+            if belongs_to_another(record.pid, record.created):
+                continue
             found += session_members([record.pid])[record.pid]
     stop_processes([pid for pid in found if not _is_postgres(pid)], grace=5.0)
     for pid in filter(_is_postgres, found):

@@ -1,0 +1,30 @@
+"""Leftovers are told from strangers by the start of their session's leader."""
+
+import os
+import subprocess
+import time
+
+import psutil
+
+from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
+
+
+def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) -> None:
+    leader = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
+    try:
+        created = psutil.Process(leader.pid).create_time()
+        wait_until(lambda: len(session_members([leader.pid])[leader.pid]) == 3, 10)
+        os.kill(leader.pid, 9)
+        wait_until(
+            lambda: psutil.Process(leader.pid).status() == psutil.STATUS_ZOMBIE, 10
+        )  # not waited for: as under a slow init
+        assert not belongs_to_another(leader.pid, created)
+        stop_processes(session_members([leader.pid])[leader.pid], grace=5)
+    finally:
+        leader.wait()
+    assert session_members([leader.pid])[leader.pid] == []
+
+
+def test_a_number_given_to_a_later_process_is_a_strangers() -> None:
+    assert belongs_to_another(os.getpid(), time.time() - 1e6)
+    assert not belongs_to_another(os.getpid(), psutil.Process().create_time())
