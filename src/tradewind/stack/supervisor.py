@@ -234,7 +234,6 @@ class Supervisor:
         self.state.services[service.name].pid = None
 
     async def _stop_all(self) -> None:
-        stopped: set[str] = set()
         remaining = {s.name: s for s in self._services if s.name in self._processes}
         while remaining:
             # A service may stop when nothing that runs needs it any more.
@@ -244,7 +243,6 @@ class Supervisor:
             for service in batch:
                 if self.state.services[service.name].state != "failed":
                     self._set(service, "stopped")
-                stopped.add(service.name)
                 del remaining[service.name]
         for record in self.state.services.values():
             if record.state not in ("failed", "done"):
