@@ -19,6 +19,21 @@ from tradewind.stack.secrets import Secrets
 
 __all__ = ["Service", "services"]
 
+# Imported once, before any of Airflow's services is forked: what two or more of them need. No
+# module that talks to the database when it is imported, or starts a thread, may be among them.
+AIRFLOW_MODULES = (
+    "airflow.__main__",
+    "airflow.cli.commands.api_server_command",
+    "airflow.dag_processing.manager",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.jobs.triggerer_job_runner",
+    "airflow.providers.celery.cli.celery_command",
+    "airflow.providers.celery.executors.celery_executor",
+    "airflow.providers.fab.auth_manager.fab_auth_manager",
+    "celery.bin.celery",
+)
+MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
+
 
 @dataclass(frozen=True)
 class Service:
@@ -46,6 +61,10 @@ class Service:
         What asks it to stop; it is killed `grace` seconds later.
     stdin : str
         What the process reads: for passwords, which a command line would show to everybody.
+    forks : bool
+        Whether it is a fork server (`tradewind.stack.forkserver`); its probe is its own answer.
+    forked_by : str or None
+        The fork server that runs the command, among `needs`; None to execute it.
     """
 
     name: str
@@ -62,6 +81,13 @@ class Service:
     stop_signal: int = signal.SIGTERM
     grace: float = 20.0
     stdin: str = field(default="", repr=False)
+    forks: bool = False
+    forked_by: str | None = None
+
+    @property
+    def step(self) -> bool:
+        """Whether it is done once, not kept running."""
+        return self.probe is None and not self.forks
 
 
 def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:
@@ -121,6 +147,7 @@ def _mlflow(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
     with_minio = minio.is_chosen(settings, layout)
+    buckets = ("minio-buckets",) if with_minio else ()
     environment = {
         **base,
         **_merge(
@@ -144,25 +171,27 @@ def _mlflow(
             minio.client_environment(settings, secrets) if with_minio else {},
         ),
     }
-    program = _program("mlflow")
     return [
+        _fork_server("mlflow-forkserver", MLFLOW_MODULES, environment),
         Service(
             "mlflow-migrate",
-            [program, "db", "upgrade", "postgresql+psycopg2:///mlflow"],
+            [_program("mlflow"), "db", "upgrade", "postgresql+psycopg2:///mlflow"],
             environment,
-            needs=("databases",),
+            needs=("databases", "mlflow-forkserver"),
+            forked_by="mlflow-forkserver",
             done_file=layout.postgres_dir / "mlflow-migrated",
             done_value=version("mlflow"),
         ),
         Service(
             "mlflow",
-            [program, "server", "--app-name", "basic-auth"],
+            [sys.executable, "-m", "tradewind.registry.server"],
             environment,
-            needs=("mlflow-migrate", *(("minio-buckets",) if with_minio else ())),
+            needs=("mlflow-forkserver", "mlflow-migrate", *buckets),
             probe=probes.mlflow_api(settings.mlflow_url, secrets.mlflow_admin),
             port=settings.mlflow_port,
             port_setting="TRADEWIND_MLFLOW_PORT",
             address=settings.mlflow_url,
+            forked_by="mlflow-forkserver",
         ),
     ]
 
@@ -171,18 +200,21 @@ def _airflow(
     settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
 ) -> list[Service]:
     program = _program("airflow")
-    ready = ("airflow-migrate", "redis")
+    parent = "airflow-forkserver"
+    migrated = (parent, "airflow-migrate")
+    ready = (*migrated, "redis")
     marker = f"{version('apache-airflow')} {version('apache-airflow-providers-fab')}"
     long_running = [
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
             environment,
-            needs=("airflow-migrate",),
+            needs=migrated,
             probe=probes.airflow_api(settings.airflow_url),
             port=settings.airflow_port,
             port_setting="TRADEWIND_AIRFLOW_PORT",
             address=settings.airflow_url,
+            forked_by=parent,
         ),
         Service(
             "airflow-scheduler",
@@ -192,20 +224,23 @@ def _airflow(
             probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
             port=settings.scheduler_health_port,
             port_setting="TRADEWIND_SCHEDULER_HEALTH_PORT",
+            forked_by=parent,
         ),
         Service(
             "airflow-dag-processor",
             [program, "dag-processor"],
             environment,
-            needs=("airflow-migrate",),
+            needs=migrated,
             probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
+            forked_by=parent,
         ),
         Service(
             "airflow-triggerer",
             [program, "triggerer", "--skip-serve-logs"],
             environment,
-            needs=("airflow-migrate",),
+            needs=migrated,
             probe=probes.airflow_job(settings.airflow_url, "triggerer"),
+            forked_by=parent,
         ),
     ]
     for number in range(1, settings.airflow_worker_replicas + 1):
@@ -221,14 +256,17 @@ def _airflow(
                 needs=ready,
                 probe=probes.heartbeat_file(beat),
                 grace=60.0,  # a warm shutdown lets a running task finish
+                forked_by=parent,
             )
         )  # fmt: skip
     return [
+        _fork_server(parent, AIRFLOW_MODULES, environment),
         Service(
             "airflow-migrate",
             [program, "db", "migrate"],
             environment,
-            needs=("databases",),
+            needs=(parent, "databases"),
+            forked_by=parent,
             done_file=layout.postgres_dir / "airflow-migrated",
             done_value=marker,
         ),
@@ -238,12 +276,18 @@ def _airflow(
             [program, "users", "create", "--username", "admin", "--role", "Admin",
              "--firstname", "tradewind", "--lastname", "admin", "--email", "admin@localhost"],
             environment,
-            needs=("airflow-migrate",),
+            needs=migrated,
             done_file=layout.postgres_dir / "airflow-admin",
             done_value="created",
+            forked_by=parent,
             stdin=f"{secrets.airflow_admin}\n" * 2,
         ),
     ]  # fmt: skip
+
+
+def _fork_server(name: str, modules: tuple[str, ...], environment: Mapping[str, str]) -> Service:
+    command = [sys.executable, "-m", "tradewind.stack.forkserver", *modules]
+    return Service(name, command, environment, forks=True)
 
 
 def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:

@@ -16,12 +16,14 @@ from tradewind.stack.layout import Layout
 from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
 from tradewind.stack.services import Service
+from tradewind.stack.spawning import ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import ServiceState, StackState, read_state, write_state
 
 __all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
 
 START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
+PING_TIMEOUT = 5.0  # seconds
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
 FORGIVEN_AFTER = 300.0  # seconds of life after which earlier restarts no longer count
 LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
@@ -42,12 +44,12 @@ class Supervisor:
         self._layout = layout
         self._start_timeout = start_timeout
         self._on_change = on_change
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._processes: dict[str, Process] = {}
         self._ready = {service.name: asyncio.Event() for service in services}
         self._stopping = asyncio.Event()
         self.state = StackState(pid=os.getpid(), created=psutil.Process().create_time())
         self.state.services = {
-            s.name: ServiceState(s.name, step=s.probe is None, address=s.address) for s in services
+            s.name: ServiceState(s.name, step=s.step, address=s.address) for s in services
         }
 
     def stop(self) -> None:
@@ -94,7 +96,7 @@ class Supervisor:
     async def _drive(self, service: Service) -> None:
         for need in service.needs:
             await self._ready[need].wait()
-        if service.probe is None:
+        if service.step:
             await self._finish_step(service)
             return
         restarts = 0
@@ -127,9 +129,6 @@ class Supervisor:
             self._set(service, "starting")
             if service.command:
                 process = await self._start(service)
-                if service.stdin and process.stdin is not None:
-                    process.stdin.write(service.stdin.encode())
-                    process.stdin.close()
                 try:
                     code = await asyncio.wait_for(process.wait(), self._start_timeout)
                 except TimeoutError:
@@ -154,22 +153,23 @@ class Supervisor:
             self._set(service, "failed", str(error).splitlines()[0])
             raise ServiceFailedError(f"{service.name}: {error}") from error
 
-    async def _start(self, service: Service) -> asyncio.subprocess.Process:
+    async def _start(self, service: Service) -> Process:
         self._set(service, "starting")
         await self._prepare(service)
         path = self._layout.service_log(service.name)
         if path.exists() and path.stat().st_size > LOG_LIMIT:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *service.command,
-                env=dict(service.environment),
-                stdin=asyncio.subprocess.PIPE if service.stdin else asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self._layout.root if os.geteuid() else "/",
-            )
+        program = Program(
+            service.command,
+            service.environment,
+            path,
+            cwd=self._layout.root if os.geteuid() else Path("/"),
+            stdin=service.stdin,
+        )
+        try:
+            process = await self._spawn(service, program)
+        except (StackError, OSError) as error:
+            raise ServiceFailedError(f"{service.name} could not be started: {error}") from error
         self._processes[service.name] = process
         record = self.state.services[service.name]
         record.pid = process.pid
@@ -180,14 +180,22 @@ class Supervisor:
         self._publish()
         return process
 
-    async def _until_healthy(
-        self, service: Service, process: asyncio.subprocess.Process, started: float
-    ) -> None:
+    async def _spawn(self, service: Service, program: Program) -> Process:
+        if service.forks:
+            return await ForkServer.execute(program)
+        if service.forked_by is None:
+            return await execute(program)
+        server = self._processes.get(service.forked_by)
+        if not isinstance(server, ForkServer):
+            raise StackError(f"{service.forked_by} is not running")
+        return await server.fork(program)
+
+    async def _until_healthy(self, service: Service, process: Process, started: float) -> None:
         deadline = time.monotonic() + self._start_timeout
         while True:
-            reason = await self._probe(service, started)
+            reason = await self._probe(service, process, started)
             if process.returncode is not None:
-                raise self._failure(service, f"ended with exit code {process.returncode}")
+                raise self._failure(service, ending(process))
             if reason is None:
                 self._set(service, "healthy")
                 return
@@ -198,19 +206,19 @@ class Supervisor:
             self.state.services[service.name].detail = reason
             await _ended_within(process, START_POLL)
 
-    async def _watch(
-        self, service: Service, process: asyncio.subprocess.Process, started: float
-    ) -> None:
+    async def _watch(self, service: Service, process: Process, started: float) -> None:
         while not await _ended_within(process, WATCH_POLL):
-            reason = await self._probe(service, started)
+            reason = await self._probe(service, process, started)
             self._set(service, "healthy" if reason is None else "unhealthy", reason or "")
-        raise self._failure(service, f"ended with exit code {process.returncode}")
+        raise self._failure(service, ending(process))
 
-    async def _probe(self, service: Service, started: float) -> str | None:
-        if service.probe is None:
-            return None
+    async def _probe(self, service: Service, process: Process, started: float) -> str | None:
         try:
-            await asyncio.to_thread(service.probe, started)
+            if isinstance(process, ForkServer):
+                async with asyncio.timeout(PING_TIMEOUT):
+                    await process.ping()
+            elif service.probe is not None:
+                await asyncio.to_thread(service.probe, started)
         except ProbeFailure as failure:
             return str(failure)
         except Exception as error:  # noqa: BLE001 - an answer no probe foresaw is no health either
@@ -277,7 +285,7 @@ class Supervisor:
         self._on_change(self.state)
 
 
-async def _ended_within(process: asyncio.subprocess.Process, seconds: float) -> bool:
+async def _ended_within(process: Process, seconds: float) -> bool:
     try:
         await asyncio.wait_for(process.wait(), seconds)
     except TimeoutError:
