@@ -137,6 +137,22 @@ def test_a_module_that_is_missing_ends_the_server_and_is_named_in_its_log(tmp_pa
     assert "No module named 'no_such_module'" in (tmp_path / "server.log").read_text()
 
 
+def test_a_module_that_starts_a_thread_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(300,), name='poller', daemon=True).start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def use(server: ForkServer) -> None:
+        assert await server.wait() == 1
+
+    with_server(tmp_path, use, modules=("busy",))
+    assert "importing busy started threads (poller)" in (tmp_path / "server.log").read_text()
+
+
 def test_programs_outlive_a_killed_server_and_their_end_is_still_seen(tmp_path: Path) -> None:
     sleeper = tmp_path / "sleeper"
     sleeper.write_text("import time; time.sleep(300)")

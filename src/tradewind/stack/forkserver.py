@@ -23,6 +23,7 @@ import runpy
 import selectors
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -44,6 +45,9 @@ def main(modules: list[str]) -> None:
     gc.disable()  # no garbage, no holes: the pages that children share stay as they are
     for module in modules:
         importlib.import_module(module)
+    if threading.active_count() > 1:  # a lock held by one of them would stay held in every child
+        names = ", ".join(t.name for t in threading.enumerate()[1:])
+        sys.exit(f"importing {', '.join(modules)} started threads ({names}): they cannot be forked")
     gc.collect()
     gc.freeze()
     request = _serve(replies)

@@ -23,6 +23,7 @@ __all__ = ["Service", "services"]
 # module that talks to the database when it is imported, or starts a thread, may be among them.
 AIRFLOW_MODULES = (
     "airflow.__main__",
+    "airflow.api_fastapi.execution_api.routes",
     "airflow.cli.commands.api_server_command",
     "airflow.dag_processing.manager",
     "airflow.jobs.scheduler_job_runner",
@@ -30,7 +31,12 @@ AIRFLOW_MODULES = (
     "airflow.providers.celery.cli.celery_command",
     "airflow.providers.celery.executors.celery_executor",
     "airflow.providers.fab.auth_manager.fab_auth_manager",
+    "airflow.providers.standard.operators.python",
+    "alembic.config",
+    "alembic.runtime.environment",
     "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
 )
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
