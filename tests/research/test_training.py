@@ -66,6 +66,8 @@ def test_metrics_are_finite_and_agree_with_the_equity(trained: TrainingResult) -
     grown = trained.equity.get_column("equity")[-1] ** (252 / len(net)) - 1
     assert metrics["annual_return"] == pytest.approx(grown)
     assert metrics["max_drawdown"] == pytest.approx(trained.equity.get_column("drawdown").min())
+    assert metrics["sharpe_low_95"] < metrics["sharpe"] < metrics["sharpe_high_95"]
+    assert 0.0 < metrics["sharpe_probability"] < 1.0
     assert metrics["n_folds"] == 17
 
 

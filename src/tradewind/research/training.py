@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
-from tradewind.research import statistics
+from tradewind.research import inference, statistics
 from tradewind.research.backtest import run_backtest
 from tradewind.research.features import compute_features
 from tradewind.research.labels import compute_labels
@@ -177,6 +177,7 @@ def train(
             _fold_result(index, window, predictions, equity) for index, window in enumerate(windows)
         ),
         metrics=_metrics(predictions, equity)
+        | _belief(equity)
         | _benchmark(equity)
         | {"n_folds": float(len(windows)), "n_test_rows": float(predictions.height)},
         predictions=predictions,
@@ -281,6 +282,17 @@ def _metrics(predictions: pl.DataFrame, equity: pl.DataFrame) -> dict[str, float
     return statistics.summarise(equity) | {
         "information_coefficient": statistics.information_coefficient(known),
         "hit_rate": statistics.hit_rate(predicted, label),
+    }
+
+
+def _belief(equity: pl.DataFrame) -> dict[str, float]:
+    """Return how far the Sharpe ratio can be believed: its 95 % interval, and P(true ratio > 0)."""
+    net = equity.get_column("net_return").to_numpy()
+    low, high = inference.sharpe_interval(net)
+    return {
+        "sharpe_low_95": low,
+        "sharpe_high_95": high,
+        "sharpe_probability": inference.probabilistic_sharpe(net),
     }
 
 
