@@ -138,9 +138,9 @@ class Supervisor:
                     raise self._failure(service, f"failed with exit code {code}")
             else:
                 await self._prepare(service)
+            await self._end(service)  # nothing of it is left to be stopped later
             if done is not None:
                 done.write_text(service.done_value)
-        self.state.services[service.name].pid = None
         self._set(service, "done")
         self._ready[service.name].set()
 
@@ -156,20 +156,10 @@ class Supervisor:
     async def _start(self, service: Service) -> Process:
         self._set(service, "starting")
         await self._prepare(service)
-        path = self._layout.service_log(service.name)
-        if path.exists() and path.stat().st_size > LOG_LIMIT:
-            path.replace(path.with_suffix(".log.1"))
-        program = Program(
-            service.command,
-            service.environment,
-            path,
-            cwd=self._layout.root if os.geteuid() else Path("/"),
-            stdin=service.stdin,
-        )
         try:
-            process = await self._spawn(service, program)
-        except (StackError, OSError) as error:
-            raise ServiceFailedError(f"{service.name} could not be started: {error}") from error
+            process = await self._spawn(service)
+        except (StackError, OSError) as error:  # no such program, or no log can be written
+            raise ServiceFailedError(f"{service.name} cannot be started: {error}") from error
         self._processes[service.name] = process
         record = self.state.services[service.name]
         record.pid = process.pid
@@ -180,7 +170,17 @@ class Supervisor:
         self._publish()
         return process
 
-    async def _spawn(self, service: Service, program: Program) -> Process:
+    async def _spawn(self, service: Service) -> Process:
+        path = self._layout.service_log(service.name)
+        if path.exists() and path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_suffix(".log.1"))
+        program = Program(
+            service.command,
+            service.environment,
+            path,
+            cwd=self._layout.root if os.geteuid() else Path("/"),
+            stdin=service.stdin,
+        )
         if service.forks:
             return await ForkServer.execute(program)
         if service.forked_by is None:
