@@ -30,7 +30,7 @@ __all__ = [
 COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim",
     "restarting": "yellow", "unhealthy": "red", "failed": "red", "orphaned": "red",
-    "stopped": "dim",
+    "stopped": "dim", "unknown": "red",
 }  # fmt: skip
 console = Console()
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,17 @@ class Stack:
 
     home: Path
     environment: dict[str, str]
+    program: tuple[str, ...] = (sys.executable, "-m", "tradewind")
+
+    def part(self, *services: str) -> "Stack":
+        """The same checkout with some of its services only."""
+        program = (sys.executable, str(Path(__file__).with_name("part.py")))
+        environment = {**self.environment, "STACK_PART": " ".join(services)}
+        return replace(self, environment=environment, program=program)
 
     def run(self, *words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "tradewind", *words],
+            [*self.program, *words],
             cwd=self.home,
             env=self.environment,
             capture_output=True,

@@ -107,14 +107,15 @@ def test_a_service_starts_when_its_needs_are_healthy_and_stops_before_them(
         asked = iter(range(3))  # healthy at the third question: what needs it has to wait
         return shell(
             name,
-            f"trap 'echo stop {name} >> {journal}; exit 0' TERM; echo start {name} >> {journal}; "
-            + SLEEP,
+            # It takes its time to stop, so that whoever does not wait for it is seen.
+            f"trap 'sleep 0.2; echo stop {name} >> {journal}; exit 0' TERM; "
+            f"echo start {name} >> {journal}; {SLEEP}",
             needs=needs,
             probe=when(lambda: f"start {name}" in lines(journal) and next(asked, 2) == 2),
         )
 
     # Listed in the wrong order: the needs alone decide.
-    found = supervise(layout, [service("c", "b"), service("b", "a"), service("a")])
+    found = supervise(layout, [service("b", "a"), service("a"), service("c", "b")])
     assert lines(journal) == [
         "start a", "start b", "start c", "stop c", "stop b", "stop a",
     ]  # fmt: skip

@@ -1,12 +1,16 @@
 """Where the local stack keeps what it must not lose."""
 
+import errno
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tradewind.errors import StackError
 
-__all__ = ["Layout", "write_atomically"]
+__all__ = ["Layout", "write_atomically", "writing"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Layout:
         StackError
             If the disk is full, read-only, or belongs to somebody else.
         """
-        try:
+        with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
             self.root.chmod(0o700)
             for folder in (
@@ -89,26 +93,77 @@ class Layout:
                 self.artifacts_dir, self.airflow_home, self.root / "snapshots",
             ):  # fmt: skip
                 folder.mkdir(exist_ok=True)
-            # A full disk lets empty files be made; only written data tells.
-            write_atomically(self.run_dir / "probe", "x" * 65536)
-            (self.run_dir / "probe").unlink()
-        except OSError as error:
-            raise StackError(
-                f"cannot write to the state directory {self.root}: {error}. "
-                "Free some space or mount it writable, or set TRADEWIND_STATE_DIR to another place."
-            ) from error
+        self.check_writable()
+
+    def check_writable(self) -> None:
+        """Prove that data can be written here, now.
+
+        Raises
+        ------
+        StackError
+            If the disk is full, read-only, or belongs to somebody else.
+        """
+        # A full disk lets empty files be made; only written data tells.
+        probe = self.run_dir / f"probe.{os.getpid()}"
+        try:
+            write_atomically(probe, "x" * 65536)
+        finally:
+            with writing(probe):
+                probe.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say of a refusal of the disk what was refused, where, and how to mend it.
+
+    Raises
+    ------
+    StackError
+        In the place of any `OSError`.
+    """
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise StackError(
+            f"cannot write {where}: {error.strerror or error}. {_mend(error, path)}, or set "
+            "TRADEWIND_STATE_DIR to another place. Nothing that was stored is lost."
+        ) from error
+
+
+def _mend(error: OSError, path: Path) -> str:
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(there).free / 2**20
+        return f"The disk is full ({free:.0f} MB free): free at least 1 GB"
+    if error.errno == errno.EROFS:
+        return "The disk is read-only: mount it writable"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return (
+            f"It is closed to user {os.geteuid()} and belongs to user {there.stat().st_uid}: "
+            "run tradewind as its owner, or change the owner"
+        )
+    return "See that this is a folder on a disk with space"
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file so that a reader, or a crash, sees the old text or the new, never half."""
+    """Replace a file so that a reader, or a crash, sees the old text or the new, never half.
+
+    Raises
+    ------
+    StackError
+        If the disk refuses; the old text is still there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w"
-        ) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            with os.fdopen(
+                os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w"
+            ) as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)

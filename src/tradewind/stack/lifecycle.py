@@ -13,13 +13,14 @@ import psutil
 
 from tradewind.errors import PortTakenError, ServiceFailedError, StackError
 from tradewind.settings import Settings
-from tradewind.stack.layout import Layout
+from tradewind.stack.layout import Layout, writing
 from tradewind.stack.processes import holder_of_port, proportional_memory, session_members
 from tradewind.stack.secrets import Secrets, ensure_secrets
-from tradewind.stack.state import StackState, read_state
+from tradewind.stack.state import StackState, is_current, read_state
 
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
+COMMAND = (sys.executable, "-m", "tradewind", "up")  # what runs in the background
 Watcher = Callable[[StackState], None]
 
 
@@ -53,13 +54,17 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
                 loop.add_signal_handler(number, supervisor.stop)
             await supervisor.run()
 
-        asyncio.run(main())
+        try:
+            asyncio.run(main())
+        except ServiceFailedError as error:
+            _blame_the_disk(layout, error)
+            raise
 
 
 def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackState:
     """Start the stack in the background and wait until all of it is healthy.
 
-    Returns at once if it runs already.
+    Returns at once if it runs already; starts it again if a service of it was given up.
 
     Raises
     ------
@@ -71,10 +76,13 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
     state = read_state(layout)
     process: subprocess.Popen[bytes] | None = None
     log = layout.service_log("supervisor")
+    if state is not None and state.supervised() and state.gave_up():
+        down(settings)
+        state = None
     if state is None or not state.supervised():
-        with log.open("wb") as output:
+        with writing(log), log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tradewind", "up"],
+                COMMAND,
                 env=_supervisor_environment(settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -83,6 +91,14 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
                 cwd=settings.home,
             )
     return _until_all_healthy(settings, layout, process, log, on_change)
+
+
+def _blame_the_disk(layout: Layout, error: ServiceFailedError) -> None:
+    """Add the cause where it is the disk: a service often could not even write why it died."""
+    try:
+        layout.check_writable()
+    except StackError as cause:
+        raise ServiceFailedError(f"{error}\n{cause}") from error
 
 
 def _until_all_healthy(
@@ -97,6 +113,8 @@ def _until_all_healthy(
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
             _, _, message = f"\n{log.read_text()}".partition("\nerror: ")
+            if not message:
+                layout.check_writable()  # a full disk swallows the last words
             raise ServiceFailedError(message.strip() or f"`tradewind up` failed: see {log}")
         state = read_state(layout)
         if state is not None and (process is None or state.pid == process.pid):
@@ -144,11 +162,16 @@ def down(settings: Settings, *, timeout: float = 120.0) -> bool:
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """Return how the stack is: for each service state, pid, health, memory in bytes, address."""
-    state = read_state(Layout(settings.state))
+    """Return how the stack is: for each service state, pid, health, memory in bytes, address.
+
+    What its supervisor cannot vouch for is `unknown`.
+    """
+    layout = Layout(settings.state)
+    state = read_state(layout)
     if state is None:
         return {"running": False, "healthy": False, "services": []}
     supervised = state.supervised()
+    current = is_current(layout)
     members = session_members(state.sessions())
     rows = []
     for record in state.services.values():
@@ -157,6 +180,8 @@ def status(settings: Settings) -> dict[str, Any]:
         condition = record.state if supervised or record.state == "failed" else "stopped"
         if not supervised and alive:
             condition = "orphaned"
+        if supervised and not current:
+            condition = "unknown"
         rows.append(
             {
                 "service": record.name,
@@ -171,7 +196,7 @@ def status(settings: Settings) -> dict[str, Any]:
             }
         )
     if supervised:
-        rows.append(_supervisor_row(state.pid))
+        rows.append(_supervisor_row(state.pid, _trouble(layout, current=current)))
     return {
         "running": supervised,
         "healthy": supervised and all(row["healthy"] for row in rows),
@@ -181,11 +206,19 @@ def status(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _supervisor_row(pid: int) -> dict[str, Any]:
+def _trouble(layout: Layout, *, current: bool) -> str:
+    try:
+        layout.check_writable()
+    except StackError as error:
+        return str(error)
+    return "" if current else "has not reported for a while: see `tradewind logs supervisor`"
+
+
+def _supervisor_row(pid: int, trouble: str) -> dict[str, Any]:
     return {
-        "service": "supervisor", "state": "healthy", "healthy": True, "pid": pid,
-        "memory": proportional_memory([pid]), "restarts": 0, "address": "", "detail": "",
-        "step": False,
+        "service": "supervisor", "state": "unhealthy" if trouble else "healthy",
+        "healthy": not trouble, "pid": pid, "memory": proportional_memory([pid]), "restarts": 0,
+        "address": "", "detail": trouble, "step": False,
     }  # fmt: skip
 
 

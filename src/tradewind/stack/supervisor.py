@@ -12,12 +12,19 @@ from pathlib import Path
 import psutil
 
 from tradewind.errors import ServiceFailedError, StackError
-from tradewind.stack.layout import Layout
+from tradewind.stack.layout import Layout, write_atomically, writing
 from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
 from tradewind.stack.services import Service
 from tradewind.stack.spawning import ForkServer, Process, Program, ending, execute
-from tradewind.stack.state import ServiceState, StackState, read_state, write_state
+from tradewind.stack.state import (
+    ServiceState,
+    StackState,
+    disown_state,
+    read_state,
+    vouch_for_state,
+    write_state,
+)
 
 __all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
 
@@ -47,6 +54,7 @@ class Supervisor:
         self._processes: dict[str, Process] = {}
         self._ready = {service.name: asyncio.Event() for service in services}
         self._stopping = asyncio.Event()
+        self._unwritten: StackError | None = None
         self.state = StackState(pid=os.getpid(), created=psutil.Process().create_time())
         self.state.services = {
             s.name: ServiceState(s.name, step=s.step, address=s.address) for s in services
@@ -71,6 +79,7 @@ class Supervisor:
         ]
         stop: asyncio.Task[object] = asyncio.create_task(self._stopping.wait())
         ready: asyncio.Task[object] = asyncio.create_task(self._all_ready())
+        drivers.append(asyncio.create_task(self._keep_state_current()))
         try:
             while not stop.done():
                 waited = {stop, ready, *drivers}
@@ -140,7 +149,7 @@ class Supervisor:
                 await self._prepare(service)
             await self._end(service)  # nothing of it is left to be stopped later
             if done is not None:
-                done.write_text(service.done_value)
+                write_atomically(done, service.done_value)
         self._set(service, "done")
         self._ready[service.name].set()
 
@@ -281,8 +290,24 @@ class Supervisor:
             self._publish()
 
     def _publish(self) -> None:
-        write_state(self._layout, self.state)
-        self._on_change(self.state)
+        try:
+            write_state(self._layout, self.state)
+            self._unwritten = None
+        except StackError as error:  # a full disk is no reason to stop what still runs
+            disown_state(self._layout)
+            self._unwritten = error
+        with suppress(OSError):  # a log on the same disk
+            self._on_change(self.state)
+
+    async def _keep_state_current(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_POLL)
+            if self._unwritten is None:
+                vouch_for_state(self._layout)
+                continue
+            if self.state.seconds is None:  # nobody would learn that the start succeeded
+                raise self._unwritten
+            self._publish()
 
 
 async def _ended_within(process: Process, seconds: float) -> bool:
@@ -313,7 +338,9 @@ def only_supervisor(layout: Layout) -> Iterator[None]:
     StackError
         If another supervisor holds it.
     """
-    with layout.lock_file.open("a") as lock:
+    with writing(layout.lock_file):
+        file = layout.lock_file.open("a")
+    with file as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
