@@ -45,7 +45,7 @@ def test_no_training_label_reaches_the_test_window(
 
 
 @pytest.mark.parametrize(
-    "dates", [SESSIONS[::-1], SESSIONS.repeat(2), np.append(SESSIONS, np.datetime64("NaT"))]
+    "dates", [SESSIONS[::-1], SESSIONS.repeat(2), np.append(SESSIONS, np.datetime64("NaT", "D"))]
 )
 def test_dates_that_do_not_increase_are_refused(dates: np.ndarray) -> None:
     with pytest.raises(SplitError, match="strictly increasing"):
