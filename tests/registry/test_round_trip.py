@@ -65,7 +65,10 @@ def test_a_run_holds_all_that_was_found(
 ) -> None:
     ref = register()
     run = client.get_run(ref.run_id)
-    assert client.get_experiment(run.info.experiment_id).name == ref.name
+    experiment = client.get_experiment(run.info.experiment_id)
+    assert experiment.name == ref.name
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert run.info.run_name.startswith(f"{ref.name} 20")
     assert run.info.status == "FINISHED"
     assert run.data.params["model.rounds"] == "10"
     assert run.data.params["universe.symbols"] == '["AAPL", "IBM", "MSFT"]'

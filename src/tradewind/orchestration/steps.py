@@ -60,6 +60,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     settings = load_settings()
     context = get_current_context()
     bars = read_snapshot(snapshot_id, settings.snapshots_dir)
+    log.info("training %s on %d bars", strategy.name, bars.height)
     # One thread: the worker runs as many tasks as it has slots, and one thread is repeatable.
     result = train_strategy(bars, strategy, num_threads=1)
     log.info("trained %s on %d folds: %s", strategy.name, len(result.folds), result.metrics)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ __all__ = ["ModelVersionRef", "log_training"]
 
 # What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
 _MODEL_PACKAGES = ("lightgbm", "numpy", "pandas", "mlflow")
+# MLflow's page opens an experiment of no kind as one of chats and traces.
+_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
@@ -85,12 +88,17 @@ def log_training(
                 return registered
         import mlflow
 
-        with mlflow.start_run(experiment_id=experiment_id, tags=tags) as run:
+        began = datetime.now(UTC)
+        with mlflow.start_run(
+            experiment_id=experiment_id,
+            run_name=f"{strategy.name} {began:%Y-%m-%d %H:%M}",
+            tags=tags,
+        ) as run:
             run_id = run.info.run_id
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, strategy)
-            return _register(result, strategy, run_id, tags)
+            return _register(client, result, strategy, run_id, tags)
 
 
 def _tags(
@@ -125,7 +133,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(name))
+        return str(client.create_experiment(name, tags=_EXPERIMENT_TAGS))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -221,10 +229,14 @@ def _write_parquet(frame: "pl.DataFrame", path: Path) -> None:
 
 
 def _register(
-    result: "TrainingResult", strategy: Strategy, run_id: str, tags: Mapping[str, str]
+    client: "MlflowClient",
+    result: "TrainingResult",
+    strategy: Strategy,
+    run_id: str,
+    tags: Mapping[str, str],
 ) -> ModelVersionRef:
-    import mlflow
     import mlflow.lightgbm
+    from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
     example = result.input_example.to_pandas()
@@ -236,8 +248,16 @@ def _register(
         pip_requirements=[f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
-    # a crash between the two leaves nothing in the registry without evidence.
-    version = mlflow.register_model(model.model_uri, strategy.name, tags=dict(tags))
+    # a crash between the two leaves nothing in the registry without evidence. By the client, since
+    # mlflow.register_model tells of its success on standard error, which a task's log calls ERROR.
+    try:
+        client.create_registered_model(strategy.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(
+        strategy.name, model.model_uri, run_id, tags=dict(tags), model_id=model.model_id
+    )
     return ModelVersionRef(str(version.name), str(version.version), run_id)
 
 
