@@ -1,11 +1,20 @@
 """What the command line shows: progress, tables, logins."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from tradewind.stack.state import StackState
@@ -35,25 +44,62 @@ COLOURS = {
 console = Console()
 
 
+class _Bar:
+    """A bar on a terminal, with what is being done and for how long; nothing in a log."""
+
+    def __init__(self, what: str) -> None:
+        self.shown = console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TimeElapsedColumn(), TextColumn("{task.fields[now]}", markup=False),
+            console=console, disable=not self.shown, transient=True,
+        )  # fmt: skip
+        self._task = self._progress.add_task(what, total=None, now="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def update(self, done: int, total: int, now: Iterable[str]) -> None:
+        self._progress.update(
+            self._task, completed=done, total=total, now=", ".join(now), refresh=True
+        )
+
+    def stop(self) -> None:
+        self._progress.stop()
+        self.shown = False
+
+
 @contextmanager
 def starting() -> Iterator[Callable[[StackState], None]]:
-    """Show services as they start: a line for each change, so that it reads well in a log, too."""
+    """Show services as they start: a bar on a terminal, in a log a line for each change.
+
+    What goes wrong is a line in both, and so is every change after the start.
+    """
     seen: dict[str, str] = {}
 
     def show(state: StackState) -> None:
-        for name, record in state.services.items():
-            if seen.get(name, "waiting") != record.state:
-                seen[name] = record.state
-                ready = sum(s.state in ("healthy", "done") for s in state.services.values())
-                detail = f"  {record.detail}" if record.detail else ""
-                console.print(
-                    f"[dim]{ready:2}/{len(state.services)}[/] {name:<24} "
-                    f"[{COLOURS[record.state]}]{record.state}[/]",
-                    end="",
-                )
-                console.print(detail, markup=False, highlight=False)
+        records = state.services.values()
+        ready = sum(s.state in ("healthy", "done") for s in records)
+        for record in records:
+            if seen.get(record.name, "waiting") != record.state:
+                seen[record.name] = record.state
+                if not bar.shown or COLOURS[record.state] == "red":
+                    detail = f"  {record.detail}" if record.detail else ""
+                    console.print(
+                        f"[dim]{ready:2}/{len(records)}[/] {record.name:<24} "
+                        f"[{COLOURS[record.state]}]{record.state}[/]{escape(detail)}",
+                        highlight=False, soft_wrap=True,
+                    )  # fmt: skip
+        bar.update(ready, len(records), (s.name for s in records if s.state == "starting"))
+        if ready == len(records):
+            bar.stop()
 
-    yield show
+    with _Bar("starting") as bar:
+        yield show
 
 
 def status(found: dict[str, Any]) -> None:
@@ -61,19 +107,21 @@ def status(found: dict[str, Any]) -> None:
     if not found["services"]:
         console.print("The stack has never run here. Start it: tradewind up --detach")
         return
-    table = Table("service", "state", "pid", "memory", "restarts", "address")
+    table = Table("service", "state", "pid", "memory", "address", box=box.SIMPLE_HEAD)
     for row in found["services"]:
         memory = f"{row['memory'] / 2**20:.0f} MB" if row["memory"] else ""
         table.add_row(
             row["service"], f"[{COLOURS[row['state']]}]{row['state']}[/]", str(row["pid"] or ""),
-            memory, str(row["restarts"] or ""), row["address"],
+            memory, row["address"],
         )  # fmt: skip
     total = sum(row["memory"] or 0 for row in found["services"])
     table.caption = f"memory together {total / 2**20:.0f} MB (proportional set size)"
     console.print(table)
     for row in found["services"]:
+        if row["restarts"]:
+            console.print(f"{row['service']}: started again {row['restarts']} times")
         if row["detail"]:
-            console.print(f"{row['service']}: {row['detail']}", markup=False)
+            console.print(f"{row['service']}: {row['detail']}", markup=False, soft_wrap=True)
 
 
 def credentials(found: dict[str, dict[str, str]]) -> None:
@@ -94,19 +142,22 @@ def stopwatch(what: str) -> Iterator[None]:
 
 @contextmanager
 def tasks() -> Iterator[Callable[[Mapping[str, str]], None]]:
-    """Show a run's tasks as they change: a line for each change."""
+    """Show a run's tasks as they change: a bar on a terminal, in a log a line for each change."""
     seen: dict[str, str] = {}
     colours = {"success": "green", "running": "yellow", "failed": "red", "upstream_failed": "red"}
 
     def show(states: Mapping[str, str]) -> None:
+        done = sum(s == "success" for s in states.values())
         for task, state in states.items():
             if seen.get(task, "none") != state:
                 seen[task] = state
-                done = sum(s == "success" for s in states.values())
                 colour = colours.get(state, "dim")
-                console.print(f"[dim]{done}/{len(states)}[/] {task:<24} [{colour}]{state}[/]")
+                if not bar.shown or colour == "red":
+                    console.print(f"[dim]{done}/{len(states)}[/] {task:<24} [{colour}]{state}[/]")
+        bar.update(done, len(states), (t for t, s in states.items() if s in ("queued", "running")))
 
-    yield show
+    with _Bar("training") as bar:
+        yield show
 
 
 def checks(found: "Sequence[Check]") -> None:
@@ -141,7 +192,7 @@ def versions(found: "Sequence[VersionInfo]") -> None:
         table = Table(
             "walk-forward metric", "value",
             title=f"{version.name} version {version.version}{aliases}",
-            caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC, run {version.run_id}",
+            caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC\nrun {version.run_id}",
         )  # fmt: skip
         for name, value in sorted(version.metrics.items()):
             table.add_row(name, f"{value:,.4f}")

@@ -1,0 +1,132 @@
+"""What a terminal shows, and what a log gets."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+STARTING = """
+from tradewind import display
+from tradewind.stack.state import ServiceState, StackState
+
+state = StackState(pid=1, created=0.0, services={n: ServiceState(n, step=False) for n in "abc"})
+with display.starting() as show:
+    for name, now, detail in [
+        ("a", "starting", ""), ("a", "healthy", ""), ("b", "starting", ""),
+        ("b", "unhealthy", "port [1] is closed"), ("b", "healthy", ""), ("c", "starting", ""),
+        ("c", "healthy", ""), ("a", "restarting", "a ended with exit code 1"),
+    ]:
+        state.services[name].state, state.services[name].detail = now, detail
+        show(state)
+print("the end")
+"""
+TRAINING = """
+from tradewind import display
+
+with display.tasks() as show:
+    for states in (
+        {"ingest": "running", "train": "none"}, {"ingest": "success", "train": "running"},
+        {"ingest": "success", "train": "failed"},
+    ):
+        show(states)
+print("the end")
+"""
+
+
+def on_a_terminal(script: str) -> str:
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=child, stderr=child, env=environment
+    ) as process:
+        os.close(child)
+        seen = b""
+        while True:
+            try:
+                piece = os.read(parent, 4096)
+            except OSError:  # how a terminal ends on Linux
+                break
+            if not piece:
+                break
+            seen += piece
+    os.close(parent)
+    assert process.returncode == 0, seen.decode()
+    return seen.decode()
+
+
+def in_a_log(script: str) -> str:
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "TTY_COMPATIBLE")
+    }
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_a_start_is_a_bar_on_a_terminal_that_ends_when_all_is_healthy() -> None:
+    shown = on_a_terminal(STARTING)
+    text = plain(shown)
+    assert re.search(r"starting .*1/3 0:00:0\d b", text)
+    assert re.search(r"starting .*2/3 0:00:0\d c", text)
+    lines = [line.strip() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    # Written out: what went wrong, and what happened once the bar was gone.
+    assert [line for line in lines if re.match(r"\d/3", line)] == [
+        "1/3 b                        unhealthy  port [1] is closed",
+        "2/3 a                        restarting  a ended with exit code 1",
+    ]
+    assert lines[-1] == "the end"
+    assert shown.rindex("\x1b[2K") < shown.index("restarting")  # the bar was wiped away before
+
+
+def test_a_start_is_a_line_a_change_in_a_log() -> None:
+    assert in_a_log(STARTING).splitlines() == [
+        " 0/3 a                        starting",
+        " 1/3 a                        healthy",
+        " 1/3 b                        starting",
+        " 1/3 b                        unhealthy  port [1] is closed",
+        " 2/3 b                        healthy",
+        " 2/3 c                        starting",
+        " 3/3 c                        healthy",
+        " 2/3 a                        restarting  a ended with exit code 1",
+        "the end",
+    ]
+
+
+def test_a_training_is_a_bar_on_a_terminal_with_the_task_at_work() -> None:
+    text = plain(on_a_terminal(TRAINING))
+    assert re.search(r"training .*0/2 0:00:0\d ingest", text)
+    assert re.search(r"training .*1/2 0:00:0\d train", text)
+    assert re.search(r"1/2 train +failed", text)
+
+
+def test_a_training_is_a_line_a_change_in_a_log() -> None:
+    assert in_a_log(TRAINING).splitlines() == [
+        "0/2 ingest                   running",
+        "1/2 ingest                   success",
+        "1/2 train                    running",
+        "1/2 train                    failed",
+        "the end",
+    ]
+
+
+@pytest.mark.parametrize("width", [80])
+def test_no_name_and_no_address_is_cut_short(width: int) -> None:
+    script = """
+from tradewind import display
+row = {"state": "healthy", "healthy": True, "pid": 1234567, "memory": 2**30, "restarts": 2,
+       "detail": "", "step": False}
+display.status({"services": [
+    {**row, "service": "airflow-dag-processor", "address": "http://127.0.0.1:65535"}]})
+"""
+    shown = in_a_log(script)
+    assert "airflow-dag-processor" in shown
+    assert "http://127.0.0.1:65535" in shown
+    assert "started again 2 times" in shown
+    assert max(map(len, shown.splitlines())) <= width
