@@ -9,7 +9,7 @@ STAMP := .venv/.synced
 install: $(STAMP)
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --python $(PYTHON)
+	$(UV) sync --frozen --all-extras --python $(PYTHON)
 	@touch $@
 
 .uv/bin/uv:

@@ -94,13 +94,13 @@ def _read_packaged_file() -> bytes:
     except (ModuleNotFoundError, OSError) as error:
         raise SourceError(
             f"the file of source 'sample' ({METADATA.distribution}) cannot be read: {error}; "
-            "install it with: uv sync"
+            "install it with: uv sync --all-extras"
         ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != METADATA.sha256:
         raise SourceError(
             f"the file of source 'sample' ({METADATA.distribution}) has sha256 {digest}, "
-            f"expected {METADATA.sha256}; reinstall it with: uv sync --reinstall"
+            f"expected {METADATA.sha256}; reinstall it with: uv sync --all-extras --reinstall"
         )
     return content
 
