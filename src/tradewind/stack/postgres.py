@@ -13,15 +13,10 @@ from tradewind.stack.secrets import Secrets
 
 __all__ = ["create_cluster", "initialise", "server_command"]
 
-# Small enough for a laptop, large enough for Airflow's pools and MLflow's workers.
-SERVER_SETTINGS = {
+# Where it listens; how it behaves is in config/postgres/postgresql.conf.
+LISTENING = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # TCP alone: a socket's path would have a limit of 107 bytes
-    "max_connections": "150",
-    "shared_buffers": "128MB",
-    "password_encryption": "scram-sha-256",
-    "log_min_error_statement": "panic",  # a failed ALTER ROLE would write its password to the log
-    "timezone": "UTC",
 }
 
 
@@ -57,9 +52,9 @@ def unprivileged(command: list[str]) -> list[str]:
     ]  # fmt: skip
 
 
-def server_command(layout: Layout, port: int) -> list[str]:
+def server_command(config: str, layout: Layout, port: int) -> list[str]:
     """Command that runs the server in the foreground."""
-    settings = {**SERVER_SETTINGS, "port": str(port)}
+    settings = {"config_file": config, **LISTENING, "port": str(port)}
     flags = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
     return unprivileged([program("postgres"), "-D", str(layout.postgres_dir / "data"), *flags])
 

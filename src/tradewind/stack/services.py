@@ -114,7 +114,9 @@ def _stores(
     found = [
         Service(
             "postgres",
-            postgres.server_command(layout, settings.postgres_port),
+            postgres.server_command(
+                str(config / "postgres" / "postgresql.conf"), layout, settings.postgres_port
+            ),
             base,
             prepare=lambda: postgres.create_cluster(layout, secrets),
             probe=probes.postgres(settings.postgres_port, secrets.postgres_superuser),
