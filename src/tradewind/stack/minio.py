@@ -13,9 +13,10 @@ from tradewind.stack.secrets import Secrets
 if TYPE_CHECKING:
     from tradewind.stack.services import Service
 
-__all__ = ["client_environment", "is_chosen", "services"]
+__all__ = ["BUCKET", "USER", "client_environment", "create_bucket", "is_chosen", "services"]
 
 BUCKET = "mlflow"
+USER = "tradewind"
 
 
 def is_chosen(settings: Settings, layout: Layout) -> bool:
@@ -54,7 +55,7 @@ def client_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
     """Variables by which an S3 client reaches MinIO."""
     return {
         "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{settings.minio_port}",
-        "AWS_ACCESS_KEY_ID": "tradewind",
+        "AWS_ACCESS_KEY_ID": USER,
         "AWS_SECRET_ACCESS_KEY": secrets.minio_root,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
@@ -73,7 +74,7 @@ def services(
             ["minio", "server", str(layout.minio_dir),
              "--address", f"127.0.0.1:{settings.minio_port}",
              "--console-address", f"127.0.0.1:{settings.minio_console_port}"],
-            {**base, "MINIO_ROOT_USER": "tradewind", "MINIO_ROOT_PASSWORD": secrets.minio_root},
+            {**base, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": secrets.minio_root},
             probe=probes.http_ok(f"{url}/minio/health/ready"),
             port=settings.minio_port,
             port_setting="TRADEWIND_MINIO_PORT",
@@ -83,12 +84,19 @@ def services(
             "minio-buckets",
             [],
             needs=("minio",),
-            prepare=lambda: _create_bucket(client_environment(settings, secrets)),
+            prepare=lambda: create_bucket(client_environment(settings, secrets)),
         ),
     ]  # fmt: skip
 
 
-def _create_bucket(environment: Mapping[str, str]) -> None:
+def create_bucket(environment: Mapping[str, str]) -> None:
+    """Make the bucket of MLflow's files if there is none, and keep its objects' old versions.
+
+    Parameters
+    ----------
+    environment : mapping
+        As from `client_environment`.
+    """
     import boto3
 
     client = boto3.client(

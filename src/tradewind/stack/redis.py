@@ -5,17 +5,22 @@ import hashlib
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.secrets import Secrets
 
-__all__ = ["server_command", "write_users"]
+__all__ = ["render_users", "server_command", "write_users"]
 
 
-def write_users(template: str, layout: Layout, secrets: Secrets) -> None:
-    """Write the access list: hashes of passwords, never the passwords."""
+def render_users(template: str, secrets: Secrets) -> str:
+    """Return the access list: hashes of passwords, never the passwords."""
     hashes = {
         user: hashlib.sha256(getattr(secrets, f"redis_{user}").encode()).hexdigest()
         for user in ("admin", "airflow", "trading")
     }
     rules = [line for line in template.splitlines() if line and not line.startswith("#")]
-    write_atomically(layout.run_dir / "users.acl", "\n".join(rules).format(**hashes) + "\n")
+    return "\n".join(rules).format(**hashes) + "\n"
+
+
+def write_users(template: str, layout: Layout, secrets: Secrets) -> None:
+    """Write the access list where the server of the local stack reads it."""
+    write_atomically(layout.run_dir / "users.acl", render_users(template, secrets))
 
 
 def server_command(config: str, layout: Layout, port: int) -> list[str]:

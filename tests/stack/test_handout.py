@@ -1,0 +1,125 @@
+"""Secrets for containers: made once, each service handed its own and no other's."""
+
+import json
+import os
+import stat
+import subprocess
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import SecretsError
+from tradewind.stack import handout
+from tradewind.stack.handout import OWNERS, hand_out, own_volumes
+from tradewind.stack.secrets import Secrets
+
+CHECKOUT = Path(__file__).parents[2]
+TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
+
+
+@pytest.fixture(autouse=True)
+def owners(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Who got what, where the test itself may not give files away."""
+    given: dict[str, int] = {}
+    monkeypatch.setattr(handout, "_own", lambda folder, owner: given.update({folder.name: owner}))
+    if os.geteuid() != 0:
+        monkeypatch.setattr(os, "fchown", lambda *_: None)
+    return given
+
+
+def shares(root: Path) -> dict[str, str]:
+    return {str(p.relative_to(root)): p.read_text() for p in root.rglob("*") if p.is_file()}
+
+
+def test_each_service_gets_a_closed_folder_with_closed_files(
+    tmp_path: Path, owners: dict[str, int]
+) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    assert owners == OWNERS
+    assert len(set(OWNERS.values())) == len(OWNERS)
+    assert {p.name for p in tmp_path.iterdir()} == {*OWNERS, "secrets.json"}
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+
+
+def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    whole = json.loads((tmp_path / "secrets.json").read_text())
+    assert set(whole) == {field.name for field in fields(Secrets)}
+    holders = {
+        name: {file.split("/")[0] for file, text in shares(tmp_path).items() if value in text}
+        for name, value in whole.items()
+    }
+    assert all(len(found) >= 2 for found in holders.values())
+    assert holders["postgres_superuser"] == {"secrets.json", "postgres"}
+    assert holders["redis_admin"] == {"secrets.json", "redis"}
+    assert holders["redis_trading"] == {"secrets.json", "trading"}  # Redis itself has hashes
+    assert holders["postgres_airflow"] == {"secrets.json", "postgres", "airflow"}
+    assert holders["minio_root"] == {"secrets.json", "minio", "mlflow", "credentials"}
+
+
+def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")}
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")} == before
+
+
+def test_a_secret_that_is_missing_is_made_and_the_others_stay(tmp_path: Path) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    master = tmp_path / "secrets.json"
+    before = json.loads(master.read_text())
+    older = {k: v for k, v in before.items() if k != "redis_trading"} | {"of_a_newer_one": "x"}
+    master.write_text(json.dumps(older))
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    after = json.loads(master.read_text())
+    assert after.pop("redis_trading") != before.pop("redis_trading")
+    assert after == before | {"of_a_newer_one": "x"}
+
+
+def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Path) -> None:
+    odd = "a b'c\"d$e%f@g/h:i#j\\k"
+    given = {"SECRET_POSTGRES_MLFLOW": odd, "SECRET_REDIS_TRADING": odd, "OTHER": "x"}
+    hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    shell = 'set -a; . "$1"; printf %s "$2"; eval "printf %s \\"\\$$2\\""'
+    for service, name, expected in (
+        ("mlflow", "PGPASSWORD", odd),
+        ("trading", "CELERY_BROKER_URL", "%23j%5Ck@redis:6379/1"),
+    ):
+        done = subprocess.run(
+            ["sh", "-c", shell, "sh", str(tmp_path / service / "env"), name],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.endswith(expected)
+    assert (tmp_path / "postgres" / "mlflow").read_text() == odd
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"SECRET_AIRFLOW_ADMINN": "x"}, "SECRET_AIRFLOW_ADMINN, which is no secret.*SECRET_AIRF"),
+        ({"SECRET_AIRFLOW_FERNET_KEY": "short"}, "32 bytes"),
+        ({"SECRET_REDIS_ADMIN": "a\nb"}, "more than one line"),
+    ],
+)
+def test_a_wrong_line_of_dotenv_is_named(tmp_path: Path, given, message: str) -> None:
+    with pytest.raises(SecretsError, match=message):
+        hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    assert shares(tmp_path) == {}
+
+
+def test_new_secrets_are_not_made_for_old_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("17")
+    with pytest.raises(SecretsError, match="only its passwords open it"):
+        hand_out(tmp_path / "secrets", {}, TEMPLATE, data)
+
+
+def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> None:
+    own_volumes(tmp_path)
+    assert owners == {
+        "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
+        "logs": 10001, "state": 10001,
+    }  # fmt: skip
