@@ -20,6 +20,8 @@ from tradewind.errors import SettingsError
 __all__ = ["Settings", "load_settings"]
 
 PREFIX = "TRADEWIND_"
+# Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
+ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -155,7 +157,9 @@ def _find_home(cwd: Path) -> Path:
 
 def _refuse_unknown(names: Iterable[str], where: str) -> None:
     for name in names:
-        if name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in FIELDS:
+        if not name.startswith(PREFIX) or name in ONLY_COMPOSE:
+            continue
+        if name.removeprefix(PREFIX).lower() not in FIELDS:
             raise SettingsError(f"unknown setting {name} in {where}.{_did_you_mean(name)}")
 
 
