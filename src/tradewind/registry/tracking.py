@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelVersionRef", "log_training"]
 
 # What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
-_MODEL_PACKAGES = ("lightgbm", "numpy", "pandas", "mlflow")
+_MODEL_PACKAGES = ("lightgbm", "numpy", "pandas")
 # MLflow's page opens an experiment of no kind as one of chats and traces.
 _EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # What one request of MLflow's log_batch may carry.
@@ -235,6 +235,7 @@ def _register(
     run_id: str,
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
+    import mlflow
     import mlflow.lightgbm
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
@@ -245,7 +246,11 @@ def _register(
         name=names.MODEL,
         signature=infer_signature(example, result.booster.predict(example)),
         input_example=example,
-        pip_requirements=[f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES],
+        pip_requirements=[
+            # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
+            f"mlflow=={mlflow.__version__}",
+            *(f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES),
+        ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
     # a crash between the two leaves nothing in the registry without evidence. By the client, since

@@ -1,0 +1,125 @@
+"""The health checks of compose.yaml: well only when what is asked for is there and fresh."""
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+PROBE = Path(__file__).parents[2] / "docker" / "probe"
+
+
+class Page(BaseHTTPRequestHandler):
+    status = 200
+    body = "{}"
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.end_headers()
+        self.wfile.write(self.body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def page() -> Iterator[type[Page]]:
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    Page.status, Page.body = 200, "{}"
+    Page.port = server.server_port
+    yield Page
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def probe(tmp_path: Path):
+    """Run a check as it is, with its host, port and folder replaced by the test's."""
+
+    def run(*arguments: str, port: int = 1, **environment: str):
+        text = PROBE.read_text().replace("/tmp/", f"{tmp_path}/")
+        text = re.sub(r"get \S+ (8974|8080) ", f"get 127.0.0.1 {port} ", text)
+        script = tmp_path / "probe"
+        script.write_text(text.replace("PACE=17", "PACE=0"))
+        return subprocess.run(
+            ["bash", str(script), *arguments],
+            env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    (tmp_path / "started").touch()
+    return run
+
+
+def test_the_scheduler_is_well_only_while_its_page_says_200(probe, page) -> None:
+    assert probe("airflow-scheduler", port=page.port).returncode == 0
+    page.status = 503
+    found = probe("airflow-scheduler", port=page.port)
+    assert found.returncode == 1
+    assert "503" in found.stdout
+
+
+def test_nobody_listening_is_unhealthy(probe) -> None:
+    assert probe("airflow-scheduler").returncode == 1
+
+
+@pytest.mark.parametrize(("status", "expected"), [("healthy", 0), ("unhealthy", 1)])
+def test_the_web_server_is_well_only_with_its_database(probe, page, status, expected) -> None:
+    page.body = json.dumps({"metadatabase": {"status": status}, "triggerer": {"status": None}})
+    assert probe("airflow-webserver", port=page.port).returncode == expected
+
+
+@pytest.mark.parametrize(
+    ("age", "said"), [(0, ""), (40, "the last heartbeat is 4"), (None, "no heartbeat yet")]
+)
+def test_a_job_is_well_while_its_own_heartbeat_is_recent(
+    probe, page, tmp_path: Path, age: int | None, said: str
+) -> None:
+    os.utime(tmp_path / "started", (time.time() - 3600,) * 2)
+    beat = None if age is None else (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+    other = datetime.now(UTC).isoformat()
+    page.body = json.dumps(
+        {
+            "scheduler": {"status": "healthy", "latest_scheduler_heartbeat": other},
+            "triggerer": {"status": "healthy", "latest_triggerer_heartbeat": beat},
+        }
+    )
+    found = probe("airflow-job", "triggerer", port=page.port)
+    assert found.returncode == bool(said)
+    assert said in found.stdout
+
+
+def test_a_heartbeat_of_the_container_before_does_not_count(probe, page) -> None:
+    beat = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
+    page.body = json.dumps({"triggerer": {"latest_triggerer_heartbeat": beat}})
+    found = probe("airflow-job", "triggerer", port=page.port)
+    assert found.returncode == 1
+    assert "since the start" in found.stdout
+
+
+def test_a_worker_is_well_while_its_file_is_touched(probe, tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    environment = {"WORKER_HEARTBEAT_FILE": str(file)}
+    assert "no heartbeat yet" in probe("celery-worker", **environment).stdout
+    file.touch()
+    assert probe("celery-worker", **environment).returncode == 0
+    os.utime(tmp_path / "started", (time.time() - 3600,) * 2)
+    os.utime(file, (time.time() - 31,) * 2)
+    found = probe("celery-worker", **environment)
+    assert found.returncode == 1
+    assert "old" in found.stdout
+
+
+def test_a_failure_ends_the_sleeping(probe, page, tmp_path: Path) -> None:
+    probe("airflow-scheduler", port=page.port)
+    assert (tmp_path / ".well").exists()
+    page.status = 503
+    probe("airflow-scheduler", port=page.port)
+    assert not (tmp_path / ".well").exists()
