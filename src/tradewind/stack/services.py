@@ -211,13 +211,16 @@ def _airflow(
     parent = "airflow-forkserver"
     migrated = (parent, "airflow-migrate")
     ready = (*migrated, "redis")
+    # Making the administrator also writes the roles, and so do these when they start: two that do
+    # it in an empty database at one moment break each other's unique keys.
+    roles_written = (parent, "airflow-admin")
     marker = f"{version('apache-airflow')} {version('apache-airflow-providers-fab')}"
     long_running = [
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
             environment,
-            needs=migrated,
+            needs=roles_written,
             probe=probes.airflow_api(settings.airflow_url),
             port=settings.airflow_port,
             port_setting="TRADEWIND_AIRFLOW_PORT",
@@ -238,7 +241,7 @@ def _airflow(
             "airflow-dag-processor",
             [program, "dag-processor"],
             environment,
-            needs=migrated,
+            needs=roles_written,
             probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
             forked_by=parent,
         ),
@@ -334,7 +337,7 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
 
 def _base_environment(settings: Settings) -> dict[str, str]:
     # What a user's shell says to other Airflows, MLflows and PostgreSQLs is not meant for ours.
-    ours = ("AIRFLOW", "MLFLOW", "_MLFLOW", "PG", "AWS_", "TRADEWIND_", "CELERY_")
+    ours = ("AIRFLOW", "MLFLOW", "_MLFLOW", "PG", "AWS_", "TRADEWIND_", "CELERY_", "MINIO_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     return {
         **inherited,
