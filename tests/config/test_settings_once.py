@@ -68,6 +68,7 @@ def test_an_unknown_setting_is_refused_with_the_likely_one(monkeypatch) -> None:
 )
 def test_a_value_out_of_range_is_named(monkeypatch, name: str, value: str, message: str) -> None:
     monkeypatch.setenv("TRADEWIND_HOME", str(CHECKOUT))
+    monkeypatch.setenv("TRADEWIND_MLFLOW_PORT", "5500")  # whatever the checkout's .env says
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=message):
         load_settings()

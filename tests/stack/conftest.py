@@ -16,7 +16,22 @@ import pytest
 
 from tradewind.settings import Settings, load_settings
 
+MINIO = shutil.which("minio") is not None
 CHECKOUT = Path(__file__).parents[2]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if MINIO or "CI" in os.environ:  # where the test must run, and fails without its program
+        return
+    left_out = [item for item in items if item.path.name == "test_minio.py"]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_report_collectionfinish() -> str | None:
+    if MINIO or "CI" in os.environ:
+        return None
+    return "minio is not on PATH, so tests/stack/test_minio.py is left out (`.ci/run` builds it)"
 
 
 def free_ports(count: int) -> list[int]:
@@ -84,6 +99,7 @@ def make_stack(home: Path) -> Stack:
     environment |= {f"TRADEWIND_{name.upper()}": str(port) for name, port in ports.items()}
     environment["TRADEWIND_HOME"] = str(home)
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
+    environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
     return Stack(home, environment)
 
 
@@ -107,7 +123,7 @@ def wait_until() -> Callable[[Callable[[], bool], float], None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack"))
     try:
-        made.ok("up", "--detach", timeout=600)
+        made.ok("up", "--detach", timeout=1800)
         yield made
     finally:
         made.run("down")

@@ -12,6 +12,7 @@ from typing import Any
 
 from tradewind.errors import SecretsError, TradewindError
 from tradewind.settings import Settings
+from tradewind.stack import minio
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, load_secrets
@@ -28,6 +29,8 @@ SHARED_SECRETS = {
     "AIRFLOW__CORE__FERNET_KEY": "airflow_fernet_key",
     "MLFLOW_TRACKING_PASSWORD": "mlflow_admin",
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "mlflow_flask_secret_key",
+    "MINIO_ROOT_PASSWORD": "minio_root",
+    "AWS_SECRET_ACCESS_KEY": "minio_root",
 }
 
 
@@ -118,7 +121,10 @@ def _state_directory(layout: Layout) -> Check:
 def _ports(settings: Settings, state: StackState | None) -> Iterator[Check]:
     members = session_members(state.sessions()) if state else {}
     ours = {pid for pids in members.values() for pid in pids}
-    for name in ("airflow_port", "mlflow_port", "postgres_port", "redis_port"):
+    names = ["airflow_port", "mlflow_port", "postgres_port", "redis_port", "scheduler_health_port"]
+    if minio.is_used(Layout(settings.state)):
+        names += ["minio_port", "minio_console_port"]
+    for name in names:
         port = getattr(settings, name)
         holder = holder_of_port(port)
         if holder is None or holder[0] in ours:

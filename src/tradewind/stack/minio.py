@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import StackError
@@ -13,7 +14,15 @@ from tradewind.stack.secrets import Secrets
 if TYPE_CHECKING:
     from tradewind.stack.services import Service
 
-__all__ = ["BUCKET", "USER", "client_environment", "create_bucket", "is_chosen", "services"]
+__all__ = [
+    "BUCKET",
+    "USER",
+    "client_environment",
+    "create_bucket",
+    "is_chosen",
+    "is_used",
+    "services",
+]
 
 BUCKET = "mlflow"
 USER = "tradewind"
@@ -29,7 +38,7 @@ def is_chosen(settings: Settings, layout: Layout) -> bool:
     StackError
         If MinIO was chosen and its program is missing, or the setting contradicts the choice.
     """
-    record = layout.root / "artifact-store"
+    record = _record(layout)
     present = shutil.which("minio") is not None
     wanted = settings.artifact_store
     if wanted == "auto":
@@ -49,6 +58,16 @@ def is_chosen(settings: Settings, layout: Layout) -> bool:
     if not record.exists():
         write_atomically(record, wanted)
     return wanted == "minio"
+
+
+def is_used(layout: Layout) -> bool:
+    """Whether the first start chose MinIO."""
+    record = _record(layout)
+    return record.exists() and record.read_text() == "minio"
+
+
+def _record(layout: Layout) -> Path:
+    return layout.root / "artifact-store"
 
 
 def client_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
@@ -74,7 +93,8 @@ def services(
             ["minio", "server", str(layout.minio_dir),
              "--address", f"127.0.0.1:{settings.minio_port}",
              "--console-address", f"127.0.0.1:{settings.minio_console_port}"],
-            {**base, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": secrets.minio_root},
+            {**base, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": secrets.minio_root,
+             "MINIO_UPDATE": "off"},  # it asks nobody for newer versions
             probe=probes.http_ok(f"{url}/minio/health/ready"),
             port=settings.minio_port,
             port_setting="TRADEWIND_MINIO_PORT",

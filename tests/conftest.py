@@ -1,0 +1,53 @@
+"""A real training, to be handed to a real MLflow server."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tradewind.market.sources import load_bars
+from tradewind.market.store import write_snapshot
+from tradewind.research.strategy import Strategy
+from tradewind.research.training import TrainingResult, train
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training of a small strategy on real prices."""
+
+    strategy: Strategy
+    snapshot_id: str
+    snapshots_dir: Path
+    result: TrainingResult
+
+
+@pytest.fixture(scope="session")
+def _mlflow_imported() -> None:
+    """Import MLflow once, past the warnings of its own modules about each other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow.lightgbm
+        import mlflow.models
+        import mlflow.pyfunc.model  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
+    strategy = Strategy.model_validate(
+        {
+            "name": "small",
+            "description": "Small enough for a test.",
+            "universe": {"source": "sample", "symbols": ["AAPL", "IBM", "MSFT"]},
+            "horizon": 5,
+            "features": [{"return": {"window": 5}}, {"volatility": {"window": 21}}],
+            "model": {"kind": "lightgbm", "rounds": 10},
+            "walk_forward": {"train": 756, "test": 504},
+            "backtest": {"commission_bps": 1.0, "slippage_bps": 4.0},
+            "seed": 7,
+        }
+    )
+    bars = load_bars("sample", strategy.universe.symbols)
+    snapshots_dir = tmp_path_factory.mktemp("snapshots")
+    snapshot_id = write_snapshot(bars, snapshots_dir)
+    return Training(strategy, snapshot_id, snapshots_dir, train(bars, strategy))

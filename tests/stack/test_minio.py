@@ -1,0 +1,77 @@
+"""MLflow's files as objects in MinIO: the stores and MLflow, without Airflow."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from tradewind.registry.provenance import collect
+from tradewind.registry.retrieval import verify_round_trip
+from tradewind.registry.tracking import log_training
+from tradewind.registry.versions import promote_first
+from tradewind.stack.layout import Layout
+from tradewind.stack.minio import client_environment
+from tradewind.stack.secrets import load_secrets
+
+PART = ("postgres", "databases", "redis", "minio", "minio-buckets", "mlflow-migrate", "mlflow")
+
+
+def objects(stack) -> set[str]:
+    environment = client_environment(stack.settings, load_secrets(Layout(stack.settings.state)))
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_DEFAULT_REGION"],
+    )
+    try:
+        return {entry["Key"] for entry in client.list_objects_v2(Bucket="mlflow")["Contents"]}
+    finally:
+        client.close()
+
+
+# MLflow 3.17 compares columns with a range, which pandas 3.1 deprecates.
+@pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
+@pytest.mark.usefixtures("_mlflow_imported")
+def test_a_model_in_minio_outlives_the_stack(
+    new_stack, tmp_path, training: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = new_stack(tmp_path / "home").part(*PART)
+    del stack.environment["TRADEWIND_ARTIFACT_STORE"]  # a minio on PATH is enough
+    state = stack.settings.state
+    try:
+        stack.ok("up", "--detach", timeout=1800)
+        assert stack.status()["healthy"]
+        login = json.loads(stack.ok("credentials", "--json"))["mlflow"]
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", login["address"])
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", login["user"])
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", login["password"])
+        ref = log_training(
+            training.result, strategy=training.strategy, snapshot_id=training.snapshot_id,
+            provenance=collect(stack.home),
+        )  # fmt: skip
+        promote_first(ref)
+
+        kept = objects(stack)
+        assert [key for key in kept if key.endswith("/model.lgb")]
+        assert [key for key in kept if key.endswith("backtest/equity_and_drawdown.png")]
+        assert list(Layout(state).artifacts_dir.iterdir()) == []
+
+        found = {c["name"]: c["problem"] for c in json.loads(stack.run("doctor", "--json").stdout)}
+        assert found[f"port {stack.settings.minio_port}"] == ""
+        assert found["secrets agree"] == ""
+        assert found["mlflow artifacts"] == ""
+
+        stack.ok("down")
+        contradiction = stack.environment | {"TRADEWIND_ARTIFACT_STORE": "directory"}
+        refused = type(stack)(stack.home, contradiction, stack.program).run("up", "--detach")
+        assert refused.returncode == 1
+        assert "kept in minio" in refused.stderr
+
+        stack.ok("up", "--detach", timeout=1800)
+        assert objects(stack) == kept
+        assert verify_round_trip(ref.name, "champion", training.snapshots_dir) > 0
+    finally:
+        stack.run("down")
