@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import free_ports, wait_until
 from tradewind.settings import Settings, load_settings
 
 MINIO = shutil.which("minio") is not None
@@ -32,17 +31,6 @@ def pytest_report_collectionfinish() -> str | None:
     if MINIO or "CI" in os.environ:
         return None
     return "minio is not on PATH, so tests/stack/test_minio.py is left out (`.ci/run` builds it)"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 @dataclass(frozen=True)
@@ -108,15 +96,9 @@ def new_stack() -> Callable[[Path], Stack]:
     return make_stack
 
 
-@pytest.fixture
-def wait_until() -> Callable[[Callable[[], bool], float], None]:
-    def wait(condition: Callable[[], bool], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, f"not so after {seconds} s"
-            time.sleep(0.5)
-
-    return wait
+@pytest.fixture(name="wait_until")
+def wait_until_fixture() -> Callable[..., None]:
+    return wait_until
 
 
 @pytest.fixture(scope="session")
