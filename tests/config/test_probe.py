@@ -48,7 +48,7 @@ def probe(tmp_path: Path):
         text = PROBE.read_text().replace("/tmp/", f"{tmp_path}/")
         text = re.sub(r"get \S+ (8974|8080) ", f"get 127.0.0.1 {port} ", text)
         script = tmp_path / "probe"
-        script.write_text(text.replace("PACE=17", "PACE=0"))
+        script.write_text(text.replace("PACE=27", "PACE=0"))
         return subprocess.run(
             ["bash", str(script), *arguments],
             env={**os.environ, **environment}, capture_output=True, text=True, check=False,
