@@ -19,7 +19,7 @@ import psycopg2
 import pytest
 
 from tradewind.stack.layout import Layout
-from tradewind.stack.processes import session_members
+from tradewind.stack.processes import session_members, with_children
 from tradewind.stack.secrets import load_secrets
 from tradewind.stack.state import read_state
 
@@ -94,7 +94,7 @@ class NoGrowth:
         state = read_state(Layout(self.state))
         if state is None or not state.supervised():
             return
-        members = session_members([*state.sessions(), state.pid])
+        members = with_children(session_members([*state.sessions(), state.pid]))
         for pid in {pid for pids in members.values() for pid in pids}:
             process = psutil.Process(pid)
             hard = process.rlimit(psutil.RLIMIT_FSIZE)[1]

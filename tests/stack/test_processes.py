@@ -6,7 +6,12 @@ import time
 
 import psutil
 
-from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
+from tradewind.stack.processes import (
+    belongs_to_another,
+    session_members,
+    stop_processes,
+    with_children,
+)
 
 
 def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) -> None:
@@ -28,3 +33,18 @@ def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) ->
 def test_a_number_given_to_a_later_process_is_a_strangers() -> None:
     assert belongs_to_another(os.getpid(), time.time() - 1e6)
     assert not belongs_to_another(os.getpid(), psutil.Process().create_time())
+
+
+def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until) -> None:
+    script = "setsid sh -c 'sleep 600 & wait' & wait"
+    leader = subprocess.Popen(["sh", "-c", script], start_new_session=True)
+
+    def family() -> list[int]:
+        return with_children(session_members([leader.pid]))[leader.pid]
+
+    try:
+        wait_until(lambda: len(family()) == 3, 10)
+        assert len(session_members([leader.pid])[leader.pid]) == 1
+    finally:
+        stop_processes(family(), grace=5)
+        leader.wait()

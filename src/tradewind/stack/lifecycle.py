@@ -14,7 +14,12 @@ import psutil
 from tradewind.errors import PortTakenError, ServiceFailedError, StackError
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout, writing
-from tradewind.stack.processes import holder_of_port, proportional_memory, session_members
+from tradewind.stack.processes import (
+    holder_of_port,
+    proportional_memory,
+    session_members,
+    with_children,
+)
 from tradewind.stack.secrets import Secrets, ensure_secrets
 from tradewind.stack.state import StackState, is_current, read_state
 
@@ -173,6 +178,7 @@ def status(settings: Settings) -> dict[str, Any]:
     supervised = state.supervised()
     current = is_current(layout)
     members = session_members(state.sessions())
+    families = with_children(members)
     rows = []
     for record in state.services.values():
         pids = members.get(record.pid or 0, [])
@@ -188,7 +194,7 @@ def status(settings: Settings) -> dict[str, Any]:
                 "state": condition,
                 "healthy": condition in ("healthy", "done"),
                 "pid": record.pid if alive else None,
-                "memory": proportional_memory(pids),
+                "memory": proportional_memory(families.get(record.pid or 0, [])),
                 "restarts": record.restarts,
                 "address": record.address,
                 "detail": record.detail,

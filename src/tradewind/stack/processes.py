@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ __all__ = [
     "proportional_memory",
     "session_members",
     "stop_processes",
+    "with_children",
 ]
 
 
@@ -62,6 +63,16 @@ def session_members(sessions: Iterable[int]) -> dict[int, list[int]]:
         if session in found:
             found[session].append(pid)
     return found
+
+
+def with_children(members: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
+    """Add the children that left for sessions of their own, as each of PostgreSQL's does."""
+    parents = {process.pid: process.info["ppid"] for process in psutil.process_iter(["ppid"])}
+    found = {session: set(pids) for session, pids in members.items()}
+    for family in found.values():
+        while more := {pid for pid, parent in parents.items() if parent in family} - family:
+            family.update(more)
+    return {session: sorted(pids) for session, pids in found.items()}
 
 
 def proportional_memory(pids: Iterable[int]) -> int | None:
