@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import boto3
+import httpx
 import pytest
 
 from tradewind.registry.provenance import collect
@@ -14,7 +15,10 @@ from tradewind.stack.layout import Layout
 from tradewind.stack.minio import client_environment
 from tradewind.stack.secrets import load_secrets
 
-PART = ("postgres", "databases", "redis", "minio", "minio-buckets", "mlflow-migrate", "mlflow")
+PART = (
+    "postgres", "databases", "redis", "minio", "minio-buckets",
+    "mlflow-forkserver", "mlflow-migrate", "mlflow",
+)  # fmt: skip
 
 
 def objects(stack) -> set[str]:
@@ -48,6 +52,13 @@ def test_a_model_in_minio_outlives_the_stack(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", login["address"])
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", login["user"])
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", login["password"])
+        # Clients that cannot reach MinIO must not be sent there.
+        server = httpx.get(
+            f"{login['address']}/api/3.0/mlflow/server-info",
+            auth=(login["user"], login["password"]),
+        ).json()
+        assert server["multipart_downloads_enabled"] is False
+        assert server["multipart_uploads_enabled"] is False
         ref = log_training(
             training.result, strategy=training.strategy, snapshot_id=training.snapshot_id,
             provenance=collect(stack.home),

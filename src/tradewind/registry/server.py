@@ -16,12 +16,13 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from mlflow.server import constants, handlers
+from mlflow.server import constants
 from mlflow.server.auth import bootstrap_admin_user, create_app
 from mlflow.server.handlers import initialize_backend_stores
 from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
+from tradewind.registry.artifacts import SCHEME
 
 __all__ = ["main"]
 
@@ -44,20 +45,6 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         return create_app()
 
 
-class _Never:
-    """What no store of files is."""
-
-
-def _keep_files_behind_this_server() -> None:
-    # MLflow offers its clients presigned addresses of S3. Where only this server reaches MinIO,
-    # they cannot resolve them, and retry for minutes: a download of 2 KB took eight. No setting
-    # turns the offer off, but it is made only for stores that are one of these.
-    for name in ("MultipartDownloadMixin", "MultipartUploadMixin", "PresignedUploadMixin"):
-        if not hasattr(handlers, name):
-            raise RuntimeError(f"mlflow.server.handlers has no {name}: this MLflow is another one")
-        setattr(handlers, name, _Never)
-
-
 def main() -> None:
     """Serve until told to stop.
 
@@ -66,13 +53,14 @@ def main() -> None:
     SettingsError
         If a setting it needs is missing.
     """
-    _keep_files_behind_this_server()
     store = _setting("MLFLOW_BACKEND_STORE_URI")
     os.environ |= {
         constants.BACKEND_STORE_URI_ENV_VAR: store,
         constants.REGISTRY_STORE_URI_ENV_VAR: store,
         constants.ARTIFACT_ROOT_ENV_VAR: resolve_default_artifact_root(True, "", store),
-        constants.ARTIFACTS_DESTINATION_ENV_VAR: _setting("MLFLOW_ARTIFACTS_DESTINATION"),
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: _behind_server(
+            _setting("MLFLOW_ARTIFACTS_DESTINATION")
+        ),
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
         # What `mlflow server` tells its workers: that they serve ASGI, and for which start.
         "_MLFLOW_SGI_NAME": "uvicorn",
@@ -92,6 +80,11 @@ def main() -> None:
             "proc_name": "mlflow",
         }
     ).run()
+
+
+def _behind_server(destination: str) -> str:
+    in_s3 = destination.startswith("s3://")
+    return SCHEME + destination.removeprefix("s3") if in_s3 else destination
 
 
 def _setting(name: str) -> str:

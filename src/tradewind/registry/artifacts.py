@@ -1,0 +1,49 @@
+"""MLflow's files in S3, reached through MLflow's server alone.
+
+An artifact repository for MLflow (entry point ``mlflow.artifact_repository``), named by the
+scheme ``behind-server``: ``behind-server://bucket/path`` is ``s3://bucket/path`` without
+presigned addresses. With plain ``s3://`` the server hands its clients such addresses of the
+store, and clients that cannot reach the store itself, as here, retry them for minutes; a
+server has no setting against it.
+"""
+
+# ruff: noqa: TID253 - loaded by MLflow
+
+from typing import Any
+
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+__all__ = ["SCHEME", "BehindServer"]
+
+SCHEME = "behind-server"
+
+
+class BehindServer(ArtifactRepository):
+    """Hands everything to MLflow's own repository for S3, whose presigning it does not offer."""
+
+    def __init__(self, artifact_uri: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
+
+        super().__init__(artifact_uri, *args, **kwargs)
+        self._s3: Any = S3ArtifactRepository(artifact_uri.replace(SCHEME, "s3", 1), *args, **kwargs)
+
+    def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
+        """Store a file."""
+        self._s3.log_artifact(local_file, artifact_path)
+
+    def log_artifacts(self, local_dir: str, artifact_path: str | None = None) -> None:
+        """Store a folder."""
+        self._s3.log_artifacts(local_dir, artifact_path)
+
+    def list_artifacts(self, path: str | None = None) -> list[FileInfo]:
+        """Return what a folder holds."""
+        found: list[FileInfo] = self._s3.list_artifacts(path)
+        return found
+
+    def delete_artifacts(self, artifact_path: str | None = None) -> None:
+        """Delete a file or a folder."""
+        self._s3.delete_artifacts(artifact_path)
+
+    def _download_file(self, remote_file_path: str, local_path: str) -> None:
+        self._s3._download_file(remote_file_path, local_path)
