@@ -281,7 +281,6 @@ def _airflow(
             done_file=layout.postgres_dir / "airflow-migrated",
             done_value=marker,
         ),
-        *long_running,
         Service(
             "airflow-admin",
             [program, "users", "create", "--username", "admin", "--role", "Admin",
@@ -293,6 +292,7 @@ def _airflow(
             forked_by=parent,
             stdin=f"{secrets.airflow_admin}\n" * 2,
         ),
+        *long_running,
     ]  # fmt: skip
 
 
