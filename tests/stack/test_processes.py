@@ -48,3 +48,16 @@ def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until) ->
     finally:
         stop_processes(family(), grace=5)
         leader.wait()
+
+
+def test_a_service_forked_by_another_is_counted_once(wait_until) -> None:
+    server = subprocess.Popen(["sh", "-c", "setsid sleep 600 & wait"], start_new_session=True)
+    try:
+        wait_until(lambda: len(with_children(session_members([server.pid]))[server.pid]) == 2, 10)
+        [forked] = {p.pid for p in psutil.Process(server.pid).children()}
+        wait_until(lambda: os.getsid(forked) == forked, 10)
+        families = with_children(session_members([server.pid, forked]))
+        assert families == {server.pid: [server.pid], forked: [forked]}
+    finally:
+        stop_processes(with_children(session_members([server.pid]))[server.pid], grace=5)
+        server.wait()

@@ -66,11 +66,15 @@ def session_members(sessions: Iterable[int]) -> dict[int, list[int]]:
 
 
 def with_children(members: Mapping[int, Iterable[int]]) -> dict[int, list[int]]:
-    """Add the children that left for sessions of their own, as each of PostgreSQL's does."""
+    """Add the children that left for sessions of their own, as each of PostgreSQL's does.
+
+    A child that leads one of the given sessions is a service forked by another, and stays there.
+    """
+    taken = {pid for pids in members.values() for pid in pids}
     parents = {process.pid: process.info["ppid"] for process in psutil.process_iter(["ppid"])}
     found = {session: set(pids) for session, pids in members.items()}
     for family in found.values():
-        while more := {pid for pid, parent in parents.items() if parent in family} - family:
+        while more := {pid for pid, parent in parents.items() if parent in family} - family - taken:
             family.update(more)
     return {session: sorted(pids) for session, pids in found.items()}
 
