@@ -28,8 +28,6 @@ __all__ = ["ModelVersionRef", "log_training"]
 
 # What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
 _MODEL_PACKAGES = ("lightgbm", "numpy", "pandas")
-# MLflow's page opens an experiment of no kind as one of chats and traces.
-_EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
@@ -133,7 +131,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
     if found is not None:
         return str(found.experiment_id)
     try:
-        return str(client.create_experiment(name, tags=_EXPERIMENT_TAGS))
+        return str(client.create_experiment(name))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -261,8 +259,10 @@ def _register(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        strategy.name, model.model_uri, run_id, tags=dict(tags), model_id=model.model_id
-    )
+        strategy.name, model.model_uri, run_id,
+        tags=dict(tags), model_id=model.model_id,
+        await_creation_for=0,  # its files are there already: it is ready at once
+    )  # fmt: skip
     return ModelVersionRef(str(version.name), str(version.version), run_id)
 
 
