@@ -41,7 +41,7 @@ test: install
 	.venv/bin/pytest
 
 bench: install
-	.venv/bin/python benchmarks/start.py
+	.venv/bin/python -m benchmarks.start
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:

@@ -7,7 +7,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support import free_ports
 
 CHECKOUT = Path(__file__).parents[1]
 GOALS = {"first start": 60.0, "later start": 20.0}
@@ -32,14 +33,9 @@ def checkout() -> Iterator[dict[str, str]]:
             shutil.copytree(CHECKOUT / name, Path(folder) / name)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
         environment["TRADEWIND_HOME"] = folder
-        sockets = []
-        for name in Settings.model_fields:
-            if name.endswith("_port"):
-                sockets.append(socket.socket())
-                sockets[-1].bind(("127.0.0.1", 0))
-                environment[f"TRADEWIND_{name.upper()}"] = str(sockets[-1].getsockname()[1])
-        for held in sockets:
-            held.close()
+        names = [name for name in Settings.model_fields if name.endswith("_port")]
+        for name, port in zip(names, free_ports(len(names)), strict=True):
+            environment[f"TRADEWIND_{name.upper()}"] = str(port)
         try:
             yield environment
         finally:
