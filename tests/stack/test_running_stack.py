@@ -126,6 +126,8 @@ def test_redis_holds_an_application_to_its_keys(stack, secrets, application: str
             lambda: client.set("unprefixed", "1"),
             lambda: client.publish(f"{other}:/0.x", "1"),
             client.flushall,
+            client.scan,  # it would name the other's keys
+            client.randomkey,
             lambda: client.config_get("maxmemory"),
         ):
             with pytest.raises(redis.exceptions.NoPermissionError):
