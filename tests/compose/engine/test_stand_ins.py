@@ -87,7 +87,11 @@ ENTRYPOINT ["tini", "--", "/opt/app/bin/python", "-c"]
     run("docker", "build", "--no-cache", "--tag", tag, str(tmp_path))
     try:
         said = run(
-            "docker", "run", "--rm", tag, "import os, six, sys; print(sys.version, os.getuid())"
+            "docker",
+            "run",
+            "--rm",
+            tag,
+            "import six, sys, os; print(sys.version_info[:2], os.getuid())",
         )
         assert said.startswith("3.13.")
         assert said.endswith(" 1000\n")
@@ -146,7 +150,9 @@ def test_redis_reads_an_acl_file_and_keeps_data(
     tmp_path.chmod(0o755)
     (tmp_path / "users.acl").write_text("user default off\nuser app on >word ~app:* &app:* +@all\n")
     (tmp_path / "redis.conf").write_text("aclfile /acl/users.acl\nappendonly yes\n")
-    server = start("-v", f"{tmp_path}:/acl:ro", REDIS, "redis-server", "/acl/redis.conf")
+    server = start(
+        "-v", f"{tmp_path}:/etc/redis:ro", REDIS, "redis-server", "/etc/redis/redis.conf"
+    )
     client = ("redis-cli", "--user", "app", "--pass", "word", "--no-auth-warning")
     server.wait_for(*client, "get", "app:x")
     assert server.uid_of_first_process() == 999
