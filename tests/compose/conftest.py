@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
-from botocore.config import Config
 
 from tests.compose.project import (
     Project,
@@ -23,6 +21,7 @@ from tests.compose.project import (
     build,
     make_project,
     mlflow_client,
+    s3_client,
     start_training,
 )
 from tests.support import wait_until
@@ -125,15 +124,7 @@ def mlflow(logins: dict[str, dict[str, str]]) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def s3(project: Project, logins: dict[str, dict[str, str]]) -> Any:
-    """A client of the test's own at MinIO's S3 port, which is published nowhere."""
-    return boto3.client(
-        "s3",
-        endpoint_url=f"http://{project.container('minio').address('objects')}:9000",
-        aws_access_key_id=logins["minio"]["user"],
-        aws_secret_access_key=logins["minio"]["password"],
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
-    )
+    return s3_client(project, logins["minio"]["password"])
 
 
 @pytest.fixture(scope="package")

@@ -10,12 +10,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
+from botocore.config import Config
 
 from tests.support import free_ports, wait_until
 
@@ -135,7 +138,9 @@ class Project:
 
     def events(self) -> list[Event]:
         found = []
-        for line in self.events_file.read_text().splitlines():
+        for line in self.events_file.read_text().splitlines(keepends=True):
+            if not line.endswith("\n"):  # still being written
+                break
             event = json.loads(line)
             about = event["Actor"]["Attributes"]
             found.append(
@@ -209,7 +214,10 @@ class Project:
 
     def memory(self) -> dict[str, dict[str, float]]:
         """Memory (MiB) of each running container, and its limit, without the cache of files."""
-        return {c.name: memory_of(stats_of(c)) for c in self.containers()}
+        containers = self.containers()
+        with ThreadPoolExecutor() as pool:  # the engine takes a second for each answer
+            stats = pool.map(stats_of, containers)
+        return {c.name: memory_of(s) for c, s in zip(containers, stats, strict=True)}
 
     def logs(self, container: Container, lines: int = 40) -> str:
         done = run("docker", "logs", "--tail", str(lines), container.id, check=False)
@@ -315,6 +323,18 @@ def mlflow_client(login: dict[str, str]) -> httpx.Client:
     )
 
 
+def s3_client(project: Project, password: str) -> Any:
+    """A client of the test's own, at MinIO's S3 port, which is published nowhere."""
+    return boto3.client(
+        "s3",
+        endpoint_url=f"http://{project.container('minio').address('objects')}:9000",
+        aws_access_key_id="tradewind",
+        aws_secret_access_key=password,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+    )
+
+
 def answers(address: str, port: int) -> bool:
     """Whether anybody accepts connections there."""
     with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=2):
@@ -355,6 +375,14 @@ def image_ids(references: Iterable[str]) -> set[str]:
     """Ids of those images that there are."""
     done = run("docker", "image", "inspect", "--format", "{{.Id}}", *references, check=False)
     return set(done.stdout.split())
+
+
+def image_sizes(project: Project) -> dict[str, int]:
+    """Bytes of each image in use, by name; layers that images share count in each."""
+    found = {}
+    for name in sorted({c.about["Config"]["Image"] for c in project.containers(stopped=True)}):
+        found[name] = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name).stdout)
+    return found
 
 
 def build(project: Project) -> None:

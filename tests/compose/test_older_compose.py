@@ -1,0 +1,24 @@
+"""The same file under docker-compose 1.29."""
+
+import os
+import shutil
+
+import pytest
+import yaml
+
+from tests.compose.conftest import REQUIRE
+from tests.compose.project import LONG_RUNNING, ONE_SHOTS, Project, run
+
+
+def test_it_accepts_the_file(project: Project) -> None:
+    if not shutil.which("docker-compose") and not os.environ.get(REQUIRE):
+        pytest.skip("no docker-compose on PATH")
+    version = run("docker-compose", "version", "--short").stdout.strip()
+    if not version.startswith("1.") and not os.environ.get(REQUIRE):
+        pytest.skip(f"docker-compose on PATH is {version}")
+    assert version.startswith("1.29.")
+    done = run("docker-compose", "config", cwd=project.home, env=project.environment)
+    found = yaml.safe_load(done.stdout)
+    assert set(found["services"]) == LONG_RUNNING | ONE_SHOTS | {"credentials"}
+    assert found["services"]["mlflow"]["cpus"] == 1.0
+    assert "WARNING" not in done.stderr
