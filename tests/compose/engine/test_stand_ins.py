@@ -91,7 +91,7 @@ ENTRYPOINT ["tini", "--", "/opt/app/bin/python", "-c"]
             "run",
             "--rm",
             tag,
-            "import six, sys, os; print(sys.version_info[:2], os.getuid())",
+            "import six, platform, os; print(platform.python_version(), os.getuid())",
         )
         assert said.startswith("3.13.")
         assert said.endswith(" 1000\n")
