@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: demo install up down lint test bench clean
+.PHONY: demo install up down lint test bench bench-containers clean
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ test: install
 
 bench: install
 	.venv/bin/python -m benchmarks.start
+
+# The same for the containers; needs an engine.
+bench-containers: install
+	.venv/bin/python -m benchmarks.containers
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:

@@ -21,6 +21,7 @@ from tests.compose.project import (
     build,
     make_project,
     mlflow_client,
+    remove,
     s3_client,
     start_training,
 )
@@ -102,7 +103,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, figures: dict[str, str]) -
             figures["seconds from up to all healthy"] = f"{made.seconds_to_healthy:.0f}"
             yield made
     finally:
-        made.compose("--profile", "tools", "down", "--volumes", "--timeout", "10")
+        remove(made)
 
 
 @pytest.fixture(scope="package")

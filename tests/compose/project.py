@@ -37,6 +37,8 @@ AIRFLOW = {
 }  # fmt: skip
 LONG_RUNNING = {"postgres", "redis", "minio", "mlflow", "trading-worker", *AIRFLOW}
 LABEL = "com.docker.compose."
+TARGETS = ("airflow", "mlflow", "trading")
+KEPT = "tests"
 
 
 def run(
@@ -356,8 +358,7 @@ def make_project(home: Path, name: str) -> Project:
     environment = {k: v for k, v in os.environ.items() if not ours.match(k)}
     environment |= {PORTS[page]: str(port) for page, port in ports.items()}
     environment["AIRFLOW_PUBLIC_URL"] = f"http://localhost:{ports['airflow']}"
-    # Not a user's own images.
-    environment["TRADEWIND_IMAGE_TAG"] = "tests"
+    environment["TRADEWIND_IMAGE_TAG"] = name
     before = {port: answers("127.0.0.1", port) for port in INNER_PORTS}
     return Project(home, name, ports, environment, loopback_before=before)
 
@@ -386,12 +387,24 @@ def image_sizes(project: Project) -> dict[str, int]:
 
 
 def build(project: Project) -> None:
-    """Build the images; the layers of the build before are reused, images it replaced removed."""
-    names = [f"tradewind-{target}:tests" for target in ("airflow", "mlflow", "trading")]
-    before = image_ids(names)
-    project.compose("build", timeout=1800)
-    for replaced in before - image_ids(names):
+    """Build the images under the project's own tag, so that no other run can change them.
+
+    Under another they are kept: what has not changed since is not made again.
+    """
+    kept = [f"tradewind-{target}:{KEPT}" for target in TARGETS]
+    before = image_ids(kept)
+    project.compose("build", timeout=1800, TRADEWIND_IMAGE_TAG=KEPT)
+    for target, name in zip(TARGETS, kept, strict=True):
+        run("docker", "tag", name, f"tradewind-{target}:{project.name}")
+    for replaced in before - image_ids(kept):
         run("docker", "image", "rm", replaced, check=False)  # another run may still use it
+
+
+def remove(project: Project) -> None:
+    """Remove everything of the project, by its name."""
+    project.compose("--profile", "tools", "down", "--volumes", "--timeout", "10")
+    names = [f"tradewind-{target}:{project.name}" for target in TARGETS]
+    run("docker", "image", "rm", *names, check=False)  # where none was built, there is none
 
 
 def stats_of(container: Container) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.compose.project import (
     LONG_RUNNING,
+    TARGETS,
     Project,
     run,
     s3_client,
@@ -16,7 +17,6 @@ from tests.support import wait_until
 
 pytestmark = [pytest.mark.disturbs, pytest.mark.usefixtures("training")]
 
-TARGETS = ("airflow", "mlflow", "trading")
 MIGRATIONS = {"airflow": "airflow-init", "mlflow": "mlflow-migrate"}
 MAIN = "kill -KILL $(cut -d ' ' -f 1 /proc/1/task/1/children)"
 
@@ -105,7 +105,7 @@ def test_an_upgrade_by_down_and_up_migrates_first_and_keeps_everything(
     project: Project, before: dict[str, Any], airflow: httpx.Client
 ) -> None:
     for target in TARGETS:
-        image = f"tradewind-{target}:tests"
+        image = f"tradewind-{target}:{project.name}"
         run("docker", "build", "--tag", image, "-", input=f"FROM {image}\nLABEL next=yes\n")
     versions = noted_versions(project)
     assert set(versions) == set(MIGRATIONS)

@@ -7,12 +7,19 @@ import httpx
 import psutil
 import pytest
 
-from tests.compose.project import INNER_PORTS, LONG_RUNNING, ONE_SHOTS, Project, answers, run
+from tests.compose.project import (
+    INNER_PORTS,
+    LONG_RUNNING,
+    ONE_SHOTS,
+    TARGETS,
+    Project,
+    answers,
+    run,
+)
 
 # Services whose processes are root's, and why.
 ROOT = {"secrets": "gives each file and volume to the user it is for, then ends; has no network"}
 PAGES = {"airflow-webserver": "airflow", "mlflow": "mlflow", "minio": "minio"}
-IMAGES = ("airflow", "mlflow", "trading")
 
 
 def test_three_pages_are_published_on_loopback_and_nothing_else(project: Project) -> None:
@@ -172,8 +179,8 @@ def test_a_service_reads_its_own_secrets_and_no_others(project: Project) -> None
 
 def test_images_hold_no_build_tools_and_no_root_user(project: Project) -> None:
     tools = "type -P gcc g++ cc make cargo go git uv || true"
-    for target in IMAGES:
-        image = f"tradewind-{target}:{project.environment['TRADEWIND_IMAGE_TAG']}"
+    for target in TARGETS:
+        image = f"tradewind-{target}:{project.name}"
         words = ("docker", "run", "--rm", "--network", "none", "--entrypoint", "bash", image, "-c")
         assert run(*words, tools).stdout == ""
         assert run(*words, "id -u; ps 2>/dev/null; true").stdout.strip() not in {"", "0"}
