@@ -305,7 +305,7 @@ def test_a_step_that_fails_is_an_error_and_is_not_marked_as_done(
     done = tmp_path / "done"
     step = shell("migrate", "echo column missing; exit 2", done_file=done, done_value="1")
     user = shell("user", SLEEP, needs=("migrate",), probe=when(lambda: True))
-    with pytest.raises(ServiceFailedError, match=r"(?s)migrate failed with exit code 2.*column"):
+    with pytest.raises(ServiceFailedError, match=r"(?s)migrate ended with exit code 2.*column"):
         supervise(layout, [step, user])
     assert not done.exists()
 

@@ -78,6 +78,8 @@ def main() -> None:
             "timeout": 120,  # seconds; a worker that hangs longer is replaced
             "graceful_timeout": 15,
             "proc_name": "mlflow",
+            # One path a user: it would take away the socket of another stack, or another Gunicorn.
+            "control_socket_disable": True,
         }
     ).run()
 

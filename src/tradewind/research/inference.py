@@ -219,9 +219,11 @@ def sharpe_interval(
     begun = np.maximum.accumulate(np.where(new_block, position, 0), axis=1)
     index = (np.take_along_axis(starts, begun, axis=1) + position - begun) % n
     drawn = returns[index]
-    deviation = drawn.std(axis=1, ddof=1)
-    varied = deviation > 0.0
-    sharpes = drawn.mean(axis=1)[varied] / deviation[varied] * math.sqrt(SESSIONS_PER_YEAR)
+    varied = np.ptp(drawn, axis=1) > 0.0  # rounding leaves constant returns a deviation
+    if not varied.any():
+        return math.nan, math.nan
+    drawn = drawn[varied]
+    sharpes = drawn.mean(axis=1) / drawn.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(sharpes, [tail, 1.0 - tail])
     return float(low), float(high)

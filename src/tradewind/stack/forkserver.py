@@ -25,6 +25,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -85,14 +86,23 @@ def _serve(replies: IO[str]) -> Request | None:
                 if "command" not in request:
                     _reply(replies, id=request["id"])
                     continue
+                told, tell = os.pipe()
                 pid = os.fork()
                 if pid == 0:
+                    os.close(tell)
+                    if not os.read(told, 1):  # the server died before it could tell of this one
+                        os._exit(1)
+                    os.close(told)
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     os.close(woken)
                     os.close(wake)
                     return request
+                os.close(told)
                 _reply(replies, id=request["id"], pid=pid)
+                with suppress(BrokenPipeError):
+                    os.write(tell, b"\n")
+                os.close(tell)
 
 
 def _ended() -> Iterator[tuple[int, int]]:
@@ -123,9 +133,10 @@ def _run(request: Request) -> NoReturn:
     for output in (1, 2):
         os.dup2(log, output)
     os.close(log)
-    source, sink = os.pipe()
-    os.write(sink, request["stdin"].encode())  # a few lines: less than a pipe holds
-    os.close(sink)
+    source = os.memfd_create("stdin")  # not a pipe, which would wait for its reader: for us
+    with os.fdopen(os.dup(source), "wb") as sink:
+        sink.write(request["stdin"].encode())
+    os.lseek(source, 0, os.SEEK_SET)
     os.dup2(source, 0)
     os.close(source)
     gc.enable()

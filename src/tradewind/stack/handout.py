@@ -44,6 +44,7 @@ VOLUME_OWNERS = {
     "state": "airflow",
 }
 MASTER = "secrets.json"
+LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
 
 
 def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, data: Path) -> None:
@@ -109,6 +110,9 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
             continue
         if "\n" in value or "\0" in value:
             raise SecretsError(f"{key} in .env has more than one line")
+        least = LEAST_CHARACTERS.get(name, 1)
+        if len(value) < least:
+            raise SecretsError(f"{key} in .env must have at least {least} characters")
         chosen[name] = value
     fernet = chosen.get("airflow_fernet_key")
     if fernet is not None:

@@ -40,7 +40,7 @@ def migrate_airflow(admin_password: str) -> bool:
             ["db", "migrate"],
             ["users", "create", "--username", "admin", "--role", "Admin",
              "--firstname", "tradewind", "--lastname", "admin", "--email", "admin@localhost",
-             "--password", admin_password],
+             f"--password={admin_password}"],  # one word: a password may begin with a hyphen
         ):  # fmt: skip
             parsed = parser.parse_args(arguments)
             parsed.func(parsed)

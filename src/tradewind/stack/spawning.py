@@ -194,6 +194,12 @@ class ForkServer:
         try:
             self._process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
             return await answer
+        except asyncio.CancelledError:
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                child = self._children.get(answer.result().get("pid", 0))
+                if child is not None:  # begun, but nobody will know of it
+                    child.send_signal(signal.SIGKILL)
+            raise
         finally:
             del self._asked[number]
 
@@ -203,7 +209,9 @@ class ForkServer:
         async for line in stdout:
             reply = json.loads(line)
             if "ended" in reply:
-                self._children.pop(reply["ended"]).end(reply["code"])
+                # A child that an imported module left behind is none of ours.
+                if (ended := self._children.pop(reply["ended"], None)) is not None:
+                    ended.end(reply["code"])
                 continue
             asked = self._asked.get(reply["id"])
             if "pid" in reply:

@@ -144,7 +144,7 @@ class Supervisor:
                     raise self._failure(service, f"not done in {self._start_timeout:g} s") from None
                 if code:
                     self._set(service, "failed", f"exit code {code}")
-                    raise self._failure(service, f"failed with exit code {code}")
+                    raise self._failure(service, ending(process))
             else:
                 await self._prepare(service)
             await self._end(service)  # nothing of it is left to be stopped later
@@ -197,7 +197,11 @@ class Supervisor:
         server = self._processes.get(service.forked_by)
         if not isinstance(server, ForkServer):
             raise StackError(f"{service.forked_by} is not running")
-        return await server.fork(program)
+        try:
+            async with asyncio.timeout(self._start_timeout):
+                return await server.fork(program)
+        except TimeoutError:
+            raise StackError(f"{service.forked_by} does not answer") from None
 
     async def _until_healthy(self, service: Service, process: Process, started: float) -> None:
         deadline = time.monotonic() + self._start_timeout
@@ -235,7 +239,7 @@ class Supervisor:
         return None
 
     async def _end(self, service: Service) -> None:
-        process = self._processes.pop(service.name, None)
+        process = self._processes.get(service.name)
         if process is None:
             return
         if process.returncode is None:
@@ -246,8 +250,10 @@ class Supervisor:
         members = session_members([process.pid])[process.pid]
         if members:
             await asyncio.to_thread(stop_processes, members, grace=3.0)
-        if process.returncode is None:
-            await process.wait()
+        if process.returncode is None:  # a fork server that hangs tells of no end
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 3.0)
+        self._processes.pop(service.name, None)  # last: an end cut short is tried again
         self.state.services[service.name].pid = None
 
     async def _stop_all(self) -> None:
