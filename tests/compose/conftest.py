@@ -1,6 +1,6 @@
 """One real compose project for all of these tests, removed with its volumes when they are done.
 
-Without an engine none of them is run, and one line says so; where ``TRADEWIND_REQUIRE_ENGINE`` is
+Without an engine none of them is run, and one line says so; where ``REQUIRE_CONTAINER_ENGINE`` is
 set, as it is in ``.ci/run``, that is an error.
 """
 
@@ -28,7 +28,7 @@ from tests.compose.project import (
 from tests.support import wait_until
 
 HERE = Path(__file__).parent
-REQUIRE = "TRADEWIND_REQUIRE_ENGINE"
+REQUIRE = "REQUIRE_CONTAINER_ENGINE"
 _skipped = pytest.StashKey[str]()
 _figures = pytest.StashKey[dict[str, str]]()
 
