@@ -78,7 +78,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     found = getattr(item, "funcargs", {}).get("project")
     if report.failed and isinstance(found, Project):
-        report.sections.append(("containers that are not well", found.trouble()))
+        try:
+            trouble = found.trouble()
+        except AssertionError as error:  # the engine itself may be gone
+            trouble = str(error)
+        report.sections.append(("containers that are not well", trouble))
     return report
 
 

@@ -202,10 +202,14 @@ def test_all_health_checks_together_cost_little(project: Project, figures: dict[
     assert elapsed < 60  # none of them slept
     asking = (cpu_of_project(project) - used - idle * elapsed) / (RUNS * len(containers))
 
-    used = cpu_of_engine()
-    for _ in range(RUNS):
-        project.execute("redis", "true")
-    starting = (cpu_of_engine() - used) / RUNS
+    # The engine may have other work, which can only add to a round: the least of them is nearest.
+    rounds = []
+    for _ in range(5):
+        used = cpu_of_engine()
+        for _ in range(RUNS):
+            project.execute("redis", "true")
+        rounds.append((cpu_of_engine() - used) / RUNS)
+    starting = min(rounds)
 
     share = (max(asking, 0.0) + starting) * checks_a_second
     figures["health checks"] = (
