@@ -380,10 +380,12 @@ def image_ids(references: Iterable[str]) -> set[str]:
 
 def image_sizes(project: Project) -> dict[str, int]:
     """Bytes of each image in use, by name; layers that images share count in each."""
-    found = {}
-    for name in sorted({c.about["Config"]["Image"] for c in project.containers(stopped=True)}):
-        found[name] = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name).stdout)
-    return found
+    names = sorted({c.about["Config"]["Image"] for c in project.containers(stopped=True)})
+    sizes = run("docker", "image", "inspect", "--format", "{{.Size}}", *names).stdout.split()
+    return {
+        name.removesuffix(f":{project.name}"): int(size)
+        for name, size in zip(names, sizes, strict=True)
+    }
 
 
 def build(project: Project) -> None:
