@@ -49,7 +49,7 @@ def test_every_shipped_strategy_is_read() -> None:
         ("name: good", "name: good\ncolour: red", "colour", "Extra inputs are not permitted"),
         ("name: good", "name: good\nschedule: daily", "schedule", "'daily' is no cron expression"),
         ("name: good", "name: good\nseed: -1", "seed", "greater than or equal to 0"),
-        ("name: good", "name: good\nlabel: sign", "label", "Input should be 'forward_return'"),
+        ("name: good", "name: good\nlabel: sign", "label.kind", "should be 'forward_return'"),
         ("horizon: 5", "horizon: 0", "horizon", "greater than or equal to 1"),
         ("horizon: 5", "horizon: '5'", "horizon", "valid integer"),
         ("horizon: 5", "horizon: 5.0", "horizon", "valid integer"),
@@ -76,7 +76,7 @@ def test_every_shipped_strategy_is_read() -> None:
             "features.0.momentum",
             r"skip (5) must be less than window (5)",
         ),
-        ("kind: lightgbm", "kind: forest", "model.kind", "Input should be 'lightgbm'"),
+        ("kind: lightgbm", "kind: forest", "model", "'forest' found using 'kind'"),
         (
             "kind: lightgbm",
             "kind: lightgbm, learning_rate: .nan",

@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = [
+    "Custom",
     "FeatureSpec",
     "MaDistance",
+    "MaRatio",
     "Momentum",
     "Rank",
     "Return",
@@ -75,11 +77,44 @@ class MaDistance(_Spec):
     window: int = _window(2)
 
 
+class MaRatio(_Spec):
+    """Mean close of the last `fast` sessions over that of the last `slow`, minus one."""
+
+    kind: Literal["ma_ratio"] = "ma_ratio"
+    fast: int = _window(1)
+    slow: int = _window(2)
+
+    @model_validator(mode="after")
+    def _fast_is_shorter(self) -> "MaRatio":
+        if self.fast >= self.slow:
+            raise ValueError(f"fast ({self.fast}) must be less than slow ({self.slow})")
+        return self
+
+
 class VolumeRatio(_Spec):
     """Volume over its mean of the last `window` sessions, minus one."""
 
     kind: Literal["volume_ratio"] = "volume_ratio"
     window: int = _window(2)
+
+
+class Custom(_Spec):
+    """A function of the user's own, such as ``my_features:overnight_gap``.
+
+    The module is a file beside the strategy files, or an installed one. The function takes
+    `parameters` by name and returns a polars expression over the adjusted bars of one symbol in
+    the order of its sessions: open, high, low, close, volume, symbol, session.
+    """
+
+    kind: Literal["custom"] = "custom"
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
+    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    parameters: dict[str, bool | int | float | str] = Field(default={})
+
+    @property
+    def column(self) -> str:
+        """Name of the feature's column."""
+        return self.name
 
 
 def _unfold(value: Any) -> Any:  # noqa: ANN401
@@ -97,7 +132,7 @@ def _unfold(value: Any) -> Any:  # noqa: ANN401
 
 
 _PerSymbol = Annotated[
-    Return | Momentum | Volatility | Rsi | MaDistance | VolumeRatio,
+    Return | Momentum | Volatility | Rsi | MaDistance | MaRatio | VolumeRatio | Custom,
     Field(discriminator="kind"),
     BeforeValidator(_unfold),
 ]
@@ -116,7 +151,7 @@ class Rank(_Spec):
 
 
 FeatureSpec = Annotated[
-    Return | Momentum | Volatility | Rsi | MaDistance | VolumeRatio | Rank,
+    Return | Momentum | Volatility | Rsi | MaDistance | MaRatio | VolumeRatio | Custom | Rank,
     Field(discriminator="kind"),
     BeforeValidator(_unfold),
 ]

@@ -11,8 +11,10 @@ import polars as pl
 
 from tradewind.market.bars import KEY, adjusted
 from tradewind.research.feature_specs import (
+    Custom,
     FeatureSpec,
     MaDistance,
+    MaRatio,
     Momentum,
     Rank,
     Return,
@@ -54,10 +56,10 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     means, as by Cutler, so that it forgets what lies before its window).
     """
     prices = adjusted(select_bars(bars, strategy))
-    plain = [spec.of if isinstance(spec, Rank) else spec for spec in strategy.features]
+    plain = [spec.of if isinstance(spec, Rank) else spec for spec in strategy.inputs]
     distinct = {spec.column: spec for spec in plain}
     frame = prices.select(*KEY, *(_expression(spec) for spec in distinct.values()))
-    ranks = [_rank(spec) for spec in strategy.features if isinstance(spec, Rank)]
+    ranks = [_rank(spec) for spec in strategy.inputs if isinstance(spec, Rank)]
     return (
         frame.with_columns(ranks)
         .select(*KEY, *strategy.feature_names)
@@ -82,6 +84,10 @@ def _expression(spec: FeatureSpec) -> pl.Expr:
             value = pl.when(move > 0.0).then(gain / move).otherwise(move + 0.5)
         case MaDistance(window=window):
             value = close / close.rolling_mean(window) - 1.0
+        case MaRatio(fast=fast, slow=slow):
+            value = close.rolling_mean(fast) / close.rolling_mean(slow) - 1.0
+        case Custom():
+            raise TypeError("computed by the function that the file names")
         case VolumeRatio(window=window):
             value = volume / volume.rolling_mean(window) - 1.0
         case Rank():

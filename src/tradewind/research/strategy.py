@@ -6,19 +6,38 @@ file.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from tradewind.research.feature_specs import FeatureSpec
+from tradewind.research.feature_specs import FeatureSpec, MaRatio
+from tradewind.research.sweep_spec import Sweep
 
-__all__ = ["Backtest", "LightGbm", "Strategy", "Universe", "WalkForward"]
+__all__ = [
+    "ON_NEW_BARS",
+    "Backtest",
+    "Combinatorial",
+    "Gate",
+    "Label",
+    "LightGbm",
+    "MaCrossover",
+    "ModelSpec",
+    "Ridge",
+    "Strategy",
+    "Universe",
+    "WalkForward",
+]
+
+ON_NEW_BARS = "on_new_bars"
+"""The schedule of a strategy that is trained whenever its source has stored new bars."""
 
 Sessions = Annotated[int, Field(strict=True, ge=1)]
 CostBps = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
 Share = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 
 
 class _Model(BaseModel):
@@ -54,9 +73,14 @@ class Universe(_Model):
 
 
 class LightGbm(_Model):
-    """Gradient-boosted trees; names as in LightGBM, `rounds` is its number of iterations."""
+    """Gradient-boosted trees; names as in LightGBM, `rounds` is its number of iterations.
+
+    With the objective ``lambdarank`` the trees learn the order of the symbols within a session;
+    predictions are then scores without a unit.
+    """
 
     kind: Literal["lightgbm"]
+    objective: Literal["regression", "lambdarank"] = "regression"
     rounds: int = Field(default=100, strict=True, ge=1, le=10_000)
     learning_rate: float = Field(default=0.05, strict=True, gt=0.0, le=1.0)
     num_leaves: int = Field(default=15, strict=True, ge=2, le=1024)
@@ -66,17 +90,85 @@ class LightGbm(_Model):
     lambda_l2: float = Field(default=0.0, strict=True, ge=0.0)
 
 
-class WalkForward(_Model):
-    """Lengths of the rolling windows, in sessions."""
+class Ridge(_Model):
+    """Linear regression on standardised features, `alpha` times the squared weights added."""
 
+    kind: Literal["ridge"]
+    alpha: float = Field(default=1.0, strict=True, gt=0.0)
+
+
+class MaCrossover(_Model):
+    """A rule without a model: long while the fast moving average stands above the slow one.
+
+    It brings its one feature, so the file lists none.
+    """
+
+    kind: Literal["ma_crossover"]
+    fast: int = Field(strict=True, ge=1, le=2520, description="sessions of the fast average")
+    slow: int = Field(strict=True, ge=2, le=2520, description="sessions of the slow average")
+
+    @model_validator(mode="after")
+    def _fast_is_shorter(self) -> Self:
+        if self.fast >= self.slow:
+            raise ValueError(f"fast ({self.fast}) must be less than slow ({self.slow})")
+        return self
+
+
+ModelSpec = Annotated[LightGbm | Ridge | MaCrossover, Field(discriminator="kind")]
+
+
+class Label(_Model):
+    """What is predicted, over `horizon` sessions.
+
+    Attributes
+    ----------
+    kind : {"forward_return", "direction"}
+        The return from the next open to the close `horizon` sessions ahead, or its sign.
+    after_costs : bool
+        Whether the return is brought nearer to zero by the costs of buying and selling.
+    """
+
+    kind: Literal["forward_return", "direction"] = "forward_return"
+    after_costs: bool = False
+
+
+class WalkForward(_Model):
+    """Lengths of the windows, in sessions.
+
+    With ``expanding`` windows training starts at the first session and `train` is the least.
+    """
+
+    window: Literal["rolling", "expanding"] = "rolling"
     train: Sessions = Field(description="sessions a model is fitted on")
     test: Sessions = Field(description="sessions it is then judged on")
     purge: int | None = Field(
         default=None,
         strict=True,
-        ge=1,
+        ge=0,
         description="sessions left out between train and test; the horizon if not given",
     )
+
+
+class Combinatorial(_Model):
+    """Combinatorial purged cross-validation beside the walk-forward: many histories, not one.
+
+    Attributes
+    ----------
+    folds, test_folds : int
+        The sessions are cut into `folds`; every choice of `test_folds` of them is a test once.
+    embargo : int
+        Sessions left out after each test fold; before and after it the purge is left out, too.
+    """
+
+    folds: int = Field(default=6, strict=True, ge=3, le=20)
+    test_folds: int = Field(default=2, strict=True, ge=2, le=10)
+    embargo: int = Field(default=0, strict=True, ge=0, le=252)
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.test_folds >= self.folds:
+            raise ValueError(f"test_folds ({self.test_folds}) must be less than {self.folds} folds")
+        return self
 
 
 class Backtest(_Model):
@@ -84,20 +176,60 @@ class Backtest(_Model):
 
     Attributes
     ----------
-    positions : {"long_flat", "long_short"}
+    positions : {"long_flat", "long_short", "sign", "proportional"}
         ``long_flat`` holds an equal share of each symbol with a positive prediction.
         ``long_short`` holds shares in proportion to the rank of the prediction within the
-        session, as much short as long, 1.0 in total.
+        session, as much short as long, 1.0 in total. ``sign`` holds an equal share of each
+        symbol, short where the prediction is negative. ``proportional`` holds shares in
+        proportion to the predictions, 1.0 in total.
     commission_bps, slippage_bps : float
         Basis points of the traded notional, each way.
+    borrow_bps : float
+        Basis points a year of the notional that is short.
     max_weight : float
         Largest share of equity in one symbol, long or short.
+    max_gross : float
+        Largest sum of long and short shares; above it all are scaled down.
+    capital : float
+        What the account holds before the first session, in the listing's currency.
     """
 
-    positions: Literal["long_flat", "long_short"] = "long_flat"
+    positions: Literal["long_flat", "long_short", "sign", "proportional"] = "long_flat"
     commission_bps: CostBps
     slippage_bps: CostBps
+    borrow_bps: CostBps = 0.0
     max_weight: Share = 1.0
+    max_gross: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
+    capital: float = Field(default=1_000_000.0, strict=True, ge=1.0, le=1e12)
+
+
+class Gate(_Model):
+    """What a version must show before it may become the champion; None leaves a rule out.
+
+    Attributes
+    ----------
+    min_deflated_sharpe : float
+        Least probability that the true Sharpe ratio beats the best of as many worthless trials.
+    max_pbo : float
+        Largest probability of backtest overfitting; asked of strategies with a sweep.
+    max_drawdown : float
+        Deepest fall from a peak that is borne, as a positive fraction.
+    min_trades : int
+        Positions opened out of sample.
+    champion_margin, champion_level : float
+        How much higher than the champion's the annualised Sharpe ratio must be on the sessions
+        that both were tested on, at the lower end of an interval of this level.
+    promotion : {"automatic", "approval"}
+        Whether a version that passed becomes champion by itself or when a person says so.
+    """
+
+    min_deflated_sharpe: Probability | None = 0.95
+    max_pbo: Probability | None = 0.5
+    max_drawdown: Share | None = 0.5
+    min_trades: int | None = Field(default=30, strict=True, ge=1)
+    champion_margin: float | None = Field(default=0.0, strict=True, ge=0.0, le=10.0)
+    champion_level: float = Field(default=0.9, strict=True, gt=0.0, lt=1.0)
+    promotion: Literal["automatic", "approval"] = "automatic"
 
 
 class Strategy(_Model):
@@ -106,26 +238,59 @@ class Strategy(_Model):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
     description: str = Field(min_length=1)
     owner: str | None = None
-    schedule: str | None = Field(default=None, description="cron expression, in UTC")
+    schedule: str | None = Field(
+        default=None, description="cron expression, in UTC, or on_new_bars"
+    )
     universe: Universe
     horizon: int = Field(strict=True, ge=1, le=252, description="sessions a label looks ahead")
-    label: Literal["forward_return"] = "forward_return"
-    features: tuple[FeatureSpec, ...] = Field(min_length=1)
-    model: LightGbm
+    # Stands before what is checked against it.
+    allow_leakage: bool = Field(
+        default=False,
+        description="accept a purge shorter than the horizon; such models are never promoted",
+    )
+    label: Label = Label()
+    features: tuple[FeatureSpec, ...] = ()
+    model: ModelSpec
     walk_forward: WalkForward
+    combinatorial: Combinatorial | None = None
+    sweep: Sweep | None = None
     backtest: Backtest
+    gate: Gate = Gate()
     seed: int = Field(default=0, strict=True, ge=0, le=2**31 - 1)
 
     @property
     def purge(self) -> int:
-        """Sessions left out between training and test; never less than the horizon."""
+        """Sessions left out between training and test; less than the horizon only by leave."""
         purge = self.walk_forward.purge
         return self.horizon if purge is None else purge
 
     @property
+    def leaks(self) -> bool:
+        """Whether training labels reach into the test window."""
+        return self.purge < self.horizon
+
+    @property
+    def inputs(self) -> tuple[FeatureSpec, ...]:
+        """Features the model is given: those of the file, or the one a rule brings."""
+        if isinstance(self.model, MaCrossover):
+            return (MaRatio(fast=self.model.fast, slow=self.model.slow),)
+        return self.features
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
-        """Columns of the features, in the order of the file."""
-        return tuple(spec.column for spec in self.features)
+        """Columns of the model's input, in order."""
+        return tuple(spec.column for spec in self.inputs)
+
+    def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
+        """Return this strategy with some parameters of its model replaced, checked again.
+
+        Raises
+        ------
+        ValidationError
+            If the model refuses them.
+        """
+        model = {**self.model.model_dump(), **parameters}
+        return type(self).model_validate({**self.model_dump(), "model": model})
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the strategy's canonical JSON, in hexadecimal.
@@ -140,12 +305,17 @@ class Strategy(_Model):
     @classmethod
     def _schedule_has_five_fields(cls, schedule: str | None) -> str | None:
         cron_fields = 5
-        if schedule is not None and len(schedule.split()) != cron_fields:
+        if schedule not in {None, ON_NEW_BARS} and len(schedule.split()) != cron_fields:
             raise ValueError(
                 f"{schedule!r} is no cron expression: minute hour day month weekday, "
-                'such as "0 22 * * 1-5"'
+                f'such as "0 22 * * 1-5"; to train whenever there are new bars: {ON_NEW_BARS}'
             )
         return schedule
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _label_by_its_kind(cls, value: Any) -> Any:  # noqa: ANN401
+        return {"kind": value} if isinstance(value, str) else value
 
     @field_validator("features")
     @classmethod
@@ -160,15 +330,32 @@ class Strategy(_Model):
     @classmethod
     def _labels_end_before_the_test(cls, value: WalkForward, info: ValidationInfo) -> WalkForward:
         horizon = info.data.get("horizon")
+        if info.data.get("allow_leakage"):
+            return value
         if horizon is not None and value.purge is not None and value.purge < horizon:
             raise PydanticCustomError(
                 "leak",
                 "{purge} is less than the horizon of {horizon} sessions: the last training "
                 "labels would be made of prices from the test window; use {horizon} or more, "
-                "or leave purge out",
+                "or leave purge out. `allow_leakage: true` accepts it, and bars the model from "
+                "promotion",
                 {"field": "purge", "purge": value.purge, "horizon": horizon},
             )
         return value
+
+    @model_validator(mode="after")
+    def _inputs_suit_the_model(self) -> Self:
+        rule = isinstance(self.model, MaCrossover)
+        if rule == bool(self.features):
+            message = "brings its own feature; list none" if rule else "needs a feature or more"
+            raise PydanticCustomError(
+                "features",
+                "the model {kind} " + message,
+                {"field": "features", "kind": self.model.kind},
+            )
+        if self.sweep is not None:
+            self.sweep.check_against(self.model)
+        return self
 
     @model_validator(mode="after")
     def _ranks_need_company(self) -> Self:
@@ -184,5 +371,9 @@ class Strategy(_Model):
                 "positions",
                 "long_short needs two symbols or more",
                 {"field": "backtest.positions"},
+            )
+        if getattr(self.model, "objective", None) == "lambdarank":
+            raise PydanticCustomError(
+                "objective", "lambdarank needs two symbols or more", {"field": "model.objective"}
             )
         return self

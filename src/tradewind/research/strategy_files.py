@@ -118,6 +118,8 @@ def _read(path: Path) -> str:
 def _field(problem: "ErrorDetails") -> str:
     """Return the dotted path of a field, such as ``features.0.return.window``."""
     parts = [str(part) for part in problem["loc"]]
+    if parts[0:1] == ["model"]:
+        del parts[1:2]  # pydantic's name for the kind of model, which is no level of the file
     extra = problem.get("ctx", {}).get("field")
     return ".".join([*parts, extra] if extra else parts) or "(whole file)"
 

@@ -1,0 +1,103 @@
+"""What a strategy file may say of a sweep: how many trials, over which parameters of its model."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Choices", "Range", "Sweep"]
+
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Range(_Model):
+    """Numbers from `low` to `high`, both included; whole ones if both ends are whole.
+
+    With `log`, steps are equal in the logarithm.
+    """
+
+    low: Number
+    high: Number
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are tried."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values that bound what can be tried."""
+        return self.low, self.high
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range starts above zero, not at {self.low}")
+        return self
+
+
+class Choices(_Model):
+    """Some values, in no order."""
+
+    choices: tuple[Number | str, ...] = Field(min_length=2)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values that bound what can be tried: all of them."""
+        return self.choices
+
+    @model_validator(mode="after")
+    def _choices_differ(self) -> "Choices":
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("a choice is listed more than once")
+        return self
+
+
+class Sweep(_Model):
+    """A search over parameters of the model, every trial of which enters the ledger.
+
+    Attributes
+    ----------
+    trials : int
+        Sets of parameters tried. Each makes the statistics stricter.
+    batches : int
+        Tasks that share the work.
+    objective : {"sharpe", "information_coefficient"}
+        What the best trial is best at, out of sample over all folds.
+    parameters : dict of str to Range or Choices
+        By the names of the model's fields.
+    """
+
+    trials: int = Field(strict=True, ge=2, le=10_000)
+    batches: int = Field(default=4, strict=True, ge=1, le=256)
+    objective: Literal["sharpe", "information_coefficient"] = "sharpe"
+    parameters: dict[str, Range | Choices] = Field(min_length=1)
+
+    def check_against(self, model: BaseModel) -> None:
+        """Refuse parameters that the model does not have or could not take.
+
+        Raises
+        ------
+        PydanticCustomError
+            Which names the parameter.
+        """
+        fixed = model.model_dump()
+        for name, values in self.parameters.items():
+            where = {"field": f"sweep.parameters.{name}"}
+            if name not in fixed or name == "kind":
+                known = ", ".join(sorted(set(fixed) - {"kind"}))
+                message = f"the model has no such parameter; it has {known}"
+                raise PydanticCustomError("parameter", message, where)
+            for value in values.ends:
+                try:
+                    type(model).model_validate({**fixed, name: value})
+                except ValidationError as error:
+                    message = f"the model cannot take {value!r}: {error.errors()[0]['msg']}"
+                    raise PydanticCustomError("parameter", message, where) from None
