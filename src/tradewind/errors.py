@@ -14,6 +14,7 @@
     │   └── BacktestError (ValueError)     signals and prices that cannot be traded
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
     │   └── ReproductionError              a model does not predict what it predicted in training
+    ├── TradingError                       signals or orders that cannot be stored or sent
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     └── StackError                         the local stack cannot do what was asked
         ├── PortTakenError                 another process holds a port that a service needs
@@ -41,6 +42,7 @@ __all__ = [
     "StackError",
     "StrategyError",
     "TradewindError",
+    "TradingError",
 ]
 
 
@@ -90,6 +92,10 @@ class RegistryError(TradewindError):
 
 class ReproductionError(RegistryError):
     """A model from the registry does not predict what it predicted in training."""
+
+
+class TradingError(TradewindError):
+    """Signals or orders that cannot be stored or sent."""
 
 
 class OrchestrationError(TradewindError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tradewind.errors import SettingsError
@@ -54,6 +54,21 @@ class Settings(BaseSettings):
         description="Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the "
         "first start, else a directory; the choice of the first start stays.",
     )
+    market_store: str = Field(
+        default="",
+        description="Where bars are kept: a folder, or s3://bucket/prefix. Empty: market/ of the "
+        "state directory.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL with the ledger of trials; services of the stack have it set.",
+    )
+    mlflow_public_url: str | None = Field(
+        default=None, description="Address of MLflow's page for a browser, where it differs."
+    )
+    alert_url: str | None = Field(
+        default=None, description="Web hook that is told of failed and late runs."
+    )
     start_timeout: float = Field(
         default=180.0, gt=0, description="Seconds a service may take to become healthy."
     )
@@ -81,6 +96,11 @@ class Settings(BaseSettings):
         return self.home / "strategies"
 
     @property
+    def sources_dir(self) -> Path:
+        """One YAML file a source of bars."""
+        return self.home / "sources"
+
+    @property
     def dags_dir(self) -> Path:
         """Airflow's DAG files."""
         return self.home / "dags"
@@ -97,13 +117,20 @@ class Settings(BaseSettings):
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""
-        values = {**self.model_dump(), "state_dir": self.state}
-        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        values = {**self.model_dump(exclude={"database_url"}), "state_dir": self.state}
+        return {
+            PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
+        }
 
     @property
     def mlflow_url(self) -> str:
         """Address of MLflow on this machine."""
         return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def mlflow_page(self) -> str:
+        """Address of MLflow for a browser."""
+        return (self.mlflow_public_url or f"http://localhost:{self.mlflow_port}").rstrip("/")
 
     @property
     def airflow_url(self) -> str:
