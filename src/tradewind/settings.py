@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="ignore"
     )  # .env is shared
 
-    home: Path = Field(description="The checkout: holds config/, dags/ and strategies/.")
+    home: Path = Field(description="The checkout: holds config/, dags/, sources/ and strategies/.")
     state_dir: Path = Field(
         default=Path(".tradewind"),
         description="All state of the local stack; a relative path starts at home.",
@@ -79,6 +79,11 @@ class Settings(BaseSettings):
     def strategies_dir(self) -> Path:
         """One YAML file a strategy."""
         return self.home / "strategies"
+
+    @property
+    def sources_dir(self) -> Path:
+        """One YAML file a source of bars."""
+        return self.home / "sources"
 
     @property
     def dags_dir(self) -> Path:

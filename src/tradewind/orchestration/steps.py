@@ -23,15 +23,16 @@ def ingest(strategy: Strategy) -> str:
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
-    from tradewind.market.sources import load_bars
+    from tradewind.market.source import find_source, open_source
     from tradewind.market.store import write_snapshot
     from tradewind.market.validate import check
 
-    universe = strategy.universe
-    bars = load_bars(universe.source, universe.symbols)
+    settings, universe = load_settings(), strategy.universe
+    source = open_source(find_source(universe.source, settings.sources_dir))
+    bars = source.load(universe.symbols)
     for warning in check(bars, universe.calendar):
         log.warning("%s", warning)
-    snapshot_id = write_snapshot(bars, load_settings().snapshots_dir)
+    snapshot_id = write_snapshot(bars, settings.snapshots_dir)
     log.info("%d bars of %s are snapshot %s", bars.height, universe.source, snapshot_id)
     return snapshot_id
 
