@@ -26,7 +26,7 @@ def adjustment_factor_from(adjusted_close: str) -> pl.Expr:
         Name of the column with the vendor's adjusted close, beside ``close`` and ``symbol``.
     """
     factor = pl.col(adjusted_close) / pl.col("close")
-    return (factor / factor.last()).over("symbol").alias("adjustment_factor")
+    return (factor / factor.drop_nulls().last()).over("symbol").alias("adjustment_factor")
 
 
 def split_factor_from(adjusted_close: str) -> pl.Expr:
