@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.market.sources import load_bars
+from tradewind.market import sample
 from tradewind.market.store import write_snapshot
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
@@ -47,7 +47,7 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
             "seed": 7,
         }
     )
-    bars = load_bars("sample", strategy.universe.symbols)
+    bars = sample.load(strategy.universe.symbols)
     snapshots_dir = tmp_path_factory.mktemp("snapshots")
     snapshot_id = write_snapshot(bars, snapshots_dir)
     return Training(strategy, snapshot_id, snapshots_dir, train(bars, strategy))

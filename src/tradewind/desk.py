@@ -113,7 +113,7 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     MarketDataError
         If its source cannot give bars, or they break a rule.
     """
-    from tradewind.market.sources import load_bars
+    from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import check
     from tradewind.registry.retrieval import load_champion
     from tradewind.research.predict import predict as predict_bars
@@ -121,7 +121,8 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     _use_mlflow(settings)
     model = load_champion(strategy, alias)
     universe = model.strategy.universe
-    bars = load_bars(universe.source, universe.symbols)
+    source = open_source(find_source(universe.source, settings.sources_dir))
+    bars = source.load(universe.symbols)
     check(bars, universe.calendar)
     rows = predict_bars(model.booster, bars, model.strategy, sessions=1)
     return Forecast(

@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="ignore"
     )  # .env is shared
 
-    home: Path = Field(description="The checkout: holds config/, dags/ and strategies/.")
+    home: Path = Field(description="The checkout: holds config/, dags/, sources/ and strategies/.")
     state_dir: Path = Field(
         default=Path(".tradewind"),
         description="All state of the local stack; a relative path starts at home.",

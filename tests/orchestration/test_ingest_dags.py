@@ -41,7 +41,7 @@ def test_airflow_can_store_them_and_read_them_back(sources: Path) -> None:
 
 
 def test_a_broken_file_shows_its_error_and_hides_no_other(sources: Path) -> None:
-    (sources / "broken.yaml").write_text("name: broken\nkind: nonesuch\ndescription: x\n")
+    (sources / "broken.yaml").write_text("name: broken\nkind: sample\nnonesuch: x\n")
     dags = ingest_dags(sources)
     assert set(dags) == {"ingest_broken", "ingest_daily", "ingest_still"}
     [task] = dags["ingest_broken"].tasks

@@ -7,8 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tradewind.errors import SettingsError, SourceError
-from tradewind.market.source import SourceSpec, load_sources
+from tradewind.errors import SettingsError
+from tradewind.market.source import SourceSpec, find_source, open_source
 from tradewind.research.strategy import Strategy
 from tradewind.settings import Settings, load_settings
 
@@ -45,7 +45,7 @@ def ingest(strategy: Strategy) -> str:
 
     settings = load_settings()
     universe = strategy.universe
-    spec = _source(settings, universe.source)
+    spec = find_source(universe.source, settings.sources_dir)
     _store_new_bars(settings, spec, universe.symbols)
     run = get_current_context()["dag_run"]
     as_of = run.logical_date if str(run.run_type) == "backfill" else None
@@ -244,10 +244,9 @@ def _store_new_bars(
     settings: Settings, spec: SourceSpec, symbols: tuple[str, ...] | None
 ) -> dict[str, int]:
     from tradewind.market.ingest import ingest as ingest_bars
-    from tradewind.market.source import open_source
 
     result = ingest_bars(
-        open_source(spec, settings.home),
+        open_source(spec),
         spec,
         bar_store(settings),
         symbols=symbols,
@@ -259,19 +258,6 @@ def _store_new_bars(
     counts = {"new": result.new, "revised": result.revised, "unchanged": result.unchanged}
     log.info("bars of %s: %s", spec.name, counts)
     return counts
-
-
-def _source(settings: Settings, name: str) -> SourceSpec:
-    sources, errors = load_sources(settings.sources_dir)
-    for path, error in errors.items():
-        if path.stem == name:
-            raise error
-    if name not in sources:
-        raise SourceError(
-            f"no source {name!r} in {settings.sources_dir}. There are: "
-            f"{', '.join(sorted(sources)) or 'none'}"
-        )
-    return sources[name]
 
 
 def bar_store(settings: Settings) -> "BarStore":
