@@ -1,13 +1,18 @@
 """Sessions of an exchange."""
 
+import functools
 import warnings
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from tradewind.errors import MarketDataError
 
-__all__ = ["sessions_between"]
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
+
+__all__ = ["closes_between", "sessions_between"]
 
 
 def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
@@ -30,6 +35,47 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     MarketDataError
         If there is no such calendar, it does not cover the days, or `end` precedes `start`.
     """
+    sessions = _exchange(calendar, start, end).sessions
+    days = pl.Series("session", sessions.to_numpy()).cast(pl.Date)
+    return days.filter(days.is_between(start, end))
+
+
+@functools.lru_cache(maxsize=16)
+def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
+    """Return when each session of an exchange ends, from `start` to `end`, both included.
+
+    Parameters
+    ----------
+    calendar : str
+        Name in exchange_calendars, such as ``"XNYS"`` (New York).
+    start, end : date
+        First and last day looked at; they need not be sessions.
+
+    Returns
+    -------
+    DataFrame of shape (n_sessions, 2)
+        ``session`` (Date), and ``event_time`` (Datetime in microseconds, UTC): its close, an
+        early one on half days.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, it does not cover the days, or `end` precedes `start`.
+    """
+    exchange = _exchange(calendar, start, end)
+    closes = exchange.closes.to_numpy(dtype="datetime64[us]")  # in UTC
+    return (
+        pl.DataFrame({"session": exchange.sessions.to_numpy(), "event_time": closes})
+        .select(
+            pl.col("session").cast(pl.Date),
+            pl.col("event_time").dt.replace_time_zone("UTC"),
+        )
+        .filter(pl.col("session").is_between(start, end))
+    )
+
+
+def _exchange(calendar: str, start: date, end: date) -> "ExchangeCalendar":
+    """Return a calendar that covers the days, and some more."""
     if end < start:
         raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
     # exchange_calendars brings pandas: 1.6 s that only a validation should pay.
@@ -49,8 +95,6 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
         with warnings.catch_warnings():
             # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
             warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-            sessions = get_calendar(calendar, start=start - margin, end=end + margin).sessions
+            return get_calendar(calendar, start=start - margin, end=end + margin)
     except ValueError as error:
         raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
-    days = pl.Series("session", sessions.to_numpy()).cast(pl.Date)
-    return days.filter(days.is_between(start, end))
