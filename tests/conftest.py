@@ -2,12 +2,12 @@
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 
 from tradewind.market import sample
-from tradewind.market.store import write_snapshot
+from tradewind.market.store import BarStore
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 
@@ -18,7 +18,7 @@ class Training:
 
     strategy: Strategy
     snapshot_id: str
-    snapshots_dir: Path
+    store: BarStore
     result: TrainingResult
 
 
@@ -48,6 +48,10 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
         }
     )
     bars = sample.load(strategy.universe.symbols)
-    snapshots_dir = tmp_path_factory.mktemp("snapshots")
-    snapshot_id = write_snapshot(bars, snapshots_dir)
-    return Training(strategy, snapshot_id, snapshots_dir, train(bars, strategy))
+    store = BarStore(tmp_path_factory.mktemp("market"))
+    read_at = datetime(2013, 3, 2, tzinfo=UTC)
+    store.append("sample", bars, known_at=read_at, calendar=strategy.universe.calendar)
+    snapshot_id = store.snapshot(
+        "sample", strategy.universe.symbols, calendar=strategy.universe.calendar
+    )
+    return Training(strategy, snapshot_id, store, train(store.read(snapshot_id), strategy))

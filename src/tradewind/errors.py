@@ -7,6 +7,7 @@
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
+    │   ├── StoreError                     bars cannot be stored or read, or contradict the store
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
     ├── ResearchError
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
@@ -40,6 +41,7 @@ __all__ = [
     "SourceError",
     "SplitError",
     "StackError",
+    "StoreError",
     "StrategyError",
     "TradewindError",
     "TradingError",
@@ -64,6 +66,10 @@ class SourceError(MarketDataError):
 
 class BarValidationError(MarketDataError, ValueError):
     """Bars broke a rule of validation; nothing was stored."""
+
+
+class StoreError(MarketDataError):
+    """Bars cannot be stored or read, or contradict what the store holds."""
 
 
 class SnapshotError(MarketDataError):

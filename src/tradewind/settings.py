@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tradewind.errors import SettingsError
@@ -37,6 +44,11 @@ class Settings(BaseSettings):
         default=Path(".tradewind"),
         description="All state of the local stack; a relative path starts at home.",
     )
+    market_store: str = Field(
+        default_factory=lambda given: str((given["home"] / given["state_dir"]) / "market"),
+        description="Where bars and snapshots are kept: a directory, a relative one starts at "
+        "home, or s3://bucket/prefix. Default: market, in the state directory.",
+    )
     airflow_port: Port = Field(default=8080, description="Airflow's web page and API.")
     mlflow_port: Port = Field(default=5500, description="MLflow's web page and API.")
     postgres_port: Port = Field(default=55432, description="PostgreSQL of the local stack.")
@@ -54,11 +66,6 @@ class Settings(BaseSettings):
         description="Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the "
         "first start, else a directory; the choice of the first start stays.",
     )
-    market_store: str = Field(
-        default="",
-        description="Where bars are kept: a folder, or s3://bucket/prefix. Empty: market/ of the "
-        "state directory.",
-    )
     database_url: SecretStr | None = Field(
         default=None,
         description="PostgreSQL with the ledger of trials; services of the stack have it set.",
@@ -72,6 +79,11 @@ class Settings(BaseSettings):
     start_timeout: float = Field(
         default=180.0, gt=0, description="Seconds a service may take to become healthy."
     )
+
+    @field_validator("market_store")
+    @classmethod
+    def _absolute(cls, root: str, given: ValidationInfo) -> str:
+        return root if "://" in root else str((given.data["home"] / root).absolute())
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -109,11 +121,6 @@ class Settings(BaseSettings):
     def config_dir(self) -> Path:
         """How Airflow, MLflow, Redis and PostgreSQL behave, for every way of running them."""
         return self.home / "config"
-
-    @property
-    def snapshots_dir(self) -> Path:
-        """Snapshots of bars."""
-        return self.state / "snapshots"
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tradewind.errors import RegistryError, ReproductionError, SnapshotError
+from tradewind.market.store import BarStore
 from tradewind.registry.provenance import Provenance
 from tradewind.registry.retrieval import load_champion, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
@@ -131,7 +132,7 @@ def test_the_champion_predicts_what_it_did_in_training(register: Register, train
     assert model.strategy.features == training.strategy.features
     assert model.snapshot_id == training.snapshot_id
     assert model.booster.model_to_string() == training.result.booster.model_to_string()
-    assert verify_round_trip(ref.name, "champion", training.snapshots_dir) == 60
+    assert verify_round_trip(ref.name, "champion", training.store) == 60
 
 
 def test_a_changed_prediction_is_found(register: Register, training: Any, overwrite: Any) -> None:
@@ -146,7 +147,7 @@ def test_a_changed_prediction_is_found(register: Register, training: Any, overwr
     overwrite(ref, changed)
     expected = rf"1 of 60 predictions .* worst by .*for {row['symbol']} on {row['session']} \("
     with pytest.raises(ReproductionError, match=expected):
-        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+        verify_round_trip(ref.name, "champion", training.store)
 
 
 def test_the_worst_difference_is_named(register: Register, training: Any, overwrite: Any) -> None:
@@ -158,7 +159,7 @@ def test_the_worst_difference_is_named(register: Register, training: Any, overwr
     row = reference.row(11, named=True)
     expected = rf"60 of 60 .* worst by 0\.25, for {row['symbol']} on {row['session']} "
     with pytest.raises(ReproductionError, match=expected):
-        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+        verify_round_trip(ref.name, "champion", training.store)
 
 
 def test_a_missing_prediction_is_found(register: Register, training: Any, overwrite: Any) -> None:
@@ -168,7 +169,7 @@ def test_a_missing_prediction_is_found(register: Register, training: Any, overwr
     overwrite(ref, training.result.reference.slice(1))
     expected = rf"1 of 60 .* one side only, .* {first['symbol']} on {first['session']} today only"
     with pytest.raises(ReproductionError, match=expected):
-        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+        verify_round_trip(ref.name, "champion", training.store)
 
 
 def test_no_prediction_proves_nothing(register: Register, training: Any, overwrite: Any) -> None:
@@ -176,7 +177,7 @@ def test_no_prediction_proves_nothing(register: Register, training: Any, overwri
     promote_first(ref)
     overwrite(ref, training.result.reference.clear())
     with pytest.raises(ReproductionError, match="no prediction was logged"):
-        verify_round_trip(ref.name, "champion", training.snapshots_dir)
+        verify_round_trip(ref.name, "champion", training.store)
 
 
 def test_a_changed_strategy_is_found(register: Register, training: Any, overwrite: Any) -> None:
@@ -194,7 +195,7 @@ def test_a_snapshot_that_is_gone_is_named(
     ref = register()
     promote_first(ref)
     with pytest.raises(SnapshotError, match=training.snapshot_id):
-        verify_round_trip(ref.name, "champion", tmp_path)
+        verify_round_trip(ref.name, "champion", BarStore(tmp_path))
 
 
 def test_a_second_version_is_challenger_only(register: Register) -> None:

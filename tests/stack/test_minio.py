@@ -83,6 +83,6 @@ def test_a_model_in_minio_outlives_the_stack(
 
         stack.ok("up", "--detach", timeout=1800)
         assert objects(stack) == kept
-        assert verify_round_trip(ref.name, "champion", training.snapshots_dir) > 0
+        assert verify_round_trip(ref.name, "champion", training.store) > 0
     finally:
         stack.run("down")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import polars as pl
     from lightgbm import Booster
 
+    from tradewind.market.store import BarStore
+
 __all__ = ["RegisteredModel", "load_champion", "verify_round_trip"]
 
 
@@ -72,7 +74,7 @@ def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
     return RegisteredModel(booster, info, strategy, _tag(info, names.SNAPSHOT_ID))
 
 
-def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
+def verify_round_trip(name: str, alias: str, store: "BarStore") -> int:
     """Check that a registered model predicts today what it predicted in training.
 
     The features are computed again from the snapshot that the version names, and every
@@ -82,8 +84,8 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
     ----------
     name, alias : str
         Which version.
-    snapshots_dir : Path
-        Where snapshots are kept.
+    store : BarStore
+        Where the version's snapshot is kept.
 
     Returns
     -------
@@ -99,7 +101,6 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
     SnapshotError
         If the snapshot is missing or damaged.
     """
-    from tradewind.market.store import read_snapshot
     from tradewind.research.predict import predict
 
     model = load_champion(name, alias)
@@ -108,7 +109,7 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
     what = f"models:/{name}@{alias} (version {model.info.version})"
     if reference.is_empty():
         raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
-    bars = read_snapshot(model.snapshot_id, snapshots_dir)
+    bars = store.read(model.snapshot_id)
     sessions = reference.get_column("session").n_unique()
     today = predict(model.booster, bars, model.strategy, sessions=sessions)
     _compare(reference, today, what)
