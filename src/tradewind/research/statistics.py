@@ -159,7 +159,7 @@ def summarise(backtest: pl.DataFrame) -> dict[str, float]:
 
     Parameters
     ----------
-    backtest : DataFrame of shape (n_sessions, 8)
+    backtest : DataFrame of shape (n_sessions, 11)
         As returned by `tradewind.research.backtest.run_backtest`.
 
     Returns

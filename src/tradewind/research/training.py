@@ -73,7 +73,7 @@ class TrainingResult:
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
-    equity : DataFrame of shape (n_sessions, 8)
+    equity : DataFrame of shape (n_sessions, 11)
         As returned by `tradewind.research.backtest.run_backtest`.
     booster : lightgbm.Booster
         The final model, fitted on the latest `walk_forward.train` sessions whose labels
@@ -165,7 +165,7 @@ def train(
     equity = run_backtest(
         target_weights(predictions, rules, horizon=strategy.horizon),
         used,
-        cost_bps=rules.commission_bps + rules.slippage_bps,
+        rules,
     )
     final = _fit(_latest(rows, strategy), strategy, num_threads)
     first, last = used.select(pl.min("session"), pl.max("session").alias("last")).row(0)
