@@ -194,7 +194,11 @@ def _windows(rows: pl.DataFrame, strategy: Strategy) -> list[_Window]:
     sessions = rows.get_column("session").unique().sort()
     lengths = strategy.walk_forward
     folds = purged_walk_forward(
-        sessions.to_numpy(), train=lengths.train, test=lengths.test, purge=strategy.purge
+        sessions.to_numpy(),
+        train=lengths.train,
+        test=lengths.test,
+        purge=strategy.purge,
+        window=lengths.window,
     )
     if len(folds) < LEAST_FOLDS:
         needed = lengths.train + strategy.purge + LEAST_FOLDS * lengths.test
@@ -234,6 +238,8 @@ def _refuse_leak(known: pl.DataFrame, test: pl.DataFrame, strategy: Strategy) ->
 
 def _latest(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     known = rows.filter(pl.col("label").is_not_null())
+    if strategy.walk_forward.window == "expanding":
+        return known
     sessions = known.get_column("session").unique().sort().tail(strategy.walk_forward.train)
     return known.filter(pl.col("session") >= sessions.min())
 
