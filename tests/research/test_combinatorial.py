@@ -98,11 +98,33 @@ def test_a_model_that_never_changes_its_mind_has_one_history(
 def test_a_purge_shorter_than_the_labels_is_caught_by_the_labels_themselves(
     rows: pl.DataFrame, used: pl.DataFrame, judged: Strategy, purge: int
 ) -> None:
-    # These labels look five sessions ahead, whatever the strategy says.
+    # A strategy file cannot say this; model_copy does not validate.
     lengths = judged.walk_forward.model_copy(update={"purge": purge})
-    mistaken = judged.model_copy(update={"walk_forward": lengths, "horizon": purge})
+    leaking = judged.model_copy(update={"walk_forward": lengths})
     with pytest.raises(SplitError, match="shares prices with a test from"):
-        judge_histories(rows, used, mistaken)
+        judge_histories(rows, used, leaking)
+
+
+@pytest.mark.parametrize(("reach", "refused"), [(5, False), (6, True)])
+def test_test_labels_that_reach_into_later_training_are_caught(
+    rows: pl.DataFrame, judged: Strategy, reach: int, refused: bool
+) -> None:
+    # Without embargo training resumes on the sixth session after a test. Let the labels of the
+    # last session of the first fold end later than they say.
+    plain = judged.model_copy(update={"combinatorial": Combinatorial()})
+    sessions = rows.get_column("session").unique().sort()
+    last = sessions.len() // 6 - 1
+    longer = rows.with_columns(
+        pl.when(pl.col("session") == sessions[last])
+        .then(pl.lit(sessions[last + reach + 1]))
+        .otherwise("label_end")
+        .alias("label_end")
+    )
+    if refused:
+        with pytest.raises(SplitError, match=f"whose labels end on {sessions[last + 7]}"):
+            list(choices(longer, plain))
+    else:
+        assert len(list(choices(longer, plain))) == 15
 
 
 def test_a_leak_by_leave_of_the_file_is_let_through(

@@ -161,7 +161,7 @@ def _refuse_leak(choice: Choice, strategy: Strategy) -> None:
     """Hold the promise of the purge against the prices the labels were really made of."""
     if choice.train.is_empty():
         raise SplitError(f"strategy {strategy.name}: no label is known to train on beside a test")
-    if strategy.leaks:  # by leave of its file, which bars it from promotion
+    if strategy.leaks and strategy.allow_leakage:  # which bars it from promotion
         return
     for _, test in choice.tests:
         first = test.get_column("session")[0]
