@@ -73,7 +73,7 @@ class TrainingResult:
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
-    equity : DataFrame of shape (n_sessions, 8)
+    equity : DataFrame of shape (n_sessions, 11)
         As returned by `tradewind.research.backtest.run_backtest`.
     booster : lightgbm.Booster
         The final model, fitted on the latest `walk_forward.train` sessions whose labels
@@ -165,7 +165,7 @@ def train(
     equity = run_backtest(
         target_weights(predictions, rules, horizon=strategy.horizon),
         used,
-        cost_bps=rules.commission_bps + rules.slippage_bps,
+        rules,
     )
     final = _fit(_latest(rows, strategy), strategy, num_threads)
     first, last = used.select(pl.min("session"), pl.max("session").alias("last")).row(0)
@@ -194,7 +194,11 @@ def _windows(rows: pl.DataFrame, strategy: Strategy) -> list[_Window]:
     sessions = rows.get_column("session").unique().sort()
     lengths = strategy.walk_forward
     folds = purged_walk_forward(
-        sessions.to_numpy(), train=lengths.train, test=lengths.test, purge=strategy.purge
+        sessions.to_numpy(),
+        train=lengths.train,
+        test=lengths.test,
+        purge=strategy.purge,
+        window=lengths.window,
     )
     if len(folds) < LEAST_FOLDS:
         needed = lengths.train + strategy.purge + LEAST_FOLDS * lengths.test
@@ -234,6 +238,8 @@ def _refuse_leak(known: pl.DataFrame, test: pl.DataFrame, strategy: Strategy) ->
 
 def _latest(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     known = rows.filter(pl.col("label").is_not_null())
+    if strategy.walk_forward.window == "expanding":
+        return known
     sessions = known.get_column("session").unique().sort().tail(strategy.walk_forward.train)
     return known.filter(pl.col("session") >= sessions.min())
 
