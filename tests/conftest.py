@@ -1,11 +1,13 @@
 """A real training, to be handed to a real MLflow server."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.postgres import running_postgres
 from tradewind.market.sources import load_bars
 from tradewind.market.store import write_snapshot
 from tradewind.research.strategy import Strategy
@@ -51,3 +53,10 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
     snapshots_dir = tmp_path_factory.mktemp("snapshots")
     snapshot_id = write_snapshot(bars, snapshots_dir)
     return Training(strategy, snapshot_id, snapshots_dir, train(bars, strategy))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a database that this session's tests share, as its owner."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url
