@@ -1,11 +1,13 @@
 """A real training, to be handed to a real MLflow server."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 
+from tests.postgres import running_postgres
 from tradewind.market import sample
 from tradewind.market.store import BarStore
 from tradewind.research.strategy import Strategy
@@ -55,3 +57,10 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
         "sample", strategy.universe.symbols, calendar=strategy.universe.calendar
     )
     return Training(strategy, snapshot_id, store, train(store.read(snapshot_id), strategy))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a database that this session's tests share, as its owner."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url

@@ -12,7 +12,9 @@
     ├── ResearchError
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
-    │   └── BacktestError (ValueError)     signals and prices that cannot be traded
+    │   ├── BacktestError (ValueError)     signals and prices that cannot be traded
+    │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
+    │   └── LedgerError                    the ledger of trials is out of reach or refuses
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
     │   └── ReproductionError              a model does not predict what it predicted in training
     ├── TradingError                       signals or orders that cannot be stored or sent
@@ -28,6 +30,7 @@ A message names what went wrong, where, and how to mend it.
 __all__ = [
     "BacktestError",
     "BarValidationError",
+    "LedgerError",
     "MarketDataError",
     "OrchestrationError",
     "PortTakenError",
@@ -43,6 +46,7 @@ __all__ = [
     "StackError",
     "StoreError",
     "StrategyError",
+    "SweepError",
     "TradewindError",
     "TradingError",
 ]
@@ -90,6 +94,14 @@ class SplitError(ResearchError, ValueError):
 
 class BacktestError(ResearchError, ValueError):
     """Signals and prices that cannot be traded."""
+
+
+class SweepError(ResearchError):
+    """A sweep is unfinished, has no result, or is not the one that was asked for."""
+
+
+class LedgerError(ResearchError):
+    """The database of sweeps and of the ledger of trials is out of reach, or refuses."""
 
 
 class RegistryError(TradewindError):

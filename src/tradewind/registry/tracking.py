@@ -240,9 +240,9 @@ def _register(
 
     example = result.input_example.to_pandas()
     model = mlflow.lightgbm.log_model(
-        result.booster,
+        result.model,
         name=names.MODEL,
-        signature=infer_signature(example, result.booster.predict(example)),
+        signature=infer_signature(example, result.model.predict(example)),
         input_example=example,
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
