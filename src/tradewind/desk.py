@@ -123,7 +123,7 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     universe = model.strategy.universe
     bars = load_bars(universe.source, universe.symbols)
     check(bars, universe.calendar)
-    rows = predict_bars(model.booster, bars, model.strategy, sessions=1)
+    rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,
         version=model.info.version,

@@ -10,6 +10,7 @@
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
     ├── ResearchError
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
+    │   ├── LeakError (ValueError)         a feature changes with what comes after its session
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
     │   └── BacktestError (ValueError)     signals and prices that cannot be traded
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
@@ -26,6 +27,7 @@ A message names what went wrong, where, and how to mend it.
 __all__ = [
     "BacktestError",
     "BarValidationError",
+    "LeakError",
     "MarketDataError",
     "OrchestrationError",
     "PortTakenError",
@@ -74,6 +76,10 @@ class ResearchError(TradewindError):
 
 class StrategyError(ResearchError, ValueError):
     """A strategy file is wrong; the message names file, field and reason."""
+
+
+class LeakError(ResearchError, ValueError):
+    """A feature of a session changes with bars or corporate actions after it."""
 
 
 class SplitError(ResearchError, ValueError):

@@ -119,7 +119,7 @@ def test_a_model_comes_with_signature_and_example(register: Register, training: 
     assert example is not None
     np.testing.assert_array_equal(example.to_numpy(), training.result.input_example.to_numpy())
     served = mlflow.pyfunc.load_model(uri).predict(example)
-    np.testing.assert_array_equal(served, training.result.booster.predict(example))
+    np.testing.assert_array_equal(served, training.result.model.predict(example))
 
 
 def test_the_champion_predicts_what_it_did_in_training(register: Register, training: Any) -> None:
@@ -130,7 +130,7 @@ def test_the_champion_predicts_what_it_did_in_training(register: Register, train
     assert model.strategy.name == ref.name
     assert model.strategy.features == training.strategy.features
     assert model.snapshot_id == training.snapshot_id
-    assert model.booster.model_to_string() == training.result.booster.model_to_string()
+    assert model.model.model_to_string() == training.result.model.model_to_string()
     assert verify_round_trip(ref.name, "champion", training.snapshots_dir) == 60
 
 
@@ -237,7 +237,7 @@ def test_a_retry_replaces_an_interrupted_try(
             raise InterruptedTryError
 
     with pytest.raises(InterruptedTryError):
-        register(replace(training.result, booster=Booster()), origin=ORIGIN)
+        register(replace(training.result, model=Booster()), origin=ORIGIN)
     ref = register(origin=ORIGIN)
     assert ref.version == "1"
     experiment = client.get_experiment_by_name(ref.name)

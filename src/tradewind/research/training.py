@@ -3,11 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
@@ -15,15 +13,13 @@ from tradewind.research import inference, statistics
 from tradewind.research.backtest import run_backtest
 from tradewind.research.features import compute_features
 from tradewind.research.labels import compute_labels
-from tradewind.research.model import fit, predict_rows
+from tradewind.research.leaks import refuse_lookahead
+from tradewind.research.model import Predictor, fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
 from tradewind.research.predict import predict
 from tradewind.research.splits import purged_walk_forward
 from tradewind.research.strategy import Strategy
 from tradewind.research.universe import select_bars
-
-if TYPE_CHECKING:
-    import lightgbm
 
 __all__ = ["LEAST_FOLDS", "REFERENCE_SESSIONS", "FoldResult", "TrainingResult", "train"]
 
@@ -75,15 +71,15 @@ class TrainingResult:
         not known yet); sorted by session and symbol.
     equity : DataFrame of shape (n_sessions, 8)
         As returned by `tradewind.research.backtest.run_backtest`.
-    booster : lightgbm.Booster
+    model : Predictor
         The final model, fitted on the latest `walk_forward.train` sessions whose labels
         are known. It is none of the models that were judged, but their successor.
     feature_names : tuple of str
-        Columns of the booster's input, in order.
+        Columns of the model's input, in order.
     input_example : DataFrame of shape (5, n_features)
         The latest rows of features, Float64.
     reference : DataFrame of shape (n_rows, 3)
-        symbol, session, prediction of `booster` for the latest 20 sessions: what the same
+        symbol, session, prediction of `model` for the latest 20 sessions: what the same
         model must predict again after it was fetched from a registry. Partly in sample.
     """
 
@@ -94,7 +90,7 @@ class TrainingResult:
     metrics: dict[str, float]
     predictions: pl.DataFrame
     equity: pl.DataFrame
-    booster: "lightgbm.Booster"
+    model: Predictor
     feature_names: tuple[str, ...]
     input_example: pl.DataFrame
     reference: pl.DataFrame
@@ -134,13 +130,16 @@ def train(
     Raises
     ------
     StrategyError
-        If a symbol has no bars.
+        If a symbol has no bars, or a feature of the user's own cannot be computed.
+    LeakError
+        If a feature of a session changes with what comes after it.
     SplitError
         If the bars are too few for three folds, or a label would reach into a test window.
     BacktestError
         If the predictions cannot be traded.
     """
     used = select_bars(bars, strategy)
+    refuse_lookahead(used, strategy, seed=strategy.seed)
     labels = compute_labels(used, strategy)
     rows = (
         compute_features(used, strategy).join(labels, on=KEY, how="left").sort("session", "symbol")
@@ -148,8 +147,8 @@ def train(
     windows = _windows(rows, strategy)
     tested = []
     for index, window in enumerate(windows):
-        booster = _fit(window.train, strategy, num_threads)
-        prediction = predict_rows(booster, _matrix(window.test, strategy), num_threads=num_threads)
+        model = fit(window.train, strategy, num_threads=num_threads)
+        prediction = predict_rows(model, matrix(window.test, strategy), num_threads=num_threads)
         tested.append(
             window.test.select(
                 *KEY,
@@ -167,7 +166,7 @@ def train(
         used,
         cost_bps=rules.commission_bps + rules.slippage_bps,
     )
-    final = _fit(_latest(rows, strategy), strategy, num_threads)
+    final = fit(_latest(rows, strategy), strategy, num_threads=num_threads)
     first, last = used.select(pl.min("session"), pl.max("session").alias("last")).row(0)
     return TrainingResult(
         strategy=strategy,
@@ -182,7 +181,7 @@ def train(
         | {"n_folds": float(len(windows)), "n_test_rows": float(predictions.height)},
         predictions=predictions,
         equity=equity,
-        booster=final,
+        model=final,
         feature_names=strategy.feature_names,
         input_example=rows.select(strategy.feature_names).tail(_EXAMPLE_ROWS),
         reference=predict(final, used, strategy, sessions=REFERENCE_SESSIONS),
@@ -236,21 +235,6 @@ def _latest(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     known = rows.filter(pl.col("label").is_not_null())
     sessions = known.get_column("session").unique().sort().tail(strategy.walk_forward.train)
     return known.filter(pl.col("session") >= sessions.min())
-
-
-def _fit(rows: pl.DataFrame, strategy: Strategy, num_threads: int) -> "lightgbm.Booster":
-    return fit(
-        _matrix(rows, strategy),
-        rows.get_column("label").to_numpy(),
-        parameters=strategy.model,
-        feature_names=strategy.feature_names,
-        seed=strategy.seed,
-        num_threads=num_threads,
-    )
-
-
-def _matrix(rows: pl.DataFrame, strategy: Strategy) -> NDArray[np.float64]:
-    return np.ascontiguousarray(rows.select(strategy.feature_names).to_numpy())
 
 
 def _fold_result(
