@@ -124,7 +124,7 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     source = open_source(find_source(universe.source, settings.sources_dir))
     bars = source.load(universe.symbols)
     check(bars, universe.calendar)
-    rows = predict_bars(model.booster, bars, model.strategy, sessions=1)
+    rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,
         version=model.info.version,

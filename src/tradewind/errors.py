@@ -11,6 +11,7 @@
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
     ├── ResearchError
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
+    │   ├── LeakError (ValueError)         a feature changes with what comes after its session
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
     │   ├── BacktestError (ValueError)     signals and prices that cannot be traded
     │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
@@ -30,6 +31,7 @@ A message names what went wrong, where, and how to mend it.
 __all__ = [
     "BacktestError",
     "BarValidationError",
+    "LeakError",
     "LedgerError",
     "MarketDataError",
     "OrchestrationError",
@@ -86,6 +88,10 @@ class ResearchError(TradewindError):
 
 class StrategyError(ResearchError, ValueError):
     """A strategy file is wrong; the message names file, field and reason."""
+
+
+class LeakError(ResearchError, ValueError):
+    """A feature of a session changes with bars or corporate actions after it."""
 
 
 class SplitError(ResearchError, ValueError):

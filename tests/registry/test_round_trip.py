@@ -131,7 +131,7 @@ def test_the_champion_predicts_what_it_did_in_training(register: Register, train
     assert model.strategy.name == ref.name
     assert model.strategy.features == training.strategy.features
     assert model.snapshot_id == training.snapshot_id
-    assert model.booster.model_to_string() == training.result.model.model_to_string()
+    assert model.model.model_to_string() == training.result.model.model_to_string()
     assert verify_round_trip(ref.name, "champion", training.store) == 60
 
 

@@ -10,12 +10,14 @@ from pydantic import ValidationError
 from tradewind.errors import RegistryError, ReproductionError
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry.flavours import load_model
 from tradewind.registry.versions import VersionInfo, version_by_alias
 from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
     import polars as pl
-    from lightgbm import Booster
+
+    from tradewind.research.model import Predictor
 
     from tradewind.market.store import BarStore
 
@@ -26,7 +28,7 @@ __all__ = ["RegisteredModel", "load_champion", "verify_round_trip"]
 class RegisteredModel:
     """A model as it was registered, with what it was trained by and on."""
 
-    booster: "Booster"
+    model: "Predictor"
     info: VersionInfo
     strategy: Strategy
     """As it was at training time; the file of the same name may have changed since."""
@@ -54,10 +56,6 @@ def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
         info = version_by_alias(client, name, alias)
         if info is None:
             raise RegistryError(_no_version(name, alias))
-        import mlflow.lightgbm
-
-        # By number, not by alias: the alias may move between the two requests.
-        booster = mlflow.lightgbm.load_model(f"models:/{name}/{info.version}")
         strategy_json = _download(info, names.STRATEGY_FILE).decode()
     try:
         strategy = Strategy.model_validate_json(strategy_json)
@@ -71,7 +69,11 @@ def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
             f"{name} version {info.version}: {names.STRATEGY_FILE} of run {info.run_id} is not the "
             "strategy that was registered. Somebody changed the file; train the strategy again"
         )
-    return RegisteredModel(booster, info, strategy, _tag(info, names.SNAPSHOT_ID))
+    # By number, not by alias: the alias may have moved since.
+    uri = f"models:/{name}/{info.version}"
+    with mlflow_errors(f"fetching {uri}"):
+        model = load_model(uri, strategy.model.kind)
+    return RegisteredModel(model, info, strategy, _tag(info, names.SNAPSHOT_ID))
 
 
 def verify_round_trip(name: str, alias: str, store: "BarStore") -> int:
@@ -111,7 +113,7 @@ def verify_round_trip(name: str, alias: str, store: "BarStore") -> int:
         raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
     bars = store.read(model.snapshot_id)
     sessions = reference.get_column("session").n_unique()
-    today = predict(model.booster, bars, model.strategy, sessions=sessions)
+    today = predict(model.model, bars, model.strategy, sessions=sessions)
     _compare(reference, today, what)
     return reference.height
 

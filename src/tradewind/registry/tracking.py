@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelVersionRef", "log_training"]
 
-# What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
-_MODEL_PACKAGES = ("lightgbm", "numpy", "pandas")
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
@@ -234,12 +232,13 @@ def _register(
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
-    import mlflow.lightgbm
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
+    from tradewind.registry.flavours import log_model, packages
+
     example = result.input_example.to_pandas()
-    model = mlflow.lightgbm.log_model(
+    model = log_model(
         result.model,
         name=names.MODEL,
         signature=infer_signature(example, result.model.predict(example)),
@@ -247,7 +246,7 @@ def _register(
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
             f"mlflow=={mlflow.__version__}",
-            *(f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES),
+            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
         ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and

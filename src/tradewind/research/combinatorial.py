@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -13,13 +13,10 @@ from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
 from tradewind.research import statistics
 from tradewind.research.backtest import run_backtest
-from tradewind.research.model import fit, predict_rows
+from tradewind.research.model import fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
 from tradewind.research.splits import combinatorial_purged
 from tradewind.research.strategy import Combinatorial, Strategy
-
-if TYPE_CHECKING:
-    from tradewind.research.model import Predictor
 
 __all__ = ["FIGURES", "Choice", "choices", "judge_histories"]
 
@@ -86,10 +83,9 @@ def judge_histories(
     total = math.comb(asked.folds, asked.test_folds)
     predicted = []
     for done, choice in enumerate(choices(rows, strategy), start=1):
-        model = _fit(choice.train, strategy, num_threads)
+        model = fit(choice.train, strategy, num_threads=num_threads)
         for path, test in choice.tests:
-            features = np.ascontiguousarray(test.select(strategy.feature_names).to_numpy())
-            prediction = predict_rows(model, features, num_threads=num_threads)
+            prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
             predicted.append(
                 test.select(
                     pl.lit(path, dtype=pl.Int64).alias("path"),
@@ -174,14 +170,3 @@ def _refuse_leak(choice: Choice, strategy: Strategy) -> None:
                 f"strategy {strategy.name}: the label of {symbol} {session}, up to {label_end}, "
                 f"shares prices with a test from {first} whose labels end on {last}"
             )
-
-
-def _fit(rows: pl.DataFrame, strategy: Strategy, num_threads: int) -> "Predictor":
-    return fit(
-        np.ascontiguousarray(rows.select(strategy.feature_names).to_numpy()),
-        rows.get_column("label").to_numpy(),
-        parameters=strategy.model,  # type: ignore[arg-type]
-        feature_names=strategy.feature_names,
-        seed=strategy.seed,
-        num_threads=num_threads,
-    )

@@ -349,6 +349,12 @@ class Strategy(_Model):
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
+        # A feature and what another one ranks share a column if they are the same, and only then.
+        plain = [spec.of if spec.kind == "rank" else spec for spec in features]
+        meant = {spec.column: spec for spec in plain}
+        twice = sorted({spec.column for spec in plain if meant[spec.column] != spec})
+        if twice:
+            raise ValueError(f"different features of the same name: {', '.join(twice)}")
         return features
 
     @field_validator("walk_forward")
