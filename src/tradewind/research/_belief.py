@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from tradewind.research._report import Report
 from tradewind.research._words import count, percent, probability, ratio
+from tradewind.research.report import Report
 from tradewind.research.statistics import SESSIONS_PER_YEAR
 
 __all__ = ["Statement", "Tone", "statements"]

@@ -12,9 +12,9 @@ import polars as pl
 
 from tradewind.research._palette import FOLD, GRID, INK, LOSS, MUTED, STRATEGY
 from tradewind.research._panels import LOG_SPAN
-from tradewind.research._report import Report
 from tradewind.research._series import rolling_sharpe, yearly_returns
 from tradewind.research._words import TIMES, percent
+from tradewind.research.report import Report
 from tradewind.research.statistics import SESSIONS_PER_YEAR
 
 if TYPE_CHECKING:
@@ -208,10 +208,10 @@ def trials(report: Report) -> "Figure":
     ]
     note = _note(
         f"expected of the best of {found.n_trials:,} worthless trials: {found.threshold:.2f}",
-        x=1.0, y=found.threshold, xanchor="right", xref="paper", yanchor="bottom",
+        x=0.005, y=found.threshold, xanchor="left", xref="paper", yanchor="bottom",
     )  # fmt: skip
     return _figure(
-        traces, xaxis={"title": {"text": "trial, worst first"}, "rangemode": "tozero"},
+        traces, xaxis={"title": _title("trial, worst first"), "rangemode": "tozero"},
         shapes=[_level(found.threshold, LOSS, "dash")], annotations=[note],
         showlegend=True, hovermode="closest",
     )  # fmt: skip
@@ -226,7 +226,7 @@ def paths(report: Report) -> "Figure":
         "opacity": 0.85, "hovertemplate": "%{y:.2f}<extra></extra>",
     }  # fmt: skip
     return _figure(
-        [trace], xaxis={"title": {"text": "history, worst first"}}, hovermode="closest", bargap=0.2
+        [trace], xaxis={"title": _title("history, worst first")}, hovermode="closest", bargap=0.2
     )
 
 
@@ -284,7 +284,7 @@ def _by_fold(report: Report, metric: str, hover: str) -> "Figure":
     if math.isfinite(level):
         shapes.append(_level(level, INK, "dot"))
     return _figure(
-        [trace], xaxis={"title": {"text": "test window"}, "dtick": max(1, len(values) // 12)},
+        [trace], xaxis={"title": _title("test window"), "dtick": max(1, len(values) // 12)},
         yaxis={"nticks": 6}, shapes=shapes, hovermode="closest", bargap=0.25,
     )  # fmt: skip
 
@@ -322,6 +322,10 @@ def _level(value: float, colour: str, dash: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _title(text: str) -> dict[str, Any]:
+    return {"text": text, "font": {"size": 12}}
+
+
 def _note(text: str, **where: object) -> dict[str, Any]:
     return {"text": text, "showarrow": False, "font": {"size": 11, "color": INK}, **where}
 
@@ -341,7 +345,7 @@ def _plain(text: str) -> str:
 
 
 def _figure(traces: list[dict[str, Any]], **layout: Any) -> "Figure":  # noqa: ANN401
-    import plotly.graph_objects as go
+    from plotly import graph_objects as go  # type: ignore[import-untyped]
 
     axis = {
         "gridcolor": GRID, "linecolor": GRID, "zeroline": False, "ticks": "",

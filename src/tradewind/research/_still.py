@@ -7,7 +7,6 @@ import numpy as np
 
 from tradewind.research._palette import INK, LOSS, MUTED, STRATEGY, tint
 from tradewind.research._panels import date_axis, draw_drawdown, draw_equity, mark, style
-from tradewind.research._report import Report
 from tradewind.research._series import (
     ROLLING_SESSIONS,
     monthly_returns,
@@ -15,6 +14,7 @@ from tradewind.research._series import (
     yearly_returns,
 )
 from tradewind.research._words import count, percent, probability, ratio, times
+from tradewind.research.report import Report
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

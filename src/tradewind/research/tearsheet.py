@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 from tradewind.research._belief import statements
 from tradewind.research._charts import CHARTS
 from tradewind.research._palette import tint
-from tradewind.research._report import Report, report_of
 from tradewind.research._series import ROLLING_SESSIONS, monthly_returns, yearly_returns
 from tradewind.research._still import draw
 from tradewind.research._words import METRICS, count, percent, ratio, times, words_of
+from tradewind.research.report import Report, report_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tradewind.market.findings import Finding
     from tradewind.research.training import FoldResult, TrainingResult
 
-__all__ = ["tear_sheet_html", "tear_sheet_png"]
+__all__ = ["page", "still", "tear_sheet_html", "tear_sheet_png"]
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _SHOWN_FINDINGS: Final = 100
@@ -70,7 +70,13 @@ def tear_sheet_html(
     provenance : mapping of str to str, optional
         Commit, lock file and so on.
     """
-    report = report_of(result, findings=findings, snapshot_id=snapshot_id, provenance=provenance)
+    return page(
+        report_of(result, findings=findings, snapshot_id=snapshot_id, provenance=provenance)
+    )
+
+
+def page(report: Report) -> str:
+    """Return what `tear_sheet_html` does, of a report that is there already."""
     charts = {
         name: chart(report).to_plotly_json() for name, (chart, wanted) in CHARTS.items()
         if wanted(report)
@@ -99,7 +105,7 @@ def tear_sheet_html(
             fold_columns=_FOLD_HEADS,
             folds=[_fold(fold) for fold in report.folds],
             statistics=_statistics(report),
-            facts=_facts(report, result),
+            facts=_facts(report),
             findings=report.findings[:_SHOWN_FINDINGS],
             findings_left_out=max(0, len(report.findings) - _SHOWN_FINDINGS),
         )
@@ -125,9 +131,14 @@ def tear_sheet_png(
     matplotlib.figure.Figure
         12 inches wide, higher the more years there are; made without pyplot.
     """
-    return draw(
+    return still(
         report_of(result, findings=findings, snapshot_id=snapshot_id, provenance=provenance)
     )
+
+
+def still(report: Report) -> "Figure":
+    """Return what `tear_sheet_png` does, of a report that is there already."""
+    return draw(report)
 
 
 def _key_figures(report: Report) -> list[dict[str, str]]:
@@ -195,7 +206,8 @@ def _statistics(report: Report) -> list[dict[str, str]]:
     others = [
         metric
         for metric in report.metrics
-        if metric not in METRICS and metric.removeprefix(_BENCHMARK) not in report.metrics
+        if metric not in METRICS
+        and not (metric.startswith(_BENCHMARK) and metric.removeprefix(_BENCHMARK) in METRICS)
     ]
     rows = []
     for metric in [*known, *others]:
@@ -211,10 +223,10 @@ def _statistics(report: Report) -> list[dict[str, str]]:
     return rows
 
 
-def _facts(report: Report, result: "TrainingResult") -> list[tuple[str, str]]:
+def _facts(report: Report) -> list[tuple[str, str]]:
     strategy = report.strategy
     facts = [
-        ("Bars", f"{result.data_start} to {result.data_end}, source {strategy.universe.source}, "
+        ("Bars", f"{report.data_start} to {report.data_end}, source {strategy.universe.source}, "
                  f"calendar {strategy.universe.calendar}"),
         ("Symbols", ", ".join(strategy.universe.symbols)),
         ("Snapshot", report.snapshot_id or "not recorded"),

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -35,6 +36,8 @@ class Trials:
         Every trial ever run on these data; what the statistics are deflated by.
     threshold : float
         Annualised Sharpe ratio that the best of as many worthless trials is expected to show.
+    table : DataFrame of shape (n_trials, n_columns)
+        All there is to know of them; see `tradewind.research.ledger`.
     points : DataFrame of shape (n_drawn, 4)
         trial (from 1, worst first), sharpe (annualised), chosen (bool), parameters (in words,
         those that differ between trials). Without those that failed.
@@ -42,6 +45,7 @@ class Trials:
 
     n_trials: int
     threshold: float
+    table: pl.DataFrame
     points: pl.DataFrame
 
 
@@ -52,6 +56,8 @@ class Report:
     Attributes
     ----------
     strategy : Strategy
+    data_start, data_end : date
+        First and last session of the bars used.
     folds : tuple of FoldResult
     metrics : mapping of str to float
         Over all test windows in a row; see `tradewind.research.statistics` for units.
@@ -73,6 +79,8 @@ class Report:
     """
 
     strategy: "Strategy"
+    data_start: date
+    data_end: date
     folds: "tuple[FoldResult, ...]"
     metrics: Mapping[str, float]
     days: pl.DataFrame
@@ -110,6 +118,8 @@ def report_of(
     """
     return Report(
         strategy=result.strategy,
+        data_start=result.data_start,
+        data_end=result.data_end,
         folds=result.folds,
         metrics=result.metrics,
         days=_days(result),
@@ -146,6 +156,7 @@ def _trials(result: "TrainingResult") -> Trials | None:
     return Trials(
         n_trials=summary.n_trials,
         threshold=by_session * math.sqrt(SESSIONS_PER_YEAR),
+        table=summary.table,
         points=_points(summary.table, result),
     )
 
