@@ -10,10 +10,14 @@ SEED: Final = PREFIX + "seed"
 DATA_START: Final = PREFIX + "data_start"
 DATA_END: Final = PREFIX + "data_end"
 TRIALS: Final = PREFIX + "trials"
+LEAKAGE: Final = PREFIX + "leakage"
+DATA_ERRORS: Final = PREFIX + "data_errors"
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
 
 # A metric of one fold; its step is the fold's index.
 FOLD_PREFIX: Final = "fold/"
+# A point of a curve; its step is the position of its session in the backtest.
+SERIES_PREFIX: Final = "series/"
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -26,3 +30,12 @@ OUT_OF_SAMPLE_FILE: Final = "predictions/out_of_sample.parquet"
 REFERENCE_FILE: Final = "predictions/reference.parquet"
 EQUITY_FILE: Final = "backtest/equity.parquet"
 PLOT_FILE: Final = "backtest/equity_and_drawdown.png"
+TEAR_SHEET_FILE: Final = "tearsheet/tearsheet.html"
+TEAR_SHEET_PICTURE: Final = "tearsheet/tearsheet.png"
+IMPORTANCE_FILE: Final = "importance.json"
+TRIALS_FILE: Final = "trials.parquet"
+VALIDATION_FILE: Final = "validation.json"
+VALIDATION_TEXT_FILE: Final = "validation.md"
+# As MLflow's page shows tables, and compares them between runs.
+FOLDS_TABLE: Final = "tables/folds.json"
+TRIALS_TABLE: Final = "tables/trials.json"

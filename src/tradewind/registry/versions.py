@@ -141,7 +141,9 @@ def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> V
         aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
         run_id=str(version.run_id or ""),
         metrics={
-            key: value for key, value in metrics.items() if not key.startswith(names.FOLD_PREFIX)
+            key: value
+            for key, value in metrics.items()
+            if not key.startswith((names.FOLD_PREFIX, names.SERIES_PREFIX))
         },
         tags=dict(version.tags),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
