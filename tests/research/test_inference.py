@@ -11,6 +11,7 @@ from tradewind.research.inference import (
     deflated_sharpe,
     expected_best_sharpe,
     probabilistic_sharpe,
+    sharpe_difference_interval,
     sharpe_interval,
 )
 
@@ -166,3 +167,47 @@ def test_interval_is_repeatable_and_undefined_where_the_ratio_is() -> None:
     assert sharpe_interval(returns, seed=4) == sharpe_interval(returns, seed=4)
     assert all(map(math.isnan, sharpe_interval(np.zeros(50))))
     assert all(map(math.isnan, sharpe_interval(returns[:2])))
+
+
+def test_a_difference_to_oneself_is_nothing_in_every_history() -> None:
+    returns = noise(300, 1, 6)[:, 0]
+    assert sharpe_difference_interval(returns, returns.copy()) == (0.0, 0.0, 0.0)
+
+
+def test_a_difference_is_that_of_the_two_ratios_and_turns_its_sign() -> None:
+    a, b = noise(500, 2, 8).T
+    difference, low, high = sharpe_difference_interval(a, b)
+    year = math.sqrt(252)
+    expected = (a.mean() / a.std(ddof=1) - b.mean() / b.std(ddof=1)) * year
+    assert difference == pytest.approx(expected, rel=1e-12)
+    assert low < difference < high
+    assert sharpe_difference_interval(b, a) == pytest.approx((-difference, -high, -low), rel=1e-9)
+
+
+def test_what_moves_both_on_a_day_cancels_out() -> None:
+    market, own = noise(1000, 2, 9).T
+    a, b = market + 0.1 * own, market
+    paired = sharpe_difference_interval(a, b)
+    apart = sharpe_difference_interval(a, np.roll(b, 500))
+    assert paired[2] - paired[1] < 0.3 * (apart[2] - apart[1])
+
+
+def test_a_difference_covers_the_truth_as_often_as_it_says() -> None:
+    truth = 0.04 * math.sqrt(252)
+    covered = 0
+    for seed in range(200):
+        common, a, b = np.random.default_rng(seed).normal(0.0, 0.01 / math.sqrt(2), (3, 500))
+        # Standard deviation 0.01 each, half of the variance in common.
+        found = sharpe_difference_interval(
+            common + a + 0.0006, common + b + 0.0002, level=0.9, n_samples=400, seed=seed
+        )
+        covered += found[1] <= truth <= found[2]
+    assert 0.83 <= covered / 200 <= 0.96
+
+
+def test_a_difference_is_undefined_where_a_ratio_is_and_needs_the_same_sessions() -> None:
+    returns = noise(300, 1, 6)[:, 0]
+    assert all(map(math.isnan, sharpe_difference_interval(returns, np.zeros(300))))
+    assert all(map(math.isnan, sharpe_difference_interval(returns[:2], returns[:2])))
+    with pytest.raises(ValueError, match="same sessions"):
+        sharpe_difference_interval(returns, returns[1:])

@@ -13,13 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.research.statistics import SESSIONS_PER_YEAR, Returns
+from tradewind.research.statistics import SESSIONS_PER_YEAR, Returns, sharpe
 
 __all__ = [
     "backtest_overfitting",
     "deflated_sharpe",
     "expected_best_sharpe",
     "probabilistic_sharpe",
+    "sharpe_difference_interval",
     "sharpe_interval",
 ]
 
@@ -210,15 +211,7 @@ def sharpe_interval(
     n = returns.size
     if n < _LEAST_SESSIONS or np.ptp(returns) == 0.0:
         return math.nan, math.nan
-    random = np.random.default_rng(seed)
-    new_block = random.random((n_samples, n)) < 1.0 / (block or n ** (1 / 3))
-    new_block[:, 0] = True
-    starts = random.integers(n, size=(n_samples, n))
-    # Position within its block: sessions since the last start of one.
-    position = np.arange(n)
-    begun = np.maximum.accumulate(np.where(new_block, position, 0), axis=1)
-    index = (np.take_along_axis(starts, begun, axis=1) + position - begun) % n
-    drawn = returns[index]
+    drawn = returns[_resampled(n, n_samples, block, seed)]
     varied = np.ptp(drawn, axis=1) > 0.0  # rounding leaves constant returns a deviation
     if not varied.any():
         return math.nan, math.nan
@@ -227,6 +220,75 @@ def sharpe_interval(
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(sharpes, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def sharpe_difference_interval(
+    a: Returns,
+    b: Returns,
+    *,
+    level: float = 0.95,
+    n_samples: int = 2000,
+    block: float | None = None,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Return how much higher the annualised Sharpe ratio of `a` is, with a bootstrap interval.
+
+    Both are resampled by the same sessions, so that what moved both on a day moves both in
+    every resampled history, and cancels out.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n_sessions,)
+        Returns on the same sessions, in the same order.
+    level, n_samples, block, seed
+        As in `sharpe_interval`.
+
+    Returns
+    -------
+    tuple of float
+        Difference, lower and upper end, by percentile; NaN where a Sharpe ratio is.
+
+    Raises
+    ------
+    ValueError
+        If their lengths differ.
+
+    References
+    ----------
+    Politis and Romano (1994), The Stationary Bootstrap. Ledoit and Wolf (2008), Robust
+    Performance Hypothesis Testing with the Sharpe Ratio, on why returns are drawn in pairs.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"returns on the same sessions, not {a.shape} and {b.shape}")
+    n = a.size
+    if n < _LEAST_SESSIONS or np.ptp(a) == 0.0 or np.ptp(b) == 0.0:
+        return math.nan, math.nan, math.nan
+    index = _resampled(n, n_samples, block, seed)
+    drawn_a, drawn_b = a[index], b[index]
+    varied = (np.ptp(drawn_a, axis=1) > 0.0) & (np.ptp(drawn_b, axis=1) > 0.0)
+    if not varied.any():
+        return math.nan, math.nan, math.nan
+    year = math.sqrt(SESSIONS_PER_YEAR)
+    ratios = [
+        drawn[varied].mean(axis=1) / drawn[varied].std(axis=1, ddof=1) * year
+        for drawn in (drawn_a, drawn_b)
+    ]
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(ratios[0] - ratios[1], [tail, 1.0 - tail])
+    return sharpe(a) - sharpe(b), float(low), float(high)
+
+
+def _resampled(n: int, n_samples: int, block: float | None, seed: int) -> NDArray[np.intp]:
+    """Return positions of sessions, shape (n_samples, n): a stationary bootstrap's histories."""
+    random = np.random.default_rng(seed)
+    new_block = random.random((n_samples, n)) < 1.0 / (block or n ** (1 / 3))
+    new_block[:, 0] = True
+    starts = random.integers(n, size=(n_samples, n))
+    # Position within its block: sessions since the last start of one.
+    position = np.arange(n)
+    begun = np.maximum.accumulate(np.where(new_block, position, 0), axis=1)
+    index: NDArray[np.intp] = (np.take_along_axis(starts, begun, axis=1) + position - begun) % n
+    return index
 
 
 def _exceeds(
