@@ -13,6 +13,7 @@
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
     │   └── BacktestError (ValueError)     signals and prices that cannot be traded
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
+    │   ├── PromotionError                 a version may not become the champion
     │   └── ReproductionError              a model does not predict what it predicted in training
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     └── StackError                         the local stack cannot do what was asked
@@ -29,6 +30,7 @@ __all__ = [
     "MarketDataError",
     "OrchestrationError",
     "PortTakenError",
+    "PromotionError",
     "RegistryError",
     "ReproductionError",
     "ResearchError",
@@ -86,6 +88,10 @@ class BacktestError(ResearchError, ValueError):
 
 class RegistryError(TradewindError):
     """MLflow refused, is out of reach, or holds no such model."""
+
+
+class PromotionError(RegistryError):
+    """A version may not become the champion: the gate, or what happened before, forbids it."""
 
 
 class ReproductionError(RegistryError):

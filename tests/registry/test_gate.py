@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.registry.gate import Decision, Evidence, RuleResult, decide
@@ -205,6 +205,7 @@ share = st.floats(0.0, 1.0)
 better_by = st.floats(0.0, 0.5)
 
 
+@settings(deadline=None)
 @given(
     start=st.tuples(share, share, share, st.integers(0, 60), st.floats(-0.001, 0.002)),
     steps=st.tuples(better_by, better_by, better_by, st.integers(0, 20), st.floats(0.0, 0.001)),
@@ -230,6 +231,7 @@ def test_better_figures_never_turn_a_pass_into_a_refusal(start: Any, steps: Any)
     assert after.passed or not before.passed
 
 
+@settings(deadline=None)
 @given(metrics=st.dictionaries(st.sampled_from(sorted(GOOD)), st.floats()), leaks=st.booleans())
 def test_a_pass_is_never_given_without_every_figure(metrics: dict[str, float], leaks: bool) -> None:
     decision = decide(evidence(metrics=metrics, leaks=leaks), None, RULES)

@@ -37,7 +37,7 @@ def ingest(strategy: Strategy) -> str:
 
 
 def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
-    """Train on a snapshot, log the run, register the model and set its aliases.
+    """Train on a snapshot, log the run, register the model and ask the gate about it.
 
     Returns
     -------
@@ -52,14 +52,16 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     from airflow.sdk import get_current_context
 
     from tradewind.market.store import read_snapshot
+    from tradewind.market.validate import check
+    from tradewind.registry.promotion import promote_if_due
     from tradewind.registry.provenance import collect
     from tradewind.registry.tracking import log_training
-    from tradewind.registry.versions import promote_first
     from tradewind.research.training import train as train_strategy
 
     settings = load_settings()
     context = get_current_context()
     bars = read_snapshot(snapshot_id, settings.snapshots_dir)
+    check(bars, strategy.universe.calendar)  # raises on an error
     log.info("training %s on %d bars", strategy.name, bars.height)
     # One thread: the worker runs as many tasks as it has slots, and one thread is repeatable.
     result = train_strategy(bars, strategy, num_threads=1)
@@ -69,14 +71,16 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         strategy=strategy,
         snapshot_id=snapshot_id,
         provenance=collect(settings.home),
+        data_errors=0,
         origin={
             "airflow.dag_id": context["dag_run"].dag_id,
             "airflow.run_id": context["dag_run"].run_id,
             "airflow.task_id": context["ti"].task_id,
         },
     )
-    aliases = promote_first(ref)
-    log.info("registered %s version %s as %s", ref.name, ref.version, ", ".join(aliases))
+    decision = promote_if_due(ref.name, ref.version, by="tradewind")
+    for rule in decision.rules:
+        log.info("%s: %s: %s", rule.rule, "passed" if rule.passed else "refused", rule.reason)
     return {"name": ref.name, "version": ref.version, "run_id": ref.run_id}
 
 

@@ -1,15 +1,13 @@
 """A model back out of the registry, and the proof that it is the one that was trained."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from tradewind.errors import RegistryError, ReproductionError
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._files import download, read_parquet, required_tag, strategy_of
 from tradewind.registry.versions import VersionInfo, version_by_alias
 from tradewind.research.strategy import Strategy
 
@@ -56,20 +54,8 @@ def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
 
         # By number, not by alias: the alias may move between the two requests.
         booster = mlflow.lightgbm.load_model(f"models:/{name}/{info.version}")
-        strategy_json = _download(info, names.STRATEGY_FILE).decode()
-    try:
-        strategy = Strategy.model_validate_json(strategy_json)
-    except ValidationError as error:
-        raise RegistryError(
-            f"{name} version {info.version} was trained by a strategy that this version of "
-            f"tradewind cannot read: {error}. Train it again"
-        ) from error
-    if strategy.content_hash() != _tag(info, names.STRATEGY_SHA256):
-        raise RegistryError(
-            f"{name} version {info.version}: {names.STRATEGY_FILE} of run {info.run_id} is not the "
-            "strategy that was registered. Somebody changed the file; train the strategy again"
-        )
-    return RegisteredModel(booster, info, strategy, _tag(info, names.SNAPSHOT_ID))
+        strategy = strategy_of(info)
+    return RegisteredModel(booster, info, strategy, required_tag(info, names.SNAPSHOT_ID))
 
 
 def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
@@ -104,7 +90,7 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
 
     model = load_champion(name, alias)
     with mlflow_errors(f"fetching the predictions of {name} version {model.info.version}"):
-        reference = _read_parquet(_download(model.info, names.REFERENCE_FILE))
+        reference = read_parquet(download(model.info, names.REFERENCE_FILE))
     what = f"models:/{name}@{alias} (version {model.info.version})"
     if reference.is_empty():
         raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
@@ -144,32 +130,6 @@ _MEND = (
     "The model, its predictions, or the code of the features changed since: check out the commit "
     "in the version's tags, or train again"
 )
-
-
-def _download(info: VersionInfo, path: str) -> bytes:
-    from mlflow.artifacts import download_artifacts
-
-    with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
-        local = download_artifacts(run_id=info.run_id, artifact_path=path, dst_path=folder)
-        return Path(local).read_bytes()
-
-
-def _read_parquet(content: bytes) -> "pl.DataFrame":
-    import io
-
-    import polars as pl
-
-    return pl.read_parquet(io.BytesIO(content))
-
-
-def _tag(info: VersionInfo, key: str) -> str:
-    try:
-        return info.tags[key]
-    except KeyError:
-        raise RegistryError(
-            f"{info.name} version {info.version} has no tag {key!r}, so it was not registered by "
-            "tradewind, or the tag was removed. Train the strategy again"
-        ) from None
 
 
 def _no_version(name: str, alias: str) -> str:

@@ -48,6 +48,7 @@ def log_training(
     strategy: Strategy,
     snapshot_id: str,
     provenance: Provenance,
+    data_errors: int | None = None,
     origin: Mapping[str, str] | None = None,
 ) -> ModelVersionRef:
     """Log a training to MLflow and register its model.
@@ -67,6 +68,8 @@ def log_training(
         What it was trained on; also the content hash of the data.
     provenance : Provenance
         The code and the packages.
+    data_errors : int, optional
+        Findings of severity error in the bars. Where nobody looked, the gate will refuse.
     origin : mapping of str to str, optional
         Which task of which run asked for it; becomes tags.
 
@@ -76,6 +79,8 @@ def log_training(
         If MLflow is out of reach or refuses. The run then stays behind, marked as failed.
     """
     tags = _tags(result, strategy, snapshot_id, provenance, origin or {})
+    if data_errors is not None:
+        tags[names.DATA_ERRORS] = str(data_errors)
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
