@@ -21,7 +21,7 @@ from tradewind.registry.promotion import (
     rollback,
 )
 from tradewind.registry.provenance import Provenance
-from tradewind.registry.tracking import ModelVersionRef, log_training
+from tradewind.registry.tracking import log_training
 from tradewind.registry.versions import show_model
 from tradewind.research.strategy import Strategy
 
@@ -45,8 +45,13 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def register(training: Any, name: str) -> Register:
-    """Register a version whose returns are shifted, and whose figures and rules are as asked."""
+def register(training: Any, name: str, client: Any, tmp_path: Path) -> Register:
+    """Register a version whose returns are shifted, and whose figures and rules are as asked.
+
+    It has what the gate reads and no model, which takes long to log.
+    """
+
+    from mlflow.entities import Metric
 
     def log(
         *,
@@ -56,20 +61,33 @@ def register(training: Any, name: str) -> Register:
         data_errors: int | None = 0,
         **fields: Any,
     ) -> str:
-        whole = {**training.strategy.model_dump(), **fields, "name": name}
-        strategy = Strategy.model_validate({**whole, "gate": {**GATE, **(gate or {})}})
-        result = replace(
-            training.result,
-            metrics={**training.result.metrics, **(GOOD if metrics is None else metrics)},
-            equity=training.result.equity.with_columns(pl.col("net_return") + daily),
-        )
-        ref: ModelVersionRef = log_training(
-            result, strategy=strategy, snapshot_id=training.snapshot_id, provenance=PROVENANCE,
-            data_errors=data_errors,
-        )  # fmt: skip
-        return ref.version
+        strategy = strategy_with(training, name, gate, **fields)
+        equity = training.result.equity.with_columns(pl.col("net_return") + daily)
+        (tmp_path / "backtest").mkdir(exist_ok=True)
+        equity.write_parquet(tmp_path / "backtest" / "equity.parquet")
+        (tmp_path / "strategy.json").write_text(strategy.model_dump_json())
+        found = client.get_experiment_by_name(name)
+        experiment = found.experiment_id if found else client.create_experiment(name)
+        run_id = client.create_run(experiment).info.run_id
+        client.log_artifacts(run_id, str(tmp_path))
+        shown = {**training.result.metrics, **(GOOD if metrics is None else metrics)}
+        client.log_batch(run_id, [Metric(key, value, 0, 0) for key, value in shown.items()])
+        tags = {
+            "tradewind.strategy_sha256": strategy.content_hash(),
+            "tradewind.trials": "1",
+            **({} if data_errors is None else {"tradewind.data_errors": str(data_errors)}),
+        }
+        if not found:
+            client.create_registered_model(name)
+        made = client.create_model_version(name, f"runs:/{run_id}/model", run_id, tags=tags)
+        return str(made.version)
 
     return log
+
+
+def strategy_with(training: Any, name: str, gate: Any = None, **fields: Any) -> Strategy:
+    whole = {**training.strategy.model_dump(), **fields, "name": name}
+    return Strategy.model_validate({**whole, "gate": {**GATE, **(gate or {})}})
 
 
 @pytest.fixture
@@ -81,9 +99,14 @@ def aliases(client: Any, name: str) -> Callable[[], dict[str, int]]:
 
 
 def test_a_first_version_that_passes_becomes_champion(
-    register: Register, aliases: Any, name: str, client: Any, tmp_path: Path
+    training: Any, aliases: Any, name: str, client: Any, tmp_path: Path
 ) -> None:
-    version = register()
+    result = replace(training.result, metrics={**training.result.metrics, **GOOD})
+    ref = log_training(
+        result, strategy=strategy_with(training, name), snapshot_id=training.snapshot_id,
+        provenance=PROVENANCE, data_errors=0,
+    )  # fmt: skip
+    version = ref.version
     decision = promote_if_due(name, version, by="tradewind")
     assert decision.passed
     assert aliases() == {"challenger": 1, "champion": 1}

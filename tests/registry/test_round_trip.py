@@ -101,6 +101,8 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.git_dirty": "false",
         "tradewind.lock_sha256": "10c",
         "tradewind.python": "3.11.7",
+        "tradewind.code_sha256": "unknown",
+        "tradewind.features_sha256": "none",
     }
 
     root = Path(client.download_artifacts(ref.run_id, "", str(tmp_path)))
