@@ -115,11 +115,11 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     """
     from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import check
-    from tradewind.registry.retrieval import load_champion
+    from tradewind.registry.retrieval import load_registered
     from tradewind.research.predict import predict as predict_bars
 
     _use_mlflow(settings)
-    model = load_champion(strategy, alias)
+    model = load_registered(strategy, alias)
     universe = model.strategy.universe
     source = open_source(find_source(universe.source, settings.sources_dir))
     bars = source.load(universe.symbols)

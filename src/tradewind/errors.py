@@ -17,6 +17,7 @@
     │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
     │   └── LedgerError                    the ledger of trials is out of reach or refuses
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
+    │   ├── PromotionError                 a version may not become the champion
     │   └── ReproductionError              a model does not predict what it predicted in training
     ├── TradingError                       signals or orders that cannot be stored or sent
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
@@ -36,6 +37,7 @@ __all__ = [
     "MarketDataError",
     "OrchestrationError",
     "PortTakenError",
+    "PromotionError",
     "RegistryError",
     "ReproductionError",
     "ResearchError",
@@ -112,6 +114,10 @@ class LedgerError(ResearchError):
 
 class RegistryError(TradewindError):
     """MLflow refused, is out of reach, or holds no such model."""
+
+
+class PromotionError(RegistryError):
+    """A version may not become the champion: the gate, or what happened before, forbids it."""
 
 
 class ReproductionError(RegistryError):

@@ -103,12 +103,12 @@ def watch(strategy: Strategy) -> list[str]:
 def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from tradewind.registry.retrieval import load_champion
+    from tradewind.registry.retrieval import load_registered
     from tradewind.registry.versions import aliases_of
 
     if "champion" not in aliases_of(strategy.name):
         raise AirflowSkipException(f"{strategy.name} has no champion")
-    champion = load_champion(strategy.name)
+    champion = load_registered(strategy.name)
     universe = champion.strategy.universe
     store = bar_store(load_settings())
     snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)

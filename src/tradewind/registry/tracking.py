@@ -48,7 +48,7 @@ def log_training(
     snapshot_id: str,
     provenance: Provenance,
     origin: Mapping[str, str] | None = None,
-    findings: "Sequence[Finding]" = (),
+    findings: "Sequence[Finding] | None" = None,
 ) -> ModelVersionRef:
     """Log a training to MLflow and register its model.
 
@@ -69,8 +69,8 @@ def log_training(
         The code and the packages.
     origin : mapping of str to str, optional
         Which task of which run asked for it; becomes tags.
-    findings : sequence of Finding
-        What validation noted about the bars.
+    findings : sequence of Finding, optional
+        What validation noted about the bars. Where nobody looked, the gate will refuse.
 
     Raises
     ------
@@ -80,9 +80,12 @@ def log_training(
     from tradewind.research.report import report_of
 
     report = report_of(
-        result, findings=findings, snapshot_id=snapshot_id, provenance=asdict(provenance)
+        result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
     )
     tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
+    if findings is not None:
+        errors = sum(finding.severity == "error" for finding in findings)
+        tags[names.DATA_ERRORS] = str(errors)
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
@@ -122,7 +125,6 @@ def _tags(
         # Without a ledger it is this one set of parameters.
         names.TRIALS: str(1 if report.trials is None else report.trials.n_trials),
         names.LEAKAGE: "true" if strategy.leaks else "false",
-        names.DATA_ERRORS: str(sum(each.severity == "error" for each in report.findings)),
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
