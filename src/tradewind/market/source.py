@@ -108,6 +108,11 @@ class SourceSpec(BaseModel):
         Exchange calendar that sessions are held against, such as ``"XNYS"``.
     schedule : {"after_close", None}
         Whether new bars are asked for after each close of the exchange, or only by hand.
+    backdate : bool
+        Whether history that is new to the store counts as known since each session's close: true
+        for a vendor whose history is what it said at the time, and never corrected since. If
+        false, it counts as known from the moment it is first read, and a backfill of the time
+        before sees nothing of it.
     options : dict
         What the kind of source asks for.
     """
@@ -119,6 +124,7 @@ class SourceSpec(BaseModel):
     description: str = ""
     calendar: str = Field(default="XNYS", min_length=1)
     schedule: Literal["after_close"] | None = "after_close"
+    backdate: bool = False
     options: dict[str, Any] = Field(default={})
     _file: Path | None = PrivateAttr(default=None)
 

@@ -9,15 +9,14 @@ from typing import Any
 from airflow.sdk import (
     DAG,
     Asset,
-    AsyncCallback,
-    DeadlineAlert,
-    DeadlineReference,
     ExceptionRetryPolicy,
     RetryAction,
     RetryRule,
     get_parsing_context,
     task,
 )
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from tradewind.errors import (
     BarValidationError,
@@ -28,7 +27,7 @@ from tradewind.errors import (
 )
 from tradewind.orchestration import alerts
 
-__all__ = ["bars_asset", "broken_dags", "defaults", "dag_arguments", "is_wanted"]
+__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "is_wanted"]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _RETRY_DELAY = timedelta(seconds=5)

@@ -3,7 +3,8 @@
 from typing import Any
 
 import attrs
-from airflow.sdk import BaseOperatorLink, XCom
+from airflow.sdk import BaseOperatorLink
+from airflow.sdk.bases.xcom import BaseXCom
 
 __all__ = ["MlflowRunLink"]
 
@@ -19,5 +20,5 @@ class MlflowRunLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401, ARG002 - Airflow's
         """Return the address of the run; empty before there is one."""
-        returned = XCom.get_value(ti_key=ti_key, key="return_value")
+        returned = BaseXCom.get_value(ti_key=ti_key, key="return_value")
         return str(returned["url"]) if isinstance(returned, dict) and "url" in returned else ""

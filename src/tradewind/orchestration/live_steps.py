@@ -4,6 +4,7 @@ Each step imports what it needs when it runs: this module is read with every DAG
 """
 
 import logging
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from tradewind.orchestration.steps import bar_store, ledger_url
@@ -47,7 +48,7 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     recorded = champion.strategy
     predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
     weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
-    session = weights.get_column("session").max()
+    session: date = weights.get_column("session")[-1]  # sorted by session
     last = weights.filter(weights.get_column("session") == session)
     stored = SignalBook(ledger_url(load_settings())).store(
         SignalSet(

@@ -3,6 +3,7 @@
 Each step imports what it needs when it runs: this module is read with every DAG file.
 """
 
+import hashlib
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -47,8 +48,7 @@ def ingest(strategy: Strategy) -> str:
     universe = strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
     _store_new_bars(settings, spec, universe.symbols)
-    run = get_current_context()["dag_run"]
-    as_of = run.logical_date if str(run.run_type) == "backfill" else None
+    as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
     snapshot_id = bar_store(settings).snapshot(
         spec.name,
         universe.symbols,
@@ -90,15 +90,20 @@ def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
     Raises
     ------
     TradewindError
-        If the snapshot is damaged or the ledger is out of reach.
+        If the strategy's sweep cannot be drawn or the ledger is out of reach.
     """
-    from tradewind.research import sweep
+    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.sweep import plan
 
-    settings = load_settings()
-    bars = bar_store(settings).read(snapshot_id)
-    plan = sweep.plan(strategy, bars, snapshot_id, sweep_id=_run_id(), url=ledger_url(settings))
-    log.info("%d trials in study %s", plan.n_trials, plan.study_name)
-    return list(plan.batches)
+    planned = plan(
+        strategy,
+        snapshot_id,
+        ledger_url(load_settings()),
+        sweep_id=_sweep_id(strategy, snapshot_id),
+        feature_code=feature_code_hash(strategy) or "",
+    )
+    log.info("%d trials in study %s", planned.n_trials, planned.study_name)
+    return list(planned.batches)
 
 
 def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
@@ -109,13 +114,21 @@ def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
     TradewindError
         If the snapshot is damaged or the ledger is out of reach.
     """
-    from tradewind.research import sweep
+    from tradewind.research.sweep import run_batch, study_name
 
     settings = load_settings()
-    bars = bar_store(settings).read(snapshot_id)
-    return sweep.run_batch(
-        strategy, bars, sweep_id=_run_id(), batch=batch, url=ledger_url(settings)
+    report = run_batch(
+        study_name(strategy, _sweep_id(strategy, snapshot_id)),
+        bar_store(settings).read(snapshot_id),
+        strategy,
+        ledger_url(settings),
+        batch=batch,
+        on_trial=lambda number, total: log.info("trial %d of %d is judged", number, total),
     )
+    if report.failed:
+        log.warning("trials %s failed; they count all the same", report.failed)
+    log.info("%d trials in %.1f s", len(report.finished), report.seconds)
+    return len(report.finished)
 
 
 def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
@@ -134,10 +147,13 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     from airflow.sdk import get_current_context
 
     from tradewind.market.validate import check
-    from tradewind.registry.provenance import collect
+    from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
-    from tradewind.research import sweep
-    from tradewind.research.features import feature_code_hash
+    from tradewind.research.database_ledger import DatabaseLedger
+    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.ledger import counted_in
+    from tradewind.research.sweep import collect as collect_sweep
+    from tradewind.research.sweep import study_name
     from tradewind.research.training import train as train_strategy
 
     settings = load_settings()
@@ -146,19 +162,28 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     findings = check(bars, strategy.universe.calendar)
     for warning in findings:
         log.warning("%s", warning)
-    url = ledger_url(settings)
+    url, code = ledger_url(settings), feature_code_hash(strategy)
     chosen = strategy
+    configurations: tuple[str, ...] = ()
     if strategy.sweep is not None:
-        chosen = sweep.best(strategy, sweep_id=_run_id(), url=url)
+        study = study_name(strategy, _sweep_id(strategy, snapshot_id))
+        swept = collect_sweep(study, strategy, url)
+        log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
+        chosen = strategy.with_parameters(swept.best_parameters)
+        configurations = swept.configurations
     log.info("training %s on %d bars", strategy.name, bars.height)
-    # One thread: the worker runs as many tasks as it has slots, and one thread is repeatable.
-    result = train_strategy(bars, chosen, ledger_url=url, snapshot_id=snapshot_id, num_threads=1)
+    with DatabaseLedger(url) as ledger:
+        counted = counted_in(
+            ledger, snapshot_id=snapshot_id, sweep=configurations, feature_code=code or ""
+        )
+        # One thread: the worker runs as many tasks as it has slots, and one is repeatable.
+        result = train_strategy(bars, chosen, trials=counted, num_threads=1)
     log.info("trained %s on %d folds: %s", strategy.name, len(result.folds), result.metrics)
     ref = log_training(
         result,
         strategy=chosen,
         snapshot_id=snapshot_id,
-        provenance=collect(settings.home, features_sha256=feature_code_hash(chosen)),
+        provenance=collect(settings.home, features_sha256=code or NONE),
         findings=findings,
         origin={
             "airflow.dag_id": context["dag_run"].dag_id,
@@ -171,12 +196,14 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         "name": ref.name,
         "version": ref.version,
         "run_id": ref.run_id,
-        "url": f"{settings.mlflow_page}/#/runs/{ref.run_id}",
+        "url": f"{settings.mlflow_page}/#/experiments/{ref.experiment_id}/runs/{ref.run_id}",
     }
 
 
 def judge(name: str, version: str) -> bool:
     """Hold a version against its gate, write the decision down, and return whether it passed.
+
+    What a backfill trains is evidence of the past and never becomes the champion: False.
 
     Raises
     ------
@@ -185,9 +212,12 @@ def judge(name: str, version: str) -> bool:
     """
     from tradewind.registry.promotion import judge_version
 
-    decision = judge_version(name, int(version))
+    if _is_backfill():
+        log.info("a backfill is not judged: %s version %s is for comparison", name, version)
+        return False
+    decision = judge_version(name, version)
     for rule in decision.rules:
-        log.info("%s: %s", "passed" if rule.passed else "REFUSED", rule.reason)
+        log.info("%s: %s: %s", "passed" if rule.passed else "REFUSED", rule.rule, rule.reason)
     return decision.passed
 
 
@@ -208,7 +238,7 @@ def promote(name: str, version: str) -> int:
     if approval:
         by = str((approval.get("responded_by_user") or {}).get("name") or "airflow")
         reason = "passed the gate and was approved"
-    promote_version(name, int(version), reason=reason, by=by)
+    promote_version(name, version, reason=reason, by=by)
     return int(version)
 
 
@@ -232,10 +262,10 @@ def verify(name: str, version: str) -> int:
 
     store = bar_store(load_settings())
     compared = 0
-    champion = ["champion"] if "champion" in aliases_of(name) else []
-    for which in [version, *champion]:
+    champion = aliases_of(name).get("champion", int(version))
+    for which in sorted({int(version), champion}):
         rows = verify_round_trip(name, which, store)
-        log.info("%s %s predicts the same %d values as in training", name, which, rows)
+        log.info("%s version %d predicts the same %d values as in training", name, which, rows)
         compared += rows
     return compared
 
@@ -251,6 +281,7 @@ def _store_new_bars(
         bar_store(settings),
         symbols=symbols,
         known_at=datetime.now(UTC),
+        backdate=spec.backdate,
         on_progress=lambda done, total: log.info("%d of %d symbols", done, total),
     )
     for warning in result.findings:
@@ -283,7 +314,19 @@ def ledger_url(settings: Settings) -> str:
     return settings.database_url.get_secret_value()
 
 
-def _run_id() -> str:
+def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
+    """Return what tells a run's sweep from others: its tasks agree on it, another run has its own.
+
+    A run that is cleared after its strategy or its bars have changed begins a new sweep.
+    """
     from airflow.sdk import get_current_context
 
-    return str(get_current_context()["dag_run"].run_id)
+    run_id = get_current_context()["dag_run"].run_id
+    parts = f"{run_id} {snapshot_id} {strategy.content_hash()}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _is_backfill() -> bool:
+    from airflow.sdk import get_current_context
+
+    return str(get_current_context()["dag_run"].run_type) == "backfill"

@@ -83,7 +83,8 @@ class AfterClose(Timetable):
         from tradewind.market.calendar import closes_between
 
         month = timedelta(days=31)
-        return closes_between(self._calendar, (moment - month).date(), (moment + month).date())
+        closes = closes_between(self._calendar, (moment - month).date(), (moment + month).date())
+        return closes.get_column("event_time").to_list()
 
 
 class TradewindPlugin(AirflowPlugin):

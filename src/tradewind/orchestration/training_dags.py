@@ -38,7 +38,7 @@ def training_dag(dag_id: str, strategy: Strategy) -> DAG:
 
         @task(map_index_template="batch {{ task.op_kwargs['batch'] }}")
         def run_trials(snapshot_id: str, batch: int) -> int:
-            """Judge trials until none is left waiting; a second try goes on where one was killed."""
+            """Judge trials until none is left; a second try goes on where the first was killed."""
             return steps.run_trials(strategy, snapshot_id, batch)
 
         @task(multiple_outputs=False)

@@ -11,7 +11,6 @@ DATA_START: Final = PREFIX + "data_start"
 DATA_END: Final = PREFIX + "data_end"
 TRIALS: Final = PREFIX + "trials"
 LEAKAGE: Final = PREFIX + "leakage"
-DATA_ERRORS: Final = PREFIX + "data_errors"
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
 DATA_ERRORS: Final = PREFIX + "data_errors"
 

@@ -1,13 +1,12 @@
 """What a watch over a champion found, kept in MLflow beside its trainings."""
 
-import io
 import math
 import time
 from typing import TYPE_CHECKING
 
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
-from tradewind.registry.evidence import download
+from tradewind.registry.evidence import read_returns
 from tradewind.registry.versions import VersionInfo
 
 if TYPE_CHECKING:
@@ -25,11 +24,8 @@ def out_of_sample_returns(info: VersionInfo) -> "Returns":
     RegistryError
         If they cannot be fetched.
     """
-    import polars as pl
-
     with mlflow_errors(f"fetching the backtest of {info.name} version {info.version}"):
-        equity = pl.read_parquet(io.BytesIO(download(info.run_id, names.EQUITY_FILE)))
-    return equity.get_column("net_return").to_numpy()
+        return read_returns(connect(), info).get_column("net_return").to_numpy()
 
 
 def log_watch(report: "WatchReport", info: VersionInfo, snapshot_id: str) -> str:

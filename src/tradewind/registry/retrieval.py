@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradewind.errors import RegistryError, ReproductionError
@@ -16,9 +15,8 @@ from tradewind.research.strategy import Strategy
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.research.model import Predictor
-
     from tradewind.market.store import BarStore
+    from tradewind.research.model import Predictor
 
 __all__ = ["RegisteredModel", "load_registered", "verify_round_trip"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.registry import _names as names
-from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry._evidence import write_evidence
 from tradewind.registry._figures import metrics_of
 from tradewind.registry.provenance import Provenance
@@ -39,6 +39,7 @@ class ModelVersionRef:
     name: str
     version: str
     run_id: str
+    experiment_id: str
 
 
 def log_training(
@@ -89,7 +90,7 @@ def log_training(
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
-        experiment_id = _experiment(client, strategy.name)
+        experiment_id = experiment(client, strategy.name)
         if key is not None:
             registered = _settle_earlier_attempts(client, experiment_id, key)
             if registered is not None:
@@ -106,7 +107,7 @@ def log_training(
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
-            return _register(client, result, strategy, run_id, tags)
+            return _register(client, result, strategy, run_id, experiment_id, tags)
 
 
 def _tags(
@@ -134,25 +135,6 @@ def _tags(
     return tags
 
 
-def _experiment(client: "MlflowClient", name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(name))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        made = client.get_experiment_by_name(name)  # by another worker, a moment ago
-        if made is None:
-            raise
-        return str(made.experiment_id)
-
-
 def _settle_earlier_attempts(
     client: "MlflowClient", experiment_id: str, key: str
 ) -> ModelVersionRef | None:
@@ -165,7 +147,7 @@ def _settle_earlier_attempts(
         if versions and registered is None:
             client.set_terminated(run_id, "FINISHED")
             first = versions[0]
-            registered = ModelVersionRef(str(first.name), str(first.version), run_id)
+            registered = ModelVersionRef(str(first.name), str(first.version), run_id, experiment_id)
         elif not versions:
             client.set_terminated(run_id, "KILLED")
             client.delete_run(run_id)  # MLflow keeps it among the deleted ones
@@ -209,6 +191,7 @@ def _register(
     result: "TrainingResult",
     strategy: Strategy,
     run_id: str,
+    experiment_id: str,
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
@@ -242,7 +225,7 @@ def _register(
         tags=dict(tags), model_id=model.model_id,
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
-    return ModelVersionRef(str(version.name), str(version.version), run_id)
+    return ModelVersionRef(str(version.name), str(version.version), run_id, experiment_id)
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
-from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._client import NOT_FOUND, connect, mlflow_errors
 from tradewind.registry._decisions import read_decision
 from tradewind.registry.gate import Decision
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ModelSummary",
     "VersionInfo",
+    "aliases_of",
     "list_models",
     "show_model",
     "version_by_alias",
@@ -102,6 +103,26 @@ def show_model(name: str) -> list[VersionInfo]:
             if not page:
                 break
         return [_info(client, version, aliases) for version in versions]
+
+
+def aliases_of(name: str) -> dict[str, int]:
+    """Return which version carries which alias; empty if there is no such model.
+
+    Raises
+    ------
+    RegistryError
+        If MLflow is out of reach.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with mlflow_errors(f"looking up the aliases of {name}"):
+        try:
+            held = connect().get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:
+                return {}
+            raise
+    return {alias: int(version) for alias, version in held.items()}
 
 
 def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionInfo | None:

@@ -1,4 +1,4 @@
-"""Whether the market still looks as it did in training, and whether the strategy still earns.
+"""Whether the market still looks as it did in training.
 
 Features of a market are persistent: half a year of a one-year momentum is one observation, not
 126, so the usual p-values see a shift in every window. Here a distance is held against what
@@ -6,6 +6,7 @@ windows of the same length showed before the training ended.
 """
 
 import math
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -13,10 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError
-from tradewind.research.inference import resampled
-from tradewind.research.statistics import SESSIONS_PER_YEAR, Returns
 
-__all__ = ["feature_drift", "ks_distance", "performance_probability", "psi"]
+__all__ = ["feature_drift", "ks_distance", "psi"]
 
 _BINS: Final = 10
 _FLOOR: Final = 1e-4  # share of an empty bin, so that its logarithm is defined
@@ -65,13 +64,13 @@ def ks_distance(reference: Values, recent: Values) -> float:
     """
     if not reference.size or not recent.size:
         return math.nan
-    from scipy.stats import ks_2samp
+    from scipy.stats import ks_2samp  # type: ignore[import-untyped]
 
     return float(ks_2samp(reference, recent, method="asymp").statistic)
 
 
 def feature_drift(
-    features: pl.DataFrame, names: list[str], *, trained_until: object, sessions: int
+    features: pl.DataFrame, names: list[str], *, trained_until: date, sessions: int
 ) -> pl.DataFrame:
     """Compare the latest sessions' features with those up to the training's end.
 
@@ -119,36 +118,6 @@ def feature_drift(
         ranks = {f"{kind}_rank": _rank(distances[kind], windows[kind]) for kind in distances}
         rows.append({"feature": name, **distances, **ranks})
     return pl.DataFrame(rows)
-
-
-def performance_probability(
-    expected: Returns, live: Returns, *, n_samples: int = 2000, seed: int = 0
-) -> float:
-    """Return how probable a Sharpe ratio as low as the live one is if nothing has changed.
-
-    Parameters
-    ----------
-    expected : ndarray of shape (n_sessions,)
-        Out-of-sample net returns of the training.
-    live : ndarray of shape (m_sessions,)
-        Net returns since; shorter than `expected`.
-    n_samples : int
-        Stretches of the live length drawn from `expected`.
-    seed : int
-
-    Returns
-    -------
-    float
-        Share of the stretches that did no better; NaN if the live returns do not vary.
-    """
-    if live.size < 2 or np.ptp(live) == 0.0:  # noqa: PLR2004
-        return math.nan
-    drawn = resampled(expected, length=live.size, n_samples=n_samples, seed=seed)
-    deviation = drawn.std(axis=1, ddof=1)
-    varied = deviation > 0.0
-    sharpes = drawn[varied].mean(axis=1) / deviation[varied] * math.sqrt(SESSIONS_PER_YEAR)
-    achieved = live.mean() / live.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
-    return float((sharpes <= achieved).mean())
 
 
 def _rank(distance: float, of: list[float]) -> float:

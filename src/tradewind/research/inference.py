@@ -19,6 +19,7 @@ __all__ = [
     "backtest_overfitting",
     "deflated_sharpe",
     "expected_best_sharpe",
+    "performance_probability",
     "probabilistic_sharpe",
     "sharpe_difference_interval",
     "sharpe_interval",
@@ -215,6 +216,39 @@ def sharpe_interval(
     return _percentiles(sharpes[np.isfinite(sharpes)], level)
 
 
+def performance_probability(
+    expected: Returns, live: Returns, *, n_samples: int = 2000, seed: int = 0
+) -> float:
+    """Return how probable a Sharpe ratio as low as the live one is if nothing has changed.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n_sessions,)
+        Out-of-sample net returns of the training.
+    live : ndarray of shape (m_sessions,)
+        Net returns since; shorter than `expected`.
+    n_samples : int
+        Stretches of the live length drawn from `expected`.
+    seed : int
+
+    Returns
+    -------
+    float
+        Share of the stretches that did no better; NaN below three sessions, or if returns do not
+        vary.
+
+    References
+    ----------
+    Politis and Romano (1994), The Stationary Bootstrap.
+    """
+    if _is_undefined(live) or _is_undefined(expected):
+        return math.nan
+    index = _resampled(expected.size, length=live.size, n_samples=n_samples, block=None, seed=seed)
+    sharpes = _sharpe_of_each(expected[index])
+    [achieved] = _sharpe_of_each(live[None, :])
+    return float((sharpes[np.isfinite(sharpes)] <= achieved).mean())
+
+
 def sharpe_difference_interval(
     first: Returns,
     second: Returns,
@@ -274,16 +308,19 @@ def _is_undefined(returns: Returns) -> bool:
 
 
 def _resampled(
-    n_sessions: int, *, n_samples: int, block: float | None, seed: int
+    n_sessions: int, *, n_samples: int, block: float | None, seed: int, length: int | None = None
 ) -> NDArray[np.int64]:
-    """Return sessions drawn in blocks, shape (n_samples, n_sessions): the stationary bootstrap."""
+    """Return sessions drawn in blocks, shape (n_samples, length): the stationary bootstrap.
+
+    A history is as long as what it is drawn from if no length is given.
+    """
     random = np.random.default_rng(seed)
-    shape = (n_samples, n_sessions)
+    shape = (n_samples, length or n_sessions)
     new_block = random.random(shape) < 1.0 / (block or n_sessions ** (1 / 3))
     new_block[:, 0] = True
     starts = random.integers(n_sessions, size=shape)
     # Position within its block: sessions since the last start of one.
-    position = np.arange(n_sessions)
+    position = np.arange(shape[1])
     begun = np.maximum.accumulate(np.where(new_block, position, 0), axis=1)
     return (np.take_along_axis(starts, begun, axis=1) + position - begun) % n_sessions
 

@@ -1,4 +1,4 @@
-"""A champion held against its own training: does it see, and earn, what it was built for?"""
+"""A champion held against its own training: whether it sees, and earns, what it was built for."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,9 @@ from typing import Final
 import polars as pl
 
 from tradewind.research.backtest import run_backtest
-from tradewind.research.drift import feature_drift, performance_probability
+from tradewind.research.drift import feature_drift
 from tradewind.research.features import compute_features
+from tradewind.research.inference import performance_probability
 from tradewind.research.model import Predictor
 from tradewind.research.positions import target_weights
 from tradewind.research.predict import predict

@@ -16,7 +16,8 @@ from tradewind.research.statistics import SESSIONS_PER_YEAR
 if TYPE_CHECKING:
     from tradewind.market.findings import Finding
     from tradewind.research.strategy import Strategy
-    from tradewind.research.training import FoldResult, TrainingResult
+    from tradewind.research.training import TrainingResult
+    from tradewind.research.walk_forward import FoldResult
 
 __all__ = ["Report", "Trials", "report_of"]
 

@@ -97,9 +97,7 @@ class SignalBook:
             with self._engine.begin() as connection:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
-                found = _read(
-                    connection, signals.strategy, signals.session, signals.model_version
-                )
+                found = _read(connection, signals.strategy, signals.session, signals.model_version)
                 if found is not None:
                     return found
                 connection.execute(sa.insert(_signals), rows)
