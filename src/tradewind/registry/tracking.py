@@ -107,7 +107,7 @@ def log_training(
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
-            return _register(client, result, strategy, run_id, experiment_id, tags)
+            return _register(client, result, strategy, run.info, tags)
 
 
 def _tags(
@@ -190,8 +190,7 @@ def _register(
     client: "MlflowClient",
     result: "TrainingResult",
     strategy: Strategy,
-    run_id: str,
-    experiment_id: str,
+    run: "RunInfo",
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
@@ -209,7 +208,10 @@ def _register(
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
             f"mlflow=={mlflow.__version__}",
-            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
+            *(
+                f"{name}=={installed_version(name)}"
+                for name in packages(strategy.model.kind)
+            ),
         ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
@@ -221,11 +223,11 @@ def _register(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        strategy.name, model.model_uri, run_id,
+        strategy.name, model.model_uri, run.run_id,
         tags=dict(tags), model_id=model.model_id,
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
-    return ModelVersionRef(str(version.name), str(version.version), run_id, experiment_id)
+    return ModelVersionRef(str(version.name), str(version.version), run.run_id, run.experiment_id)
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
