@@ -76,20 +76,16 @@ def test_every_shipped_strategy_trains(bars: pl.DataFrame, file: Path) -> None:
     assert result.reference.height == 20 * 4
 
 
-def test_noise_is_refused_whatever_the_seed(
-    bars: pl.DataFrame, record_property: pytest.RecordProperty
-) -> None:
+def test_noise_is_refused_whatever_the_seed(bars: pl.DataFrame) -> None:
     results = [train(bars, noise_of(seed)) for seed in range(SEEDS)]
     after = [certainty(result) for result in results]
     before = [certainty(result, "gross_return") for result in results]
-    record_property("sharpe_probability", after)
-    record_property("sharpe_probability_before_costs", before)
     asked = noise_of(0).gate.min_deflated_sharpe
     assert asked == 0.95
     assert len(set(after)) == SEEDS
-    assert [seed for seed, figure in enumerate(after) if figure >= asked] == []
+    assert [figure for figure in after if figure >= asked] == [], after
     # The mean of twenty coins, give or take three standard errors: sqrt(1 / 12 / 20) is 0.065.
-    assert 0.5 - 0.195 < np.mean(before) < 0.5 + 0.195
+    assert 0.5 - 0.195 < np.mean(before) < 0.5 + 0.195, before
     assert min(before) < 0.25
     assert max(before) > 0.75
     correlations = [result.metrics["information_coefficient"] for result in results]
