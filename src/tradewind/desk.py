@@ -113,17 +113,18 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     MarketDataError
         If its source cannot give bars, or they break a rule.
     """
-    from tradewind.market.sources import load_bars
+    from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import check
-    from tradewind.registry.retrieval import load_champion
+    from tradewind.registry.retrieval import load_registered
     from tradewind.research.predict import predict as predict_bars
 
     _use_mlflow(settings)
-    model = load_champion(strategy, alias)
+    model = load_registered(strategy, alias)
     universe = model.strategy.universe
-    bars = load_bars(universe.source, universe.symbols)
+    source = open_source(find_source(universe.source, settings.sources_dir))
+    bars = source.load(universe.symbols)
     check(bars, universe.calendar)
-    rows = predict_bars(model.booster, bars, model.strategy, sessions=1)
+    rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,
         version=model.info.version,

@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed_version
@@ -13,21 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.registry import _names as names
-from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._client import connect, experiment, mlflow_errors
+from tradewind.registry._evidence import write_evidence
+from tradewind.registry._figures import metrics_of
 from tradewind.registry.provenance import Provenance
 from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
-    import polars as pl
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
 
+    from tradewind.market.findings import Finding
+    from tradewind.research.report import Report
     from tradewind.research.training import TrainingResult
 
 __all__ = ["ModelVersionRef", "log_training"]
 
-# What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
-_MODEL_PACKAGES = ("lightgbm", "numpy", "pandas")
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
@@ -40,6 +39,7 @@ class ModelVersionRef:
     name: str
     version: str
     run_id: str
+    experiment_id: str
 
 
 def log_training(
@@ -49,6 +49,7 @@ def log_training(
     snapshot_id: str,
     provenance: Provenance,
     origin: Mapping[str, str] | None = None,
+    findings: "Sequence[Finding] | None" = None,
 ) -> ModelVersionRef:
     """Log a training to MLflow and register its model.
 
@@ -69,17 +70,27 @@ def log_training(
         The code and the packages.
     origin : mapping of str to str, optional
         Which task of which run asked for it; becomes tags.
+    findings : sequence of Finding, optional
+        What validation noted about the bars. Where nobody looked, the gate will refuse.
 
     Raises
     ------
     RegistryError
         If MLflow is out of reach or refuses. The run then stays behind, marked as failed.
     """
-    tags = _tags(result, strategy, snapshot_id, provenance, origin or {})
+    from tradewind.research.report import report_of
+
+    report = report_of(
+        result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
+    )
+    tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
+    if findings is not None:
+        errors = sum(finding.severity == "error" for finding in findings)
+        tags[names.DATA_ERRORS] = str(errors)
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
-        experiment_id = _experiment(client, strategy.name)
+        experiment_id = experiment(client, strategy.name)
         if key is not None:
             registered = _settle_earlier_attempts(client, experiment_id, key)
             if registered is not None:
@@ -95,12 +106,12 @@ def log_training(
             run_id = run.info.run_id
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
-            _log_artifacts(client, run_id, result, strategy)
-            return _register(client, result, strategy, run_id, tags)
+            _log_artifacts(client, run_id, result, report, strategy)
+            return _register(client, result, strategy, run_id, experiment_id, tags)
 
 
 def _tags(
-    result: "TrainingResult",
+    report: "Report",
     strategy: Strategy,
     snapshot_id: str,
     provenance: Provenance,
@@ -110,9 +121,11 @@ def _tags(
         names.SNAPSHOT_ID: snapshot_id,
         names.STRATEGY_SHA256: strategy.content_hash(),
         names.SEED: str(strategy.seed),
-        names.DATA_START: str(result.data_start),
-        names.DATA_END: str(result.data_end),
-        names.TRIALS: "1",  # one set of parameters was tried; a sweep would say how many
+        names.DATA_START: str(report.data_start),
+        names.DATA_END: str(report.data_end),
+        # Without a ledger it is this one set of parameters.
+        names.TRIALS: str(1 if report.trials is None else report.trials.n_trials),
+        names.LEAKAGE: "true" if strategy.leaks else "false",
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
@@ -120,25 +133,6 @@ def _tags(
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), asdict(provenance)]
         tags[names.IDEMPOTENCY_KEY] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return tags
-
-
-def _experiment(client: "MlflowClient", name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(name))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        made = client.get_experiment_by_name(name)  # by another worker, a moment ago
-        if made is None:
-            raise
-        return str(made.experiment_id)
 
 
 def _settle_earlier_attempts(
@@ -153,7 +147,7 @@ def _settle_earlier_attempts(
         if versions and registered is None:
             client.set_terminated(run_id, "FINISHED")
             first = versions[0]
-            registered = ModelVersionRef(str(first.name), str(first.version), run_id)
+            registered = ModelVersionRef(str(first.name), str(first.version), run_id, experiment_id)
         elif not versions:
             client.set_terminated(run_id, "KILLED")
             client.delete_run(run_id)  # MLflow keeps it among the deleted ones
@@ -170,60 +164,26 @@ def _log_params(client: "MlflowClient", run_id: str, strategy: Strategy) -> None
 
 
 def _log_metrics(client: "MlflowClient", run_id: str, result: "TrainingResult") -> None:
-    now = int(time.time() * 1000)
-    metrics = [
-        *_metrics(result.metrics, now, step=0),
-        *(
-            metric
-            for fold in result.folds
-            for metric in _metrics(fold.metrics, now, step=fold.index, prefix=names.FOLD_PREFIX)
-        ),
-    ]
+    metrics = metrics_of(result, int(time.time() * 1000))
     for start in range(0, len(metrics), _MAX_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + _MAX_METRICS])
 
 
-def _metrics(
-    values: Mapping[str, float], timestamp: int, *, step: int, prefix: str = ""
-) -> list["Metric"]:
-    from mlflow.entities import Metric
-
-    # A figure that is not defined (a ratio over nothing) is left out: MLflow's page would draw
-    # it as zero or as the largest number there is.
-    return [
-        Metric(prefix + key, float(value), timestamp, step)
-        for key, value in values.items()
-        if math.isfinite(value)
-    ]
-
-
 def _log_artifacts(
-    client: "MlflowClient", run_id: str, result: "TrainingResult", strategy: Strategy
+    client: "MlflowClient",
+    run_id: str,
+    result: "TrainingResult",
+    report: "Report",
+    strategy: Strategy,
 ) -> None:
-    from tradewind.research.plots import equity_and_drawdown
+    from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_ARTIFACTS
 
     with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
-        root = Path(folder)
-        for name in (names.STRATEGY_FILE, names.OUT_OF_SAMPLE_FILE, names.PLOT_FILE):
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / names.STRATEGY_FILE).write_text(strategy.model_dump_json(indent=2) + "\n")
-        _write_parquet(result.predictions, root / names.OUT_OF_SAMPLE_FILE)
-        _write_parquet(result.equity, root / names.EQUITY_FILE)
-        _write_parquet(result.reference, root / names.REFERENCE_FILE)
-        folds = [asdict(fold) for fold in result.folds]
-        (root / names.FOLDS_FILE).write_text(json.dumps(folds, indent=2, default=str) + "\n")
-        figure = equity_and_drawdown(
-            result.equity,
-            f"{strategy.name}: out of sample",
-            fold_starts=[fold.test_start for fold in result.folds],
-        )
-        figure.savefig(root / names.PLOT_FILE, format="png")
+        tables = write_evidence(Path(folder), result, report, strategy)
         client.log_artifacts(run_id, folder)
-
-
-def _write_parquet(frame: "pl.DataFrame", path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    frame.write_parquet(path)
+    # What MLflow's own log_table sets, in one request instead of one a table.
+    marks = [{"path": table, "type": "table"} for table in tables]
+    client.set_tag(run_id, MLFLOW_LOGGED_ARTIFACTS, json.dumps(marks))
 
 
 def _register(
@@ -231,15 +191,17 @@ def _register(
     result: "TrainingResult",
     strategy: Strategy,
     run_id: str,
+    experiment_id: str,
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
-    import mlflow.lightgbm
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
+    from tradewind.registry.flavours import log_model, packages
+
     example = result.input_example.to_pandas()
-    model = mlflow.lightgbm.log_model(
+    model = log_model(
         result.model,
         name=names.MODEL,
         signature=infer_signature(example, result.model.predict(example)),
@@ -247,7 +209,7 @@ def _register(
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
             f"mlflow=={mlflow.__version__}",
-            *(f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES),
+            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
         ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
@@ -263,7 +225,7 @@ def _register(
         tags=dict(tags), model_id=model.model_id,
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
-    return ModelVersionRef(str(version.name), str(version.version), run_id)
+    return ModelVersionRef(str(version.name), str(version.version), run_id, experiment_id)
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -176,7 +176,11 @@ def _folds(
     """Return positions into `sessions` of each training and test window, each without a gap."""
     lengths = strategy.walk_forward
     return purged_walk_forward(
-        sessions, train=lengths.train, test=lengths.test, purge=strategy.purge
+        sessions,
+        train=lengths.train,
+        test=lengths.test,
+        purge=strategy.purge,
+        window=lengths.window,
     )
 
 

@@ -27,7 +27,7 @@ from tradewind.research.walk_forward import Score, score
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["BatchReport", "SweepPlan", "SweepResult", "collect", "plan", "run_batch"]
+__all__ = ["BatchReport", "SweepPlan", "SweepResult", "collect", "plan", "run_batch", "study_name"]
 
 _FIGURES: Final = ("sharpe", "information_coefficient", "max_drawdown")
 _TYPES: Final = {**dict.fromkeys(("value", *_FIGURES), pl.Float64), "failure": pl.String}
@@ -131,7 +131,7 @@ def plan(
     sets = draw(strategy)
     sweep = _sweep_of(strategy)
     identity = _identity(strategy, snapshot_id, feature_code)
-    name = f"{strategy.name}-{sweep_id or identity['question'][:16]}"
+    name = study_name(strategy, sweep_id or identity["question"][:16])
     plan_study(
         storage_url,
         name,
@@ -140,6 +140,11 @@ def plan(
         distributions={key: _distribution(space) for key, space in sweep.parameters.items()},
     )
     return SweepPlan(name, tuple(range(min(sweep.batches, len(sets)))), len(sets))
+
+
+def study_name(strategy: Strategy, sweep_id: str) -> str:
+    """Return what a sweep is called in Optuna."""
+    return f"{strategy.name}-{sweep_id}"
 
 
 def run_batch(

@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import polars as pl
 
 from tradewind.research import inference
+from tradewind.research.combinatorial import judge_histories
 from tradewind.research.dataset import prepare
+from tradewind.research.leaks import refuse_lookahead
 from tradewind.research.ledger import TrialSummary
+from tradewind.research.model import Predictor, fit, importance
 from tradewind.research.predict import predict
 from tradewind.research.strategy import Strategy
-from tradewind.research.walk_forward import FoldResult, Judgement, fit_rows, judge
+from tradewind.research.walk_forward import FoldResult, Judgement, judge
 
 __all__ = ["REFERENCE_SESSIONS", "TrainingResult", "train"]
 
@@ -66,7 +70,7 @@ class TrainingResult:
     metrics: dict[str, float]
     predictions: pl.DataFrame
     equity: pl.DataFrame
-    model: Any
+    model: Predictor
     feature_names: tuple[str, ...]
     input_example: pl.DataFrame
     reference: pl.DataFrame
@@ -109,29 +113,36 @@ def train(
     ------
     StrategyError
         If a symbol has no bars.
+    LeakError
+        If a feature looks ahead.
     SplitError
         If the bars are too few for three folds, or a label would reach into a test window.
     BacktestError
         If the predictions cannot be traded.
     """
     dataset = prepare(bars, strategy)
+    refuse_lookahead(dataset.bars, strategy, seed=strategy.seed)
     judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     summary = trials(judgement) if callable(trials) else trials
-    model = fit_rows(dataset.latest_rows(), strategy, num_threads=num_threads)
+    histories = None
+    if strategy.combinatorial is not None:
+        histories = judge_histories(dataset.rows, dataset.bars, strategy, num_threads=num_threads)
+    model = fit(dataset.latest_rows(), strategy, num_threads=num_threads)
     return TrainingResult(
         strategy=strategy,
         data_start=judgement.data_start,
         data_end=judgement.data_end,
         folds=judgement.folds,
-        metrics=judgement.metrics | _deflated(judgement, summary),
+        metrics=judgement.metrics | _deflated(judgement, summary) | _spread(histories),
         predictions=judgement.predictions,
         equity=judgement.equity,
         model=model,
         feature_names=strategy.feature_names,
         input_example=dataset.rows.select(strategy.feature_names).tail(_EXAMPLE_ROWS),
         reference=predict(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
-        importance={},
+        importance=importance(model, strategy.feature_names),
         trials=summary,
+        combinatorial=histories,
     )
 
 
@@ -148,3 +159,14 @@ def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, fl
     if trials is not None and trials.pbo is not None:
         figures["pbo"] = trials.pbo
     return figures
+
+
+def _spread(histories: pl.DataFrame | None) -> dict[str, float]:
+    """Return the middle and the worst of the histories' Sharpe ratios; none without histories."""
+    if histories is None:
+        return {}
+    sharpes = histories.get_column("sharpe").to_numpy()
+    return {
+        "combinatorial_sharpe_median": float(np.median(sharpes)),
+        "combinatorial_sharpe_worst": float(sharpes.min()),
+    }

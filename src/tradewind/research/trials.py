@@ -19,7 +19,8 @@ __all__ = ["Returns", "Trial", "configuration_hash"]
 
 # What a strategy file says that changes no trial's returns. The name is the lineage, not a setting.
 _NOT_TRIED: Final = {
-    "allow_leakage", "combinatorial", "description", "gate", "name", "owner", "schedule", "sweep",
+    "allow_leakage", "combinatorial", "description", "gate", "monitor", "name", "owner", "schedule",
+    "sweep",
 }  # fmt: skip
 _EPOCH: Final = np.datetime64("1970-01-01")
 

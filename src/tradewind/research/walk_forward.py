@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,11 +13,11 @@ from tradewind.market.bars import KEY
 from tradewind.research import inference, statistics
 from tradewind.research.backtest import run_backtest
 from tradewind.research.dataset import Dataset, Window
-from tradewind.research.model import fit, predict_rows
+from tradewind.research.model import fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
 from tradewind.research.strategy import Strategy
 
-__all__ = ["FoldResult", "Judgement", "Score", "fit_rows", "judge", "score"]
+__all__ = ["FoldResult", "Judgement", "Score", "judge", "score"]
 
 OnFold = Callable[[int, int], None]
 
@@ -126,10 +125,9 @@ def score(
         )
     tested = []
     for index, window in enumerate(dataset.windows):
-        model = fit_rows(dataset.train_rows(window), strategy, num_threads=num_threads)
+        model = fit(dataset.train_rows(window), strategy, num_threads=num_threads)
         test = dataset.test_rows(window)
-        features = np.ascontiguousarray(test.select(strategy.feature_names).to_numpy())
-        prediction = predict_rows(model, features, num_threads=num_threads)
+        prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
         tested.append(
             test.select(
                 *KEY,
@@ -171,22 +169,10 @@ def judge(
     )
 
 
-def fit_rows(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int) -> Any:  # noqa: ANN401
-    """Fit the strategy's model to rows of features and known labels."""
-    return fit(
-        np.ascontiguousarray(rows.select(strategy.feature_names).to_numpy()),
-        rows.get_column("label").to_numpy(),
-        parameters=strategy.model,  # type: ignore[arg-type]
-        feature_names=strategy.feature_names,
-        seed=strategy.seed,
-        num_threads=num_threads,
-    )
-
-
 def _trade(predictions: pl.DataFrame, bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     rules = strategy.backtest
     weights = target_weights(predictions, rules, horizon=strategy.horizon)
-    return run_backtest(weights, bars, cost_bps=rules.commission_bps + rules.slippage_bps)
+    return run_backtest(weights, bars, rules)
 
 
 def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) -> FoldResult:

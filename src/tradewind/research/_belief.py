@@ -1,0 +1,192 @@
+"""How far a result can be believed, in words."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from tradewind.research._words import count, percent, probability, ratio
+from tradewind.research.report import Report
+from tradewind.research.statistics import SESSIONS_PER_YEAR
+
+__all__ = ["Statement", "Tone", "statements"]
+
+Tone = Literal["good", "caution", "bad", "plain"]
+
+_LIKELY: Final = 0.95
+_HALF: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One thing to bear in mind, and whether it speaks for the result or against it."""
+
+    tone: Tone
+    title: str
+    text: str
+
+
+def statements(report: Report) -> list[Statement]:
+    """Return what the figures say of themselves, the gravest first where there is one.
+
+    Nothing is said of what was not computed.
+    """
+    found = [
+        _leak(report),
+        _interval(report),
+        _probability(report),
+        _trials(report),
+        _overfitting(report),
+        _benchmark(report),
+        _skill(report),
+        _windows(report),
+        _costs(report),
+        _data(report),
+    ]
+    return [statement for statement in found if statement is not None]
+
+
+def _leak(report: Report) -> Statement | None:
+    strategy = report.strategy
+    if not strategy.leaks:
+        return None
+    return Statement(
+        "bad",
+        "Labels leak",
+        f"Training stops {strategy.purge} sessions before each test window, but labels look "
+        f"{strategy.horizon} ahead: the last ones are made of prices from the test. The file asks "
+        "for it; none of these figures is evidence, and the model is never promoted.",
+    )
+
+
+def _interval(report: Report) -> Statement | None:
+    low, high = report.metric("sharpe_low_95"), report.metric("sharpe_high_95")
+    if not low <= high:  # also where they are not defined
+        return None
+    years = report.days.height / SESSIONS_PER_YEAR
+    text = (
+        f"{count(report.days.height)} sessions ({years:.1f} years) gave a Sharpe ratio of "
+        f"{ratio(report.metric('sharpe'))}. Of histories resampled from it in blocks, 95 % "
+        f"had one between {ratio(low)} and {ratio(high)}"
+    )
+    if low > 0.0:
+        return Statement("good", "Above zero", text + ".")
+    if high < 0.0:
+        return Statement("bad", "Below zero", text + ".")
+    return Statement("caution", "Zero is possible", text + ": chance alone may explain it.")
+
+
+def _probability(report: Report) -> Statement | None:
+    likely = report.metric("sharpe_probability")
+    if not 0.0 <= likely <= 1.0:
+        return None
+    return Statement(
+        "good" if likely >= _LIKELY else "caution",
+        f"{probability(likely)} likely to be above zero",
+        "The probabilistic Sharpe ratio: it allows for the length of the history and for returns "
+        "that are skewed or have fat tails, but not for how many strategies were looked at.",
+    )
+
+
+def _trials(report: Report) -> Statement | None:
+    trials, likely = report.trials, report.metric("deflated_sharpe_probability")
+    if trials is None:
+        return Statement(
+            "plain",
+            "No sweep",
+            "One set of parameters was judged. What was tried by hand before that is in no "
+            "figure here.",
+        )
+    text = (
+        f"{count(trials.n_trials)} sets of parameters were tried on these data. The best of as "
+        f"many worthless ones would be expected to show a Sharpe ratio of {ratio(trials.threshold)}"
+    )
+    if not 0.0 <= likely <= 1.0:
+        return Statement("plain", f"{count(trials.n_trials)} trials", text + ".")
+    good = likely >= _LIKELY
+    return Statement(
+        "good" if good else "caution" if likely >= _HALF else "bad",
+        f"{probability(likely)} likely to be more than the luck of {count(trials.n_trials)} trials",
+        f"{text}; the deflated Sharpe ratio is the probability that the true one beats that.",
+    )
+
+
+def _overfitting(report: Report) -> Statement | None:
+    pbo = report.metric("pbo")
+    if not 0.0 <= pbo <= 1.0:
+        return None
+    return Statement(
+        "good" if pbo <= 1.0 - _LIKELY else "caution" if pbo < _HALF else "bad",
+        f"{probability(pbo)} probability of overfitting",
+        "Of all ways to halve the history: how often the parameters that were best on one half "
+        "came out below the median on the other.",
+    )
+
+
+def _benchmark(report: Report) -> Statement | None:
+    held, earned = report.metric("benchmark_annual_return"), report.metric("annual_return")
+    if math.isnan(held) or math.isnan(earned):
+        return None
+    more = earned > held
+    sharper = report.metric("sharpe") > report.metric("benchmark_sharpe")
+    return Statement(
+        "good" if more and sharper else "caution" if more or sharper else "bad",
+        "Better than holding" if more and sharper else "No better than holding",
+        f"Buying the same symbols in equal shares and holding them returned {percent(held)} a year "
+        f"with a Sharpe ratio of {ratio(report.metric('benchmark_sharpe'))} and a drawdown of "
+        f"{percent(report.metric('benchmark_max_drawdown'))}; the strategy returned "
+        f"{percent(earned)} with {ratio(report.metric('sharpe'))} and "
+        f"{percent(report.metric('max_drawdown'))}. Symbols that are still there today flatter "
+        "both.",
+    )
+
+
+def _skill(report: Report) -> Statement | None:
+    coefficient, earned = report.metric("information_coefficient"), report.metric("sharpe")
+    if not coefficient <= 0.0 < earned:  # also where they are not defined
+        return None
+    return Statement(
+        "bad",
+        "The predictions do not explain the gain",
+        f"Their rank correlation with what came is {ratio(coefficient, 3)}: what was ranked high "
+        "did not do better. The gain came from being invested.",
+    )
+
+
+def _windows(report: Report) -> Statement | None:
+    sharpes = [fold.metrics["sharpe"] for fold in report.folds if "sharpe" in fold.metrics]
+    won = sum(sharpe > 0.0 for sharpe in sharpes)
+    if not sharpes:
+        return None
+    share = won / len(sharpes)
+    two_thirds = 2 / 3
+    return Statement(
+        "good" if share >= two_thirds else "caution" if share >= _HALF else "bad",
+        f"Gained in {won} of {len(sharpes)} test windows",
+        "Each window is predicted by a model that was fitted before it. A good mean that rests on "
+        "a few windows is worth less than one that does not.",
+    )
+
+
+def _costs(report: Report) -> Statement | None:
+    turnover, cost = report.metric("annual_turnover"), report.metric("annual_cost")
+    if math.isnan(turnover) or math.isnan(cost):
+        return None
+    rules = report.strategy.backtest
+    each_way = rules.commission_bps + rules.slippage_bps
+    return Statement(
+        "plain",
+        f"Costs took {percent(cost, 2)} a year",
+        f"Trades are filled in full at the next open, for {each_way:g} basis points each way, at a "
+        f"turnover of {ratio(turnover, 1)} times equity a year. Size does not move these prices.",
+    )
+
+
+def _data(report: Report) -> Statement | None:
+    if not report.findings:
+        return None
+    number = len(report.findings)
+    return Statement(
+        "caution",
+        f"{count(number)} {'remark' if number == 1 else 'remarks'} on the data",
+        "Validation let the bars pass and noted what is odd about them; listed below.",
+    )

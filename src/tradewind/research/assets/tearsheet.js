@@ -1,0 +1,42 @@
+// Unpacks the plotting library from this very page, draws, and keeps dated plots on one range.
+(async () => {
+  const text = (id) => document.getElementById(id).textContent;
+  const packed = Uint8Array.from(atob(text("library")), (c) => c.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(unpacked).text();
+  document.head.append(script);
+
+  const charts = JSON.parse(text("charts"));
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const config = { responsive: true, displayModeBar: false, displaylogo: false, showTips: false };
+  const dated = [];
+  for (const [id, { data, layout }] of Object.entries(charts)) {
+    const plot = document.getElementById(id);
+    if (layout.height) plot.style.height = layout.height + "px";
+    // A finger scrolls the page; it would otherwise zoom whatever plot it lands on.
+    if (touch) layout.dragmode = false;
+    await Plotly.newPlot(plot, data, { ...layout, autosize: true }, config);
+    if (layout.xaxis.type === "date") dated.push(plot);
+  }
+  let following = false;
+  for (const plot of dated) {
+    plot.on("plotly_relayout", async (change) => {
+      const all = change["xaxis.autorange"];
+      const range = change["xaxis.range[0]"] && [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+      if (following || !(all || range)) return;
+      following = true;
+      const others = dated.filter((other) => other !== plot);
+      const same = all ? { "xaxis.autorange": true } : { "xaxis.range": range };
+      await Promise.all(others.map((other) => Plotly.relayout(other, same)));
+      following = false;
+    });
+  }
+  const resize = () => Object.keys(charts).forEach((id) => Plotly.Plots.resize(id));
+  addEventListener("beforeprint", resize);
+  addEventListener("afterprint", resize);
+})().catch((error) => {
+  const notice = document.getElementById("failed");
+  notice.style.display = "block";
+  notice.append(" (" + error.message + ")");
+});

@@ -1,0 +1,199 @@
+"""What a tear sheet tells, gathered from a training and from what is known around it."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from tradewind.research.inference import expected_best_sharpe
+from tradewind.research.positions import target_weights
+from tradewind.research.statistics import SESSIONS_PER_YEAR
+
+if TYPE_CHECKING:
+    from tradewind.market.findings import Finding
+    from tradewind.research.strategy import Strategy
+    from tradewind.research.training import TrainingResult
+    from tradewind.research.walk_forward import FoldResult
+
+__all__ = ["Report", "Trials", "report_of"]
+
+
+_POINTS: Final = {
+    "trial": pl.Int64, "sharpe": pl.Float64, "chosen": pl.Boolean, "parameters": pl.String,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The sets of parameters that were tried before one was chosen.
+
+    Attributes
+    ----------
+    n_trials : int
+        Every trial ever run on these data; what the statistics are deflated by.
+    threshold : float
+        Annualised Sharpe ratio that the best of as many worthless trials is expected to show.
+    table : DataFrame of shape (n_trials, n_columns)
+        All there is to know of them; see `tradewind.research.ledger`.
+    points : DataFrame of shape (n_drawn, 4)
+        trial (from 1, worst first), sharpe (annualised), chosen (bool), parameters (in words,
+        those that differ between trials). Without those that failed.
+    """
+
+    n_trials: int
+    threshold: float
+    table: pl.DataFrame
+    points: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that is drawn and written on a tear sheet, and nothing else.
+
+    Attributes
+    ----------
+    strategy : Strategy
+    data_start, data_end : date
+        First and last session of the bars used.
+    folds : tuple of FoldResult
+    metrics : mapping of str to float
+        Over all test windows in a row; see `tradewind.research.statistics` for units.
+    days : DataFrame of shape (n_sessions, n_columns)
+        As returned by `tradewind.research.backtest.run_backtest`, with the columns wanted_long,
+        wanted_short (zero or negative) and wanted_gross: the shares of equity that the session
+        was to be held with.
+    importance : mapping of str to float
+        By feature; empty where a model has none.
+    trials : Trials or None
+        None without a sweep.
+    paths : tuple of float
+        Annualised Sharpe ratios of the combinatorial test's histories; empty without one.
+    findings : tuple of Finding
+        What validation had to say of the bars.
+    snapshot_id : str or None
+    provenance : mapping of str to str
+        What must be had again to compute the same result.
+    """
+
+    strategy: "Strategy"
+    data_start: date
+    data_end: date
+    folds: "tuple[FoldResult, ...]"
+    metrics: Mapping[str, float]
+    days: pl.DataFrame
+    importance: Mapping[str, float] = field(default_factory=dict)
+    trials: Trials | None = None
+    paths: tuple[float, ...] = ()
+    findings: "tuple[Finding, ...]" = ()
+    snapshot_id: str | None = None
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def metric(self, name: str) -> float:
+        """Return a figure, NaN where it was not computed."""
+        return self.metrics.get(name, math.nan)
+
+    @property
+    def has_benchmark(self) -> bool:
+        """Whether there is anything to compare the strategy with."""
+        return not self.days.get_column("benchmark").null_count()
+
+
+def report_of(
+    result: "TrainingResult",
+    *,
+    findings: "Sequence[Finding]" = (),
+    snapshot_id: str | None = None,
+    provenance: Mapping[str, str] | None = None,
+) -> Report:
+    """Gather a report from a training.
+
+    Parameters
+    ----------
+    result : TrainingResult
+    findings, snapshot_id, provenance
+        See `Report`.
+    """
+    return Report(
+        strategy=result.strategy,
+        data_start=result.data_start,
+        data_end=result.data_end,
+        folds=result.folds,
+        metrics=result.metrics,
+        days=_days(result),
+        importance=getattr(result, "importance", None) or {},
+        trials=_trials(result),
+        paths=_paths(result),
+        findings=tuple(findings),
+        snapshot_id=snapshot_id,
+        provenance=dict(provenance or {}),
+    )
+
+
+def _days(result: "TrainingResult") -> pl.DataFrame:
+    strategy, weight = result.strategy, pl.col("weight")
+    weights = target_weights(result.predictions, strategy.backtest, horizon=strategy.horizon)
+    wanted = weights.group_by("session").agg(
+        weight.filter(weight > 0.0).sum().alias("wanted_long"),
+        weight.filter(weight < 0.0).sum().alias("wanted_short"),
+        weight.abs().sum().alias("wanted_gross"),
+    )
+    # Decided after a close, held from the next open.
+    held = wanted.sort("session").with_columns(pl.exclude("session").shift(1, fill_value=0.0))
+    days = result.equity.join(held, on="session", how="left", maintain_order="left")
+    if "borrow_cost" not in days.columns:
+        days = days.with_columns(borrow_cost=pl.lit(0.0))
+    return days
+
+
+def _trials(result: "TrainingResult") -> Trials | None:
+    summary: Any = getattr(result, "trials", None)
+    if summary is None:
+        return None
+    by_session = expected_best_sharpe(summary.n_trials, summary.variance)
+    return Trials(
+        n_trials=summary.n_trials,
+        threshold=by_session * math.sqrt(SESSIONS_PER_YEAR),
+        table=summary.table,
+        points=_points(summary.table, result),
+    )
+
+
+def _points(table: pl.DataFrame, result: "TrainingResult") -> pl.DataFrame:
+    """Return the trials that have a Sharpe ratio as they are drawn."""
+    defined = table.drop_nulls("sharpe").sort("sharpe", maintain_order=True)
+    found = [json.loads(parameters) for parameters in defined.get_column("parameters")]
+    final = result.strategy.model.model_dump(mode="json")
+    sharpe = result.metrics["sharpe"]
+    # What all trials share says nothing of any.
+    values: dict[str, set[str]] = {}
+    for each in found:
+        for name, value in each.items():
+            values.setdefault(name, set()).add(json.dumps(value))
+    telling = sorted(name for name, differing in values.items() if len(differing) > 1)
+    return pl.DataFrame(
+        {
+            "trial": range(1, len(found) + 1),
+            "sharpe": defined.get_column("sharpe"),
+            # The same parameters may have been tried with other features, or on other data.
+            "chosen": [
+                each == final and math.isclose(reached, sharpe, rel_tol=1e-9)
+                for each, reached in zip(found, defined.get_column("sharpe"), strict=True)
+            ],
+            "parameters": [
+                ", ".join(f"{name} {each[name]}" for name in telling if name in each)
+                for each in found
+            ],
+        },
+        schema=_POINTS,
+    )
+
+
+def _paths(result: "TrainingResult") -> tuple[float, ...]:
+    table: Any = getattr(result, "combinatorial", None)
+    if table is None:
+        return ()
+    return tuple(table.get_column("sharpe").drop_nulls().drop_nans().to_list())
