@@ -83,11 +83,11 @@ def stopped_within_a_trial(
 def test_a_batch_that_is_killed_goes_on_where_it_stopped(
     bars: pl.DataFrame, postgres_url: str, tmp_path: Path
 ) -> None:
-    strategy = swept(name="killed", model={"kind": "lightgbm", "rounds": 300})
+    strategy = swept(name="killed", model={"kind": "lightgbm", "rounds": 100})
     planned = plan(strategy, "a" * 64, postgres_url)
     with batch(planned, strategy, postgres_url, tmp_path, 0) as process:
         assert process.stdout is not None
-        before = [int(process.stdout.readline()) for _ in range(3)]
+        before = [int(process.stdout.readline()) for _ in range(2)]
         while not stopped_within_a_trial(process, planned, postgres_url):
             assert process.poll() is None, "it finished before it could be stopped"
         process.kill()
