@@ -19,9 +19,24 @@ from tradewind.stack.state import read_state
 
 if TYPE_CHECKING:
     from tradewind.orchestration.client import AirflowClient, DagRun
+    from tradewind.registry.comparison import Comparison
+    from tradewind.registry.promotion import Promotion
+    from tradewind.registry.reproduction import Reproduction
     from tradewind.registry.versions import ModelSummary, VersionInfo
 
-__all__ = ["Forecast", "check_strategies", "models", "predict", "train", "trigger", "versions"]
+__all__ = [
+    "Forecast",
+    "check_strategies",
+    "compare",
+    "models",
+    "predict",
+    "promote",
+    "reproduce",
+    "rollback",
+    "train",
+    "trigger",
+    "versions",
+]
 
 NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
 
@@ -101,6 +116,64 @@ def versions(settings: Settings, name: str) -> "list[VersionInfo]":
 
     _use_mlflow(settings)
     return show_model(name)
+
+
+def compare(settings: Settings, name: str, version_a: int, version_b: int) -> "Comparison":
+    """Compare two versions of a model."""
+    from tradewind.registry.comparison import compare as compare_versions
+
+    _use_mlflow(settings)
+    return compare_versions(name, version_a, version_b)
+
+
+def promote(
+    settings: Settings, name: str, version: int, *, reason: str, by: str, override: str | None
+) -> "Promotion":
+    """Make a version the champion.
+
+    Raises
+    ------
+    PromotionError
+        If the gate refused it and nothing overrides that, or nothing may.
+    RegistryError
+        If there is no such version, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import promote as promote_version
+
+    _use_mlflow(settings)
+    return promote_version(name, version, reason=reason, by=by, override=override)
+
+
+def rollback(settings: Settings, name: str, *, reason: str, by: str) -> "Promotion":
+    """Make the former champion the champion again.
+
+    Raises
+    ------
+    RegistryError
+        If there is none, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import rollback as roll_back
+
+    _use_mlflow(settings)
+    return roll_back(name, reason=reason, by=by)
+
+
+def reproduce(
+    settings: Settings, name: str, version: int, on_fold: Callable[[int, int], None] | None = None
+) -> "Reproduction":
+    """Train a version once more from what was recorded, and compare.
+
+    Raises
+    ------
+    TradewindError
+        If a part of the record is gone, or the running code cannot train the strategy.
+    """
+    from tradewind.market.store import BarStore
+    from tradewind.registry.reproduction import reproduce as train_again
+
+    _use_mlflow(settings)
+    store = BarStore(settings.market_store)
+    return train_again(name, version, store.read, home=settings.home, on_fold=on_fold)
 
 
 def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forecast:
@@ -194,4 +267,5 @@ def _use_mlflow(settings: Settings) -> None:
         MLFLOW_TRACKING_USERNAME="admin",
         MLFLOW_TRACKING_PASSWORD=load_secrets(Layout(settings.state)).mlflow_admin,
         MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
     )

@@ -13,13 +13,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import PromotionError, RegistryError
-from tradewind.registry.promotion import (
-    history,
-    judge_version,
-    promote,
-    promote_if_due,
-    rollback,
-)
+from tradewind.registry.gate import Decision
+from tradewind.registry.promotion import history, judge_version, promote, rollback
 from tradewind.registry.provenance import Provenance
 from tradewind.registry.tracking import log_training
 from tradewind.registry.versions import show_model
@@ -85,6 +80,14 @@ def register(training: Any, name: str, client: Any, tmp_path: Path) -> Register:
     return log
 
 
+def settle(name: str, version: str | int) -> Decision:
+    """What the tasks of a training do in the end."""
+    decision = judge_version(name, version)
+    if decision.passed:
+        promote(name, version, reason="passed the gate", by="tradewind")
+    return decision
+
+
 def strategy_with(training: Any, name: str, gate: Any = None, **fields: Any) -> Strategy:
     whole = {**training.strategy.model_dump(), **fields, "name": name}
     return Strategy.model_validate({**whole, "gate": {**GATE, **(gate or {})}})
@@ -104,10 +107,10 @@ def test_a_first_version_that_passes_becomes_champion(
     result = replace(training.result, metrics={**training.result.metrics, **GOOD})
     ref = log_training(
         result, strategy=strategy_with(training, name), snapshot_id=training.snapshot_id,
-        provenance=PROVENANCE, data_errors=0,
+        provenance=PROVENANCE,
     )  # fmt: skip
     version = ref.version
-    decision = promote_if_due(name, version, by="tradewind")
+    decision = settle(name, version)
     assert decision.passed
     assert aliases() == {"challenger": 1, "champion": 1}
 
@@ -136,7 +139,7 @@ def test_a_first_version_that_passes_becomes_champion(
     [entry] = history(name)
     assert (entry.kind, entry.version, entry.former) == ("promotion", 1, None)
     assert (entry.by, entry.reason, entry.override) == ("tradewind", "passed the gate", None)
-    assert promote_if_due(name, version, by="tradewind") == decision
+    assert settle(name, version) == decision
     assert history(name) == [entry]
 
 
@@ -153,7 +156,7 @@ def test_a_refused_first_version_gets_no_alias(
     register: Register, aliases: Any, name: str, rule: str, options: Any
 ) -> None:
     version = register(**options)
-    decision = promote_if_due(name, version, by="tradewind")
+    decision = settle(name, version)
     assert [result.rule for result in decision.refused] == [rule]
     assert aliases() == {}
     assert history(name) == []
@@ -167,21 +170,21 @@ def test_a_refused_first_version_gets_no_alias(
 def test_a_better_version_replaces_the_champion_and_a_worse_one_does_not(
     register: Register, aliases: Any, name: str
 ) -> None:
-    promote_if_due(name, register(), by="tradewind")
-    worse = promote_if_due(name, register(daily=-0.001), by="tradewind")
+    settle(name, register())
+    worse = settle(name, register(daily=-0.001))
     assert [result.rule for result in worse.refused] == ["champion_margin"]
     assert aliases() == {"challenger": 1, "champion": 1}
-    better = promote_if_due(name, register(daily=0.001), by="tradewind")
+    better = settle(name, register(daily=0.001))
     assert better.passed
     assert aliases() == {"challenger": 3, "champion": 3, "previous": 1}
     assert [(entry.version, entry.former) for entry in history(name)] == [(1, None), (3, 1)]
 
 
-def test_a_strategy_that_wants_approval_waits_for_a_person(
+def test_a_version_that_passed_waits_as_challenger_until_promoted(
     register: Register, aliases: Any, name: str
 ) -> None:
-    version = register(gate={"promotion": "approval"})
-    assert promote_if_due(name, version, by="tradewind").passed
+    version = register()
+    assert judge_version(name, version).passed
     assert aliases() == {"challenger": 1}
     entry = promote(name, version, **WHO)
     assert (entry.by, entry.reason) == ("anna", "looked at it")
@@ -243,9 +246,8 @@ def test_a_reason_says_something_and_fits(register: Register, name: str, reason:
 def test_a_decision_against_another_champion_is_made_again(
     register: Register, aliases: Any, name: str
 ) -> None:
-    approval = {"promotion": "approval"}
-    promote_if_due(name, register(), by="tradewind")
-    second, third = register(daily=0.0005, gate=approval), register(daily=0.002, gate=approval)
+    settle(name, register())
+    second, third = register(daily=0.0005), register(daily=0.002)
     assert judge_version(name, second).passed
     assert judge_version(name, third).passed
     promote(name, third, **WHO)
@@ -258,11 +260,11 @@ def test_a_decision_against_another_champion_is_made_again(
 def test_a_version_that_is_judged_again_and_refused_loses_its_alias(
     register: Register, aliases: Any, name: str
 ) -> None:
-    promote_if_due(name, register(gate={"champion_margin": None}), by="tradewind")
-    second = register(daily=0.0005, gate={"promotion": "approval"})
+    settle(name, register(gate={"champion_margin": None}))
+    second = register(daily=0.0005)
     assert judge_version(name, second).passed
     assert aliases()["challenger"] == 2
-    third = register(daily=0.002, metrics={}, gate={"promotion": "approval"})
+    third = register(daily=0.002, metrics={})
     judge_version(name, third)
     promote(name, third, **WHO, override="a test")
     assert aliases() == {"challenger": 2, "champion": 3, "previous": 1}
@@ -274,7 +276,7 @@ def test_a_rollback_brings_the_former_champion_back_once(
     register: Register, aliases: Any, name: str
 ) -> None:
     for daily in (0.0, 0.001, 0.002):
-        promote_if_due(name, register(daily=daily), by="tradewind")
+        settle(name, register(daily=daily))
     assert aliases() == {"challenger": 3, "champion": 3, "previous": 2}
     entry = rollback(name, reason="loses money", by="anna")
     assert (entry.kind, entry.version, entry.former) == ("rollback", 2, 3)
@@ -283,7 +285,8 @@ def test_a_rollback_brings_the_former_champion_back_once(
     with pytest.raises(PromotionError, match="already rolled back to version 2 by anna"):
         rollback(name, reason="loses more", by="bert")
     # The task of the training is repeated, long after: what a person took back stays back.
-    assert promote_if_due(name, 3, by="tradewind").passed
+    with pytest.raises(PromotionError, match=r"for this very reason .passed the gate.*version 2"):
+        settle(name, 3)
     assert aliases() == {"challenger": 3, "champion": 2}
     promote(name, 3, reason="it was the market", by="anna")
     assert aliases() == {"challenger": 3, "champion": 3, "previous": 2}
@@ -298,7 +301,7 @@ def test_there_is_nothing_to_roll_back_to(register: Register, name: str, client:
     version = register()
     with pytest.raises(PromotionError, match="no former champion"):
         rollback(name, reason="x", by="anna")
-    promote_if_due(name, version, by="tradewind")
+    settle(name, version)
     with pytest.raises(PromotionError, match="no former champion"):
         rollback(name, reason="x", by="anna")
     client.set_registered_model_alias(name, "champion", register())  # by hand
@@ -309,7 +312,7 @@ def test_there_is_nothing_to_roll_back_to(register: Register, name: str, client:
 def test_a_history_that_somebody_changed_is_named(
     register: Register, name: str, client: Any
 ) -> None:
-    promote_if_due(name, register(), by="tradewind")
+    settle(name, register())
     [key] = [k for k in client.get_registered_model(name).tags if "promotion" in k]
     assert key == "tradewind.promotion.0001.version_1"
     client.set_registered_model_tag(name, key, "none of it")
@@ -376,11 +379,11 @@ def dies_before(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
 def test_a_promotion_that_dies_at_any_write_ends_the_same_when_repeated(
     register: Register, aliases: Any, name: str, client: Any, dies_before: Any
 ) -> None:
-    promote_if_due(name, register(), by="tradewind")
+    settle(name, register())
     register(daily=0.001)
     client.set_model_version_tag(name, "2", "tradewind.gate.dropped_rule", "1 vs 0: refused")
     deaths = 0
-    while dies_before(deaths, lambda: promote_if_due(name, 2, by="tradewind")):
+    while dies_before(deaths, lambda: settle(name, 2)):
         found, tags = aliases(), client.get_model_version(name, "2").tags
         assert found["champion"] in {1, 2}
         if "tradewind.gate.decision" not in tags:
@@ -388,7 +391,7 @@ def test_a_promotion_that_dies_at_any_write_ends_the_same_when_repeated(
         if found["champion"] == 2:
             assert found["previous"] == 1
             assert len(history(name)) == 2
-        promote_if_due(name, 2, by="tradewind")
+        settle(name, 2)
         assert aliases() == {"challenger": 2, "champion": 2, "previous": 1}
         assert [(e.version, e.former) for e in history(name)] == [(1, None), (2, 1)]
         assert show_model(name)[0].decision is not None
@@ -410,7 +413,7 @@ def test_a_rollback_that_dies_at_any_write_ends_the_same_when_repeated(
     register: Register, aliases: Any, name: str, client: Any, dies_before: Any
 ) -> None:
     for daily in (0.0, 0.001):
-        promote_if_due(name, register(daily=daily), by="tradewind")
+        settle(name, register(daily=daily))
     deaths = 0
     while dies_before(deaths, lambda: rollback(name, reason="no", by="anna")):
         for _ in range(2):
@@ -427,10 +430,9 @@ def test_a_rollback_that_dies_at_any_write_ends_the_same_when_repeated(
 def test_a_promotion_that_was_given_up_is_no_past_of_the_next(
     register: Register, aliases: Any, name: str, dies_before: Any
 ) -> None:
-    approval = {"promotion": "approval"}
-    promote_if_due(name, register(), by="tradewind")
+    settle(name, register())
     for daily in (0.001, 0.0012):
-        judge_version(name, register(daily=daily, gate=approval))
+        judge_version(name, register(daily=daily))
     assert dies_before(2, lambda: promote(name, 2, **WHO))  # the entry and `previous` were written
     assert aliases()["champion"] == 1
     with pytest.raises(PromotionError, match="no former champion"):
@@ -450,12 +452,12 @@ from mlflow import MlflowClient
 from tradewind.registry import promotion
 
 MlflowClient.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-promotion.promote_if_due({name!r}, {version}, by="tradewind")
+promotion.judge_version({name!r}, {version})
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=False)
     assert done.returncode == -signal.SIGKILL
     assert client.get_model_version(name, version).tags["tradewind.gate"] == "passed"
     assert aliases() == {}
-    promote_if_due(name, version, by="tradewind")
+    settle(name, version)
     assert aliases() == {"challenger": 1, "champion": 1}
     assert len(history(name)) == 1

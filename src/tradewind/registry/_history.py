@@ -12,7 +12,7 @@ from typing import Literal
 from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
 
-__all__ = ["Promotion", "key_of", "pending", "read_history", "served", "standing"]
+__all__ = ["Promotion", "carried_out", "key_of", "pending", "read_history", "standing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ def pending(entries: Sequence[Promotion], champion: int | None) -> Promotion | N
     return last
 
 
-def served(entries: Sequence[Promotion], version: int, champion: int | None) -> bool:
-    """Return whether a version is or was champion: whoever came next says after whom it came."""
+def carried_out(entries: Sequence[Promotion], champion: int | None) -> list[Promotion]:
+    """Return the entries that took effect: whoever came next says after whom it came."""
     successors: list[int | None] = [*(entry.former for entry in entries[1:]), champion]
-    return any(
-        entry.version == version == after for entry, after in zip(entries, successors, strict=False)
-    )
+    return [
+        entry for entry, after in zip(entries, successors, strict=False) if entry.version == after
+    ]
 
 
 def _is_entry(key: str) -> bool:

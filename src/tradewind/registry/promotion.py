@@ -16,10 +16,10 @@ from tradewind.registry._decisions import read_decision, record_decision
 from tradewind.registry._files import strategy_of
 from tradewind.registry._history import (
     Promotion,
+    carried_out,
     key_of,
     pending,
     read_history,
-    served,
     standing,
 )
 from tradewind.registry.evidence import read_evidence
@@ -29,7 +29,7 @@ from tradewind.registry.versions import VersionInfo, version_by_number
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Promotion", "history", "judge_version", "promote", "promote_if_due", "rollback"]
+__all__ = ["Promotion", "history", "judge_version", "promote", "rollback"]
 
 _MAX_TEXT: Final = 1500  # characters as kept; an entry has three, and must fit into 5,000
 
@@ -107,33 +107,8 @@ def promote(
             kind="promotion", version=info.version, former=champion, at=_now(), by=by,
             reason=reason, override=override if refused else None, refused=refused,
         )  # fmt: skip
+        _refuse_repetition(name, entry, entries)
         return _carry_out(client, name, entry, tags)
-
-
-def promote_if_due(name: str, version: int | str, *, by: str) -> Decision:
-    """Judge a version, and promote it if it passed and its strategy wants that to be automatic.
-
-    A version that was champion before is not promoted again by itself: somebody took it back.
-
-    Raises
-    ------
-    RegistryError
-        As `judge_version` and `promote`.
-    """
-    decision = judge_version(name, version)
-    with mlflow_errors(f"promoting {name} version {version}", missing=_incomplete(name, version)):
-        client = connect()
-        info = version_by_number(client, name, int(version))
-        automatic = strategy_of(info).gate.promotion == "automatic"
-        champion, tags = _state(client, name)
-        entries = read_history(name, tags)
-    if info.version == champion:
-        due = standing(entries, champion) is not None  # what an interrupted call left to do
-    else:
-        due = decision.passed and automatic and not served(entries, info.version, champion)
-    if due:
-        promote(name, version, reason="passed the gate", by=by)
-    return decision
 
 
 def rollback(name: str, *, reason: str, by: str) -> Promotion:
@@ -260,6 +235,17 @@ def _already(
             "set the alias by hand. Nothing was changed"
         )
     return _finish(client, name, entry)
+
+
+def _refuse_repetition(name: str, entry: Promotion, entries: list[Promotion]) -> None:
+    """Refuse what was done and taken back since: a task that is run again is nobody's new wish."""
+    done = [each for each in carried_out(entries, entry.former) if _same(each, entry)]
+    if done:
+        raise PromotionError(
+            f"{name} version {entry.version} was promoted at {done[-1].at} by {entry.by} for this "
+            f"very reason ({entry.reason}), and version {entry.former} took its place since. "
+            "Promote it again for another reason"
+        )
 
 
 def _carry_out(
