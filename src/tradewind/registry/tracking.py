@@ -20,6 +20,7 @@ from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
     from tradewind.market.findings import Finding
     from tradewind.research.report import Report
