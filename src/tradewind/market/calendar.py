@@ -1,5 +1,6 @@
 """Sessions of an exchange."""
 
+import functools
 import warnings
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -33,19 +34,7 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     """
     if end < start:
         raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
-    calendars = _exchange_calendars(calendar)
-    try:
-        # A calendar without any session cannot be made: ask for more days, then cut.
-        margin = timedelta(days=14)
-        with warnings.catch_warnings():
-            _ignore_deprecation()
-            sessions = calendars.get_calendar(
-                calendar, start=start - margin, end=end + margin
-            ).sessions
-    except ValueError as error:
-        raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
-    days = pl.Series("session", sessions.to_numpy()).cast(pl.Date)
-    return days.filter(days.is_between(start, end))
+    return _sessions(calendar, start, end).clone()
 
 
 def time_zone_of(calendar: str) -> str:
@@ -56,11 +45,7 @@ def time_zone_of(calendar: str) -> str:
     MarketDataError
         If there is no such calendar.
     """
-    calendars = _exchange_calendars(calendar)
-    with warnings.catch_warnings():
-        _ignore_deprecation()
-        zone = calendars.get_calendar(calendar, start="2020-01-01", end="2020-02-01").tz
-    return str(zone.key)
+    return _zone(calendar)
 
 
 def last_closed_session(calendar: str, known_at: datetime) -> date:
@@ -80,22 +65,34 @@ def last_closed_session(calendar: str, known_at: datetime) -> date:
     """
     if known_at.tzinfo is None:
         raise MarketDataError(f"{known_at} has no time zone; say datetime.now(UTC) or the like")
-    calendars = _exchange_calendars(calendar)
-    moment = known_at.astimezone(UTC)
-    try:
-        with warnings.catch_warnings():
-            _ignore_deprecation()
-            # No exchange has been closed for 60 days since the calendars begin.
-            start, end = moment.date() - timedelta(days=60), moment.date() + timedelta(days=14)
-            closes = calendars.get_calendar(calendar, start=start, end=end).closes
-    except ValueError as error:
-        raise MarketDataError(f"calendar {calendar}, {known_at:%Y-%m-%d}: {error}") from error
-    session: date = closes[closes <= moment].index[-1].date()
-    return session
+    closes = _closes(calendar, known_at.astimezone(UTC).date())
+    return max(session for session, close in closes if close <= known_at)
 
 
-def _exchange_calendars(calendar: str) -> Any:  # noqa: ANN401 - it ships no types
-    """Return exchange_calendars, which brings pandas: 1.6 s that only who needs it should pay."""
+# Making a calendar takes a third of a second, mostly for its holidays; the same few are asked for
+# with every chunk of symbols.
+@functools.lru_cache(maxsize=16)
+def _sessions(calendar: str, start: date, end: date) -> pl.Series:
+    # A calendar without any session cannot be made: ask for more days, then cut.
+    made = _calendar(calendar, start - timedelta(days=14), end + timedelta(days=14))
+    days = pl.Series("session", made.sessions.to_numpy()).cast(pl.Date)
+    return days.filter(days.is_between(start, end))
+
+
+@functools.lru_cache(maxsize=16)
+def _closes(calendar: str, day: date) -> tuple[tuple[date, datetime], ...]:
+    """Return sessions around a day with the time they close; no exchange was shut for 60 days."""
+    closes = _calendar(calendar, day - timedelta(days=60), day + timedelta(days=14)).closes
+    return tuple((session.date(), close.to_pydatetime()) for session, close in closes.items())
+
+
+@functools.lru_cache(maxsize=16)
+def _zone(calendar: str) -> str:
+    return str(_calendar(calendar, date(2020, 1, 1), date(2020, 2, 1)).tz.key)
+
+
+def _calendar(calendar: str, start: date, end: date) -> Any:  # noqa: ANN401 - it ships no types
+    # exchange_calendars brings pandas: 1.6 s that only who needs it should pay.
     import exchange_calendars
 
     if calendar not in exchange_calendars.get_calendar_names():
@@ -103,9 +100,10 @@ def _exchange_calendars(calendar: str) -> Any:  # noqa: ANN401 - it ships no typ
             f"no exchange calendar named {calendar!r}; use a name of exchange_calendars, "
             "such as XNYS or XLON"
         )
-    return exchange_calendars
-
-
-def _ignore_deprecation() -> None:
-    # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
-    warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+    try:
+        with warnings.catch_warnings():
+            # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
+            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+            return exchange_calendars.get_calendar(calendar, start=start, end=end)
+    except ValueError as error:
+        raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error

@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
-__all__ = ["Finding", "Severity"]
+__all__ = ["MOST", "Finding", "Severity", "shortened", "the_rest"]
 
 Severity = Literal["error", "warning"]
+
+MOST: Final = 1000
+"""Findings of one kind that are told one by one; millions would fill memory and help nobody."""
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,22 @@ class Finding:
     def __str__(self) -> str:
         where = " ".join(str(part) for part in (self.symbol, self.session) if part is not None)
         return f"{where or 'bars'}: {self.rule} ({self.value}): {self.message}"
+
+
+def the_rest(rule: str, count: int) -> list[Finding]:
+    """Return the one error that stands for those beyond `MOST`, or nothing if there are none."""
+    beyond = count - MOST
+    if beyond <= 0:
+        return []
+    return [Finding("error", None, None, rule, beyond, f"and {beyond} more of the kind above")]
+
+
+def shortened(findings: list[Finding]) -> list[Finding]:
+    """Return the findings of one rule, errors first, with one in place of those beyond `MOST`."""
+    if len(findings) <= MOST:
+        return findings
+    ordered = sorted(findings, key=lambda finding: finding.severity != "error")
+    first = ordered[MOST]  # of those left out; if it is no error, none of them is
+    beyond = len(findings) - MOST
+    message = f"and {beyond} more of the kind above"
+    return [*ordered[:MOST], Finding(first.severity, None, None, first.rule, beyond, message)]
