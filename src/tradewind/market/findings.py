@@ -28,6 +28,8 @@ class Finding:
         The offending value.
     message : str
         What is wrong, in words.
+    count : int
+        Defects it stands for: more than one where it is the last of a thousand and more.
     """
 
     severity: Severity
@@ -36,6 +38,7 @@ class Finding:
     rule: str
     value: float | str | None
     message: str
+    count: int = 1
 
     def __str__(self) -> str:
         where = " ".join(str(part) for part in (self.symbol, self.session) if part is not None)
@@ -47,7 +50,7 @@ def the_rest(rule: str, count: int) -> list[Finding]:
     beyond = count - MOST
     if beyond <= 0:
         return []
-    return [Finding("error", None, None, rule, beyond, f"and {beyond} more of the kind above")]
+    return [_more("error", rule, beyond)]
 
 
 def shortened(findings: list[Finding]) -> list[Finding]:
@@ -57,5 +60,9 @@ def shortened(findings: list[Finding]) -> list[Finding]:
     ordered = sorted(findings, key=lambda finding: finding.severity != "error")
     first = ordered[MOST]  # of those left out; if it is no error, none of them is
     beyond = len(findings) - MOST
-    message = f"and {beyond} more of the kind above"
-    return [*ordered[:MOST], Finding(first.severity, None, None, first.rule, beyond, message)]
+    return [*ordered[:MOST], _more(first.severity, first.rule, beyond)]
+
+
+def _more(severity: Severity, rule: str, count: int) -> Finding:
+    message = f"and {count} more of the kind above"
+    return Finding(severity, None, None, rule, count, message, count)

@@ -147,7 +147,8 @@ def check(bars: pl.DataFrame, calendar: str, *, known_at: datetime | None = None
     findings = validate(bars, calendar, known_at=known_at)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
+        count = sum(finding.count for finding in errors)
         listed = "".join(f"\n  {finding}" for finding in errors[:_SHOWN])
-        more = f"\n  and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-        raise BarValidationError(f"{len(errors)} errors in the bars:{listed}{more}")
+        more = f"\n  and {count - _SHOWN} more" if count > _SHOWN else ""
+        raise BarValidationError(f"{count} errors in the bars:{listed}{more}")
     return findings
