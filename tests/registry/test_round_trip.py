@@ -162,7 +162,6 @@ def test_curves_can_be_drawn_over_the_years(register: Register, training: Any, c
     assert day.date() == equity.get_column("session")[-1]
     fallen = client.get_metric_history(ref.run_id, "series/drawdown")
     assert min(metric.value for metric in fallen) == equity.get_column("drawdown").min()
-    promote_first(ref)
     [version] = show_model(ref.name)
     assert version.metrics == training.result.metrics  # no point of a curve among them
 

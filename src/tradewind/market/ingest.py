@@ -90,7 +90,7 @@ def ingest(
     for chunk in chunks:
         bars = source.load(chunk)
         _refuse_missing(spec.name, chunk, bars.get_column("symbol").unique().to_list())
-        findings += check(bars, spec.calendar)
+        findings += check(bars, spec.calendar, known_at=known_at)
         done = store.append(
             spec.name, bars, known_at=known_at, calendar=spec.calendar, backdate=backdate
         )

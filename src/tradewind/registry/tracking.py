@@ -209,10 +209,7 @@ def _register(
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
             f"mlflow=={mlflow.__version__}",
-            *(
-                f"{name}=={installed_version(name)}"
-                for name in packages(strategy.model.kind)
-            ),
+            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
         ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
