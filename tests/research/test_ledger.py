@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from tradewind.research.database_ledger import DatabaseLedger
+from tradewind.research.dataset import prepare
 from tradewind.research.inference import deflated_sharpe, probabilistic_sharpe
 from tradewind.research.ledger import (
     Ledger,
@@ -19,10 +20,11 @@ from tradewind.research.ledger import (
     record_training,
     summarise_trials,
 )
+from tradewind.research.parameter_sets import draw
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 from tradewind.research.trials import Returns, Trial, configuration_hash
-from tradewind.research.walk_forward import Judgement
+from tradewind.research.walk_forward import Judgement, score
 
 JANUARY, JUNE = dt.date(2020, 1, 2), dt.date(2020, 6, 30)
 JULY, DECEMBER = dt.date(2020, 7, 1), dt.date(2020, 12, 31)
@@ -162,8 +164,8 @@ def test_returns_are_packed_without_loss(n: int) -> None:
 
 
 def test_trials_are_compared_on_the_sessions_they_share() -> None:
-    draw = np.random.default_rng(1)
-    whole = [returns(draw.normal(0.0, 0.01, 400)) for _ in range(6)]
+    draws = np.random.default_rng(1)
+    whole = [returns(draws.normal(0.0, 0.01, 400)) for _ in range(6)]
     late = Returns(whole[0].sessions[80:], whole[0].net[80:])
     cut = [Returns(each.sessions[80:], each.net[80:]) for each in whole]
     assert overfitting([late, *whole[1:]]) == overfitting(cut)
@@ -235,9 +237,9 @@ def test_each_further_trial_lowers_what_is_believed(
     assert count(judged(trained)).n_trials == 1
     span = {"data_start": trained.data_start, "data_end": trained.data_end}
     for n_trials in (10, 100, 1000):
-        draw = np.random.default_rng(2)
+        draws = np.random.default_rng(2)
         for n in range(n_trials):
-            sharpe = float(draw.normal(0.0, 0.02))
+            sharpe = float(draws.normal(0.0, 0.02))
             ledger.enter(trial(str(n), strategy=strategy.name, sharpe=sharpe, **span))
         found = count(judged(trained))
         assert found.n_trials == n_trials + 1  # the training itself is one of them
@@ -254,12 +256,70 @@ def test_each_further_trial_lowers_what_is_believed(
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_best_of_fifty_trials_of_noise_is_refused(seed: int) -> None:
-    draw = np.random.default_rng(seed)
+    draws = np.random.default_rng(seed)
     ledger = MemoryLedger()
-    tried = [returns(draw.normal(0.0, 0.01, 1000)) for _ in range(50)]
+    tried = [returns(draws.normal(0.0, 0.01, 1000)) for _ in range(50)]
     for n, each in enumerate(tried):
         ledger.enter(trial(str(n), sharpe=each.sharpe, returns=each))
     best = max(tried, key=lambda each: each.sharpe)
     found = summary(ledger, pbo=overfitting(tried))
     assert probabilistic_sharpe(best.net) > 0.9  # taken alone, it would nearly be believed
     assert deflated_sharpe(best.net, found.n_trials, found.variance) < 0.95
+
+
+def test_a_sweep_over_random_walks_is_refused() -> None:
+    draws, n = np.random.default_rng(6), 900
+    days = [dt.date(2000, 1, 3) + dt.timedelta(days=day) for day in range(n)]
+    walks = []
+    for symbol in "ABCDEF":
+        close = 100.0 * np.exp(np.cumsum(draws.normal(0.0, 0.015, n)))
+        opened = np.append(100.0, close[:-1]) * np.exp(draws.normal(0.0, 0.003, n))
+        prices = {
+            "open": opened,
+            "high": np.maximum(opened, close) * 1.001,
+            "low": np.minimum(opened, close) * 0.999,
+            "close": close,
+            "volume": draws.integers(1000, 9000, n),
+        }
+        factors = {"split_factor": 1.0, "adjustment_factor": 1.0}
+        walk = pl.DataFrame({"symbol": [symbol] * n, "session": days, **prices})
+        walks.append(walk.with_columns(**{k: pl.lit(v) for k, v in factors.items()}))
+    strategy = Strategy.model_validate(
+        {
+            "name": "mine",
+            "description": "Looks for what is not there.",
+            "universe": {"source": "walks", "symbols": list("ABCDEF")},
+            "horizon": 1,
+            "features": [
+                {"return": {"window": 5}},
+                {"volatility": {"window": 21}},
+                {"rsi": {"window": 14}},
+            ],
+            "model": {"kind": "lightgbm", "rounds": 20},
+            "walk_forward": {"train": 252, "test": 126},
+            "backtest": {"positions": "long_short", "commission_bps": 0.0, "slippage_bps": 0.0},
+            "sweep": {
+                "trials": 50,
+                "parameters": {
+                    "learning_rate": {"low": 0.01, "high": 0.3, "log": True},
+                    "num_leaves": {"low": 2, "high": 31},
+                    "feature_fraction": {"low": 0.3, "high": 1.0},
+                    "bagging_fraction": {"low": 0.3, "high": 1.0},
+                },
+            },
+            "seed": 6,
+        }
+    )
+    dataset, ledger = prepare(pl.concat(walks), strategy), MemoryLedger()
+    span = dataset.data_start, dataset.data_end
+    trials = []
+    for parameters in draw(strategy):
+        tried = strategy.with_parameters(parameters)
+        trials.append(Trial.of(score(dataset, tried), tried, snapshot_id="a", span=span))
+        ledger.enter(trials[-1])
+    best = max(trials, key=lambda each: each.sharpe).returns
+    assert best is not None
+    found = summary(ledger, data_start=span[0], data_end=span[1], symbols=tuple("ABCDEF"))
+    assert found.n_trials == 50
+    assert probabilistic_sharpe(best.net) > 0.95  # taken alone, it would be believed
+    assert deflated_sharpe(best.net, found.n_trials, found.variance) < 0.8
