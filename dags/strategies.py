@@ -1,6 +1,6 @@
-"""Airflow reads this file to find a training DAG for every file in strategies/."""
+"""Airflow reads this file to find the DAGs of every file in strategies/."""
 
-from tradewind.orchestration.dags import training_dags
+from tradewind.orchestration.strategy_dags import strategy_dags
 from tradewind.settings import load_settings
 
-globals().update(training_dags(load_settings().strategies_dir))
+globals().update(strategy_dags(load_settings().strategies_dir))

@@ -1,13 +1,15 @@
 """A real training, to be handed to a real MLflow server."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 
-from tradewind.market.sources import load_bars
-from tradewind.market.store import write_snapshot
+from tests.postgres import running_postgres
+from tradewind.market import sample
+from tradewind.market.store import BarStore
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 
@@ -18,7 +20,7 @@ class Training:
 
     strategy: Strategy
     snapshot_id: str
-    snapshots_dir: Path
+    store: BarStore
     result: TrainingResult
 
 
@@ -47,7 +49,18 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
             "seed": 7,
         }
     )
-    bars = load_bars("sample", strategy.universe.symbols)
-    snapshots_dir = tmp_path_factory.mktemp("snapshots")
-    snapshot_id = write_snapshot(bars, snapshots_dir)
-    return Training(strategy, snapshot_id, snapshots_dir, train(bars, strategy))
+    bars = sample.load(strategy.universe.symbols)
+    store = BarStore(tmp_path_factory.mktemp("market"))
+    read_at = datetime(2013, 3, 2, tzinfo=UTC)
+    store.append("sample", bars, known_at=read_at, calendar=strategy.universe.calendar)
+    snapshot_id = store.snapshot(
+        "sample", strategy.universe.symbols, calendar=strategy.universe.calendar
+    )
+    return Training(strategy, snapshot_id, store, train(store.read(snapshot_id), strategy))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a database that this session's tests share, as its owner."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        yield url

@@ -130,3 +130,69 @@ display.status({"services": [
     assert "http://127.0.0.1:65535" in shown
     assert "started again 2 times" in shown
     assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_decision_shows_each_rule_and_why_one_is_not_met() -> None:
+    script = """
+from datetime import UTC, datetime
+from tradewind import display
+from tradewind.registry.gate import Decision, RuleResult
+from tradewind.registry.versions import VersionInfo
+
+rules = (
+    RuleResult("leakage", 0.0, 0.0, True, "none"),
+    RuleResult("min_trades", 3.0, 30.0, False, "the number of positions is 3 [all]"),
+    RuleResult("champion_margin", None, 0.1, True, "no champion"),
+)
+made = datetime(2026, 1, 1, tzinfo=UTC)
+for decision in (Decision(False, rules), None):
+    display.versions([VersionInfo("m", 1, (), "r", {}, {}, made, decision)])
+"""
+    lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in in_a_log(script).splitlines()]
+    assert "gate: refused" in lines
+    assert "min_trades 3 30 refused" in lines
+    assert "champion_margin 0.1 passed" in lines
+    assert "min_trades: the number of positions is 3 [all]" in lines
+    assert "The gate has not judged this version." in lines
+
+
+def test_a_reproduction_tells_conditions_before_results() -> None:
+    script = """
+from tradewind import display
+from tradewind.registry.reproduction import Difference, Reproduction
+
+display.reproduction(Reproduction(
+    "m", 3, "s", False, (Difference("python", "3.11.7 then, 3.12.1 now"),),
+    (Difference("metric sharpe", "0.5 then, 0.6 now", 0.1),), {"metrics": 20},
+))
+"""
+    assert in_a_log(script).splitlines() == [
+        "conditions: python: 3.11.7 then, 3.12.1 now",
+        "results: metric sharpe: 0.5 then, 0.6 now",
+        "m version 3, trained again: not identical",
+        "compared: 20 metrics",
+    ]
+
+
+def test_a_comparison_and_a_promotion_are_told() -> None:
+    script = """
+from tradewind import display
+from tradewind.registry.comparison import Comparison
+from tradewind.registry.promotion import Promotion
+
+display.comparison(Comparison(
+    "m", 1, 2, {"sharpe": (0.5, None)}, 700, 0.25, -0.1, 0.6, 0.9,
+    {"git_commit": ("c0ffee", None)}, {"universe.symbols": ('["A"]', '["B"]')},
+))
+display.promotion("m", Promotion(
+    "promotion", 2, 1, "2026-01-01", "anna", "why", override="so", refused=("min_trades",)
+))
+"""
+    lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in in_a_log(script).splitlines()]
+    assert "sharpe 0.5" in lines
+    assert "git_commit c0ffee" in lines
+    assert 'universe.symbols ["A"] ["B"]' in lines
+    told = " ".join(lines)
+    assert "on 700 common sessions: 0.25, 90% interval -0.1 to 0.6" in told
+    assert "m version 2 is the champion, instead of version 1" in lines
+    assert "The gate had refused it: min_trades" in lines

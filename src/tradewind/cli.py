@@ -1,5 +1,6 @@
 """The command ``tradewind``: each command parses, calls and shows, and has no logic of its own."""
 
+import getpass
 import json
 import os
 import sys
@@ -14,6 +15,8 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Reason = Annotated[str, typer.Option(help="Why; is kept in the model's history.")]
+By = Annotated[str | None, typer.Option(help="Who says so; your login name if not given.")]
 
 
 @app.command()
@@ -120,7 +123,7 @@ def train(
         typer.echo(desk.trigger(settings, strategy))
 
 
-models = typer.Typer(no_args_is_help=True, help="Look at registered models.")
+models = typer.Typer(no_args_is_help=True, help="Look at registered models, and promote them.")
 app.add_typer(models, name="models")
 
 
@@ -135,11 +138,59 @@ def models_list(*, as_json: Json = False) -> None:
 
 @models.command("show")
 def models_show(name: str, *, as_json: Json = False) -> None:
-    """Show the versions of a model, newest first, with what the evidence for them is."""
+    """Show the versions of a model, newest first: their evidence, and what the gate said."""
     from tradewind import desk, display
 
     found = desk.versions(_settings(), name)
     _print_json([asdict(version) for version in found]) if as_json else display.versions(found)
+
+
+@models.command("compare")
+def models_compare(name: str, version_a: int, version_b: int, *, as_json: Json = False) -> None:
+    """Show two versions side by side, and whether one is really better."""
+    from tradewind import desk, display
+
+    found = desk.compare(_settings(), name, version_a, version_b)
+    _print_json(asdict(found)) if as_json else display.comparison(found)
+
+
+@models.command("promote")
+def models_promote(
+    name: str,
+    version: int,
+    *,
+    reason: Reason,
+    override: Annotated[
+        str | None, typer.Option(help="Why, although the gate refused it; is kept, too.")
+    ] = None,
+    by: By = None,
+) -> None:
+    """Make a version the champion."""
+    from tradewind import desk, display
+
+    done = desk.promote(
+        _settings(), name, version, reason=reason, by=by or getpass.getuser(), override=override
+    )
+    display.promotion(name, done)
+
+
+@models.command("rollback")
+def models_rollback(name: str, *, reason: Reason, by: By = None) -> None:
+    """Make the former champion the champion again."""
+    from tradewind import desk, display
+
+    done = desk.rollback(_settings(), name, reason=reason, by=by or getpass.getuser())
+    display.promotion(name, done)
+
+
+@app.command()
+def reproduce(name: str, version: int, *, as_json: Json = False) -> None:
+    """Train a version once more and compare. Exit code 1 unless all is identical."""
+    from tradewind import desk, display
+
+    found = desk.reproduce(_settings(), name, version)
+    _print_json(asdict(found)) if as_json else display.reproduction(found)
+    raise typer.Exit(0 if found.identical else 1)
 
 
 @app.command()

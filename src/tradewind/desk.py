@@ -19,9 +19,24 @@ from tradewind.stack.state import read_state
 
 if TYPE_CHECKING:
     from tradewind.orchestration.client import AirflowClient, DagRun
+    from tradewind.registry.comparison import Comparison
+    from tradewind.registry.promotion import Promotion
+    from tradewind.registry.reproduction import Reproduction
     from tradewind.registry.versions import ModelSummary, VersionInfo
 
-__all__ = ["Forecast", "check_strategies", "models", "predict", "train", "trigger", "versions"]
+__all__ = [
+    "Forecast",
+    "check_strategies",
+    "compare",
+    "models",
+    "predict",
+    "promote",
+    "reproduce",
+    "rollback",
+    "train",
+    "trigger",
+    "versions",
+]
 
 NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
 
@@ -103,6 +118,64 @@ def versions(settings: Settings, name: str) -> "list[VersionInfo]":
     return show_model(name)
 
 
+def compare(settings: Settings, name: str, version_a: int, version_b: int) -> "Comparison":
+    """Compare two versions of a model."""
+    from tradewind.registry.comparison import compare as compare_versions
+
+    _use_mlflow(settings)
+    return compare_versions(name, version_a, version_b)
+
+
+def promote(
+    settings: Settings, name: str, version: int, *, reason: str, by: str, override: str | None
+) -> "Promotion":
+    """Make a version the champion.
+
+    Raises
+    ------
+    PromotionError
+        If the gate refused it and nothing overrides that, or nothing may.
+    RegistryError
+        If there is no such version, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import promote as promote_version
+
+    _use_mlflow(settings)
+    return promote_version(name, version, reason=reason, by=by, override=override)
+
+
+def rollback(settings: Settings, name: str, *, reason: str, by: str) -> "Promotion":
+    """Make the former champion the champion again.
+
+    Raises
+    ------
+    RegistryError
+        If there is none, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import rollback as roll_back
+
+    _use_mlflow(settings)
+    return roll_back(name, reason=reason, by=by)
+
+
+def reproduce(
+    settings: Settings, name: str, version: int, on_fold: Callable[[int, int], None] | None = None
+) -> "Reproduction":
+    """Train a version once more from what was recorded, and compare.
+
+    Raises
+    ------
+    TradewindError
+        If a part of the record is gone, or the running code cannot train the strategy.
+    """
+    from tradewind.market.store import BarStore
+    from tradewind.registry.reproduction import reproduce as train_again
+
+    _use_mlflow(settings)
+    store = BarStore(settings.market_store)
+    return train_again(name, version, store.read, home=settings.home, on_fold=on_fold)
+
+
 def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forecast:
     """Predict the last session with the model that carries the alias.
 
@@ -113,17 +186,18 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     MarketDataError
         If its source cannot give bars, or they break a rule.
     """
-    from tradewind.market.sources import load_bars
+    from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import check
-    from tradewind.registry.retrieval import load_champion
+    from tradewind.registry.retrieval import load_registered
     from tradewind.research.predict import predict as predict_bars
 
     _use_mlflow(settings)
-    model = load_champion(strategy, alias)
+    model = load_registered(strategy, alias)
     universe = model.strategy.universe
-    bars = load_bars(universe.source, universe.symbols)
+    source = open_source(find_source(universe.source, settings.sources_dir))
+    bars = source.load(universe.symbols)
     check(bars, universe.calendar)
-    rows = predict_bars(model.booster, bars, model.strategy, sessions=1)
+    rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,
         version=model.info.version,
@@ -193,4 +267,5 @@ def _use_mlflow(settings: Settings) -> None:
         MLFLOW_TRACKING_USERNAME="admin",
         MLFLOW_TRACKING_PASSWORD=load_secrets(Layout(settings.state)).mlflow_admin,
         MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
     )

@@ -21,14 +21,21 @@ from tradewind.stack.state import StackState
 
 if TYPE_CHECKING:
     from tradewind.desk import Forecast
+    from tradewind.registry.comparison import Comparison
+    from tradewind.registry.gate import Decision, RuleResult
+    from tradewind.registry.promotion import Promotion
+    from tradewind.registry.reproduction import Reproduction
     from tradewind.registry.versions import ModelSummary, VersionInfo
     from tradewind.stack.doctor import Check
 
 __all__ = [
     "checks",
+    "comparison",
     "credentials",
     "forecast",
     "models",
+    "promotion",
+    "reproduction",
     "starting",
     "status",
     "stopwatch",
@@ -197,6 +204,70 @@ def versions(found: "Sequence[VersionInfo]") -> None:
         for name, value in sorted(version.metrics.items()):
             table.add_row(name, f"{value:,.4f}")
         console.print(table)
+        if version.decision is None:
+            console.print("The gate has not judged this version.")
+        else:
+            _decision(version.decision)
+
+
+def _decision(decision: "Decision") -> None:
+    table = Table("gate's rule", "figure", "bound", "verdict", title=f"gate: {_word(decision)}")
+    for rule in decision.rules:
+        table.add_row(rule.rule, _number(rule.figure), _number(rule.bound), _word(rule))
+    console.print(table)
+    for rule in decision.refused:
+        console.print(f"{rule.rule}: {rule.reason}", markup=False)
+
+
+def comparison(found: "Comparison") -> None:
+    """Print two versions side by side, and in what they differ."""
+    first, second = f"version {found.version_a}", f"version {found.version_b}"
+    table = Table("walk-forward metric", first, second, title=found.name)
+    for name, values in found.metrics.items():
+        table.add_row(name, *(_number(value) for value in values))
+    console.print(table)
+    console.print(
+        f"Sharpe ratio of {second} less that of {first} on {found.common_sessions} common "
+        f"sessions: {_number(found.sharpe_difference)}, {found.level:.0%} interval "
+        f"{_number(found.low)} to {_number(found.high)}"
+    )
+    differing = {**found.provenance, **found.strategy}
+    if differing:
+        table = Table("what differs", first, second)
+        for name, pair in differing.items():
+            table.add_row(name, *(escape(_text(value)) for value in pair))
+        console.print(table)
+
+
+def promotion(name: str, done: "Promotion") -> None:
+    """Print who is champion now, and instead of whom."""
+    former = "" if done.former is None else f", instead of version {done.former}"
+    console.print(f"{name} version {done.version} is the champion{former}", markup=False)
+    if done.refused:
+        console.print(f"The gate had refused it: {', '.join(done.refused)}", markup=False)
+
+
+def reproduction(found: "Reproduction") -> None:
+    """Print whether a version was reproduced, and what differs: conditions first, then results."""
+    for kind, differences in (("conditions", found.conditions), ("results", found.results)):
+        for difference in differences:
+            console.print(f"{kind}: {difference.what}: {difference.detail}", markup=False)
+    verdict = "[green]identical[/]" if found.identical else "[red]not identical[/]"
+    values = ", ".join(f"{count} {what}" for what, count in found.compared.items())
+    console.print(f"{found.name} version {found.version}, trained again: {verdict}")
+    console.print(f"compared: {values}", markup=False)
+
+
+def _word(judged: "Decision | RuleResult") -> str:
+    return "[green]passed[/]" if judged.passed else "[red]refused[/]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.6g}"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
 
 
 def forecast(found: "Forecast") -> None:

@@ -7,13 +7,19 @@
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
+    │   ├── StoreError                     bars cannot be stored or read, or contradict the store
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
     ├── ResearchError
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
+    │   ├── LeakError (ValueError)         a feature changes with what comes after its session
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
-    │   └── BacktestError (ValueError)     signals and prices that cannot be traded
+    │   ├── BacktestError (ValueError)     signals and prices that cannot be traded
+    │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
+    │   └── LedgerError                    the ledger of trials is out of reach or refuses
     ├── RegistryError                      MLflow refused, is out of reach or holds no such model
+    │   ├── PromotionError                 a version may not become the champion
     │   └── ReproductionError              a model does not predict what it predicted in training
+    ├── TradingError                       signals or orders that cannot be stored or sent
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     └── StackError                         the local stack cannot do what was asked
         ├── PortTakenError                 another process holds a port that a service needs
@@ -26,9 +32,12 @@ A message names what went wrong, where, and how to mend it.
 __all__ = [
     "BacktestError",
     "BarValidationError",
+    "LeakError",
+    "LedgerError",
     "MarketDataError",
     "OrchestrationError",
     "PortTakenError",
+    "PromotionError",
     "RegistryError",
     "ReproductionError",
     "ResearchError",
@@ -39,8 +48,11 @@ __all__ = [
     "SourceError",
     "SplitError",
     "StackError",
+    "StoreError",
     "StrategyError",
+    "SweepError",
     "TradewindError",
+    "TradingError",
 ]
 
 
@@ -64,6 +76,10 @@ class BarValidationError(MarketDataError, ValueError):
     """Bars broke a rule of validation; nothing was stored."""
 
 
+class StoreError(MarketDataError):
+    """Bars cannot be stored or read, or contradict what the store holds."""
+
+
 class SnapshotError(MarketDataError):
     """A snapshot is missing, damaged, or not what its id says."""
 
@@ -76,6 +92,10 @@ class StrategyError(ResearchError, ValueError):
     """A strategy file is wrong; the message names file, field and reason."""
 
 
+class LeakError(ResearchError, ValueError):
+    """A feature of a session changes with bars or corporate actions after it."""
+
+
 class SplitError(ResearchError, ValueError):
     """Folds cannot be made as asked, or would leak labels into the test window."""
 
@@ -84,12 +104,28 @@ class BacktestError(ResearchError, ValueError):
     """Signals and prices that cannot be traded."""
 
 
+class SweepError(ResearchError):
+    """A sweep is unfinished, has no result, or is not the one that was asked for."""
+
+
+class LedgerError(ResearchError):
+    """The database of sweeps and of the ledger of trials is out of reach, or refuses."""
+
+
 class RegistryError(TradewindError):
     """MLflow refused, is out of reach, or holds no such model."""
 
 
+class PromotionError(RegistryError):
+    """A version may not become the champion: the gate, or what happened before, forbids it."""
+
+
 class ReproductionError(RegistryError):
     """A model from the registry does not predict what it predicted in training."""
+
+
+class TradingError(TradewindError):
+    """Signals or orders that cannot be stored or sent."""
 
 
 class OrchestrationError(TradewindError):

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tradewind.errors import SettingsError
@@ -32,10 +39,15 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="ignore"
     )  # .env is shared
 
-    home: Path = Field(description="The checkout: holds config/, dags/ and strategies/.")
+    home: Path = Field(description="The checkout: holds config/, dags/, sources/ and strategies/.")
     state_dir: Path = Field(
         default=Path(".tradewind"),
         description="All state of the local stack; a relative path starts at home.",
+    )
+    market_store: str = Field(
+        default_factory=lambda given: str((given["home"] / given["state_dir"]) / "market"),
+        description="Where bars and snapshots are kept: a directory, a relative one starts at "
+        "home, or s3://bucket/prefix. Default: market, in the state directory.",
     )
     airflow_port: Port = Field(default=8080, description="Airflow's web page and API.")
     mlflow_port: Port = Field(default=5500, description="MLflow's web page and API.")
@@ -54,9 +66,24 @@ class Settings(BaseSettings):
         description="Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the "
         "first start, else a directory; the choice of the first start stays.",
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="PostgreSQL with the ledger of trials; services of the stack have it set.",
+    )
+    mlflow_public_url: str | None = Field(
+        default=None, description="Address of MLflow's page for a browser, where it differs."
+    )
+    alert_url: str | None = Field(
+        default=None, description="Web hook that is told of failed and late runs."
+    )
     start_timeout: float = Field(
         default=180.0, gt=0, description="Seconds a service may take to become healthy."
     )
+
+    @field_validator("market_store")
+    @classmethod
+    def _absolute(cls, root: str, given: ValidationInfo) -> str:
+        return root if "://" in root else str((given.data["home"] / root).absolute())
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
@@ -81,6 +108,11 @@ class Settings(BaseSettings):
         return self.home / "strategies"
 
     @property
+    def sources_dir(self) -> Path:
+        """One YAML file a source of bars."""
+        return self.home / "sources"
+
+    @property
     def dags_dir(self) -> Path:
         """Airflow's DAG files."""
         return self.home / "dags"
@@ -90,20 +122,22 @@ class Settings(BaseSettings):
         """How Airflow, MLflow, Redis and PostgreSQL behave, for every way of running them."""
         return self.home / "config"
 
-    @property
-    def snapshots_dir(self) -> Path:
-        """Snapshots of bars."""
-        return self.state / "snapshots"
-
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""
-        values = {**self.model_dump(), "state_dir": self.state}
-        return {PREFIX + name.upper(): str(value) for name, value in values.items()}
+        values = {**self.model_dump(exclude={"database_url"}), "state_dir": self.state}
+        return {
+            PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
+        }
 
     @property
     def mlflow_url(self) -> str:
         """Address of MLflow on this machine."""
         return f"http://127.0.0.1:{self.mlflow_port}"
+
+    @property
+    def mlflow_page(self) -> str:
+        """Address of MLflow for a browser."""
+        return (self.mlflow_public_url or f"http://localhost:{self.mlflow_port}").rstrip("/")
 
     @property
     def airflow_url(self) -> str:

@@ -95,9 +95,9 @@ def test_a_worker_fetches_it_without_a_way_to_minio(
 ) -> None:
     said = project.python(
         "airflow-worker",
-        "from tradewind.registry.retrieval import load_champion\n"
-        "found = load_champion('momentum', 'challenger')\n"
-        "print(found.info.version, found.booster.num_trees() > 0)",
+        "from tradewind.registry.retrieval import load_registered\n"
+        "found = load_registered('momentum', 'challenger')\n"
+        "print(found.info.version, found.model.num_trees() > 0)",
     )
     assert said.splitlines()[-1] == f"{version['version']} True"
     knock = ("bash", "-c", "exec 3<>/dev/tcp/minio/9000")

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tradewind.market.sources import load_bars
+from tradewind.market import sample
 from tradewind.research.strategy_files import load_strategy
 from tradewind.research.training import train
 
@@ -16,7 +16,7 @@ def test_the_strategy_of_the_readme_can_be_trained(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(found[0])
     strategy = load_strategy(path)
-    result = train(load_bars(strategy.universe.source, strategy.universe.symbols), strategy)
+    result = train(sample.load(strategy.universe.symbols), strategy)
     assert len(result.folds) >= 3
 
 

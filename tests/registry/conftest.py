@@ -65,6 +65,7 @@ def mlflow_url(_mlflow_imported: None, mlflow_server: str, monkeypatch: pytest.M
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_UV_AUTO_DETECT", "false")
     return mlflow_server
 
 

@@ -1,7 +1,10 @@
 import subprocess
 import sys
 
-MODULES = ("provenance", "retrieval", "tracking", "versions")
+MODULES = (
+    "comparison", "evidence", "gate", "promotion", "provenance", "reproduction", "retrieval",
+    "tracking", "versions",
+)  # fmt: skip
 
 
 def test_importing_the_registry_loads_no_mlflow() -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.registry.provenance import UNKNOWN, Provenance, collect
+import tradewind
+from tradewind.registry.provenance import UNKNOWN, Provenance, code_hash, collect
+
+PACKAGE = Path(tradewind.__file__).parent
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -30,6 +33,7 @@ def test_a_clean_checkout_is_its_commit(checkout: Path) -> None:
         git_dirty="false",
         lock_sha256=hashlib.sha256(b"version = 1\n").hexdigest(),
         python=platform.python_version(),
+        code_sha256=code_hash(PACKAGE),
     )
 
 
@@ -56,4 +60,53 @@ def test_without_git_and_lock_file_both_are_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert collect(tmp_path) == Provenance(UNKNOWN, UNKNOWN, UNKNOWN, platform.python_version())
+    assert collect(tmp_path) == Provenance(
+        UNKNOWN, UNKNOWN, UNKNOWN, platform.python_version(), code_hash(PACKAGE), "none"
+    )
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("detached", [False, True])
+@pytest.mark.parametrize("where", [".git", "built-from"])
+def test_without_git_the_commit_is_read_from_its_files(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, packed: bool, detached: bool, where: str
+) -> None:
+    git(checkout, "checkout", "-q", "-b", "feature/a.b")
+    (checkout / "uv.lock").write_text("version = 2\n")
+    git(checkout, "commit", "-q", "-a", "-m", "second")
+    commit = git(checkout, "rev-parse", "HEAD")
+    if packed:
+        git(checkout, "pack-refs", "--all")
+        assert not (checkout / ".git" / "refs" / "heads" / "feature" / "a.b").exists()
+    if detached:
+        git(checkout, "checkout", "-q", "--detach")
+    monkeypatch.setenv("PATH", str(checkout))
+    (checkout / ".git").rename(checkout / where)
+    found = collect(checkout)
+    assert (found.git_commit, found.git_dirty) == (commit, UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "head", ["", "ref: refs/heads/../../secret", "ref: refs/heads/gone", "0" * 39, "gitdir: /x"]
+)
+def test_a_head_that_names_no_commit_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "secret").write_text("c0ffee" * 6 + "0000")
+    (tmp_path / ".git" / "refs" / "heads").mkdir(parents=True)
+    (tmp_path / ".git" / "HEAD").write_text(head)
+    assert collect(tmp_path).git_commit == UNKNOWN
+
+
+def test_the_hash_of_code_follows_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    hashes = [code_hash(tmp_path)]
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_text("compiled")
+    assert code_hash(tmp_path) == hashes[0]
+    (tmp_path / "a.py").write_text("x = 2\n")
+    hashes.append(code_hash(tmp_path))
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    hashes.append(code_hash(tmp_path))
+    assert len(set(hashes)) == 3

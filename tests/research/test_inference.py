@@ -1,16 +1,19 @@
 """Figures from the papers, and what must hold of chance and of skill."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from tradewind.research import statistics
 from tradewind.research.inference import (
     _exceeds,
     backtest_overfitting,
     deflated_sharpe,
     expected_best_sharpe,
     probabilistic_sharpe,
+    sharpe_difference_interval,
     sharpe_interval,
 )
 
@@ -24,6 +27,24 @@ def test_the_hedge_fund_of_the_2012_paper() -> None:
     month = {"sharpe": 1.59 / math.sqrt(12), "threshold": 0.0, "n_sessions": 24}
     assert _exceeds(**month, skewness=0.0, kurtosis=3.0) == pytest.approx(0.982, abs=1e-3)
     assert _exceeds(**month, skewness=-2.448, kurtosis=10.164) == pytest.approx(0.913, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("sharpe", "n_sessions", "error"),
+    [
+        (0.50, 12, 0.306), (1.00, 12, 0.354), (3.00, 12, 0.677),
+        (0.50, 60, 0.137), (1.50, 60, 0.188), (1.00, 250, 0.077), (3.00, 500, 0.105),
+    ],
+)  # fmt: skip
+def test_standard_errors_of_normal_returns_are_those_of_the_2002_paper(
+    sharpe: float, n_sessions: int, error: float
+) -> None:
+    # Lo (2002), table 1; he divides by the number of returns, the later papers by one less.
+    found = _exceeds(
+        sharpe=sharpe, threshold=sharpe - error, n_sessions=n_sessions + 1,
+        skewness=0.0, kurtosis=3.0,
+    )  # fmt: skip
+    assert NormalDist().inv_cdf(found) == pytest.approx(1.0, abs=7e-3)  # one standard error
 
 
 @pytest.mark.parametrize(
@@ -166,3 +187,57 @@ def test_interval_is_repeatable_and_undefined_where_the_ratio_is() -> None:
     assert sharpe_interval(returns, seed=4) == sharpe_interval(returns, seed=4)
     assert all(map(math.isnan, sharpe_interval(np.zeros(50))))
     assert all(map(math.isnan, sharpe_interval(returns[:2])))
+
+
+def test_difference_covers_the_truth_as_often_as_it_says() -> None:
+    # Both hold the market; one earns a little more on top.
+    truth = (0.0008 / math.hypot(0.01, 0.004) - 0.0005 / math.hypot(0.01, 0.004)) * math.sqrt(252)
+    covered = 0
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        market = random.normal(0.0, 0.01, 500)
+        first, second = (market + random.normal(mean, 0.004, 500) for mean in (0.0008, 0.0005))
+        _, low, high = sharpe_difference_interval(first, second, n_samples=400, seed=seed)
+        covered += low <= truth <= high
+    assert 0.83 <= covered / 200 <= 0.96
+
+
+def test_difference_is_that_of_the_ratios_and_turns_with_its_arguments() -> None:
+    first, second = noise(400, 2, 3).T
+    difference, low, high = sharpe_difference_interval(first, second, seed=5)
+    assert difference == pytest.approx(statistics.sharpe(first) - statistics.sharpe(second))
+    assert low < difference < high
+    turned = sharpe_difference_interval(second, first, seed=5)
+    assert turned == pytest.approx((-difference, -high, -low))
+
+
+def test_sessions_that_both_share_do_not_blur_the_difference() -> None:
+    random = np.random.default_rng(8)
+    market = random.normal(0.0005, 0.01, 1000)
+    better = market + random.normal(0.0002, 0.0005, 1000)
+    _, low, high = sharpe_difference_interval(better, market)
+    alone = sharpe_interval(market, level=0.9)
+    assert low > 0.0
+    assert high - low < 0.2 * (alone[1] - alone[0])
+    # The same returns in another order are no pair: the sessions must be the same.
+    _, low, high = sharpe_difference_interval(better, random.permutation(market))
+    assert low < 0.0 < high
+
+
+def test_nothing_differs_from_itself() -> None:
+    returns = noise(300, 1, 6)[:, 0]
+    assert sharpe_difference_interval(returns, returns) == (0.0, 0.0, 0.0)
+    # Twice the stake, the same ratio.
+    assert sharpe_difference_interval(returns, 2 * returns) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_difference_is_repeatable_and_undefined_where_a_ratio_is() -> None:
+    first, second = noise(300, 2, 6).T
+    again = [sharpe_difference_interval(first, second, seed=4) for _ in range(2)]
+    assert again[0] == again[1]
+    wide = sharpe_difference_interval(first, second, level=0.99, seed=4)
+    assert wide[1] < again[0][1] < again[0][2] < wide[2]
+    assert all(map(math.isnan, sharpe_difference_interval(first, np.zeros(300))))
+    assert all(map(math.isnan, sharpe_difference_interval(first[:2], second[:2])))
+    with pytest.raises(ValueError, match="same sessions, not on 300 and 299"):
+        sharpe_difference_interval(first, second[1:])

@@ -15,7 +15,7 @@ def test_a_model_read_back_from_its_file_predicts_the_reference(
 ) -> None:
     import lightgbm
 
-    trained.booster.save_model(tmp_path / "model.lgb")
+    trained.model.save_model(tmp_path / "model.lgb")
     fetched = lightgbm.Booster(model_file=tmp_path / "model.lgb")
     assert predict(fetched, bars, strategy, sessions=20).equals(trained.reference)
 
@@ -23,7 +23,7 @@ def test_a_model_read_back_from_its_file_predicts_the_reference(
 def test_the_latest_session_comes_alone_unless_more_are_asked_for(
     bars: pl.DataFrame, strategy: Strategy, trained: TrainingResult
 ) -> None:
-    found = predict(trained.booster, bars, strategy)
+    found = predict(trained.model, bars, strategy)
     day = dt.date(2013, 3, 1)
     assert found.select("symbol", "session").rows() == [
         ("AAPL", day),
@@ -38,7 +38,7 @@ def test_a_prediction_does_not_change_when_later_bars_arrive(
     bars: pl.DataFrame, strategy: Strategy, trained: TrainingResult
 ) -> None:
     day = dt.date(2013, 2, 15)
-    then = predict(trained.booster, bars.filter(pl.col("session") <= day), strategy)
+    then = predict(trained.model, bars.filter(pl.col("session") <= day), strategy)
     now = trained.reference.filter(pl.col("session") == day)
     assert now.height == 4
     assert then.equals(now)
@@ -49,11 +49,11 @@ def test_too_few_bars_are_refused(
 ) -> None:
     few = bars.filter(pl.col("session") > dt.date(2013, 1, 1))
     with pytest.raises(ResearchError, match="fewer than its features look back"):
-        predict(trained.booster, few, strategy)
+        predict(trained.model, few, strategy)
 
 
 def test_no_sessions_are_refused(
     bars: pl.DataFrame, strategy: Strategy, trained: TrainingResult
 ) -> None:
     with pytest.raises(ResearchError, match="ask for one or more"):
-        predict(trained.booster, bars, strategy, sessions=0)
+        predict(trained.model, bars, strategy, sessions=0)

@@ -27,6 +27,27 @@ def test_figures_match_a_hand_count() -> None:
     assert statistics.calmar(SAMPLE) == pytest.approx(statistics.annualised_return(SAMPLE) / 0.10)
 
 
+def test_sortino_of_the_published_example() -> None:
+    # Rollinger and Hoffman (2013), Sortino: A "Sharper" Ratio: eight years, target zero.
+    years = np.array([0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04])
+    assert statistics.sortino(years) / math.sqrt(252) == pytest.approx(4.417, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("growth", "depth", "expected"),
+    [(0.25, 0.05, 5.0), (0.30, 0.075, 4.0), (0.25, 0.125, 2.0)],
+)
+def test_calmar_is_the_growth_of_a_year_over_its_deepest_fall(
+    growth: float, depth: float, expected: float
+) -> None:
+    # A year that falls to its low at once and then rises evenly to its end.
+    rise = ((1 + growth) / (1 - depth)) ** (1 / 251) - 1
+    returns = np.append(-depth, np.full(251, rise))
+    assert statistics.max_drawdown(returns) == pytest.approx(-depth)
+    assert statistics.annualised_return(returns) == pytest.approx(growth)
+    assert statistics.calmar(returns) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("returns", "deepest", "longest"),
     [
@@ -120,8 +141,18 @@ def test_information_coefficient_matches_a_hand_count(frame: pl.DataFrame, expec
 
 def test_costs_and_turnover_are_scaled_to_a_year() -> None:
     backtest = pl.DataFrame(
-        {"net_return": [0.0, 0.01], "turnover": [0.0, 1.0], "cost": [0.0, 0.001]}
+        {
+            "net_return": [0.0, 0.01],
+            "turnover": [0.0, 1.0],
+            "cost": [0.0, 0.001],
+            "borrow_cost": [0.0, 0.0001],
+            "short": [0.0, 0.5],
+            "opened": [0, 3],
+        }
     )
     figures = statistics.summarise(backtest)
+    assert figures["annual_borrow_cost"] == pytest.approx(0.0126)
+    assert figures["average_short"] == 0.25
+    assert figures["trades"] == 3.0
     assert figures["annual_turnover"] == pytest.approx(126.0)
     assert figures["annual_cost"] == pytest.approx(0.126)

@@ -62,7 +62,7 @@ def test_importing_it_loads_nothing_heavy() -> None:
 def test_research_needs_neither_airflow_nor_mlflow() -> None:
     code = (
         "import sys, tradewind.research.training, tradewind.research.plots, tradewind.market.store,"
-        "tradewind.market.validate, tradewind.market.sources;"
+        "tradewind.market.validate, tradewind.market.files;"
         "print([name for name in ['airflow', 'mlflow', 'lightgbm', 'matplotlib', 'pandas',"
         " 'pandera', 'tradewind.registry', 'tradewind.stack'] if name in sys.modules])"
     )

@@ -79,7 +79,7 @@ def test_training_twice_gives_the_same_to_the_last_bit(
     assert again.reference.equals(trained.reference)
     assert again.metrics == trained.metrics
     trees = [
-        result.booster.model_to_string().split("\nparameters:")[0] for result in (again, trained)
+        result.model.model_to_string().split("\nparameters:")[0] for result in (again, trained)
     ]
     assert trees[0] == trees[1]
 
@@ -121,7 +121,7 @@ def test_the_example_and_reference_are_those_of_the_latest_sessions(
     assert trained.input_example.height == 5
     assert tuple(trained.input_example.columns) == trained.feature_names
     assert set(trained.input_example.dtypes) == {pl.Float64}
-    assert trained.booster.feature_name() == list(trained.feature_names)
+    assert trained.model.feature_name() == list(trained.feature_names)
     assert (trained.data_start, trained.data_end) == (dt.date(2000, 3, 1), dt.date(2013, 3, 1))
 
 

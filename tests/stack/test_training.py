@@ -7,6 +7,7 @@ import httpx
 import psycopg2
 import pytest
 
+from tradewind.market.store import BarStore
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
@@ -69,7 +70,7 @@ def test_between_tasks_goes_a_reference_and_no_data(stack, api) -> None:
         f"/api/v2/dags/train_momentum/dagRuns/{run}/taskInstances/ingest/xcomEntries/return_value"
     ).json()
     snapshot = json.loads(entry["value"]) if entry["value"].startswith('"') else entry["value"]
-    assert (stack.settings.snapshots_dir / f"{snapshot}.parquet").is_file()
+    assert BarStore(stack.settings.market_store).read(snapshot).height > 0
 
 
 @pytest.mark.usefixtures("demo")

@@ -1,9 +1,7 @@
 """The bundled source: real daily bars of five US stocks, 2000-03-01 to 2013-03-01.
 
-The vendor gives raw prices and an adjusted close. Their quotient is the vendor's factor;
-it steps up on the first session after a split or a dividend. A step that equals a simple
-ratio (2:1, 3:2, ...) is a split, every other step a dividend. Price moves play no part in
-this: AAPL lost 51.9 % on 2000-09-29 without a split, and MSFT's dividend of 2004-11-15 is
+The vendor gives raw prices and an adjusted close, from which `tradewind.market.factors` derives
+the factors: AAPL lost 51.9 % on 2000-09-29 without a split, and MSFT's dividend of 2004-11-15 is
 a step of 1.1125.
 """
 
@@ -11,21 +9,20 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
 from tradewind.errors import SourceError
 from tradewind.market.bars import KEY, SCHEMA
+from tradewind.market.factors import adjustment_factor_from, split_factor_from
+from tradewind.market.source import SourceSpec
 
-__all__ = ["METADATA", "SYMBOLS", "DatasetMetadata", "load"]
+__all__ = ["METADATA", "SYMBOLS", "DatasetMetadata", "Sample", "load"]
 
 SYMBOLS: Final = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-
-_SPLIT_RATIOS: Final = tuple(
-    sorted({p / q for p in range(1, 21) for q in (1, 2, 3, 4)} - {1.0}, reverse=True)
-)
-_SPLIT_TOLERANCE: Final = 1e-4  # relative; the vendor's split steps are exact to 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,25 @@ METADATA: Final = DatasetMetadata(
     distribution="bokeh_sampledata 2026.1, _data/stocks.csv.gz",
     sha256="5abadf99b2d394f920120a27de6f0df129859d71d4cfb0bf661bcc99446ab1fd",
 )
+
+
+class _NoOptions(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Sample:
+    """The bundled bars as a source; it takes no options."""
+
+    def __init__(self, spec: SourceSpec, base_dir: Path) -> None:  # noqa: ARG002 - as all kinds
+        _NoOptions.model_validate(spec.options)
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols there are, sorted."""
+        return SYMBOLS
+
+    def load(self, symbols: Sequence[str]) -> pl.DataFrame:
+        """Return the bars of some symbols; see `load`."""
+        return load(symbols)
 
 
 def load(symbols: Sequence[str]) -> pl.DataFrame:
@@ -82,7 +98,7 @@ def load(symbols: Sequence[str]) -> pl.DataFrame:
         vendor.rename({"ticker": "symbol", "date": "session"})
         .filter(pl.col("symbol").is_in(list(symbols)))
         .sort(KEY)
-        .pipe(_with_factors)
+        .with_columns(split_factor_from("adj_close"), adjustment_factor_from("adj_close"))
         .select(SCHEMA.names())
         .cast(dict(SCHEMA.items()))
     )
@@ -103,23 +119,3 @@ def _read_packaged_file() -> bytes:
             f"expected {METADATA.sha256}; reinstall it with: uv sync --all-extras --reinstall"
         )
     return content
-
-
-def _with_factors(vendor: pl.DataFrame) -> pl.DataFrame:
-    """Derive both factors from the steps of adj_close / close."""
-    factor = pl.col("adj_close") / pl.col("close")
-    stepped = vendor.with_columns(
-        (factor / factor.shift(1)).over("symbol").fill_null(1.0).alias("step"),
-        (factor / factor.last()).over("symbol").alias("adjustment_factor"),
-    )
-    split = pl.lit(1.0)
-    for ratio in _SPLIT_RATIOS:
-        near = (pl.col("step") / ratio - 1.0).abs() < _SPLIT_TOLERANCE
-        split = pl.when(near).then(ratio).otherwise(split)
-    # A raw price is divided by every split that comes after its session.
-    since_start = stepped.with_columns(split.alias("split")).with_columns(
-        pl.col("split").cum_prod().over("symbol")
-    )
-    return since_start.with_columns(
-        (pl.col("split") / pl.col("split").last()).over("symbol").alias("split_factor")
-    )

@@ -1,164 +1,362 @@
-"""Immutable snapshots of bars, named after their content.
+"""Bars as they became known, in tables that only grow, and snapshots of them.
 
-The id is a SHA-256 over the values, not over the file: another version of polars may
-write other bytes for the same bars, and the id must not change with it.
+Each source has a Delta table. A row is a raw bar, the step of its adjustment factors, and two
+times: ``event_time``, the close of its session, and ``knowledge_time``, when these values became
+known. A revision is another row with a later ``knowledge_time``; nothing is ever overwritten, so
+what was known at any time can be read for ever.
+
+A snapshot names bars for ever: the version of a table, what was read of it, and the hash of
+the content. Its id is a hash of source and content, so the same bars have the same name
+whenever they are read, in whatever increments they were stored.
 """
 
-import hashlib
-import os
-import re
-import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 
-from tradewind.errors import SnapshotError
-from tradewind.market.bars import KEY, SCHEMA
+from tradewind.errors import SnapshotError, StoreError
+from tradewind.market._content import content_hash
+from tradewind.market._delta import ConflictError, Table, storage
+from tradewind.market._manifests import Manifests, SnapshotInfo, name_of
+from tradewind.market._merge import merge
+from tradewind.market._prepare import prepared, refuse_unconnected
+from tradewind.market._steps import to_factors
+from tradewind.market.findings import Finding
 
-__all__ = ["content_hash", "read_snapshot", "write_snapshot"]
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
-_ID = re.compile(r"[0-9a-f]{64}")
-_LITTLE_ENDIAN = {pl.Float64: "<f8", pl.Int64: "<i8", pl.Date: "<i4"}
+__all__ = ["Appended", "BarStore", "SnapshotInfo", "content_hash"]
+
+_ATTEMPTS: Final = 50
+_PAUSE: Final = 0.02  # seconds; longer by as much after each conflict, half a second at most
 
 
-def content_hash(bars: pl.DataFrame) -> str:
-    """Return the SHA-256 of the content of bars, in hexadecimal.
+@dataclass(frozen=True)
+class Appended:
+    """What became of bars that were handed to the store.
 
-    Hashed are, for each column of `SCHEMA` in its order and for the rows sorted by symbol
-    and session: name, number of values, and the values (64-bit little-endian floats
-    and integers, 32-bit days since 1970-01-01, length-prefixed UTF-8).
-
-    Raises
-    ------
-    SnapshotError
-        If columns, types or values are not those of bars.
+    Attributes
+    ----------
+    new : int
+        Bars the store did not have, and first bars whose step it did not know.
+    revised, unchanged : int
+        Bars whose values differ from the stored ones, and bars whose values do not.
+    findings : tuple of Finding
+        A warning, rule ``revision``, for each value that was revised.
     """
-    if dict(bars.schema) != dict(SCHEMA):
-        raise SnapshotError(
-            f"not the columns of bars: {dict(bars.schema)}, expected {dict(SCHEMA)}"
-        )
-    ordered = bars.select(SCHEMA.names()).sort(KEY)
-    if ordered.null_count().sum_horizontal().item():
-        raise SnapshotError("bars with missing values cannot be stored; validate them first")
-    digest = hashlib.sha256(b"tradewind bars 1\n")
-    for column in ordered:
-        digest.update(f"{column.name} {column.len()}\n".encode())
-        digest.update(_content(column))
-    return digest.hexdigest()
+
+    new: int
+    revised: int
+    unchanged: int
+    findings: tuple[Finding, ...]
 
 
-def write_snapshot(bars: pl.DataFrame, root: Path) -> str:
-    """Store bars under their id and return it.
+class BarStore:
+    """Every source's bars, and the snapshots of them.
 
-    Storing the same content again changes nothing. The file appears whole or not at all,
-    also when several processes store the same bars at the same time.
+    Any number of processes may read and append at the same time.
 
     Parameters
     ----------
-    bars : DataFrame of shape (n_bars, 9)
-        Validated bars.
-    root : Path
-        Directory of snapshots; made if it is missing.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    SnapshotError
-        If these are no bars, or they cannot be written.
+    root : str or Path
+        A directory, made when something is stored, or ``s3://bucket/prefix``.
+    storage_options : mapping of str to str, optional
+        How to reach an object store: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ... It must
+        support conditional puts (S3 and MinIO do), by which writers exclude each other.
     """
-    snapshot_id = content_hash(bars)
-    path = root / f"{snapshot_id}.parquet"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or _read_intact(path, snapshot_id) is None:
-            _write_atomically(bars.select(SCHEMA.names()).sort(KEY), path)
-    except OSError as error:
-        raise SnapshotError(
-            f"snapshot {snapshot_id} cannot be written to {root}: {error}; free space or make the "
-            "directory writable"
-        ) from error
-    return snapshot_id
 
+    def __init__(self, root: str | Path, storage_options: Mapping[str, str] | None = None) -> None:
+        self.root, self._options = storage(root, storage_options)
+        self._manifests = Manifests(self.root, self._options)
 
-def read_snapshot(snapshot_id: str, root: Path) -> pl.DataFrame:
-    """Return the bars of a snapshot, after comparing them with its id.
+    def append(
+        self,
+        source: str,
+        bars: pl.DataFrame,
+        *,
+        known_at: datetime,
+        calendar: str,
+        backdate: bool = False,
+    ) -> Appended:
+        """Store what is new or different in some bars; all of it or nothing.
 
-    Parameters
-    ----------
-    snapshot_id : str
-        As returned by `write_snapshot`.
-    root : Path
-        Directory of snapshots.
+        Bars that are stored already, with values that differ by less than 1e-9 of themselves,
+        are not stored again: appending twice makes no new version of the table.
 
-    Returns
-    -------
-    DataFrame of shape (n_bars, 9)
-        Bars sorted by symbol and session.
+        Parameters
+        ----------
+        source : str
+            Letters, digits, ``-`` and ``_``.
+        bars : DataFrame of shape (n_bars, 9)
+            Validated bars. Of a symbol that is stored already, the frame must begin at a
+            stored session, so that the step of each new one is known.
+        known_at : datetime
+            With a time zone: when these values became known, no earlier than the last close.
+        calendar : str
+            Exchange calendar of the sessions, such as ``"XNYS"``.
+        backdate : bool
+            Take bars of symbols that the store has never seen as known since their own
+            session's close.
 
-    Raises
-    ------
-    SnapshotError
-        If the id is malformed, or the snapshot is missing or damaged.
-    """
-    if not _ID.fullmatch(snapshot_id):
-        raise SnapshotError(
-            f"{snapshot_id!r} is no snapshot id; it must be 64 hexadecimal digits in lower case"
+        Warnings
+        --------
+        `backdate` is an assumption about the vendor: that the history handed out today is what
+        was handed out then, never restated, and complete with the symbols delisted since. It
+        holds for raw prices of good vendors and is the only way to train as of a time before
+        the first load; where a vendor says otherwise, leave it off. Revisions, and new bars of
+        known symbols, count from `known_at` in either case.
+
+        Raises
+        ------
+        StoreError
+            If the bars do not connect with what is stored, are known before they happened or
+            before what they revise, or cannot be written.
+        SnapshotError
+            If columns, types or values are not those of bars.
+        MarketDataError
+            If there is no such calendar.
+        """
+        moment = _utc(known_at, "known_at")
+        incoming = prepared(bars, calendar, moment)
+        table = Table(self.root, source, self._options)
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._append(table, incoming, moment, calendar, backdate=backdate)
+            except ConflictError:
+                time.sleep(min(0.5, _PAUSE * attempt))
+        raise StoreError(
+            f"other processes wrote to {table.uri} {_ATTEMPTS} times before this one could; ingest "
+            "a source from one place at a time"
         )
-    path = root / f"{snapshot_id}.parquet"
-    if not path.is_file():
-        raise SnapshotError(f"no snapshot {snapshot_id} in {root}; ingest the bars again")
-    bars = _read_intact(path, snapshot_id)
-    if bars is None:
-        raise SnapshotError(
-            f"snapshot {snapshot_id} in {root} is damaged: its content has another hash, or "
-            "cannot be read; delete the file and ingest the bars again"
-        )
-    return bars
 
+    def bars(
+        self,
+        source: str,
+        symbols: Sequence[str] | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        as_of: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return the newest bars, or those known at a time; for looking, not for training on.
 
-def _content(column: pl.Series) -> bytes:
-    if column.dtype == pl.String:
-        values = [value.encode() for value in column]
-        return b"".join(len(value).to_bytes(4, "little") + value for value in values)
-    array = column.to_physical().to_numpy()
-    if column.dtype == pl.Float64:
-        array = array + 0.0  # -0.0 is the same price as 0.0
-        if not np.isfinite(array).all():
+        Parameters
+        ----------
+        source : str
+            Which table.
+        symbols : sequence of str, optional
+            Default: all.
+        start, end : date, optional
+            First and last session, both included.
+        as_of : datetime, optional
+            With a time zone; what became known later is left out.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            Sorted by symbol and session; possibly none.
+
+        Raises
+        ------
+        StoreError
+            If the source is not stored, or its table cannot be read.
+        """
+        table = Table(self.root, source, self._options)
+        version = table.open()
+        if version is None:
+            raise StoreError(_absent(self.root, source))
+        moment = None if as_of is None else _utc(as_of, "as_of")
+        return to_factors(table.rows(version, symbols, start=start, end=end, as_of=moment))
+
+    def snapshot(
+        self,
+        source: str,
+        symbols: Sequence[str],
+        *,
+        calendar: str,
+        start: date | None = None,
+        end: date | None = None,
+        as_of: datetime | None = None,
+    ) -> str:
+        """Name the bars of some symbols, so that they can be read again for ever.
+
+        Parameters
+        ----------
+        source : str
+            Which table.
+        symbols : sequence of str
+            At least one; order and repetition do not matter.
+        calendar : str
+            Exchange calendar that the caller counts sessions by; must be the source's.
+        start, end : date, optional
+            First and last session, both included.
+        as_of : datetime, optional
+            With a time zone; what became known later is left out.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits; the same for the same source and content. If a snapshot of
+            that name exists, it stays as it is, unless it cannot be read any more.
+
+        Raises
+        ------
+        SnapshotError
+            If the source has none of these bars, or one of the symbols at no time at all.
+        StoreError
+            If the calendar is not the source's, or the store cannot be read or written.
+        """
+        wanted = tuple(sorted(set(symbols)))
+        if not wanted:
+            raise SnapshotError(f"no symbols asked of source {source!r}; name at least one")
+        moment = None if as_of is None else _utc(as_of, "as_of")
+        table = Table(self.root, source, self._options)
+        version = table.open()
+        if version is None:
+            raise SnapshotError(_absent(self.root, source))
+        table.check_calendar(version, calendar)
+        bars = to_factors(table.rows(version, wanted, start=start, end=end, as_of=moment))
+        self._refuse_absent(table, version, wanted, bars)
+        if bars.is_empty():
+            names, known = ", ".join(wanted[:10]), moment or "now"
             raise SnapshotError(
-                f"column {column.name!r} holds values that are not finite; validate the bars first"
+                f"source {source!r} has no bars of {names} from {start or 'the first'} to "
+                f"{end or 'the last'} known at {known}; widen the range, or ingest the source"
             )
-    return array.astype(_LITTLE_ENDIAN[type(column.dtype)]).tobytes()
+        digest = content_hash(bars)
+        info = SnapshotInfo(
+            id=name_of(source, digest),
+            source=source,
+            table_version=version.version(),
+            symbols=wanted,
+            start=start,
+            end=end,
+            as_of=moment,
+            created=datetime.now(UTC),
+            rows=bars.height,
+            content_hash=digest,
+        )
+        if not self._is_readable(info):
+            self._manifests.keep(info)
+        return info.id
+
+    def read(self, snapshot_id: str) -> pl.DataFrame:
+        """Return the bars of a snapshot, after comparing them with its hash.
+
+        Parameters
+        ----------
+        snapshot_id : str
+            As returned by `snapshot`.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            Bars sorted by symbol and session, both factors 1.0 on each symbol's last session.
+
+        Raises
+        ------
+        SnapshotError
+            If the id is malformed, or manifest or bars are missing or damaged.
+        """
+        info = self._manifests.find(snapshot_id)
+        if info is None:
+            raise SnapshotError(
+                f"no snapshot {snapshot_id} in {self.root}; ingest the source and take it again"
+            )
+        return self._read(info)
+
+    def snapshots(self) -> list[SnapshotInfo]:
+        """Return every snapshot, oldest first.
+
+        Raises
+        ------
+        SnapshotError
+            If a manifest is damaged.
+        """
+        return self._manifests.all()
+
+    def _append(
+        self,
+        table: Table,
+        incoming: pl.DataFrame,
+        known_at: datetime,
+        calendar: str,
+        *,
+        backdate: bool,
+    ) -> Appended:
+        version = table.open_or_create(calendar)
+        first, last = incoming.select(
+            pl.min("session").alias("a"), pl.max("session").alias("b")
+        ).row(0)
+        symbols = incoming.get_column("symbol").unique().sort().to_list()
+        stored = table.rows(version, symbols, start=first, end=last)
+        unseen = refuse_unconnected(table, version, incoming, stored)
+        result = merge(incoming, stored, known_at=known_at, backdated=unseen if backdate else [])
+        if not result.rows.is_empty():
+            table.append(version, result.rows)
+            table.compact(version)
+        return Appended(result.new, result.revised, result.unchanged, result.findings)
+
+    def _read(self, info: SnapshotInfo) -> pl.DataFrame:
+        table = Table(self.root, info.source, self._options)
+        what = f"snapshot {info.id} (version {info.table_version} of {table.uri})"
+        try:
+            version = table.open(info.table_version)
+            if version is None:
+                raise SnapshotError(f"{what} is gone with its table. {_MEND}")
+            bars = to_factors(
+                table.rows(version, info.symbols, start=info.start, end=info.end, as_of=info.as_of)
+            )
+        except StoreError as error:
+            raise SnapshotError(
+                f"{what} cannot be read: {error.__cause__ or error}. {_MEND}"
+            ) from error
+        if content_hash(bars) != info.content_hash:
+            raise SnapshotError(f"{what} is damaged: its content has another hash. {_MEND}")
+        return bars
+
+    def _is_readable(self, info: SnapshotInfo) -> bool:
+        """Whether a snapshot of this name exists and still gives its bars."""
+        try:
+            held = self._manifests.find(info.id)
+            if held is not None and held.table_version != info.table_version:
+                self._read(held)
+        except SnapshotError:
+            return False  # the bars just read have the same name, and take its place
+        return held is not None
+
+    def _refuse_absent(
+        self, table: Table, version: "DeltaTable", symbols: Sequence[str], bars: pl.DataFrame
+    ) -> None:
+        """Tell a symbol not listed yet, which is no mistake, from one the store never had."""
+        without = sorted(set(symbols) - set(bars.get_column("symbol").unique()))
+        if not without:
+            return
+        never = sorted(set(without) - set(table.spans(version, without).get_column("symbol")))
+        if never:
+            raise SnapshotError(
+                f"the store has no bars of {', '.join(never[:10])} in {table.uri}; ingest them, or "
+                "correct the symbols"
+            )
 
 
-def _read_intact(path: Path, snapshot_id: str) -> pl.DataFrame | None:
-    """Return the bars in a file, or None if they are not those of the id."""
-    try:
-        bars = pl.read_parquet(path)
-        return bars if content_hash(bars) == snapshot_id else None
-    except (pl.exceptions.PolarsError, OSError, SnapshotError):
-        return None
+_MEND = (
+    "Restore the files from a backup, or ingest the source and take the snapshot again: the same "
+    "bars get the same id"
+)
 
 
-def _write_atomically(bars: pl.DataFrame, path: Path) -> None:
-    """Write to a temporary file, flush it to disk, rename it, flush the directory."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".snapshot-", suffix=".tmp")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            bars.write_parquet(file, compression="zstd", statistics=True)
-            file.flush()
-            os.fchmod(file.fileno(), 0o444)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+def _absent(root: str, source: str) -> str:
+    return f"no bars of source {source!r} in {root}; ingest it: tradewind data ingest {source}"
+
+
+def _utc(moment: datetime, name: str) -> datetime:
+    if moment.tzinfo is None:
+        raise StoreError(f"{name} {moment.isoformat()} has no time zone; add one, such as UTC")
+    return moment.astimezone(UTC)

@@ -1,48 +1,143 @@
-"""What the tasks of a training do, in a Celery worker.
+"""What the tasks of ingestion and training do, in a Celery worker.
 
 Each step imports what it needs when it runs: this module is read with every DAG file.
 """
 
+import hashlib
 import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from tradewind.errors import SettingsError
+from tradewind.market.source import SourceSpec, find_source, open_source
 from tradewind.research.strategy import Strategy
-from tradewind.settings import load_settings
+from tradewind.settings import Settings, load_settings
 
-__all__ = ["ingest", "train", "verify"]
+if TYPE_CHECKING:
+    from tradewind.market.store import BarStore
+
+__all__ = [
+    "bar_store",
+    "ingest",
+    "ingest_source",
+    "judge",
+    "ledger_url",
+    "plan_sweep",
+    "promote",
+    "run_trials",
+    "train",
+    "verify",
+]
 
 log = logging.getLogger(__name__)
 
-_ALIASES = ("champion", "challenger")
-
 
 def ingest(strategy: Strategy) -> str:
-    """Load the strategy's bars, check them, store them, and return the snapshot's id.
+    """Store what is new among the strategy's bars, and return the id of their snapshot.
+
+    In a backfill the snapshot holds what was known at the run's logical date, and no more.
 
     Raises
     ------
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
-    from tradewind.market.sources import load_bars
-    from tradewind.market.store import write_snapshot
-    from tradewind.market.validate import check
+    from airflow.sdk import get_current_context
 
+    settings = load_settings()
     universe = strategy.universe
-    bars = load_bars(universe.source, universe.symbols)
-    for warning in check(bars, universe.calendar):
-        log.warning("%s", warning)
-    snapshot_id = write_snapshot(bars, load_settings().snapshots_dir)
-    log.info("%d bars of %s are snapshot %s", bars.height, universe.source, snapshot_id)
+    spec = find_source(universe.source, settings.sources_dir)
+    _store_new_bars(settings, spec, universe.symbols)
+    as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
+    snapshot_id = bar_store(settings).snapshot(
+        spec.name,
+        universe.symbols,
+        calendar=universe.calendar,
+        start=universe.start,
+        end=universe.end,
+        as_of=as_of,
+    )
+    log.info("snapshot %s of %s as of %s", snapshot_id, spec.name, as_of or "now")
     return snapshot_id
 
 
+def ingest_source(spec: SourceSpec) -> dict[str, int]:
+    """Store what is new among all bars of a source.
+
+    Returns
+    -------
+    dict of str to int
+        Bars that are ``new``, ``revised`` and ``unchanged``.
+
+    Raises
+    ------
+    AirflowSkipException
+        If nothing is new, so that nothing that waits for new bars is started.
+    MarketDataError
+        If the source cannot give the bars, they break a rule, or they cannot be stored.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    counts = _store_new_bars(load_settings(), spec, None)
+    if not counts["new"] and not counts["revised"]:
+        raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
+    return counts
+
+
+def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
+    """Write every trial of the run's sweep down as waiting, and return the numbers of its batches.
+
+    Raises
+    ------
+    TradewindError
+        If the strategy's sweep cannot be drawn or the ledger is out of reach.
+    """
+    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.sweep import plan
+
+    planned = plan(
+        strategy,
+        snapshot_id,
+        ledger_url(load_settings()),
+        sweep_id=_sweep_id(strategy, snapshot_id),
+        feature_code=feature_code_hash(strategy) or "",
+    )
+    log.info("%d trials in study %s", planned.n_trials, planned.study_name)
+    return list(planned.batches)
+
+
+def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
+    """Judge waiting trials of the run's sweep until there is none left, and return how many.
+
+    Raises
+    ------
+    TradewindError
+        If the snapshot is damaged or the ledger is out of reach.
+    """
+    from tradewind.research.sweep import run_batch, study_name
+
+    settings = load_settings()
+    report = run_batch(
+        study_name(strategy, _sweep_id(strategy, snapshot_id)),
+        bar_store(settings).read(snapshot_id),
+        strategy,
+        ledger_url(settings),
+        batch=batch,
+        on_trial=lambda number, total: log.info("trial %d of %d is judged", number, total),
+    )
+    if report.failed:
+        log.warning("trials %s failed; they count all the same", report.failed)
+    log.info("%d trials in %.1f s", len(report.finished), report.seconds)
+    return len(report.finished)
+
+
 def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
-    """Train on a snapshot, log the run, register the model and set its aliases.
+    """Train on a snapshot with the best parameters, log the run and register the version.
 
     Returns
     -------
     dict of str to str
-        ``name`` and ``version`` of the registered model, and ``run_id`` of its MLflow run.
+        ``name`` and ``version`` of the registered model, ``run_id`` and ``url`` of its MLflow run.
 
     Raises
     ------
@@ -51,37 +146,104 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     """
     from airflow.sdk import get_current_context
 
-    from tradewind.market.store import read_snapshot
-    from tradewind.registry.provenance import collect
+    from tradewind.market.validate import check
+    from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
-    from tradewind.registry.versions import promote_first
+    from tradewind.research.database_ledger import DatabaseLedger
+    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.ledger import counted_in
+    from tradewind.research.sweep import collect as collect_sweep
+    from tradewind.research.sweep import study_name
     from tradewind.research.training import train as train_strategy
 
     settings = load_settings()
     context = get_current_context()
-    bars = read_snapshot(snapshot_id, settings.snapshots_dir)
+    bars = bar_store(settings).read(snapshot_id)
+    findings = check(bars, strategy.universe.calendar)
+    for warning in findings:
+        log.warning("%s", warning)
+    url, code = ledger_url(settings), feature_code_hash(strategy)
+    chosen = strategy
+    configurations: tuple[str, ...] = ()
+    if strategy.sweep is not None:
+        study = study_name(strategy, _sweep_id(strategy, snapshot_id))
+        swept = collect_sweep(study, strategy, url)
+        log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
+        chosen = strategy.with_parameters(swept.best_parameters)
+        configurations = swept.configurations
     log.info("training %s on %d bars", strategy.name, bars.height)
-    # One thread: the worker runs as many tasks as it has slots, and one thread is repeatable.
-    result = train_strategy(bars, strategy, num_threads=1)
+    with DatabaseLedger(url) as ledger:
+        counted = counted_in(
+            ledger, snapshot_id=snapshot_id, sweep=configurations, feature_code=code or ""
+        )
+        # One thread: the worker runs as many tasks as it has slots, and one is repeatable.
+        result = train_strategy(bars, chosen, trials=counted, num_threads=1)
     log.info("trained %s on %d folds: %s", strategy.name, len(result.folds), result.metrics)
     ref = log_training(
         result,
-        strategy=strategy,
+        strategy=chosen,
         snapshot_id=snapshot_id,
-        provenance=collect(settings.home),
+        provenance=collect(settings.home, features_sha256=code or NONE),
+        findings=findings,
         origin={
             "airflow.dag_id": context["dag_run"].dag_id,
             "airflow.run_id": context["dag_run"].run_id,
             "airflow.task_id": context["ti"].task_id,
         },
     )
-    aliases = promote_first(ref)
-    log.info("registered %s version %s as %s", ref.name, ref.version, ", ".join(aliases))
-    return {"name": ref.name, "version": ref.version, "run_id": ref.run_id}
+    log.info("registered %s version %s", ref.name, ref.version)
+    return {
+        "name": ref.name,
+        "version": ref.version,
+        "run_id": ref.run_id,
+        "url": f"{settings.mlflow_page}/#/experiments/{ref.experiment_id}/runs/{ref.run_id}",
+    }
 
 
-def verify(name: str) -> int:
-    """Fetch champion and challenger and check that both predict what they did in training.
+def judge(name: str, version: str) -> bool:
+    """Hold a version against its gate, write the decision down, and return whether it passed.
+
+    What a backfill trains is evidence of the past and never becomes the champion: False.
+
+    Raises
+    ------
+    RegistryError
+        If the evidence cannot be fetched or the decision not be written.
+    """
+    from tradewind.registry.promotion import judge_version
+
+    if _is_backfill():
+        log.info("a backfill is not judged: %s version %s is for comparison", name, version)
+        return False
+    decision = judge_version(name, version)
+    for rule in decision.rules:
+        log.info("%s: %s: %s", "passed" if rule.passed else "REFUSED", rule.rule, rule.reason)
+    return decision.passed
+
+
+def promote(name: str, version: str) -> int:
+    """Make a version that passed its gate the champion, and return its number.
+
+    Raises
+    ------
+    RegistryError
+        If the gate refused the version, or MLflow is out of reach.
+    """
+    from airflow.sdk import get_current_context
+
+    from tradewind.registry.promotion import promote as promote_version
+
+    approval = get_current_context()["ti"].xcom_pull(task_ids="approve")
+    by, reason = "airflow", "passed the gate"
+    if approval:
+        by = str((approval.get("responded_by_user") or {}).get("name") or "airflow")
+        reason = "passed the gate and was approved"
+    promote_version(name, version, reason=reason, by=by)
+    return int(version)
+
+
+def verify(name: str, version: str) -> int:
+    """Fetch a version, and the champion, and check that both predict what they did in training.
 
     Returns
     -------
@@ -96,11 +258,75 @@ def verify(name: str) -> int:
         If a model cannot be fetched.
     """
     from tradewind.registry.retrieval import verify_round_trip
+    from tradewind.registry.versions import aliases_of
 
-    snapshots_dir = load_settings().snapshots_dir
+    store = bar_store(load_settings())
     compared = 0
-    for alias in _ALIASES:
-        rows = verify_round_trip(name, alias, snapshots_dir)
-        log.info("models:/%s@%s predicts the same %d values as in training", name, alias, rows)
+    champion = aliases_of(name).get("champion", int(version))
+    for which in sorted({int(version), champion}):
+        rows = verify_round_trip(name, which, store)
+        log.info("%s version %d predicts the same %d values as in training", name, which, rows)
         compared += rows
     return compared
+
+
+def _store_new_bars(
+    settings: Settings, spec: SourceSpec, symbols: tuple[str, ...] | None
+) -> dict[str, int]:
+    from tradewind.market.ingest import ingest as ingest_bars
+
+    result = ingest_bars(
+        open_source(spec),
+        spec,
+        bar_store(settings),
+        symbols=symbols,
+        known_at=datetime.now(UTC),
+        backdate=spec.backdate,
+        on_progress=lambda done, total: log.info("%d of %d symbols", done, total),
+    )
+    for warning in result.findings:
+        log.warning("%s", warning)
+    counts = {"new": result.new, "revised": result.revised, "unchanged": result.unchanged}
+    log.info("bars of %s: %s", spec.name, counts)
+    return counts
+
+
+def bar_store(settings: Settings) -> "BarStore":
+    """Return the store of bars."""
+    from tradewind.market.store import BarStore
+
+    return BarStore(settings.market_store)
+
+
+def ledger_url(settings: Settings) -> str:
+    """Return the address of the database with the ledger of trials and the signals.
+
+    Raises
+    ------
+    SettingsError
+        If it is not set.
+    """
+    if settings.database_url is None:
+        raise SettingsError(
+            "TRADEWIND_DATABASE_URL is not set, so there is no ledger of trials, and without it "
+            "no statistic can be believed. Services of the stack have it set"
+        )
+    return settings.database_url.get_secret_value()
+
+
+def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
+    """Return what tells a run's sweep from others: its tasks agree on it, another run has its own.
+
+    A run that is cleared after its strategy or its bars have changed begins a new sweep.
+    """
+    from airflow.sdk import get_current_context
+
+    run_id = get_current_context()["dag_run"].run_id
+    parts = f"{run_id} {snapshot_id} {strategy.content_hash()}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _is_backfill() -> bool:
+    from airflow.sdk import get_current_context
+
+    return str(get_current_context()["dag_run"].run_type) == "backfill"

@@ -10,7 +10,7 @@ from tradewind.errors import RegistryError
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
+NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 
 
 def connect() -> "MlflowClient":
@@ -39,6 +39,26 @@ def tracking_uri() -> str:
     return uri
 
 
+def experiment(client: "MlflowClient", name: str) -> str:
+    """Return the id of an experiment, made or restored where needed; MLflow's errors pass."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        made = client.get_experiment_by_name(name)  # by another worker, a moment ago
+        if made is None:
+            raise
+        return str(made.experiment_id)
+
+
 @contextmanager
 def mlflow_errors(doing: str, *, missing: str | None = None) -> Iterator[None]:
     """Turn MLflow's errors into `RegistryError`.
@@ -56,7 +76,7 @@ def mlflow_errors(doing: str, *, missing: str | None = None) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if missing is not None and error.error_code == _NOT_FOUND:
+        if missing is not None and error.error_code == NOT_FOUND:
             raise RegistryError(missing) from error
         raise RegistryError(
             f"MLflow at {tracking_uri()}, while {doing}: {error.message}. If it is out of reach, "

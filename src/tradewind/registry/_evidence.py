@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tradewind.research.report import Report
-    from tradewind.research.training import FoldResult, TrainingResult
+    from tradewind.research.training import TrainingResult
+    from tradewind.research.walk_forward import FoldResult
 
 __all__ = ["write_evidence"]
 

@@ -11,8 +11,18 @@ DATA_START: Final = PREFIX + "data_start"
 DATA_END: Final = PREFIX + "data_end"
 TRIALS: Final = PREFIX + "trials"
 LEAKAGE: Final = PREFIX + "leakage"
-DATA_ERRORS: Final = PREFIX + "data_errors"
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
+DATA_ERRORS: Final = PREFIX + "data_errors"
+
+# What the gate said: the verdict in a word, each rule in a line, all of it as JSON.
+GATE: Final = PREFIX + "gate"
+GATE_PREFIX: Final = GATE + "."
+GATE_DECISION: Final = GATE_PREFIX + "decision"
+PASSED: Final = "passed"
+REFUSED: Final = "refused"
+
+# On the registered model, one tag a change of champion; a number follows.
+PROMOTION_PREFIX: Final = PREFIX + "promotion."
 
 # A metric of one fold; its step is the fold's index.
 FOLD_PREFIX: Final = "fold/"
@@ -21,10 +31,12 @@ SERIES_PREFIX: Final = "series/"
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+PREVIOUS: Final = "previous"
 
 MODEL: Final = "model"
 
 STRATEGY_FILE: Final = "strategy.json"
+GATE_FILE: Final = "gate.json"
 FOLDS_FILE: Final = "folds.json"
 OUT_OF_SAMPLE_FILE: Final = "predictions/out_of_sample.parquet"
 REFERENCE_FILE: Final = "predictions/reference.parquet"

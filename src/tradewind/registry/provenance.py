@@ -2,14 +2,21 @@
 
 import hashlib
 import platform
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-__all__ = ["UNKNOWN", "Provenance", "collect"]
+__all__ = ["NONE", "UNKNOWN", "Provenance", "code_hash", "collect"]
 
-UNKNOWN = "unknown"
-_GIT_TIMEOUT_SECONDS = 10
+UNKNOWN: Final = "unknown"
+NONE: Final = "none"
+_GIT_TIMEOUT_SECONDS: Final = 10
+# What a container image keeps of the checkout it was built from (docker/Dockerfile).
+_BUILT_FROM: Final = "built-from"
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_BRANCH: Final = re.compile(r"ref: (refs/heads/(?!.*\.\.)[^\s:]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +24,21 @@ class Provenance:
     """What must be had again to compute the same result."""
 
     git_commit: str
-    """Forty hexadecimal digits, or `UNKNOWN` outside a checkout or without git."""
+    """Forty hexadecimal digits, or `UNKNOWN` outside a checkout or an image built from one."""
     git_dirty: str
-    """``"true"``, ``"false"`` or `UNKNOWN`: whether files differed from the commit."""
+    """``"true"``, ``"false"`` or `UNKNOWN`: whether files differed from the commit. Without git,
+    as in a container, nobody can say; `code_sha256` then tells whether code is the same."""
     lock_sha256: str
     """SHA-256 of ``uv.lock``, or `UNKNOWN` if there is none."""
     python: str
     """Version of the interpreter, such as ``"3.13.1"``."""
+    code_sha256: str = UNKNOWN
+    """SHA-256 of the source of tradewind that ran, wherever it is installed."""
+    features_sha256: str = NONE
+    """SHA-256 of the source of the user's own features, `NONE` if the strategy has none."""
 
 
-def collect(home: Path) -> Provenance:
+def collect(home: Path, *, features_sha256: str = NONE) -> Provenance:
     """Return where the running code comes from.
 
     Nothing here is an error: a model trained in a container without git is still a model, and
@@ -36,6 +48,8 @@ def collect(home: Path) -> Provenance:
     ----------
     home : Path
         The checkout: holds ``uv.lock``, and is the top of a git working tree if there is one.
+    features_sha256 : str
+        Of the source of the strategy's own features.
     """
     commit, dirty = _git_state(home)
     lock = home / "uv.lock"
@@ -44,21 +58,56 @@ def collect(home: Path) -> Provenance:
         git_dirty=dirty,
         lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN,
         python=platform.python_version(),
+        code_sha256=code_hash(Path(__file__).parents[1]),
+        features_sha256=features_sha256,
     )
+
+
+def code_hash(package: Path) -> str:
+    """Return the SHA-256 of a package's Python files, their names and content in order of name.
+
+    A commit says less: files may differ from it, and an image may know of none.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
 
 
 def _git_state(home: Path) -> tuple[str, str]:
     top = _git(home, "rev-parse", "--show-toplevel")
     # A checkout without .git inside somebody else's repository is not at that one's commit.
-    if top is None or Path(top).resolve() != home.resolve():
-        return UNKNOWN, UNKNOWN
-    commit = _git(home, "rev-parse", "--verify", "HEAD")
-    if commit is None:
-        return UNKNOWN, UNKNOWN
-    changes = _git(home, "status", "--porcelain")
-    if changes is None:
-        return commit, UNKNOWN
-    return commit, "true" if changes else "false"
+    if top is not None and Path(top).resolve() == home.resolve():
+        commit = _git(home, "rev-parse", "--verify", "HEAD")
+        changes = _git(home, "status", "--porcelain")
+        if commit is not None and changes is not None:
+            return commit, "true" if changes else "false"
+    commit = _head(home / ".git") or _head(home / _BUILT_FROM)
+    return commit or UNKNOWN, UNKNOWN
+
+
+def _head(folder: Path) -> str | None:
+    """Return the commit that git's files say is checked out, None if they do not."""
+    head = _read(folder / "HEAD")
+    branch = _BRANCH.fullmatch(head)
+    if branch is None:
+        commit = head
+    else:
+        name = branch.group(1)
+        line = re.compile(rf"^(\S+) {re.escape(name)}$", re.MULTILINE)
+        packed = line.search(_read(folder / "packed-refs"))
+        commit = _read(folder / name) or (packed.group(1) if packed else "")
+    return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file, nothing if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _git(home: Path, *arguments: str) -> str | None:

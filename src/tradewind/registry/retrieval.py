@@ -1,78 +1,75 @@
 """A model back out of the registry, and the proof that it is the one that was trained."""
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date
 from typing import TYPE_CHECKING
-
-from pydantic import ValidationError
 
 from tradewind.errors import RegistryError, ReproductionError
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
-from tradewind.registry.versions import VersionInfo, version_by_alias
+from tradewind.registry._files import download, read_parquet, required_tag, strategy_of
+from tradewind.registry.flavours import load_model
+from tradewind.registry.versions import VersionInfo, version_by_alias, version_by_number
 from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
     import polars as pl
-    from lightgbm import Booster
 
-__all__ = ["RegisteredModel", "load_champion", "verify_round_trip"]
+    from tradewind.market.store import BarStore
+    from tradewind.research.model import Predictor
+
+__all__ = ["RegisteredModel", "load_registered", "verify_round_trip"]
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredModel:
     """A model as it was registered, with what it was trained by and on."""
 
-    booster: "Booster"
+    model: "Predictor"
     info: VersionInfo
     strategy: Strategy
     """As it was at training time; the file of the same name may have changed since."""
     snapshot_id: str
 
+    @property
+    def data_end(self) -> date:
+        """Last session of the bars it was trained on."""
+        return date.fromisoformat(required_tag(self.info, names.DATA_END))
 
-def load_champion(name: str, alias: str = names.CHAMPION) -> RegisteredModel:
+
+def load_registered(name: str, which: str | int = names.CHAMPION) -> RegisteredModel:
     """Fetch a model from the registry.
 
     Parameters
     ----------
     name : str
         Registered model; the strategy's name.
-    alias : str
-        Which of its versions.
+    which : str or int
+        An alias, or the number of a version.
 
     Raises
     ------
     RegistryError
-        If there is no such model or alias, its evidence is incomplete or contradicts itself, or
+        If there is no such model or version, its evidence is incomplete or contradicts itself, or
         MLflow is out of reach.
     """
-    with mlflow_errors(f"fetching models:/{name}@{alias}", missing=_no_version(name, alias)):
+    with mlflow_errors(f"fetching {name} {which}", missing=_no_version(name, which)):
         client = connect()
-        info = version_by_alias(client, name, alias)
+        if isinstance(which, int):
+            info: VersionInfo | None = version_by_number(client, name, which)
+        else:
+            info = version_by_alias(client, name, which)
         if info is None:
-            raise RegistryError(_no_version(name, alias))
-        import mlflow.lightgbm
-
-        # By number, not by alias: the alias may move between the two requests.
-        booster = mlflow.lightgbm.load_model(f"models:/{name}/{info.version}")
-        strategy_json = _download(info, names.STRATEGY_FILE).decode()
-    try:
-        strategy = Strategy.model_validate_json(strategy_json)
-    except ValidationError as error:
-        raise RegistryError(
-            f"{name} version {info.version} was trained by a strategy that this version of "
-            f"tradewind cannot read: {error}. Train it again"
-        ) from error
-    if strategy.content_hash() != _tag(info, names.STRATEGY_SHA256):
-        raise RegistryError(
-            f"{name} version {info.version}: {names.STRATEGY_FILE} of run {info.run_id} is not the "
-            "strategy that was registered. Somebody changed the file; train the strategy again"
-        )
-    return RegisteredModel(booster, info, strategy, _tag(info, names.SNAPSHOT_ID))
+            raise RegistryError(_no_version(name, which))
+    strategy = strategy_of(info)
+    # By number, not by alias: the alias may have moved since.
+    uri = f"models:/{name}/{info.version}"
+    with mlflow_errors(f"fetching {uri}"):
+        model = load_model(uri, strategy.model.kind)
+    return RegisteredModel(model, info, strategy, required_tag(info, names.SNAPSHOT_ID))
 
 
-def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
+def verify_round_trip(name: str, which: str | int, store: "BarStore") -> int:
     """Check that a registered model predicts today what it predicted in training.
 
     The features are computed again from the snapshot that the version names, and every
@@ -80,10 +77,12 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
 
     Parameters
     ----------
-    name, alias : str
-        Which version.
-    snapshots_dir : Path
-        Where snapshots are kept.
+    name : str
+        Registered model.
+    which : str or int
+        An alias, or the number of a version.
+    store : BarStore
+        Where the version's snapshot is kept.
 
     Returns
     -------
@@ -99,18 +98,17 @@ def verify_round_trip(name: str, alias: str, snapshots_dir: Path) -> int:
     SnapshotError
         If the snapshot is missing or damaged.
     """
-    from tradewind.market.store import read_snapshot
     from tradewind.research.predict import predict
 
-    model = load_champion(name, alias)
+    model = load_registered(name, which)
     with mlflow_errors(f"fetching the predictions of {name} version {model.info.version}"):
-        reference = _read_parquet(_download(model.info, names.REFERENCE_FILE))
-    what = f"models:/{name}@{alias} (version {model.info.version})"
+        reference = read_parquet(download(model.info, names.REFERENCE_FILE))
+    what = f"{name} version {model.info.version}"
     if reference.is_empty():
         raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
-    bars = read_snapshot(model.snapshot_id, snapshots_dir)
+    bars = store.read(model.snapshot_id)
     sessions = reference.get_column("session").n_unique()
-    today = predict(model.booster, bars, model.strategy, sessions=sessions)
+    today = predict(model.model, bars, model.strategy, sessions=sessions)
     _compare(reference, today, what)
     return reference.height
 
@@ -146,34 +144,9 @@ _MEND = (
 )
 
 
-def _download(info: VersionInfo, path: str) -> bytes:
-    from mlflow.artifacts import download_artifacts
-
-    with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
-        local = download_artifacts(run_id=info.run_id, artifact_path=path, dst_path=folder)
-        return Path(local).read_bytes()
-
-
-def _read_parquet(content: bytes) -> "pl.DataFrame":
-    import io
-
-    import polars as pl
-
-    return pl.read_parquet(io.BytesIO(content))
-
-
-def _tag(info: VersionInfo, key: str) -> str:
-    try:
-        return info.tags[key]
-    except KeyError:
-        raise RegistryError(
-            f"{info.name} version {info.version} has no tag {key!r}, so it was not registered by "
-            "tradewind, or the tag was removed. Train the strategy again"
-        ) from None
-
-
-def _no_version(name: str, alias: str) -> str:
+def _no_version(name: str, which: str | int) -> str:
+    what = f"a version {which}" if isinstance(which, int) else f"the alias {which!r}"
     return (
-        f"the registry holds no model {name!r} with the alias {alias!r}. Train it with "
+        f"the registry holds no model {name!r} with {what}. Train it with "
         f"`tradewind train {name}`; `tradewind models show {name}` shows the versions there are"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.registry import _names as names
-from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry._evidence import write_evidence
 from tradewind.registry._figures import metrics_of
 from tradewind.registry.provenance import Provenance
@@ -20,6 +20,7 @@ from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
     from tradewind.market.findings import Finding
     from tradewind.research.report import Report
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelVersionRef", "log_training"]
 
-# What a model needs to be loaded and asked. Given by hand: inferring it takes MLflow 12 s.
-_MODEL_PACKAGES = ("lightgbm", "numpy", "pandas")
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
@@ -41,6 +40,7 @@ class ModelVersionRef:
     name: str
     version: str
     run_id: str
+    experiment_id: str
 
 
 def log_training(
@@ -50,7 +50,7 @@ def log_training(
     snapshot_id: str,
     provenance: Provenance,
     origin: Mapping[str, str] | None = None,
-    findings: "Sequence[Finding]" = (),
+    findings: "Sequence[Finding] | None" = None,
 ) -> ModelVersionRef:
     """Log a training to MLflow and register its model.
 
@@ -71,8 +71,8 @@ def log_training(
         The code and the packages.
     origin : mapping of str to str, optional
         Which task of which run asked for it; becomes tags.
-    findings : sequence of Finding
-        What validation noted about the bars.
+    findings : sequence of Finding, optional
+        What validation noted about the bars. Where nobody looked, the gate will refuse.
 
     Raises
     ------
@@ -82,13 +82,16 @@ def log_training(
     from tradewind.research.report import report_of
 
     report = report_of(
-        result, findings=findings, snapshot_id=snapshot_id, provenance=asdict(provenance)
+        result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
     )
     tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
+    if findings is not None:
+        errors = sum(finding.severity == "error" for finding in findings)
+        tags[names.DATA_ERRORS] = str(errors)
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
-        experiment_id = _experiment(client, strategy.name)
+        experiment_id = experiment(client, strategy.name)
         if key is not None:
             registered = _settle_earlier_attempts(client, experiment_id, key)
             if registered is not None:
@@ -105,7 +108,7 @@ def log_training(
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
-            return _register(client, result, strategy, run_id, tags)
+            return _register(client, result, strategy, run.info, tags)
 
 
 def _tags(
@@ -124,7 +127,6 @@ def _tags(
         # Without a ledger it is this one set of parameters.
         names.TRIALS: str(1 if report.trials is None else report.trials.n_trials),
         names.LEAKAGE: "true" if strategy.leaks else "false",
-        names.DATA_ERRORS: str(sum(each.severity == "error" for each in report.findings)),
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
@@ -132,25 +134,6 @@ def _tags(
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), asdict(provenance)]
         tags[names.IDEMPOTENCY_KEY] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return tags
-
-
-def _experiment(client: "MlflowClient", name: str) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    if found is not None:
-        return str(found.experiment_id)
-    try:
-        return str(client.create_experiment(name))
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-        made = client.get_experiment_by_name(name)  # by another worker, a moment ago
-        if made is None:
-            raise
-        return str(made.experiment_id)
 
 
 def _settle_earlier_attempts(
@@ -165,7 +148,7 @@ def _settle_earlier_attempts(
         if versions and registered is None:
             client.set_terminated(run_id, "FINISHED")
             first = versions[0]
-            registered = ModelVersionRef(str(first.name), str(first.version), run_id)
+            registered = ModelVersionRef(str(first.name), str(first.version), run_id, experiment_id)
         elif not versions:
             client.set_terminated(run_id, "KILLED")
             client.delete_run(run_id)  # MLflow keeps it among the deleted ones
@@ -208,24 +191,25 @@ def _register(
     client: "MlflowClient",
     result: "TrainingResult",
     strategy: Strategy,
-    run_id: str,
+    run: "RunInfo",
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
-    import mlflow.lightgbm
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
+    from tradewind.registry.flavours import log_model, packages
+
     example = result.input_example.to_pandas()
-    model = mlflow.lightgbm.log_model(
-        result.booster,
+    model = log_model(
+        result.model,
         name=names.MODEL,
-        signature=infer_signature(example, result.booster.predict(example)),
+        signature=infer_signature(example, result.model.predict(example)),
         input_example=example,
         pip_requirements=[
             # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
             f"mlflow=={mlflow.__version__}",
-            *(f"{name}=={installed_version(name)}" for name in _MODEL_PACKAGES),
+            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
         ],
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
@@ -237,11 +221,11 @@ def _register(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        strategy.name, model.model_uri, run_id,
+        strategy.name, model.model_uri, run.run_id,
         tags=dict(tags), model_id=model.model_id,
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
-    return ModelVersionRef(str(version.name), str(version.version), run_id)
+    return ModelVersionRef(str(version.name), str(version.version), run.run_id, run.experiment_id)
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,14 +5,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
-from tradewind.registry._client import connect, mlflow_errors
-from tradewind.registry.tracking import ModelVersionRef
+from tradewind.registry._client import NOT_FOUND, connect, mlflow_errors
+from tradewind.registry._decisions import read_decision
+from tradewind.registry.gate import Decision
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["ModelSummary", "VersionInfo", "list_models", "promote_first", "show_model"]
+__all__ = [
+    "ModelSummary",
+    "VersionInfo",
+    "aliases_of",
+    "list_models",
+    "show_model",
+    "version_by_alias",
+    "version_by_number",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class VersionInfo:
     """Totals over all folds; those of the folds stand in the run."""
     tags: Mapping[str, str]
     created: datetime
+    decision: Decision | None
+    """What the gate said; None if it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +49,6 @@ class ModelSummary:
     latest: VersionInfo | None
     """None for a model that was named and never got a version."""
     aliases: Mapping[str, int]
-
-
-def promote_first(ref: ModelVersionRef) -> tuple[str, ...]:
-    """Set the alias ``challenger``, and ``champion`` if the model has none yet.
-
-    Parameters
-    ----------
-    ref : ModelVersionRef
-        The new version.
-
-    Returns
-    -------
-    tuple of str
-        The aliases that the version now carries.
-
-    Raises
-    ------
-    RegistryError
-        If MLflow is out of reach or holds no such version.
-    """
-    with mlflow_errors(
-        f"setting the aliases of {ref.name} version {ref.version}", missing=_no_model(ref.name)
-    ):
-        client = connect()
-        client.set_registered_model_alias(ref.name, names.CHALLENGER, ref.version)
-        aliases: dict[str, str] = client.get_registered_model(ref.name).aliases
-        if names.CHAMPION not in aliases:
-            client.set_registered_model_alias(ref.name, names.CHAMPION, ref.version)
-            aliases = {**aliases, names.CHAMPION: ref.version}
-        return tuple(sorted(a for a, version in aliases.items() if str(version) == ref.version))
 
 
 def list_models() -> list[ModelSummary]:
@@ -123,6 +105,26 @@ def show_model(name: str) -> list[VersionInfo]:
         return [_info(client, version, aliases) for version in versions]
 
 
+def aliases_of(name: str) -> dict[str, int]:
+    """Return which version carries which alias; empty if there is no such model.
+
+    Raises
+    ------
+    RegistryError
+        If MLflow is out of reach.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with mlflow_errors(f"looking up the aliases of {name}"):
+        try:
+            held = connect().get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == NOT_FOUND:
+                return {}
+            raise
+    return {alias: int(version) for alias, version in held.items()}
+
+
 def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionInfo | None:
     """Return the version that carries an alias, if any; MLflow's own errors pass through."""
     held: dict[str, str] = client.get_registered_model(name).aliases
@@ -132,8 +134,32 @@ def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionIn
     return _info(client, client.get_model_version(name, held[alias]), aliases)
 
 
+def version_by_number(client: "MlflowClient", name: str, version: int) -> VersionInfo:
+    """Return a version.
+
+    Raises
+    ------
+    RegistryError
+        If there is none. MLflow's other errors pass through.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        held: dict[str, str] = client.get_registered_model(name).aliases
+        found = client.get_model_version(name, str(version))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise RegistryError(
+            f"the registry holds no {name!r} version {version}. `tradewind models show {name}` "
+            "shows the versions there are"
+        ) from error
+    return _info(client, found, {key: int(number) for key, number in held.items()})
+
+
 def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> VersionInfo:  # noqa: ANN401
     number = int(version.version)
+    judged = read_decision(version.tags)
     metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
     return VersionInfo(
         name=str(version.name),
@@ -147,6 +173,7 @@ def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> V
         },
         tags=dict(version.tags),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+        decision=judged[0] if judged else None,
     )
 
 

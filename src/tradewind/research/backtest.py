@@ -1,8 +1,9 @@
 """What target weights would have earned, traded at the next open and paid for.
 
-Weights decided after the close of session t are traded at the open of t + 1, then held.
-So session t + 1 has an overnight part, earned by what was held before, and an intraday
-part, earned by the new weights; the cost of trading falls between the two.
+Weights decided after the close of session t are traded at the open of t + 1, then held. So
+session t + 1 has an overnight part, earned by what was held before, and an intraday part,
+earned by the new weights. Between the two the lenders of what was short overnight are paid,
+then the cost of trading.
 """
 
 from typing import Final
@@ -12,16 +13,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import BacktestError
-from tradewind.market.bars import adjusted
+from tradewind.research._panel import Matrix, arrange
+from tradewind.research.strategy import Backtest
 
-__all__ = ["run_backtest"]
+__all__ = ["DAYS_PER_YEAR", "run_backtest"]
+
+DAYS_PER_YEAR: Final = 365
+"""Calendar days over which a year's borrowing fee is spread, in leap years too."""
 
 _BPS: Final = 1e-4
 
-Matrix = NDArray[np.float64]
 
-
-def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, *, cost_bps: float) -> pl.DataFrame:
+def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> pl.DataFrame:
     """Trade target weights and account for every session.
 
     Parameters
@@ -31,18 +34,25 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, *, cost_bps: float) 
         What is not invested is cash and earns nothing.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold these symbols and sessions.
-    cost_bps : float
-        Commission and slippage together, in basis points of the traded notional.
+    rules : Backtest
+        Costs: `commission_bps` and `slippage_bps` of the traded notional, `borrow_bps` a year of
+        the notional that is short overnight.
 
     Returns
     -------
-    DataFrame of shape (n_sessions, 8)
-        session; gross_return (close to close, before costs); cost (fraction of equity paid at
-        the open); net_return; equity (1.0 before the first session); drawdown (zero or
-        negative fraction of the highest equity so far); turnover (traded notional, buys plus
-        sells, as a fraction of equity before the trade); benchmark (equity of equal shares of
-        the symbols, bought at the first traded open without cost and held; null if no symbol
-        is quoted throughout). ``1 + net_return == (1 + gross_return) * (1 - cost)``.
+    DataFrame of shape (n_sessions, 11)
+        session; gross_return (close to close, before costs); borrow_cost (fraction of the equity
+        at the open, paid for what was short since the last close); cost (fraction of equity paid
+        for trading at the open, after the borrowing); net_return; equity (1.0 before the first
+        session); drawdown (zero or negative fraction of the highest equity so far); turnover
+        (traded notional, buys plus sells, as a fraction of equity before the trade); short
+        (notional that is short after the trade, as a positive fraction of equity); opened
+        (Int64, positions whose weight went from zero or the other sign to what it is); benchmark
+        (equity of equal shares of the symbols, bought at the first traded open without cost and
+        held; null if no symbol is quoted throughout).
+
+        ``1 + net_return == (1 + gross_return) * (1 - borrow_cost) * (1 - cost)`` and ``equity``
+        is the running product of ``1 + net_return``.
 
         The first session earns nothing: its decision is traded at the next open. What is
         decided after the last close is not traded, and positions are not closed at the end.
@@ -50,101 +60,88 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, *, cost_bps: float) 
     Raises
     ------
     BacktestError
-        If sessions are skipped, a held symbol has no price, or equity is lost altogether.
+        If sessions are skipped, a weight is no number, a held symbol has no price, or equity is
+        lost altogether.
+
+    Notes
+    -----
+    The fee for a position that is short at a close is its value at that close, times
+    ``borrow_bps`` / 10,000, times calendar days to the next session / 365: three days over a
+    weekend. A short that is opened and closed within a session pays none.
+
+    Trading is charged on the difference between the weights held before and after, both as
+    fractions of the equity before the trade; the new weights are fractions of what is left.
 
     Warnings
     --------
-    Trades are filled at the open's price in full; borrowing shares is free. `cost_bps` must
-    make up for both.
+    Trades are filled at the open's price in full, whatever their size, and shares to sell short
+    are always found. `slippage_bps` and `borrow_bps` must make up for both. Dividends are
+    reinvested on their ex-date in the stock that paid them.
     """
-    if weights.is_empty():
-        raise BacktestError("no weights to trade")
-    if not 0.0 <= cost_bps < 1.0 / _BPS:
-        raise BacktestError(f"cost_bps must lie between 0 and 10000, not {cost_bps}")
-    wide = weights.pivot(on="symbol", index="session", values="weight").sort("session")
-    symbols = sorted(set(wide.columns) - {"session"})
-    sessions = wide.get_column("session")
-    _refuse_skipped_sessions(sessions, bars)
-    prices = adjusted(bars.filter(pl.col("symbol").is_in(symbols)))
-    opens = _matrix(prices, "open", sessions, symbols)
-    closes = _matrix(prices, "close", sessions, symbols)
+    factor = pl.col("adjustment_factor")
+    panel = arrange(weights, bars, [pl.col("open") * factor, pl.col("close") * factor])
+    sessions, held, (opens, closes) = panel.sessions, panel.held, panel.prices
 
-    wanted = wide.select(pl.col(symbols).fill_null(0.0)).to_numpy()
-    held = np.vstack([np.zeros_like(wanted[:1]), wanted[:-1]])  # decided one session before
-    _refuse_unpriced(held, opens, closes, sessions, symbols)
-    intraday_moves = _moves(opens, closes)
-    intraday = (held * intraday_moves).sum(axis=1)
-    at_close = held * (1.0 + intraday_moves) / (1.0 + intraday)[:, None]
-    overnight_moves = _moves(closes[:-1], opens[1:])
-    overnight = np.append(0.0, (at_close[:-1] * overnight_moves).sum(axis=1))
-    before_trade = np.vstack(
-        [
-            np.zeros_like(wanted[:1]),
-            at_close[:-1] * (1.0 + overnight_moves) / (1.0 + overnight[1:])[:, None],
-        ]
-    )
-    turnover = np.abs(held - before_trade).sum(axis=1)
-    cost = turnover * cost_bps * _BPS
+    # Beyond the first session without equity, which is refused below, divisions mean nothing.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A symbol without a price is not held; its moves count as none.
+        intraday_moves = np.nan_to_num(closes / opens - 1.0)
+        intraday = np.einsum("ij,ij->i", held, intraday_moves)
+        at_close = held * (1.0 + intraday_moves)
+        at_close /= (1.0 + intraday)[:, None]
+        overnight_moves = np.nan_to_num(opens[1:] / closes[:-1] - 1.0)
+        overnight = np.append(0.0, np.einsum("ij,ij->i", at_close[:-1], overnight_moves))
+        borrow_cost = _borrow_cost(at_close, overnight, _nights(sessions), rules)
+        before_trade = at_close[:-1] * (1.0 + overnight_moves)
+        before_trade /= ((1.0 + overnight) * (1.0 - borrow_cost))[1:, None]
+        turnover = np.append(0.0, np.abs(held[1:] - before_trade).sum(axis=1))
+        cost = turnover * (rules.commission_bps + rules.slippage_bps) * _BPS
+
+    kept = (1.0 - borrow_cost) * (1.0 - cost)
     gross = (1.0 + overnight) * (1.0 + intraday) - 1.0
-    net = (1.0 + gross) * (1.0 - cost) - 1.0
-    ruined = np.minimum.reduce([1.0 + overnight, 1.0 + intraday, 1.0 + net]) <= 0.0
-    if ruined.any():
-        raise BacktestError(f"all equity is lost on {sessions[int(ruined.argmax())]}")
+    net = (1.0 + gross) * kept - 1.0
+    left = np.minimum.reduce([1.0 + overnight, 1.0 + intraday, 1.0 - borrow_cost, 1.0 - cost])
+    if (left <= 0.0).any():
+        raise BacktestError(f"all equity is lost on {sessions[int((left <= 0.0).argmax())]}")
     equity = np.cumprod(1.0 + net)
     peak = np.maximum(np.maximum.accumulate(equity), 1.0)
     return pl.DataFrame(
         {
             "session": sessions,
             "gross_return": gross,
+            "borrow_cost": borrow_cost,
             "cost": cost,
             "net_return": net,
             "equity": equity,
             "drawdown": equity / peak - 1.0,
             "turnover": turnover,
+            "short": -np.minimum(held, 0.0).sum(axis=1) + 0.0,  # no negative zero
+            "opened": _opened(held),
             "benchmark": _buy_and_hold(opens, closes),
         },
         schema_overrides={"benchmark": pl.Float64},
     )
 
 
-def _moves(before: Matrix, after: Matrix) -> Matrix:
-    """Return relative moves, 0.0 where a price is missing (such symbols are not held)."""
-    return np.nan_to_num(after / before - 1.0)
+def _borrow_cost(
+    at_close: Matrix, overnight: Matrix, nights: NDArray[np.int64], rules: Backtest
+) -> Matrix:
+    """Return the fee for each night as a fraction of the equity at the open after it."""
+    short = -np.minimum(at_close[:-1], 0.0).sum(axis=1)
+    fee = short * rules.borrow_bps * _BPS * nights[1:] / DAYS_PER_YEAR
+    return np.append(0.0, fee / (1.0 + overnight[1:])) + 0.0
 
 
-def _matrix(prices: pl.DataFrame, column: str, sessions: pl.Series, symbols: list[str]) -> Matrix:
-    """Return prices of shape (n_sessions, n_symbols), NaN where a symbol has no bar."""
-    wide = prices.pivot(on="symbol", index="session", values=column)
-    absent = [symbol for symbol in symbols if symbol not in wide.columns]
-    if absent:
-        raise BacktestError(f"no bars of {', '.join(absent)}, which the weights name")
-    rows = sessions.to_frame().join(wide, on="session", how="left", maintain_order="left")
-    return rows.select(pl.col(symbols).fill_null(float("nan"))).to_numpy()
+def _nights(sessions: pl.Series) -> NDArray[np.int64]:
+    """Return calendar days since the session before; none before the first."""
+    days = sessions.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return np.diff(days, prepend=days[:1])
 
 
-def _refuse_skipped_sessions(sessions: pl.Series, bars: pl.DataFrame) -> None:
-    traded = bars.get_column("session").unique().sort()
-    expected = traded.filter(traded.is_between(sessions.min(), sessions.max()))
-    skipped = sorted(set(expected) ^ set(sessions))
-    if skipped:
-        raise BacktestError(
-            f"weights and bars disagree on the session {skipped[0]} ({len(skipped)} in all): "
-            "weights must cover every session from the first to the last"
-        )
-
-
-def _refuse_unpriced(
-    held: Matrix, opens: Matrix, closes: Matrix, sessions: pl.Series, symbols: list[str]
-) -> None:
-    """Refuse a position that cannot be bought, or not be sold at the open after."""
-    unpriced = np.isnan(opens) | np.isnan(closes)
-    owned = held != 0.0
-    owned[1:] |= held[:-1] != 0.0
-    if (owned & unpriced).any():
-        row, column = np.argwhere(owned & unpriced)[0]
-        raise BacktestError(
-            f"{symbols[column]} is held on {sessions[int(row)]} but has no price that day"
-        )
+def _opened(held: Matrix) -> NDArray[np.int64]:
+    signs = np.sign(held)
+    opened = (signs[1:] != 0.0) & (signs[1:] != signs[:-1])
+    return np.append(0, opened.sum(axis=1)).astype(np.int64)
 
 
 def _buy_and_hold(opens: Matrix, closes: Matrix) -> list[float | None]:

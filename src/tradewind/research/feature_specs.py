@@ -6,7 +6,7 @@ asked for; `tradewind.research.features` computes it.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
     "Custom",
@@ -20,6 +20,8 @@ __all__ = [
     "Volatility",
     "VolumeRatio",
 ]
+
+_TAKEN = frozenset({"symbol", "session", "label", "label_end", "fold", "prediction"})
 
 
 def _window(least: int) -> Any:  # noqa: ANN401
@@ -103,13 +105,22 @@ class Custom(_Spec):
 
     The module is a file beside the strategy files, or an installed one. The function takes
     `parameters` by name and returns a polars expression over the adjusted bars of one symbol in
-    the order of its sessions: open, high, low, close, volume, symbol, session.
+    the order of its sessions: open, high, low, close, volume, symbol, session. Where it is null
+    or not finite, the row is left out. Use ratios: the level of an adjusted price changes with
+    later splits and dividends, and `tradewind.research.leaks` refuses what depends on it.
     """
 
     kind: Literal["custom"] = "custom"
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
     function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     parameters: dict[str, bool | int | float | str] = Field(default={})
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name in _TAKEN:
+            raise ValueError(f"{name} is a column of its own already; choose another name")
+        return name
 
     @property
     def column(self) -> str:

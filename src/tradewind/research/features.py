@@ -3,6 +3,9 @@
 Every feature is a ratio of adjusted prices or volumes of one symbol, or a rank of such
 ratios within a session. Windows count the symbol's own bars. A feature of session t uses
 the close of t, so it is known when that session ends and can be traded at the next open.
+
+Features of the user's own may be any expression; `tradewind.research.leaks` holds them to the
+same promise.
 """
 
 from typing import assert_never
@@ -10,6 +13,7 @@ from typing import assert_never
 import polars as pl
 
 from tradewind.market.bars import KEY, adjusted
+from tradewind.research.feature_code import CustomFeature, custom_features, told
 from tradewind.research.feature_specs import (
     Custom,
     FeatureSpec,
@@ -25,7 +29,7 @@ from tradewind.research.feature_specs import (
 from tradewind.research.strategy import Strategy
 from tradewind.research.universe import select_bars
 
-__all__ = ["compute_features"]
+__all__ = ["FeatureTable", "compute_features"]
 
 
 def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
@@ -47,7 +51,9 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     Raises
     ------
     StrategyError
-        If a symbol has no bars.
+        If a symbol has no bars, or a feature of the user's own cannot be computed.
+    SettingsError
+        If there is such a feature and the settings cannot be read.
 
     References
     ----------
@@ -55,18 +61,91 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     a skip). Wilder (1978), New Concepts in Technical Trading Systems (RSI; here with plain
     means, as by Cutler, so that it forgets what lies before its window).
     """
-    prices = adjusted(select_bars(bars, strategy))
-    plain = [spec.of if isinstance(spec, Rank) else spec for spec in strategy.inputs]
-    distinct = {spec.column: spec for spec in plain}
-    frame = prices.select(*KEY, *(_expression(spec) for spec in distinct.values()))
-    ranks = [_rank(spec) for spec in strategy.inputs if isinstance(spec, Rank)]
-    return (
-        frame.with_columns(ranks)
-        .select(*KEY, *strategy.feature_names)
-        .fill_nan(None)
-        .drop_nulls()
-        .sort(KEY)
-    )
+    table = FeatureTable(strategy).of(select_bars(bars, strategy))
+    return table.select(*KEY, *strategy.feature_names).drop_nulls()
+
+
+class FeatureTable:
+    """Computes all the features of a strategy, any number of times, with the same code.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        Functions of the user's own are loaded here, once.
+
+    Raises
+    ------
+    StrategyError
+        If one of them cannot be loaded or returns no expression.
+    SettingsError
+        If there is one and the settings cannot be read.
+    """
+
+    def __init__(self, strategy: Strategy) -> None:
+        plain = [spec.of if isinstance(spec, Rank) else spec for spec in strategy.inputs]
+        distinct = {spec.column: spec for spec in plain}
+        self._built_in = [
+            _expression(spec) for spec in distinct.values() if not isinstance(spec, Custom)
+        ]
+        self._custom = [(feature, _own(feature)) for feature in custom_features(strategy)]
+        self._ranks = [_rank(spec) for spec in strategy.inputs if isinstance(spec, Rank)]
+
+    def of(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Compute every feature of every bar, and what its ranks are made of.
+
+        Parameters
+        ----------
+        bars : DataFrame of shape (n_bars, 9)
+            Bars of the strategy's symbols, or of some of them.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 2 + n_columns)
+            symbol, session, then Float64 columns, finite or null where undefined; sorted by
+            symbol and session.
+
+        Raises
+        ------
+        StrategyError
+            If a feature of the user's own cannot be computed, or is no number a bar.
+        """
+        prices = adjusted(bars.sort(KEY))
+        own = [_computed(prices, feature, expression) for feature, expression in self._custom]
+        frame = prices.select(*KEY, *self._built_in, *own)
+        # Before ranking: what is undefined has no rank.
+        return frame.with_columns(_finite(pl.exclude(KEY))).with_columns(self._ranks)
+
+
+def _own(feature: CustomFeature) -> pl.Expr:
+    function = feature.function()
+    try:
+        expression = function(**feature.spec.parameters)
+    except Exception as error:
+        raise feature.refusal(f"raised {told(error)}") from error
+    if not isinstance(expression, pl.Expr):
+        raise feature.refusal(f"must return a polars expression, not a {type(expression).__name__}")
+    return expression
+
+
+def _computed(prices: pl.DataFrame, feature: CustomFeature, expression: pl.Expr) -> pl.Series:
+    """Evaluate one feature of the user's own by itself, so that an error can name it."""
+    name = feature.spec.column
+    try:
+        values = prices.select(_by_symbol(expression).alias(name)).to_series()
+    # A function that the expression calls may raise anything; a panic of polars is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise feature.refusal(f"cannot be computed: {told(error)}") from error
+    if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
+        raise feature.refusal(f"must give a number a bar, not a {values.dtype}")
+    return values.cast(pl.Float64)
+
+
+def _finite(column: pl.Expr) -> pl.Expr:
+    return pl.when(column.is_finite()).then(column)
+
+
+def _by_symbol(value: pl.Expr) -> pl.Expr:
+    return value.over("symbol", order_by="session")
 
 
 def _expression(spec: FeatureSpec) -> pl.Expr:
@@ -87,14 +166,14 @@ def _expression(spec: FeatureSpec) -> pl.Expr:
         case MaRatio(fast=fast, slow=slow):
             value = close.rolling_mean(fast) / close.rolling_mean(slow) - 1.0
         case Custom():
-            raise TypeError("computed by the function that the file names")
+            raise TypeError("computed by the function that the file names, not here")
         case VolumeRatio(window=window):
             value = volume / volume.rolling_mean(window) - 1.0
         case Rank():
             raise TypeError("a rank is computed within sessions, not within symbols")
         case _:
             assert_never(spec)
-    return value.over("symbol", order_by="session").alias(spec.column)
+    return _by_symbol(value).alias(spec.column)
 
 
 def _rank(spec: Rank) -> pl.Expr:

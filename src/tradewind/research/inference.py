@@ -19,7 +19,9 @@ __all__ = [
     "backtest_overfitting",
     "deflated_sharpe",
     "expected_best_sharpe",
+    "performance_probability",
     "probabilistic_sharpe",
+    "sharpe_difference_interval",
     "sharpe_interval",
 ]
 
@@ -207,25 +209,136 @@ def sharpe_interval(
     ----------
     Politis and Romano (1994), The Stationary Bootstrap.
     """
-    n = returns.size
-    if n < _LEAST_SESSIONS or np.ptp(returns) == 0.0:
+    if _is_undefined(returns):
         return math.nan, math.nan
+    index = _resampled(returns.size, n_samples=n_samples, block=block, seed=seed)
+    sharpes = _sharpe_of_each(returns[index])
+    return _percentiles(sharpes[np.isfinite(sharpes)], level)
+
+
+def performance_probability(
+    expected: Returns, live: Returns, *, n_samples: int = 2000, seed: int = 0
+) -> float:
+    """Return how probable a Sharpe ratio as low as the live one is if nothing has changed.
+
+    Parameters
+    ----------
+    expected : ndarray of shape (n_sessions,)
+        Out-of-sample net returns of the training.
+    live : ndarray of shape (m_sessions,)
+        Net returns since; shorter than `expected`.
+    n_samples : int
+        Stretches of the live length drawn from `expected`.
+    seed : int
+
+    Returns
+    -------
+    float
+        Share of the stretches that did no better; NaN below three sessions, or if returns do not
+        vary.
+
+    References
+    ----------
+    Politis and Romano (1994), The Stationary Bootstrap.
+    """
+    if _is_undefined(live) or _is_undefined(expected):
+        return math.nan
+    index = _resampled(expected.size, length=live.size, n_samples=n_samples, block=None, seed=seed)
+    sharpes = _sharpe_of_each(expected[index])
+    [achieved] = _sharpe_of_each(live[None, :])
+    return float((sharpes[np.isfinite(sharpes)] <= achieved).mean())
+
+
+def sharpe_difference_interval(
+    first: Returns,
+    second: Returns,
+    *,
+    level: float = 0.9,
+    n_samples: int = 2000,
+    block: float | None = None,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Return by how much one annualised Sharpe ratio exceeds another, with its interval.
+
+    Both strategies are resampled by the same sessions, so that what moves them together cancels:
+    two that hold much the same are told apart sooner than their own intervals suggest.
+
+    Parameters
+    ----------
+    first, second : ndarray of shape (n_sessions,)
+        Returns on the same sessions in the same order.
+    level : float
+        Between 0 and 1.
+    n_samples : int
+        Resampled histories.
+    block : float, optional
+        Mean length of the resampled blocks in sessions; see `sharpe_interval`.
+    seed : int
+
+    Returns
+    -------
+    tuple of float
+        Difference, first less second, and lower and upper end of its interval, by percentile;
+        all NaN where either Sharpe ratio is.
+
+    Raises
+    ------
+    ValueError
+        If the two have not as many sessions.
+
+    References
+    ----------
+    Ledoit and Wolf (2008), Robust Performance Hypothesis Testing with the Sharpe Ratio, on
+    resampling both together; here by the blocks of Politis and Romano (1994).
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"returns must be on the same sessions, not on {first.size} and {second.size}"
+        )
+    if _is_undefined(first) or _is_undefined(second):
+        return math.nan, math.nan, math.nan
+    index = _resampled(first.size, n_samples=n_samples, block=block, seed=seed)
+    differences = _sharpe_of_each(first[index]) - _sharpe_of_each(second[index])
+    measured = _sharpe_of_each(first[None]) - _sharpe_of_each(second[None])
+    return float(measured[0]), *_percentiles(differences[np.isfinite(differences)], level)
+
+
+def _is_undefined(returns: Returns) -> bool:
+    return returns.size < _LEAST_SESSIONS or bool(np.ptp(returns) == 0.0)
+
+
+def _resampled(
+    n_sessions: int, *, n_samples: int, block: float | None, seed: int, length: int | None = None
+) -> NDArray[np.int64]:
+    """Return sessions drawn in blocks, shape (n_samples, length): the stationary bootstrap.
+
+    A history is as long as what it is drawn from if no length is given.
+    """
     random = np.random.default_rng(seed)
-    new_block = random.random((n_samples, n)) < 1.0 / (block or n ** (1 / 3))
+    shape = (n_samples, length or n_sessions)
+    new_block = random.random(shape) < 1.0 / (block or n_sessions ** (1 / 3))
     new_block[:, 0] = True
-    starts = random.integers(n, size=(n_samples, n))
+    starts = random.integers(n_sessions, size=shape)
     # Position within its block: sessions since the last start of one.
-    position = np.arange(n)
+    position = np.arange(shape[1])
     begun = np.maximum.accumulate(np.where(new_block, position, 0), axis=1)
-    index = (np.take_along_axis(starts, begun, axis=1) + position - begun) % n
-    drawn = returns[index]
+    return (np.take_along_axis(starts, begun, axis=1) + position - begun) % n_sessions
+
+
+def _sharpe_of_each(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the annualised Sharpe ratio of each row; NaN where nothing varies."""
     varied = np.ptp(drawn, axis=1) > 0.0  # rounding leaves constant returns a deviation
-    if not varied.any():
+    sharpes = np.full(len(drawn), math.nan)
+    some = drawn[varied]
+    sharpes[varied] = some.mean(axis=1) / some.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
+    return sharpes
+
+
+def _percentiles(values: NDArray[np.float64], level: float) -> tuple[float, float]:
+    if not values.size:
         return math.nan, math.nan
-    drawn = drawn[varied]
-    sharpes = drawn.mean(axis=1) / drawn.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(sharpes, [tail, 1.0 - tail])
+    low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)
 
 

@@ -3,7 +3,15 @@
 The position is bought at the open of session t + 1, the first price that can still be
 traded, and sold at the close of session t + horizon. So the last price in the label is that
 of session t + horizon, and a purge of `horizon` sessions is exactly enough.
+
+``after_costs`` brings the return nearer to zero by what a round trip costs, twice commission and
+slippage, and never past it: a move too small to pay for its trades teaches the model to stay
+out. (It is the soft threshold of Donoho and Johnstone, 1994.)
+
+``direction`` keeps of this the sign alone: 1, 0 or -1.
 """
+
+from typing import Final, assert_never
 
 import polars as pl
 
@@ -13,9 +21,11 @@ from tradewind.research.universe import select_bars
 
 __all__ = ["compute_labels"]
 
+_BPS: Final = 1e-4
+
 
 def compute_labels(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
-    """Compute the forward return of each symbol and session.
+    """Compute what the model is to predict, for each symbol and session.
 
     Sessions are counted on the union of all the symbols' sessions: a symbol that lacks a bar
     gets no label there, rather than one that looks further ahead.
@@ -29,9 +39,10 @@ def compute_labels(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     Returns
     -------
     DataFrame of shape (n_labels, 4)
-        symbol, session, label (Float64, fraction: 0.01 is one per cent; splits and dividends
-        included), label_end (the last session whose price is part of the label). Sorted by
-        symbol and session. The last `horizon` sessions have no label yet.
+        symbol, session, label (Float64, a forward return as a fraction: 0.01 is one per cent;
+        splits and dividends included; or its sign), label_end (the last session whose price is
+        part of the label). Sorted by symbol and session. The last `horizon` sessions have no
+        label yet.
 
     Raises
     ------
@@ -53,6 +64,22 @@ def compute_labels(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     return (
         placed.join(entry, on=["symbol", "at"])
         .join(exit_, on=["symbol", "at"])
-        .select(*KEY, (pl.col("exit") / pl.col("entry") - 1.0).alias("label"), "label_end")
+        .select(*KEY, _label(strategy).alias("label"), "label_end")
         .sort(KEY)
     )
+
+
+def _label(strategy: Strategy) -> pl.Expr:
+    earned = pl.col("exit") / pl.col("entry") - 1.0
+    if strategy.label.after_costs:
+        rules = strategy.backtest
+        round_trip = 2.0 * (rules.commission_bps + rules.slippage_bps) * _BPS
+        left = (earned.abs() - round_trip).clip(lower_bound=0.0)
+        earned = left * earned.sign()
+    match strategy.label.kind:
+        case "forward_return":
+            return earned
+        case "direction":
+            return earned.sign()
+        case _:
+            assert_never(strategy.label.kind)

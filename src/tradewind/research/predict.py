@@ -1,12 +1,11 @@
 """Predictions for the latest sessions: one path, in training and after the registry."""
 
-import numpy as np
 import polars as pl
 
 from tradewind.errors import ResearchError
 from tradewind.market.bars import KEY
 from tradewind.research.features import compute_features
-from tradewind.research.model import Predictor, predict_rows
+from tradewind.research.model import Predictor, matrix, predict_rows
 from tradewind.research.strategy import Strategy
 
 __all__ = ["predict"]
@@ -20,7 +19,7 @@ def predict(
     Parameters
     ----------
     model : Predictor
-        A booster from training, or the same fetched from a registry.
+        A model from training, or the same fetched from a registry.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
@@ -50,7 +49,6 @@ def predict(
         )
     latest = features.get_column("session").unique().sort().tail(sessions)
     rows = features.filter(pl.col("session") >= latest.min()).sort("session", "symbol")
-    matrix = np.ascontiguousarray(rows.select(strategy.feature_names).to_numpy())
     return rows.select(KEY).with_columns(
-        pl.Series("prediction", predict_rows(model, matrix), dtype=pl.Float64)
+        pl.Series("prediction", predict_rows(model, matrix(rows, strategy)), dtype=pl.Float64)
     )

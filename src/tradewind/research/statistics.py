@@ -38,6 +38,15 @@ def annualised_return(returns: Returns) -> float:
     Parameters
     ----------
     returns : ndarray of shape (n_sessions,), each above -1
+
+    Returns
+    -------
+    float
+        Fraction a year: the geometric mean, not 252 times the arithmetic one.
+
+    References
+    ----------
+    Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 2.
     """
     if not returns.size:
         return math.nan
@@ -45,7 +54,17 @@ def annualised_return(returns: Returns) -> float:
 
 
 def annualised_volatility(returns: Returns) -> float:
-    """Return the sample standard deviation times the root of 252; NaN below two sessions."""
+    """Return the sample standard deviation times the root of 252; NaN below two sessions.
+
+    Returns
+    -------
+    float
+        Fraction a year; the scaling assumes returns that are not autocorrelated.
+
+    References
+    ----------
+    Bacon (2008), Practical Portfolio Performance Measurement and Attribution, ch. 4.
+    """
     if returns.size < 2:  # noqa: PLR2004
         return math.nan
     return float(returns.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR))
@@ -53,6 +72,11 @@ def annualised_volatility(returns: Returns) -> float:
 
 def sharpe(returns: Returns) -> float:
     """Return the annualised mean over standard deviation; NaN if returns do not vary.
+
+    Returns
+    -------
+    float
+        Without unit, for a year: the ratio a session times the root of 252.
 
     References
     ----------
@@ -66,6 +90,11 @@ def sharpe(returns: Returns) -> float:
 
 def sortino(returns: Returns) -> float:
     """Return the annualised mean over downside deviation from zero; NaN without a loss.
+
+    Returns
+    -------
+    float
+        Without unit, for a year: the ratio a session times the root of 252.
 
     References
     ----------
@@ -82,6 +111,10 @@ def max_drawdown(returns: Returns) -> float:
     """Return the deepest fall from a peak as a negative fraction, 0.0 if none; NaN if empty.
 
     The capital before the first session counts as a peak.
+
+    References
+    ----------
+    Magdon-Ismail and Atiya (2004), Maximum Drawdown; here as a fraction of the peak.
     """
     return float(_drawdowns(returns).min()) if returns.size else math.nan
 
@@ -97,6 +130,11 @@ def longest_drawdown(returns: Returns) -> int:
 
 def calmar(returns: Returns) -> float:
     """Return the annualised return over the depth of the deepest drawdown; NaN without one.
+
+    Returns
+    -------
+    float
+        Per year.
 
     References
     ----------
@@ -159,14 +197,16 @@ def summarise(backtest: pl.DataFrame) -> dict[str, float]:
 
     Parameters
     ----------
-    backtest : DataFrame of shape (n_sessions, 8)
+    backtest : DataFrame of shape (n_sessions, 11)
         As returned by `tradewind.research.backtest.run_backtest`.
 
     Returns
     -------
     dict of str to float
         Fractions, unless named otherwise: annual_turnover counts buys plus sells in
-        multiples of equity, annual_cost what trading took from equity a year.
+        multiples of equity, annual_cost what trading and annual_borrow_cost what short
+        positions took from equity a year, average_short is the mean share of equity that was
+        short, trades the number of positions opened or turned.
     """
     net = backtest.get_column("net_return").to_numpy()
     return {
@@ -179,6 +219,9 @@ def summarise(backtest: pl.DataFrame) -> dict[str, float]:
         "calmar": calmar(net),
         "annual_turnover": _yearly(backtest.get_column("turnover")),
         "annual_cost": _yearly(backtest.get_column("cost")),
+        "annual_borrow_cost": _yearly(backtest.get_column("borrow_cost")),
+        "average_short": _mean(backtest.get_column("short")),
+        "trades": float(backtest.get_column("opened").sum()),
     }
 
 
@@ -189,7 +232,11 @@ def _drawdowns(returns: Returns) -> Returns:
 
 
 def _yearly(column: pl.Series) -> float:
-    return float(column.to_numpy().mean() * SESSIONS_PER_YEAR) if column.len() else math.nan
+    return _mean(column) * SESSIONS_PER_YEAR
+
+
+def _mean(column: pl.Series) -> float:
+    return float(column.to_numpy().mean()) if column.len() else math.nan
 
 
 def _spearman(rows: pl.DataFrame) -> float:

@@ -25,6 +25,7 @@ __all__ = [
     "LightGbm",
     "MaCrossover",
     "ModelSpec",
+    "Monitor",
     "Ridge",
     "Strategy",
     "Universe",
@@ -180,12 +181,12 @@ class Backtest(_Model):
         ``long_flat`` holds an equal share of each symbol with a positive prediction.
         ``long_short`` holds shares in proportion to the rank of the prediction within the
         session, as much short as long, 1.0 in total. ``sign`` holds an equal share of each
-        symbol, short where the prediction is negative. ``proportional`` holds shares in
-        proportion to the predictions, 1.0 in total.
+        symbol, short where the prediction is negative, none where it is zero. ``proportional``
+        holds shares in proportion to the predictions, 1.0 in total.
     commission_bps, slippage_bps : float
         Basis points of the traded notional, each way.
     borrow_bps : float
-        Basis points a year of the notional that is short.
+        Basis points a year (365 calendar days) of the notional that is short overnight.
     max_weight : float
         Largest share of equity in one symbol, long or short.
     max_gross : float
@@ -232,6 +233,29 @@ class Gate(_Model):
     promotion: Literal["automatic", "approval"] = "automatic"
 
 
+class Monitor(_Model):
+    """When a champion must be trained again; None leaves a rule out.
+
+    Attributes
+    ----------
+    sessions : int
+        How many of the latest sessions are compared with those of the training.
+    max_psi : float
+        Largest population stability index of a feature; 0.25 is the usual sign of a shift.
+    max_ks : float
+        Largest distance between a feature's two distribution functions, between 0 and 1.
+        Both count only where they are also unusual for the feature: above 95 % of what windows
+        of the same length showed up to the training.
+    min_performance : float
+        Least probability that the backtest leaves to a result as bad as the one since training.
+    """
+
+    sessions: int = Field(default=126, strict=True, ge=20, le=2520)
+    max_psi: float | None = Field(default=0.25, strict=True, gt=0.0)
+    max_ks: Share | None = 0.25
+    min_performance: Probability | None = 0.05
+
+
 class Strategy(_Model):
     """A strategy: what is predicted, from what, by which model, and how it is judged."""
 
@@ -256,6 +280,7 @@ class Strategy(_Model):
     sweep: Sweep | None = None
     backtest: Backtest
     gate: Gate = Gate()
+    monitor: Monitor = Monitor()
     seed: int = Field(default=0, strict=True, ge=0, le=2**31 - 1)
 
     @property
@@ -324,6 +349,12 @@ class Strategy(_Model):
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
+        # A feature and what another one ranks share a column if they are the same, and only then.
+        plain = [spec.of if spec.kind == "rank" else spec for spec in features]
+        meant = {spec.column: spec for spec in plain}
+        twice = sorted({spec.column for spec in plain if meant[spec.column] != spec})
+        if twice:
+            raise ValueError(f"different features of the same name: {', '.join(twice)}")
         return features
 
     @field_validator("walk_forward")

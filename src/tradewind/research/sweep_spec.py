@@ -99,5 +99,22 @@ class Sweep(_Model):
                 try:
                     type(model).model_validate({**fixed, name: value})
                 except ValidationError as error:
+                    if self._suits_another(model, name, value):
+                        continue
                     message = f"the model cannot take {value!r}: {error.errors()[0]['msg']}"
                     raise PydanticCustomError("parameter", message, where) from None
+
+    def _suits_another(self, model: BaseModel, name: str, value: object) -> bool:
+        """Whether the model takes a value together with an end of another swept parameter.
+
+        What the file says of that other one is replaced by each trial, so it refuses nothing.
+        """
+        for other, values in self.parameters.items():
+            for end in values.ends if other != name else ():
+                fields = {**model.model_dump(), name: value, other: end}
+                try:
+                    type(model).model_validate(fields)
+                except ValidationError:
+                    continue
+                return True
+        return False

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tradewind.market.findings import Finding
-    from tradewind.research.training import FoldResult, TrainingResult
+    from tradewind.research.training import TrainingResult
+    from tradewind.research.walk_forward import FoldResult
 
 __all__ = ["page", "still", "tear_sheet_html", "tear_sheet_png"]
 

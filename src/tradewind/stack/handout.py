@@ -128,8 +128,7 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
-    password = quote(whole.postgres_airflow, safe="")
-    database = f"postgresql+psycopg2://airflow:{password}@postgres:5432/airflow"
+    database = _database("airflow", whole.postgres_airflow)
     trading = _redis("trading", whole.redis_trading, 1)
     return {
         "postgres": {
@@ -158,6 +157,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
                 AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
                 AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
+                TRADEWIND_DATABASE_URL=_database("tradewind", whole.postgres_tradewind),
             ),
             "admin": whole.airflow_admin,
         },
@@ -172,6 +172,10 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             )
         },
     }
+
+
+def _database(role: str, password: str) -> str:
+    return f"postgresql+psycopg2://{role}:{quote(password, safe='')}@postgres:5432/{role}"
 
 
 def _redis(user: str, password: str, number: int) -> str:

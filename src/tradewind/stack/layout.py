@@ -90,7 +90,7 @@ class Layout:
             self.root.chmod(0o700)
             for folder in (
                 self.run_dir, self.logs_dir, self.postgres_dir, self.redis_dir,
-                self.artifacts_dir, self.airflow_home, self.root / "snapshots",
+                self.artifacts_dir, self.airflow_home, self.root / "market",
             ):  # fmt: skip
                 folder.mkdir(exist_ok=True)
         self.check_writable()

@@ -302,10 +302,7 @@ def _fork_server(name: str, modules: tuple[str, ...], environment: Mapping[str, 
 
 
 def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
-    database = (
-        f"postgresql+psycopg2://airflow:{secrets.postgres_airflow}"
-        f"@127.0.0.1:{settings.postgres_port}/airflow"
-    )
+    database = postgres.database_url("airflow", secrets.postgres_airflow, settings.postgres_port)
     return _merge(
         _read_config(settings.config_dir / "airflow.env"),
         {
@@ -331,6 +328,9 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             "MLFLOW_TRACKING_URI": settings.mlflow_url,
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
+            "TRADEWIND_DATABASE_URL": postgres.database_url(
+                "tradewind", secrets.postgres_tradewind, settings.postgres_port
+            ),
         },
     )
 

@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import DAG
 
 from tradewind.errors import StrategyError
-from tradewind.orchestration.dags import training_dags
+from tradewind.orchestration.strategy_dags import strategy_dags
 
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = ("lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "polars", "scipy", "sklearn")
@@ -34,21 +34,68 @@ backtest: {{commission_bps: 1.0, slippage_bps: 2.0}}
 def strategies(tmp_path: Path) -> Path:
     folder = tmp_path / "strategies"
     folder.mkdir()
+    (tmp_path / "sources").mkdir()
     for name in ("reversal", "trend"):
         (folder / f"{name}.yaml").write_text(STRATEGY.format(name=name))
     return folder
 
 
-def test_a_strategy_becomes_a_chain_of_three_tasks(strategies: Path) -> None:
-    dags = training_dags(strategies)
-    assert list(dags) == ["train_reversal", "train_trend"]
-    dag = dags["train_trend"]
-    after = {task.task_id: task.downstream_task_ids for task in dag.tasks}
-    assert after == {"ingest": {"train"}, "train": {"verify"}, "verify": set()}
+def after(dag: DAG) -> dict[str, set[str]]:
+    return {task.task_id: set(task.downstream_task_ids) for task in dag.tasks}
+
+
+def test_a_strategy_becomes_a_chain_of_tasks(strategies: Path) -> None:
+    dags = strategy_dags(strategies)
+    assert [dag_id for dag_id in dags if dag_id.startswith("train_")] == [
+        "train_reversal",
+        "train_trend",
+    ]
+    assert after(dags["train_trend"]) == {
+        "ingest": {"train"},
+        "train": {"judge", "promote", "verify"},
+        "judge": {"promote"},
+        "promote": {"verify"},
+        "verify": set(),
+    }
+
+
+def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strategies: Path) -> None:
+    text = STRATEGY.format(name="swept")
+    sweep = "sweep: {trials: 8, parameters: {rounds: {low: 5, high: 50}}}\n"
+    (strategies / "swept.yaml").write_text(text + sweep)
+    dag = strategy_dags(strategies)["train_swept"]
+    assert after(dag)["ingest"] == {"plan_sweep", "run_trials", "train"}
+    assert after(dag)["plan_sweep"] == {"run_trials"}
+    assert after(dag)["run_trials"] == {"train"}
+    assert dag.get_task("run_trials").is_mapped
+
+
+def test_a_promotion_waits_for_a_person_where_the_file_says_so(strategies: Path) -> None:
+    text = STRATEGY.format(name="careful")
+    (strategies / "careful.yaml").write_text(text + "gate: {promotion: approval}\n")
+    dag = strategy_dags(strategies)["train_careful"]
+    assert after(dag)["judge"] == {"approve"}
+    assert after(dag)["approve"] == {"promote"}
+    # The registry is checked whatever the gate or the person said.
+    assert str(dag.get_task("verify").trigger_rule) == "none_failed"
+    assert dag.get_task("approve").execution_timeout is None
+
+
+def test_a_strategy_can_be_trained_whenever_there_are_new_bars(strategies: Path) -> None:
+    text = STRATEGY.format(name="eager").replace('"0 22 * * 1-5"', "on_new_bars")
+    (strategies / "eager.yaml").write_text(text)
+    dag = strategy_dags(strategies)["train_eager"]
+    assert [asset.uri for asset in dag.schedule] == ["tradewind://bars/sample"]
+
+
+def test_every_run_has_a_deadline_and_every_task_a_limit(strategies: Path) -> None:
+    for dag in strategy_dags(strategies).values():
+        assert dag.deadline is not None
+        assert all(task.execution_timeout for task in dag.tasks)
 
 
 def test_a_training_runs_alone_and_never_catches_up(strategies: Path) -> None:
-    dag = training_dags(strategies)["train_trend"]
+    dag = strategy_dags(strategies)["train_trend"]
     assert (dag.max_active_runs, dag.catchup, dag.is_paused_upon_creation) == (1, False, False)
     assert dag.schedule == "0 22 * * 1-5"
     assert dag.tags == {"tradewind", "training"}
@@ -61,8 +108,8 @@ def test_a_server_s_hiccup_is_retried_and_wrong_input_is_not(strategies: Path) -
 
     from tradewind.errors import BarValidationError, RegistryError, ReproductionError
 
-    tasks = training_dags(strategies)["train_trend"].tasks
-    assert [task.retries for task in tasks] == [1, 1, 1]
+    tasks = strategy_dags(strategies)["train_trend"].tasks
+    assert {task.retries for task in tasks} == {1}
     for task in tasks:
         policy = task.retry_policy
         assert policy is not None
@@ -79,8 +126,8 @@ def test_a_server_s_hiccup_is_retried_and_wrong_input_is_not(strategies: Path) -
 
 def test_a_broken_file_shows_its_error_and_hides_no_other(strategies: Path) -> None:
     (strategies / "my broken one.yaml").write_text("name: my broken one\nhorizn: 5\n")
-    dags = training_dags(strategies)
-    assert set(dags) == {"train_reversal", "train_trend", "train_my_broken_one"}
+    dags = strategy_dags(strategies)
+    assert {"train_reversal", "train_trend", "train_my_broken_one"} < set(dags)
     broken = dags["train_my_broken_one"]
     assert "horizn" in (broken.doc_md or "")
     [task] = broken.tasks
@@ -93,30 +140,30 @@ def test_broken_files_never_take_the_id_of_a_good_one(strategies: Path) -> None:
     (strategies / "trend.yml").write_text("nonsense")
     (strategies / "a b.yaml").write_text("nonsense")
     (strategies / "a_b.yaml").write_text("nonsense")
-    dags = training_dags(strategies)
-    assert set(dags) == {
+    dags = strategy_dags(strategies)
+    assert {dag_id for dag_id in dags if dag_id.startswith("train_")} == {
         "train_reversal",
         "train_trend",
         "train_trend_yml",
         "train_a_b",
         "train_a_b_yaml",
     }
-    assert len(dags["train_trend"].tasks) == 3
+    assert len(dags["train_trend"].tasks) == 5
 
 
 def test_only_the_dag_asked_for_is_built(strategies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (strategies / "broken.yaml").write_text("nonsense")
     for wanted in ("train_trend", "train_broken"):
         monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", wanted)
-        assert list(training_dags(strategies)) == [wanted]
+        assert list(strategy_dags(strategies)) == [wanted]
 
 
 def test_airflow_can_store_the_dags(strategies: Path) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 
     (strategies / "broken.yaml").write_text("nonsense")
-    dags = training_dags(strategies)
-    assert len(dags) == 3
+    dags = strategy_dags(strategies)
+    assert len(dags) == 7
     for dag_id, dag in dags.items():
         stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert stored.dag_id == dag_id
@@ -125,7 +172,7 @@ def test_airflow_can_store_the_dags(strategies: Path) -> None:
 
 def test_a_missing_directory_is_an_import_error(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="nowhere"):
-        training_dags(tmp_path / "nowhere")
+        strategy_dags(tmp_path / "nowhere")
 
 
 def run_dag_file(home: Path, code: str) -> str:
@@ -155,7 +202,7 @@ def test_parsing_loads_no_heavy_library(strategies: Path) -> None:
 
 
 def test_shipped_strategies_are_all_valid() -> None:
-    dags = training_dags(REPOSITORY / "strategies")
+    dags = strategy_dags(REPOSITORY / "strategies")
     assert dags
     broken = {dag_id: dag.doc_md for dag_id, dag in dags.items() if "broken" in dag.tags}
     assert broken == {}

@@ -1,0 +1,274 @@
+"""Sources of bars: one YAML file a source, opened by a class found through an entry point.
+
+A kind of source is a callable that is given a `SourceSpec` and the folder that relative paths
+start at, and returns a `Source`. A package offers one with::
+
+    [project.entry-points."tradewind.sources"]
+    mine = "my_package:MySource"
+
+so that a file in ``sources/`` may say ``kind: mine``. A whole source::
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        folder: str
+
+    class MySource:
+        def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
+            self._folder = base_dir / Options.model_validate(dict(spec.options)).folder
+
+        def symbols(self) -> tuple[str, ...]:
+            return tuple(sorted(file.stem for file in self._folder.glob("*.parquet")))
+
+        def load(self, symbols: Sequence[str]) -> pl.DataFrame:
+            return pl.concat(pl.read_parquet(self._folder / f"{one}.parquet") for one in symbols)
+
+Importing this module loads no polars: Airflow reads it with every DAG file.
+"""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, cast, runtime_checkable
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from tradewind.errors import SourceError
+from tradewind.spec_files import SpecReader, field_of
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "GROUP",
+    "Source",
+    "SourceSpec",
+    "find_source",
+    "load_source",
+    "load_sources",
+    "open_source",
+]
+
+GROUP: Final = "tradewind.sources"
+"""The group of entry points that kinds of sources are found in."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One configured source of bars."""
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return every symbol the source has bars of, sorted.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot be read.
+        """
+        ...
+
+    def load(self, symbols: Sequence[str]) -> "pl.DataFrame":
+        """Return the bars of some symbols, not yet validated.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            One or more; order and repetition do not matter.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            As in `tradewind.market.bars`, sorted by symbol and session.
+
+        Raises
+        ------
+        SourceError
+            If the source lacks one of the symbols, or cannot be read.
+        """
+        ...
+
+
+class SourceSpec(BaseModel):
+    """What a file in ``sources/`` says: which kind of source, how it is set up and when it is read.
+
+    Attributes
+    ----------
+    name : str
+        Equal to the file's name; strategies name the source by it.
+    kind : str
+        Name of an entry point in the group ``tradewind.sources``.
+    calendar : str
+        Exchange calendar that sessions are held against, such as ``"XNYS"``.
+    schedule : {"after_close", None}
+        Whether new bars are asked for after each close of the exchange, or only by hand.
+    backdate : bool
+        Whether history that is new to the store counts as known since each session's close: true
+        for a vendor whose history is what it said at the time, and never corrected since. If
+        false, it counts as known from the moment it is first read, and a backfill of the time
+        before sees nothing of it.
+    options : dict
+        What the kind of source asks for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
+    kind: str = Field(min_length=1)
+    description: str = ""
+    calendar: str = Field(default="XNYS", min_length=1)
+    schedule: Literal["after_close"] | None = "after_close"
+    backdate: bool = False
+    options: dict[str, Any] = Field(default={})
+    _file: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _remember_the_file(self, info: ValidationInfo) -> Self:
+        self._file = (info.context or {}).get("file")
+        return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file this was read from; None for a specification made in code."""
+        return self._file
+
+    @property
+    def base_dir(self) -> Path:
+        """Where relative paths start: beside the folder of the file, which is the checkout.
+
+        For a specification made in code it is the current directory.
+        """
+        return Path.cwd() if self.file is None else self.file.absolute().parent.parent
+
+
+def load_source(path: Path) -> SourceSpec:
+    """Read one file of a source, without opening the source.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file whose stem is the source's name.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, is no YAML mapping, or a field is wrong.
+    """
+    return _READER.file(path)
+
+
+def load_sources(directory: Path) -> tuple[dict[str, SourceSpec], dict[Path, SourceError]]:
+    """Read every ``*.yaml`` and ``*.yml`` file of a directory, without opening the sources.
+
+    Parameters
+    ----------
+    directory : Path
+        Where sources are kept; subdirectories are not searched.
+
+    Returns
+    -------
+    specs : dict of str to SourceSpec
+        By name, in the order of the names.
+    errors : dict of Path to SourceError
+        Why each of the other files was refused.
+
+    Raises
+    ------
+    SourceError
+        If there is no such directory.
+    """
+    return _READER.folder(directory)
+
+
+def find_source(name: str, directory: Path) -> SourceSpec:
+    """Return the source of a name.
+
+    Parameters
+    ----------
+    name : str
+        As a strategy's universe names it.
+    directory : Path
+        Where sources are kept.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file, or it is wrong.
+    """
+    specs, errors = load_sources(directory)
+    for path, error in errors.items():
+        if path.stem == name:
+            raise error
+    if name not in specs:
+        raise SourceError(
+            f"no source named {name!r} in {directory}; available are {', '.join(specs) or 'none'}"
+        )
+    return specs[name]
+
+
+def open_source(spec: SourceSpec) -> Source:
+    """Open a source.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+        As read from a file, or made in code.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    SourceError
+        If no such kind of source is installed, or it refuses its options; the message names the
+        file, the field and the reason.
+    """
+    where = str(spec.file or f"source {spec.name!r}")
+    factory = _factory(spec.kind, where)
+    try:
+        source = factory(spec, spec.base_dir)
+    except ValidationError as error:
+        problems = [f"\n  options.{field_of(one)}: {one['msg']}" for one in error.errors()]
+        raise SourceError(f"{where}:{''.join(problems)}") from error
+    if not isinstance(source, Source):
+        raise SourceError(
+            f"{where}:\n  kind: {spec.kind!r} gave a {type(source).__name__}, which has no "
+            "symbols() and load() as tradewind.market.source.Source has"
+        )
+    return source
+
+
+def _factory(kind: str, where: str) -> Callable[[SourceSpec, Path], object]:
+    found = [entry for entry in entry_points(group=GROUP) if entry.name == kind]
+    if not found:
+        installed = sorted({entry.name for entry in entry_points(group=GROUP)})
+        raise SourceError(
+            f"{where}:\n  kind: no kind of source named {kind!r} is installed; there are "
+            f"{', '.join(installed) or 'none'} (entry points of the group {GROUP})"
+        )
+    values = sorted({entry.value for entry in found})
+    if len(values) > 1:
+        raise SourceError(
+            f"{where}:\n  kind: {kind!r} is offered more than once, by {', '.join(values)}; "
+            "uninstall one of the packages"
+        )
+    return _imported(found[0], where)
+
+
+def _imported(entry: EntryPoint, where: str) -> Callable[[SourceSpec, Path], object]:
+    try:
+        return cast("Callable[[SourceSpec, Path], object]", entry.load())
+    except (ImportError, AttributeError) as error:
+        raise SourceError(
+            f"{where}:\n  kind: {entry.name!r} cannot be imported from {entry.value}: {error}"
+        ) from error
+
+
+_READER: Final = SpecReader(SourceSpec, SourceError, noun="source", nouns="sources")

@@ -1,0 +1,149 @@
+"""What every DAG of tradewind shares: ids, retries, timeouts, alerts, pages for broken files."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import (
+    DAG,
+    Asset,
+    ExceptionRetryPolicy,
+    RetryAction,
+    RetryRule,
+    get_parsing_context,
+    task,
+)
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from tradewind.errors import (
+    BarValidationError,
+    ReproductionError,
+    ResearchError,
+    SourceError,
+    TradewindError,
+)
+from tradewind.orchestration import alerts
+
+__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "is_wanted"]
+
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+_RETRY_DELAY = timedelta(seconds=5)
+_TASK_TIMEOUT = timedelta(hours=6)
+_DEADLINE = timedelta(hours=8)
+
+# A second try helps against a restarting server. These say that the input is at fault, and
+# would only say it later.
+_FINAL_ERRORS: tuple[type[Exception], ...] = (
+    BarValidationError,
+    ReproductionError,
+    ResearchError,
+    SourceError,
+)
+
+
+def bars_asset(source: str) -> Asset:
+    """Return the asset that stands for the stored bars of a source."""
+    return Asset(name=f"bars_{source}", uri=f"tradewind://bars/{source}", group="bars")
+
+
+def is_wanted(dag_id: str) -> bool:
+    """Tell whether this parse asks for a DAG: a worker asks only for the one whose task it runs."""
+    return get_parsing_context().dag_id in {None, dag_id}
+
+
+def dag_arguments(*, owner: str | None = None) -> dict[str, Any]:
+    """Return what every DAG here is made with."""
+    return {
+        "start_date": _START,
+        "catchup": False,
+        # Two trainings of one strategy at once would race for the same aliases.
+        "max_active_runs": 1,
+        "is_paused_upon_creation": False,
+        "default_args": defaults(owner),
+        "deadline": DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=_DEADLINE,
+            callback=AsyncCallback(alerts.run_is_late),
+        ),
+    }
+
+
+def defaults(owner: str | None = None) -> dict[str, Any]:
+    """Return what every task here is made with."""
+    return {
+        "owner": owner or "tradewind",
+        "retries": 1,
+        "retry_delay": _RETRY_DELAY,
+        "retry_policy": ExceptionRetryPolicy(
+            rules=[
+                RetryRule(exception=error, action=RetryAction.FAIL, reason="the input is at fault")
+                for error in _FINAL_ERRORS
+            ]
+        ),
+        "execution_timeout": _TASK_TIMEOUT,
+        "on_failure_callback": alerts.task_failed,
+    }
+
+
+def broken_dags(
+    prefix: str, what: str, errors: Mapping[Path, TradewindError], taken: set[str]
+) -> dict[str, DAG]:
+    """Return a DAG for each file that could not be read.
+
+    Its author sees the error where the DAG is looked for: on its page, and from the one task
+    that fails with it.
+
+    Parameters
+    ----------
+    prefix : str
+        Of the DAGs' ids, such as ``"train_"``.
+    what : str
+        What the file should be, such as ``"strategy"``.
+    errors : mapping of Path to TradewindError
+        Why each file was refused.
+    taken : set of str
+        Ids that other DAGs have; those made here are added.
+    """
+    dags: dict[str, DAG] = {}
+    for path, error in errors.items():
+        dag_id = _free_id(prefix, path, taken)
+        taken.add(dag_id)
+        if is_wanted(dag_id):
+            dags[dag_id] = _broken_dag(dag_id, what, path, error)
+    return dags
+
+
+def _broken_dag(dag_id: str, what: str, path: Path, error: TradewindError) -> DAG:
+    with DAG(
+        dag_id,
+        description=f"{path.name} is no valid {what}",
+        doc_md=f"# {path.name} is no valid {what}\n\n```text\n{error}\n```\n\nMend the file; "
+        "its real DAG takes this page's place within half a minute.",
+        schedule=None,
+        tags=["tradewind", "broken"],
+        **dag_arguments(),
+    ) as dag:
+
+        @task(retries=0)
+        def read_file() -> None:
+            """Fail with what is wrong with the file."""
+            raise type(error)(str(error))
+
+        read_file()
+    return dag
+
+
+def _free_id(prefix: str, path: Path, taken: set[str]) -> str:
+    """Return an id that Airflow accepts and no other DAG has."""
+    dag_id = prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    if dag_id in taken:
+        dag_id = f"{dag_id}_{path.suffix.removeprefix('.')}"
+    number = 2
+    unique = dag_id
+    while unique in taken:
+        unique = f"{dag_id}_{number}"
+        number += 1
+    return unique

@@ -1,0 +1,67 @@
+"""An ingestion DAG for every source file.
+
+Read again at every start of a task, so nothing here imports polars or pandas; the task does.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, task
+
+from tradewind.market.source import SourceSpec, load_sources
+from tradewind.orchestration import steps
+from tradewind.orchestration.common import bars_asset, broken_dags, dag_arguments, is_wanted
+from tradewind.orchestration.timetables import AfterClose
+
+__all__ = ["ingest_dags"]
+
+_PREFIX = "ingest_"
+
+
+def ingest_dags(sources_dir: Path) -> dict[str, DAG]:
+    """Return an ingestion DAG for each source file, by DAG id.
+
+    A file that is no source becomes a DAG too, whose page and only task say what is wrong.
+
+    Parameters
+    ----------
+    sources_dir : Path
+        Where the source files are kept.
+
+    Raises
+    ------
+    SourceError
+        If there is no such directory; Airflow shows it as an import error.
+    """
+    sources, errors = load_sources(sources_dir)
+    dags = {
+        _PREFIX + name: _ingest_dag(_PREFIX + name, spec)
+        for name, spec in sources.items()
+        if is_wanted(_PREFIX + name)
+    }
+    return dags | broken_dags(_PREFIX, "source", errors, {_PREFIX + name for name in sources})
+
+
+def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
+    with DAG(
+        dag_id,
+        description=spec.description.strip().splitlines()[0],
+        doc_md=f"# {spec.name}\n\n{spec.description}\n\nBars of kind `{spec.kind}`, held against "
+        f"the sessions of {spec.calendar}. Strategies with `schedule: on_new_bars` are trained "
+        "when a run has stored something new; a run that found nothing new is skipped.",
+        schedule=_schedule(spec),
+        tags=["tradewind", "data"],
+        **dag_arguments(),
+    ) as dag:
+
+        @task(outlets=[bars_asset(spec.name)])
+        def ingest() -> dict[str, int]:
+            """Load every symbol, refuse bars that break a rule, store what is new or revised."""
+            return steps.ingest_source(spec)
+
+        ingest()
+    return dag
+
+
+def _schedule(spec: SourceSpec) -> Any:  # noqa: ANN401 - Airflow takes many kinds
+    return AfterClose(spec.calendar) if spec.schedule == "after_close" else spec.schedule

@@ -1,0 +1,64 @@
+"""What a champion does between trainings: it says what to hold, and is watched."""
+
+from typing import Any
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, task
+
+from tradewind.orchestration import live_steps
+from tradewind.orchestration.common import bars_asset, dag_arguments
+from tradewind.research.strategy import Strategy
+
+__all__ = ["monitor_dag", "signals_dag"]
+
+
+def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
+    """Return the DAG that turns the champion's predictions into weights for the next session."""
+    with DAG(
+        dag_id,
+        description=f"What {strategy.name} wants to hold at the next open",
+        doc_md=f"# Signals of {strategy.name}\n\nThe champion's target weights for the next "
+        "session, stored with its version and the snapshot they were made from. Without a "
+        "champion the run is skipped.",
+        schedule=[bars_asset(strategy.universe.source)],
+        tags=["tradewind", "signals"],
+        **dag_arguments(owner=strategy.owner),
+    ) as dag:
+
+        @task(multiple_outputs=False)
+        def signal() -> dict[str, Any]:
+            """Predict with the champion and store what it wants to hold."""
+            return live_steps.signal(strategy)
+
+        signal()
+    return dag
+
+
+def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
+    """Return the DAG that compares what the champion sees and earns with what it was trained on."""
+    with DAG(
+        dag_id,
+        description=f"Whether the champion of {strategy.name} still fits the market",
+        doc_md=f"# Watch over {strategy.name}\n\nDrift of its features since training "
+        "(population stability index, Kolmogorov-Smirnov), and what it has earned since against "
+        "what its backtest lets expect. Beyond a bound the strategy is trained again, and the "
+        "new run says why. Without a champion the run is skipped.",
+        schedule=[bars_asset(strategy.universe.source)],
+        tags=["tradewind", "monitoring"],
+        **dag_arguments(owner=strategy.owner),
+    ) as dag:
+
+        @task.short_circuit
+        def watch() -> list[str]:
+            """Log every figure to MLflow, and return why the strategy must be trained again."""
+            return live_steps.watch(strategy)
+
+        reasons: Any = watch()
+        retrain = TriggerDagRunOperator(
+            task_id="retrain",
+            trigger_dag_id=f"train_{strategy.name}",
+            conf={"reasons": "{{ ti.xcom_pull(task_ids='watch') }}"},
+            retries=1,
+        )
+        reasons >> retrain
+    return dag

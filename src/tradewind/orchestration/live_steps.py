@@ -1,0 +1,116 @@
+"""What the tasks between trainings do, in a Celery worker: signals, and a watch over the champion.
+
+Each step imports what it needs when it runs: this module is read with every DAG file.
+"""
+
+import logging
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from tradewind.orchestration.steps import bar_store, ledger_url
+from tradewind.research.strategy import Strategy
+from tradewind.settings import load_settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tradewind.registry.retrieval import RegisteredModel
+
+__all__ = ["signal", "watch"]
+
+log = logging.getLogger(__name__)
+
+
+def signal(strategy: Strategy) -> dict[str, Any]:
+    """Store what the champion wants to hold at the next open.
+
+    The champion decides as it was trained to: features, positions and costs are those of its
+    own record, not of the file as it is today.
+
+    Returns
+    -------
+    dict
+        ``session``, ``trade_session``, ``model_version`` and ``weights`` by symbol.
+
+    Raises
+    ------
+    AirflowSkipException
+        If the strategy has no champion.
+    TradewindError
+        If bars, model or database cannot be had.
+    """
+    from tradewind.market.calendar import next_session
+    from tradewind.research.positions import target_weights
+    from tradewind.research.predict import predict
+    from tradewind.trading.signals import SignalBook, SignalSet
+
+    champion, snapshot_id, bars = _champion_and_bars(strategy)
+    recorded = champion.strategy
+    predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
+    weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
+    session: date = weights.get_column("session")[-1]  # sorted by session
+    last = weights.filter(weights.get_column("session") == session)
+    stored = SignalBook(ledger_url(load_settings())).store(
+        SignalSet(
+            strategy=strategy.name,
+            session=session,
+            trade_session=next_session(recorded.universe.calendar, session),
+            model_version=champion.info.version,
+            snapshot_id=snapshot_id,
+            weights=dict(zip(last["symbol"], last["weight"], strict=True)),
+        )
+    )
+    log.info("%s", stored)
+    return {
+        "session": str(stored.session),
+        "trade_session": str(stored.trade_session),
+        "model_version": stored.model_version,
+        "weights": dict(stored.weights),
+    }
+
+
+def watch(strategy: Strategy) -> list[str]:
+    """Log drift and performance of the champion to MLflow, and return why to train again.
+
+    Returns
+    -------
+    list of str
+        A sentence for each rule of the champion's `monitor` that is broken; empty if all is well.
+
+    Raises
+    ------
+    AirflowSkipException
+        If the strategy has no champion.
+    TradewindError
+        If bars, model or MLflow cannot be had.
+    """
+    from tradewind.registry.monitoring import log_watch, out_of_sample_returns
+    from tradewind.research.monitor import inspect
+
+    champion, snapshot_id, bars = _champion_and_bars(strategy)
+    report = inspect(
+        champion.model,
+        bars,
+        champion.strategy,
+        trained_until=champion.data_end,
+        expected=out_of_sample_returns(champion.info),
+    )
+    log_watch(report, champion.info, snapshot_id)
+    for reason in report.reasons:
+        log.warning("%s", reason)
+    return list(report.reasons)
+
+
+def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from tradewind.registry.retrieval import load_registered
+    from tradewind.registry.versions import aliases_of
+
+    if "champion" not in aliases_of(strategy.name):
+        raise AirflowSkipException(f"{strategy.name} has no champion")
+    champion = load_registered(strategy.name)
+    universe = champion.strategy.universe
+    store = bar_store(load_settings())
+    snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)
+    return champion, snapshot_id, store.read(snapshot_id)

@@ -1,0 +1,51 @@
+"""The DAGs of every strategy file: training, signals, monitoring.
+
+Read again at every start of a task, so nothing here imports polars, pandas or MLflow; the tasks
+do, in `tradewind.orchestration.steps` and its neighbours.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from airflow.sdk import DAG
+
+from tradewind.orchestration.common import broken_dags, is_wanted
+from tradewind.orchestration.live_dags import monitor_dag, signals_dag
+from tradewind.orchestration.training_dags import training_dag
+from tradewind.research.strategy import Strategy
+from tradewind.research.strategy_files import load_strategies
+
+__all__ = ["strategy_dags"]
+
+_TRAIN = "train_"
+_KINDS: dict[str, Callable[[str, Strategy], DAG]] = {
+    _TRAIN: training_dag,
+    "signals_": signals_dag,
+    "monitor_": monitor_dag,
+}
+
+
+def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
+    """Return the DAGs of each strategy file, by DAG id.
+
+    A file that is no strategy becomes a DAG too, whose page and only task say what is wrong.
+    When Airflow parses the file to run one task, only that task's DAG is made.
+
+    Parameters
+    ----------
+    strategies_dir : Path
+        Where the strategy files are kept.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such directory; Airflow shows it as an import error.
+    """
+    strategies, errors = load_strategies(strategies_dir)
+    dags = {
+        prefix + name: make(prefix + name, strategy)
+        for name, strategy in strategies.items()
+        for prefix, make in _KINDS.items()
+        if is_wanted(prefix + name)
+    }
+    return dags | broken_dags(_TRAIN, "strategy", errors, {_TRAIN + name for name in strategies})

@@ -1,0 +1,116 @@
+"""The gate's decision as it stands on a version and its run: for programs and for people.
+
+The tag with the whole decision as JSON is what counts: it is written in one request. All else
+(a tag a rule, a table in the description, a file of the run) repeats it where people look.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from tradewind.registry import _names as names
+from tradewind.registry.gate import Decision, RuleResult
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from tradewind.registry.versions import VersionInfo
+
+__all__ = ["read_decision", "record_decision"]
+
+_HEADING: Final = "### Gate: "
+_MAX_DESCRIPTION: Final = 5000  # characters in MLflow's database
+
+
+def read_decision(tags: Mapping[str, str]) -> tuple[Decision, int | None] | None:
+    """Return the decision that stands in a version's tags, and the version it was held against.
+
+    Returns
+    -------
+    tuple of Decision and int, or None
+        None if the version was not judged, or the tag was tampered with: then it must be judged
+        again. The number is None where there was no champion.
+    """
+    try:
+        found = json.loads(tags[names.GATE_DECISION])
+        rules = tuple(RuleResult(**rule) for rule in found["rules"])
+        champion = found["champion"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not rules or not (champion is None or isinstance(champion, int)):
+        return None
+    return Decision(passed=all(rule.passed is True for rule in rules), rules=rules), champion
+
+
+def record_decision(
+    client: "MlflowClient", info: "VersionInfo", decision: Decision, champion: int | None
+) -> None:
+    """Write a decision to a version and its run; what counts comes last.
+
+    MLflow's own errors pass through. Writing the same decision again changes nothing.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    info : VersionInfo
+        What was judged.
+    decision : Decision
+    champion : int or None
+        The version it was held against, if there was one.
+    """
+    from mlflow.entities import RunTag
+
+    verdict = names.PASSED if decision.passed else names.REFUSED
+    rules = [asdict(rule) for rule in decision.rules]
+    whole = {"passed": decision.passed, "champion": champion, "rules": rules}
+    readable = {names.GATE_PREFIX + rule.rule: _line(rule) for rule in decision.rules}
+    readable[names.GATE] = verdict
+
+    name, version = info.name, str(info.version)
+    client.log_text(info.run_id, json.dumps(whole, indent=2) + "\n", names.GATE_FILE)
+    client.log_batch(info.run_id, tags=[RunTag(key, value) for key, value in readable.items()])
+    registered = client.get_model_version(name, version)
+    for key in registered.tags:
+        stale = key.startswith(names.GATE_PREFIX) and key not in {*readable, names.GATE_DECISION}
+        if stale:  # a rule that was asked before and is no more
+            client.delete_model_version_tag(name, version, key)
+    own = (registered.description or "").split(_HEADING, 1)[0].rstrip()
+    table = _table(decision, verdict, champion)
+    described = f"{own}\n\n{table}" if own else table
+    if len(described) <= _MAX_DESCRIPTION:  # else somebody's own words take all the space
+        client.update_model_version(name, version, described)
+    for key, value in readable.items():
+        client.set_model_version_tag(name, version, key, value)
+    client.set_model_version_tag(name, version, names.GATE_DECISION, json.dumps(whole))
+
+
+def _line(rule: RuleResult) -> str:
+    return f"{_figure(rule.figure)} vs {_figure(rule.bound)}: {_verdict(rule)}"
+
+
+def _table(decision: Decision, verdict: str, champion: int | None) -> str:
+    against = "no champion" if champion is None else f"version {champion}"
+    rows = [
+        f"| {rule.rule} | {_figure(rule.figure)} | {_figure(rule.bound)} | {_verdict(rule)} |"
+        for rule in decision.rules
+    ]
+    reasons = [f"- {rule.rule}: {rule.reason}" for rule in decision.refused]
+    return "\n".join(
+        [
+            f"{_HEADING}{verdict}, against {against}",
+            "",
+            "| rule | figure | bound | verdict |",
+            "| --- | --- | --- | --- |",
+            *rows,
+            *(["", *reasons] if reasons else []),
+        ]
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def _verdict(rule: RuleResult) -> str:
+    return names.PASSED if rule.passed else names.REFUSED

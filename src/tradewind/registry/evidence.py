@@ -1,0 +1,84 @@
+"""What MLflow holds for and against a version, as the gate wants it."""
+
+from typing import TYPE_CHECKING
+
+from tradewind.errors import RegistryError
+from tradewind.registry import _names as names
+from tradewind.registry._files import download, is_there, read_parquet
+from tradewind.registry.gate import Evidence
+from tradewind.registry.versions import VersionInfo
+
+if TYPE_CHECKING:
+    import polars as pl
+    from mlflow import MlflowClient
+
+    from tradewind.research.strategy import Strategy
+
+__all__ = ["read_evidence", "read_returns"]
+
+
+def read_evidence(
+    client: "MlflowClient", info: VersionInfo, strategy: "Strategy | None"
+) -> Evidence:
+    """Return the evidence of a version; what is missing is marked as missing.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    info : VersionInfo
+    strategy : Strategy, optional
+        The version's own. Without it, it is not known whether the version leaks or was swept:
+        enough for a champion that others are compared with.
+
+    Raises
+    ------
+    RegistryError
+        If the returns are damaged. MLflow's own errors pass through.
+    """
+    return Evidence(
+        metrics=info.metrics,
+        returns=read_returns(client, info),
+        leaks=None if strategy is None else strategy.leaks,
+        data_errors=_count(info, names.DATA_ERRORS),
+        trials=_count(info, names.TRIALS),
+        swept=None if strategy is None else strategy.sweep is not None,
+    )
+
+
+def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
+    """Return session and net_return out of sample, by session; no row if they were not kept.
+
+    Raises
+    ------
+    RegistryError
+        If they are damaged. MLflow's own errors pass through.
+    """
+    import polars as pl
+
+    columns = {"session": pl.Date(), "net_return": pl.Float64()}
+    if not is_there(client, info, names.EQUITY_FILE):
+        return pl.DataFrame(schema=columns)
+    try:
+        equity = read_parquet(download(info, names.EQUITY_FILE)).select(*columns)
+    except pl.exceptions.PolarsError as error:
+        raise _damaged(info, str(error)) from error
+    if dict(equity.schema) != columns:
+        raise _damaged(info, f"its columns are {dict(equity.schema)}")
+    if (
+        equity.get_column("session").has_nulls()
+        or equity.get_column("session").is_duplicated().any()
+    ):
+        raise _damaged(info, "a session is missing or there twice")
+    return equity.sort("session")
+
+
+def _count(info: VersionInfo, key: str) -> int | None:
+    text = info.tags.get(key, "")
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _damaged(info: VersionInfo, how: str) -> RegistryError:
+    return RegistryError(
+        f"{info.name} version {info.version}: {names.EQUITY_FILE} of run {info.run_id} is damaged: "
+        f"{how}. Train the strategy again"
+    )

@@ -1,0 +1,240 @@
+"""Whether a version may become the champion: the rules of its strategy file, and its evidence.
+
+Rules are named after their fields in the strategy file. A figure that is missing or cannot be
+refuses: what nobody knows is no reason to trade.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tradewind.research.strategy import Gate
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["LEAST_COMMON_SESSIONS", "Decision", "Evidence", "RuleResult", "decide"]
+
+LEAST_COMMON_SESSIONS: Final = 60
+"""Sessions below which two versions are not compared: a quarter of a year."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What is known of a version.
+
+    Attributes
+    ----------
+    metrics : mapping of str to float
+        Out of sample, over all folds.
+    returns : DataFrame of shape (n_sessions, 2)
+        session, net_return: after costs, out of sample; each session once.
+    leaks : bool or None
+        Whether it was trained with labels that reach into the test window.
+    data_errors : int or None
+        Findings of severity error in the bars it was trained on.
+    trials : int or None
+        How many trials it was chosen among; 1 without a sweep.
+    swept : bool or None
+        Whether it was chosen in a sweep.
+    """
+
+    metrics: Mapping[str, float]
+    returns: "pl.DataFrame"
+    leaks: bool | None
+    data_errors: int | None
+    trials: int | None
+    swept: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """One rule: what was measured, what was asked, and whether it is met.
+
+    `figure` and `bound` are None where there was nothing to measure; `reason` is for people.
+    """
+
+    rule: str
+    figure: float | None
+    bound: float | None
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate says, with the result of each rule it asked."""
+
+    passed: bool
+    rules: tuple[RuleResult, ...]
+
+    @property
+    def refused(self) -> tuple[RuleResult, ...]:
+        """Rules that are not met."""
+        return tuple(rule for rule in self.rules if not rule.passed)
+
+
+def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decision:
+    """Hold evidence against rules.
+
+    Asked are always ``leakage`` and ``data_errors``; of the others those that the strategy file
+    does not leave out, and ``max_pbo`` of strategies with a sweep only.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        Of the version that is judged.
+    champion : Evidence, optional
+        Of the version it would replace; only its returns are used. None if there is none: then
+        there is nothing to beat, and everything else is asked all the same.
+    rules : Gate
+        From the strategy file of the version that is judged.
+
+    Returns
+    -------
+    Decision
+        Passed if every rule is met. The same evidence always gives the same decision.
+    """
+    results = [
+        _no_leakage(evidence),
+        _no_data_error(evidence),
+        _deflated_sharpe(evidence, rules.min_deflated_sharpe),
+        _overfitting(evidence, rules.max_pbo),
+        _drawdown(evidence, rules.max_drawdown),
+        _trades(evidence, rules.min_trades),
+        _beats(evidence, champion, rules.champion_margin, rules.champion_level),
+    ]
+    asked = tuple(result for result in results if result is not None)
+    return Decision(passed=all(result.passed for result in asked), rules=asked)
+
+
+def _no_leakage(evidence: Evidence) -> RuleResult:
+    reasons = {
+        None: "it is not recorded whether training labels reach into the test windows",
+        True: "training labels reach into the test windows (allow_leakage), so that its figures "
+        "prove nothing",
+        False: "no training label reaches into a test window",
+    }
+    figure = None if evidence.leaks is None else float(evidence.leaks)
+    return RuleResult("leakage", figure, 0.0, evidence.leaks is False, reasons[evidence.leaks])
+
+
+def _no_data_error(evidence: Evidence) -> RuleResult:
+    return _bounded(
+        "data_errors", evidence.data_errors, 0.0,
+        what="the number of errors in its bars", at_least=False, possible=lambda n: n >= 0,
+    )  # fmt: skip
+
+
+def _deflated_sharpe(evidence: Evidence, bound: float | None) -> RuleResult | None:
+    if bound is None:
+        return None
+    rule = "min_deflated_sharpe"
+    figure = evidence.metrics.get("deflated_sharpe_probability")
+    if evidence.trials is None or evidence.trials < 1:
+        reason = "it is not recorded among how many trials it was chosen: nothing can be deflated"
+        return RuleResult(rule, _known(figure), bound, passed=False, reason=reason)
+    return _bounded(
+        rule, figure, bound,
+        what="the probability that its Sharpe ratio beats the best of "
+        f"{evidence.trials} worthless trials",
+        at_least=True, possible=_is_probability,
+    )  # fmt: skip
+
+
+def _overfitting(evidence: Evidence, bound: float | None) -> RuleResult | None:
+    if bound is None or evidence.swept is False:
+        return None
+    return _bounded(
+        "max_pbo", evidence.metrics.get("pbo"), bound,
+        what="the probability of backtest overfitting", at_least=False, possible=_is_probability,
+    )  # fmt: skip
+
+
+def _drawdown(evidence: Evidence, bound: float | None) -> RuleResult | None:
+    if bound is None:
+        return None
+    figure = evidence.metrics.get("max_drawdown")
+    return _bounded(
+        "max_drawdown", None if figure is None else 0.0 - figure, bound,
+        what="the deepest fall from a peak", at_least=False, possible=_is_probability,
+    )  # fmt: skip
+
+
+def _trades(evidence: Evidence, bound: int | None) -> RuleResult | None:
+    if bound is None:
+        return None
+    return _bounded(
+        "min_trades", evidence.metrics.get("trades"), float(bound),
+        what="the number of positions it opened", at_least=True, possible=lambda n: n >= 0,
+    )  # fmt: skip
+
+
+def _bounded(
+    rule: str,
+    figure: float | None,
+    bound: float,
+    *,
+    what: str,
+    at_least: bool,
+    possible: Callable[[float], bool],
+) -> RuleResult:
+    known = _known(figure)
+    asked = f"{'at least' if at_least else 'at most'} {bound:.6g} is asked"
+    if known is None:
+        reason = f"{what} is missing or not a number; {asked}, and what is not known is refused"
+        return RuleResult(rule, None, bound, passed=False, reason=reason)
+    if not possible(known):
+        reason = f"{what} cannot be {known:.6g}: the evidence is damaged"
+        return RuleResult(rule, known, bound, passed=False, reason=reason)
+    passed = known >= bound if at_least else known <= bound
+    return RuleResult(rule, known, bound, passed, f"{what} is {known:.6g}; {asked}")
+
+
+def _beats(
+    evidence: Evidence, champion: Evidence | None, margin: float | None, level: float
+) -> RuleResult | None:
+    import numpy as np
+
+    from tradewind.research.inference import sharpe_difference_interval
+
+    if margin is None:
+        return None
+    rule = "champion_margin"
+    if champion is None:
+        return RuleResult(rule, None, margin, passed=True, reason="there is no champion to beat")
+    common = evidence.returns.join(champion.returns, on="session", suffix="_champion")
+    if common.height < LEAST_COMMON_SESSIONS:
+        reason = (
+            f"it was tested on {common.height} sessions together with the champion; fewer than "
+            f"{LEAST_COMMON_SESSIONS} say nothing"
+        )
+        return RuleResult(rule, None, margin, passed=False, reason=reason)
+    ours, theirs = (
+        common.get_column(column).to_numpy() for column in ("net_return", "net_return_champion")
+    )
+    refusal = None
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        refusal = "a return is not a number on the sessions that both were tested on"
+    else:
+        difference, low, high = sharpe_difference_interval(ours, theirs, level=level, seed=0)
+        if not math.isfinite(difference + low + high):
+            refusal = f"a Sharpe ratio is not defined on the {common.height} common sessions"
+    if refusal is not None:
+        return RuleResult(rule, None, margin, passed=False, reason=refusal)
+    reason = (
+        f"its Sharpe ratio is {difference:+.4g} against the champion's on {common.height} common "
+        f"sessions; of the {level:.6g} interval from {low:+.4g} to {high:+.4g} the lower end must "
+        f"exceed {margin:.6g}"
+    )
+    return RuleResult(rule, low, margin, low > margin, reason)
+
+
+def _known(figure: float | None) -> float | None:
+    """Return a figure as a number, None if it is none."""
+    return float(figure) if figure is not None and math.isfinite(figure) else None
+
+
+def _is_probability(figure: float) -> bool:
+    return 0.0 <= figure <= 1.0

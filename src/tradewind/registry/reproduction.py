@@ -1,0 +1,272 @@
+"""A registered version trained once more, and everything compared bit for bit."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from tradewind.errors import RegistryError
+from tradewind.registry import _names as names
+from tradewind.registry._client import connect, mlflow_errors
+from tradewind.registry._files import download, read_parquet, required_tag
+from tradewind.registry.flavours import load_model
+from tradewind.registry.provenance import NONE, UNKNOWN, collect
+from tradewind.registry.versions import VersionInfo, version_by_number
+from tradewind.research.strategy import Strategy
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tradewind.research.model import Predictor
+    from tradewind.research.training import TrainingResult
+
+__all__ = ["Difference", "Reproduction", "reproduce"]
+
+# They count other trials than this one: what the ledger knew then is recorded, not repeated.
+_OF_THE_LEDGER: Final = frozenset({"trials", "deflated_sharpe_probability", "pbo"})
+_KEY: Final = ("symbol", "session")
+_COMMIT: Final = names.PREFIX + "git_commit"
+_CODE: Final = names.PREFIX + "code_sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that is not as it was.
+
+    Attributes
+    ----------
+    what : str
+    detail : str
+        How it was and how it is.
+    largest : float or None
+        Largest absolute difference; None where it is no number, or something is on one side only.
+    """
+
+    what: str
+    detail: str
+    largest: float | None = None
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of a version when it was trained once more.
+
+    Attributes
+    ----------
+    identical : bool
+        Whether model, predictions, returns and metrics are the same bit for bit.
+    conditions : tuple of Difference
+        What differs in code, packages and record. It may not matter; if results differ, look
+        here first.
+    results : tuple of Difference
+        What differs in the results; empty if identical.
+    compared : mapping of str to int
+        Values compared, by kind.
+    """
+
+    name: str
+    version: int
+    snapshot_id: str
+    identical: bool
+    conditions: tuple[Difference, ...]
+    results: tuple[Difference, ...]
+    compared: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Record:
+    """What a version left behind."""
+
+    info: VersionInfo
+    strategy: Strategy
+    model: "Predictor"
+    frames: Mapping[str, "pl.DataFrame"]
+
+
+def reproduce(
+    name: str,
+    version: int,
+    read: "Callable[[str], pl.DataFrame]",
+    *,
+    home: Path,
+    num_threads: int = 1,
+    on_fold: Callable[[int, int], None] | None = None,
+) -> Reproduction:
+    """Train a version once more from what was recorded, and compare.
+
+    Nothing is written to MLflow, and no trial to the ledger. Figures that count all trials of
+    the strategy are therefore compared only if there was no other.
+
+    Parameters
+    ----------
+    name : str
+        Registered model.
+    version : int
+    read : callable
+        Gives the bars of a snapshot by its id, such as `BarStore.read`.
+    home : Path
+        The checkout; see `tradewind.registry.provenance.collect`.
+    num_threads : int
+        Cores used. Results do not depend on it.
+    on_fold : callable, optional
+        Called with (folds done, folds in all) after each fold.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such version, a part of its record is gone, or MLflow is out of reach.
+    SnapshotError
+        If the snapshot is missing or damaged.
+    ResearchError
+        If the running code cannot train the strategy.
+    """
+    from tradewind.research.predict import predict
+    from tradewind.research.training import train
+
+    record = _fetch(name, version)
+    conditions = _conditions(record, home)
+    snapshot_id = required_tag(record.info, names.SNAPSHOT_ID)
+    bars = read(snapshot_id)
+    again = train(bars, record.strategy, num_threads=num_threads, on_fold=on_fold)
+
+    sessions = bars.get_column("session").n_unique()
+    everywhere = [
+        predict(model, bars, record.strategy, sessions=sessions)
+        for model in (record.model, again.model)
+    ]
+    frames = {
+        "predictions of the model on all sessions": (everywhere[0], everywhere[1]),
+        "reference predictions": (record.frames[names.REFERENCE_FILE], again.reference),
+        "out-of-sample predictions": (record.frames[names.OUT_OF_SAMPLE_FILE], again.predictions),
+        "backtest": (record.frames[names.EQUITY_FILE], again.equity),
+    }
+    alone = record.info.metrics.get("trials") == 1.0
+    then, now = (_metrics(found, alone) for found in (record.info.metrics, again.metrics))
+    results = [
+        _of_model(record.model, again.model),
+        *(_of_frame(what, *pair) for what, pair in frames.items()),
+        *_of_metrics(then, now),
+    ]
+    different = tuple(difference for difference in results if difference is not None)
+    return Reproduction(
+        name=name,
+        version=version,
+        snapshot_id=snapshot_id,
+        identical=not different,
+        conditions=(*conditions, *_dates(record.info, again)),
+        results=different,
+        compared={
+            **{what: pair[0].height for what, pair in frames.items()},
+            "metrics": len(then),
+        },
+    )
+
+
+def _fetch(name: str, version: int) -> _Record:
+    missing = (
+        f"a file of {name} version {version} is gone from MLflow, so that it cannot be reproduced; "
+        f"`tradewind models show {name}` shows the versions there are"
+    )
+    with mlflow_errors(f"fetching {name} version {version}", missing=missing):
+        info = version_by_number(connect(), name, version)
+        text = download(info, names.STRATEGY_FILE).decode()
+        try:
+            strategy = Strategy.model_validate_json(text)
+        except ValidationError as error:
+            raise RegistryError(
+                f"{name} version {version} was trained by a strategy that this version of "
+                f"tradewind cannot read: {error}. Check out {info.tags.get(_COMMIT, UNKNOWN)}"
+            ) from error
+        files = (names.REFERENCE_FILE, names.OUT_OF_SAMPLE_FILE, names.EQUITY_FILE)
+        frames = {file: read_parquet(download(info, file)) for file in files}
+        model = load_model(f"models:/{name}/{version}", strategy.model.kind)
+    return _Record(info, strategy, model, frames)
+
+
+def _conditions(record: _Record, home: Path) -> list[Difference]:
+    """Return what differs in code, packages and record, before anything is trained."""
+    from tradewind.research.feature_code import feature_code_hash
+
+    tags = record.info.tags
+    own_code = feature_code_hash(record.strategy) or NONE
+    now = {
+        **{names.PREFIX + key: value
+           for key, value in asdict(collect(home, features_sha256=own_code)).items()},
+        names.STRATEGY_SHA256: record.strategy.content_hash(),
+        names.SEED: str(record.strategy.seed),
+    }  # fmt: skip
+    found = [
+        Difference(key.removeprefix(names.PREFIX), f"{tags.get(key, UNKNOWN)} then, {value} now")
+        for key, value in now.items()
+        if tags.get(key, UNKNOWN) != value
+    ]
+    same_code = tags.get(_CODE) == now[_CODE]
+    if tags.get(names.PREFIX + "git_dirty") == "true" and not same_code:
+        found.append(Difference("code", "files differed from the commit when it was trained"))
+    return found
+
+
+def _dates(info: VersionInfo, again: "TrainingResult") -> list[Difference]:
+    now = {names.DATA_START: again.data_start, names.DATA_END: again.data_end}
+    return [
+        Difference(key.removeprefix(names.PREFIX), f"{info.tags.get(key, UNKNOWN)} then, {day} now")
+        for key, day in now.items()
+        if info.tags.get(key) != str(day)
+    ]
+
+
+def _of_model(then: Any, now: Any) -> Difference | None:  # noqa: ANN401
+    if not hasattr(then, "model_to_string"):
+        return None  # of other kinds the predictions on all sessions tell
+    if not hasattr(now, "model_to_string") or then.model_to_string() != now.model_to_string():
+        return Difference("model", "its trees are others")
+    return None
+
+
+def _of_frame(what: str, then: "pl.DataFrame", now: "pl.DataFrame") -> Difference | None:
+    """Return how two tables differ, if they do: in rows, in columns, or by how much."""
+    if dict(then.schema) != dict(now.schema):
+        return Difference(what, f"columns {then.schema} then, {now.schema} now")
+    if then.equals(now):
+        return None
+    key = [column for column in _KEY if column in then.columns]
+    both = then.join(now, on=key, how="full", suffix="_now", coalesce=True, nulls_equal=True)
+    lonely = both.height * 2 - then.height - now.height
+    if lonely or then.height != now.height:
+        return Difference(what, f"{lonely} of {both.height} rows exist on one side only")
+    worst: tuple[float, str] = (0.0, "")
+    for column in then.columns:
+        if column in key or not then.schema[column].is_numeric():
+            continue
+        gaps = (both.get_column(column) - both.get_column(f"{column}_now")).abs().fill_nan(None)
+        largest = gaps.max()
+        if isinstance(largest, int | float) and largest > worst[0]:
+            row = both.row(int(gaps.arg_max() or 0), named=True)
+            where = " ".join(str(row[part]) for part in key)
+            worst = (float(largest), f"{column} of {where}")
+    detail = f"the worst by {worst[0]:.3g}, {worst[1]}" if worst[1] else "values or their order"
+    return Difference(what, detail, worst[0] or None)
+
+
+def _of_metrics(then: Mapping[str, float], now: Mapping[str, float]) -> list[Difference]:
+    found = []
+    for key in sorted({*then, *now}):
+        one, other = then.get(key), now.get(key)
+        if one == other:
+            continue
+        gap = None if one is None or other is None else abs(one - other)
+        found.append(Difference(f"metric {key}", f"{one!r} then, {other!r} now", gap))
+    return found
+
+
+def _metrics(values: Mapping[str, float], alone: bool) -> dict[str, float]:
+    """Return the totals that are defined, without those that count other trials if there are."""
+    left_out = frozenset() if alone else _OF_THE_LEDGER
+    return {
+        key: value
+        for key, value in values.items()
+        if math.isfinite(value) and key not in left_out and not key.startswith(names.SERIES_PREFIX)
+    }

@@ -1,0 +1,280 @@
+"""The books of an account: whole shares, cash in cents, every booking written down.
+
+`tradewind.research.backtest` reckons with fractions of equity; this module trades the same
+weights as an account would, so that its books can be held against a broker's to the cent.
+
+What is booked
+--------------
+Each session has these bookings, in this order; within one kind by symbol, in the order of its
+characters:
+
+1. ``split``, for each position held since the last close: the number of shares becomes the whole
+   part of shares times ratio. What is left, less than one share, is paid out (or in, for a short
+   position) at the session's open.
+2. ``dividend``: shares times the dividend a share; short positions pay it.
+3. ``borrow``, for each position that was short at the last close: shares times that close times
+   ``borrow_bps`` / 10,000 times calendar days since then / 365.
+4. At the open, sales first, then purchases: ``sell`` or ``buy``, shares times the open, and after
+   each its ``commission`` and its ``slippage``, each its basis points of the exact notional.
+
+How many shares are traded
+--------------------------
+Equity at the open is cash plus all positions at the open's price, after the bookings 1 to 3. Of
+it the cost of trading is set aside: all basis points of commission and slippage, on the sum over
+the symbols of the distance between the position's value and its weight of the equity. The
+position wanted is the whole part, towards zero, of the weight of what is left over the open's
+price. So no order needs a price other than that it is filled at.
+
+How it is rounded
+-----------------
+Every booking is rounded once, from its exact value to whole cents, halves to the even cent. So is
+a position's value, shares times close. Prices, weights, basis points and capital are the decimal
+numbers they print as, prices and dividends a share to eight places. Nothing else is rounded; no
+remainder is carried on.
+
+What the factors say
+--------------------
+Their steps from one session to the next are the corporate actions: of ``split_factor`` the shares
+that one becomes; of the two factors' quotient, ``1 + dividend / close``, the dividend a share
+after the split. With that dividend, shares held from close to close earn exactly what the
+adjusted prices say, whichever way a vendor reckons its factors. It is booked on the ex-date.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from tradewind.errors import BacktestError
+from tradewind.research._panel import Matrix, Panel, arrange
+from tradewind.research.backtest import DAYS_PER_YEAR
+from tradewind.research.strategy import Backtest
+
+__all__ = ["Books", "keep_books"]
+
+_CENT: Final = Decimal("0.01")
+_PRICE_PLACES: Final = Decimal("1e-8")
+_BPS: Final = Decimal(10_000)
+_ZERO: Final = Decimal(0)
+_LARGEST_DENOMINATOR: Final = 1_000_000  # of a split's ratio; far beyond any real one
+# Enough digits that a product of shares and a price is exact before it is rounded.
+_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+_MONEY: Final = pl.Decimal(38, 2)
+_PRICE: Final = pl.Decimal(38, 8)
+_LEDGER: Final = pl.Schema(
+    {
+        "session": pl.Date(),
+        "symbol": pl.String(),
+        "kind": pl.String(),
+        "shares": pl.Int64(),
+        "price": _PRICE,
+        "amount": _MONEY,
+    }
+)
+_POSITIONS: Final = pl.Schema(
+    {
+        "session": pl.Date(),
+        "symbol": pl.String(),
+        "shares": pl.Int64(),
+        "price": _PRICE,
+        "value": _MONEY,
+    }
+)
+_EQUITY: Final = pl.Schema(
+    {"session": pl.Date(), "cash": _MONEY, "positions": _MONEY, "equity": _MONEY}
+)
+
+_Row = tuple[date, str, str, int, Decimal, Decimal]
+
+
+@dataclass(frozen=True)
+class Books:
+    """The books of an account; money and prices are decimals, in the listing's currency.
+
+    Attributes
+    ----------
+    ledger : DataFrame of shape (n_bookings, 6)
+        session, symbol, kind, shares (by which the position changes), price (the fill's, a
+        dividend's a share, or what a fee was reckoned on), amount (by which cash changes); in the
+        order of booking. Bookings that change neither shares nor cash are left out.
+    positions : DataFrame of shape (n_positions, 5)
+        session, symbol, shares, price, value at each close; none where no shares are held.
+    equity : DataFrame of shape (n_sessions, 4)
+        session, cash, positions (the sum of their values), equity (the sum of the two).
+    """
+
+    ledger: pl.DataFrame
+    positions: pl.DataFrame
+    equity: pl.DataFrame
+
+
+def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Books:
+    """Trade target weights as whole shares in an account of `rules.capital`.
+
+    To the cent, at every close: equity is cash plus the value of the positions; cash is the
+    capital plus all amounts of the ledger so far; a position is the sum of its shares there.
+
+    Parameters
+    ----------
+    weights : DataFrame of shape (n_sessions * n_symbols, 3)
+        symbol, session, weight, as for `tradewind.research.backtest.run_backtest`.
+    bars : DataFrame of shape (n_bars, 9)
+        Validated bars that hold these symbols and sessions. They are traded at raw prices.
+    rules : Backtest
+        The capital, rounded to cents, and the costs.
+
+    Returns
+    -------
+    Books
+
+    Raises
+    ------
+    BacktestError
+        As `tradewind.research.backtest.run_backtest` does.
+
+    Notes
+    -----
+    Equity over capital follows the backtest's equity, but for three things: shares and cents are
+    whole; dividends are cash here and reinvested at the open there; trading is charged on what was
+    traded, there on what was wanted before its own cost was taken off. With 1,000,000 in five
+    symbols traded daily for 13 years the two stay within 0.2 % of each other; with 100 times the
+    capital within 0.05 %.
+
+    Warnings
+    --------
+    Cash may become negative, by weights of more than 1.0 in all; borrowing it is free. Factors that
+    a vendor rounded, such as those of an adjusted close in whole cents, say that there is a tiny
+    dividend, of either sign, every day; it is booked as they say.
+    """
+    names = ("open", "close", "split_factor", "adjustment_factor")
+    panel = arrange(weights, bars, [pl.col(name) for name in names])
+    with localcontext(_EXACT):
+        account = _Account(panel, rules)
+        for at in range(panel.sessions.len()):
+            account.trade(at)
+    return Books(
+        pl.DataFrame(account.ledger, schema=_LEDGER, orient="row"),
+        pl.DataFrame(account.positions, schema=_POSITIONS, orient="row"),
+        pl.DataFrame(account.equity, schema=_EQUITY, orient="row"),
+    )
+
+
+class _Account:
+    """Cash and shares, moved on by one session at a time."""
+
+    def __init__(self, panel: Panel, rules: Backtest) -> None:
+        self._days: list[date] = panel.sessions.to_list()
+        self._symbols = panel.symbols
+        self._held = panel.held
+        self._opens, self._closes, self._splits, self._factors = panel.prices
+        self._commission = _decimal(rules.commission_bps) / _BPS
+        self._slippage = _decimal(rules.slippage_bps) / _BPS
+        self._borrow_bps = _decimal(rules.borrow_bps)
+        self._cash = _cents(_decimal(rules.capital))
+        self._shares = dict.fromkeys(range(len(panel.symbols)), 0)
+        self.ledger: list[_Row] = []
+        self.positions: list[tuple[date, str, int, Decimal, Decimal]] = []
+        self.equity: list[tuple[date, Decimal, Decimal, Decimal]] = []
+
+    def trade(self, at: int) -> None:
+        """Make all bookings of one session."""
+        if at:
+            owned = list(self._owned())
+            for column, shares in owned:
+                self._split(at, column, shares)
+            for column, shares in self._owned():
+                dividend = _dividend(self._splits, self._factors, self._closes, at, column)
+                self._book(at, column, "dividend", price=dividend, amount=shares * dividend)
+            nights = (self._days[at] - self._days[at - 1]).days
+            for column, shares in owned:
+                if shares < 0:
+                    close = _price(self._closes, at - 1, column)
+                    fee = shares * close * self._borrow_bps * nights / (_BPS * DAYS_PER_YEAR)
+                    self._book(at, column, "borrow", price=close, amount=fee)
+            self._rebalance(at)
+        value = _ZERO
+        for column, shares in self._owned():
+            close = _price(self._closes, at, column)
+            worth = _cents(shares * close)
+            self.positions.append((self._days[at], self._symbols[column], shares, close, worth))
+            value += worth
+        if self._cash + value <= 0:
+            raise BacktestError(f"all equity is lost on {self._days[at]}")
+        self.equity.append((self._days[at], self._cash, value, self._cash + value))
+
+    def _owned(self) -> Iterator[tuple[int, int]]:
+        return ((column, shares) for column, shares in self._shares.items() if shares)
+
+    def _split(self, at: int, column: int, shares: int) -> None:
+        step = self._splits[at, column] / self._splits[at - 1, column]
+        exact = shares * Fraction(float(step)).limit_denominator(_LARGEST_DENOMINATOR)
+        whole = int(exact)  # towards zero
+        price = _price(self._opens, at, column)
+        rest = exact - whole
+        paid = price * rest.numerator / rest.denominator
+        self._book(at, column, "split", shares=whole - shares, price=price, amount=paid)
+
+    def _rebalance(self, at: int) -> None:
+        involved = {column for column, _ in self._owned()} | set(
+            np.flatnonzero(self._held[at]).tolist()
+        )
+        opens = {column: _price(self._opens, at, column) for column in sorted(involved)}
+        worth = {column: self._shares[column] * price for column, price in opens.items()}
+        weight = {column: _decimal(float(self._held[at, column])) for column in opens}
+        equity = self._cash + sum(worth.values())
+        if equity <= 0:
+            raise BacktestError(f"all equity is lost on {self._days[at]}")
+        distance = sum(abs(weight[column] * equity - worth[column]) for column in opens)
+        left = equity - distance * (self._commission + self._slippage)
+        orders = {
+            column: _whole(weight[column] * left / price) - self._shares[column]
+            for column, price in opens.items()
+        }
+        for column, traded in sorted(orders.items(), key=lambda order: order[1] > 0):
+            price = opens[column]
+            notional = abs(traded) * price
+            kind = "buy" if traded > 0 else "sell"
+            self._book(at, column, kind, shares=traded, price=price, amount=-traded * price)
+            for kind, rate in (("commission", self._commission), ("slippage", self._slippage)):
+                self._book(at, column, kind, price=price, amount=-notional * rate)
+
+    def _book(
+        self, at: int, column: int, kind: str, *, price: Decimal, amount: Decimal, shares: int = 0
+    ) -> None:
+        """Change cash and shares, and write it down, in one place."""
+        rounded = _cents(amount)
+        if not shares and not rounded:
+            return
+        self._cash += rounded
+        self._shares[column] += shares
+        self.ledger.append((self._days[at], self._symbols[column], kind, shares, price, rounded))
+
+
+def _dividend(splits: Matrix, factors: Matrix, closes: Matrix, at: int, column: int) -> Decimal:
+    """Return the cash paid a share, after a split of the same day."""
+    split = splits[at, column] / splits[at - 1, column]
+    both = factors[at, column] / factors[at - 1, column]
+    return _decimal(float((both / split - 1.0) * closes[at, column])).quantize(_PRICE_PLACES)
+
+
+def _price(prices: Matrix, at: int, column: int) -> Decimal:
+    return _decimal(float(prices[at, column])).quantize(_PRICE_PLACES)
+
+
+def _decimal(value: float) -> Decimal:
+    """Return the decimal number a float prints as, which is the one that was meant."""
+    return Decimal(repr(value))
+
+
+def _cents(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT)
+
+
+def _whole(shares: Decimal) -> int:
+    return int(shares.to_integral_value(ROUND_DOWN))

@@ -1,0 +1,124 @@
+"""Whether the market still looks as it did in training.
+
+Features of a market are persistent: half a year of a one-year momentum is one observation, not
+126, so the usual p-values see a shift in every window. Here a distance is held against what
+windows of the same length showed before the training ended.
+"""
+
+import math
+from datetime import date
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tradewind.errors import ResearchError
+
+__all__ = ["feature_drift", "ks_distance", "psi"]
+
+_BINS: Final = 10
+_FLOOR: Final = 1e-4  # share of an empty bin, so that its logarithm is defined
+_STEP: Final = 21  # sessions between two windows of the past
+
+Values = NDArray[np.float64]
+
+
+def psi(reference: Values, recent: Values, *, bins: int = _BINS) -> float:
+    """Return the population stability index of two samples.
+
+    Parameters
+    ----------
+    reference, recent : ndarray of shape (n,) and (m,)
+        Finite values.
+    bins : int
+        Bins of equal share in `reference`; repeated edges fall together.
+
+    Returns
+    -------
+    float
+        Zero or more; NaN if a sample is empty.
+
+    References
+    ----------
+    Siddiqi (2006), Credit Risk Scorecards, ch. 8: above 0.25 the population has shifted.
+    """
+    if not reference.size or not recent.size:
+        return math.nan
+    inner = np.unique(np.quantile(reference, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    shares = [
+        np.bincount(np.searchsorted(inner, sample), minlength=inner.size + 1) / sample.size
+        for sample in (reference, recent)
+    ]
+    before, after = (np.maximum(share, _FLOOR) for share in shares)
+    return float(((after - before) * np.log(after / before)).sum())
+
+
+def ks_distance(reference: Values, recent: Values) -> float:
+    """Return the largest distance between two samples' distribution functions; NaN if one is empty.
+
+    References
+    ----------
+    Smirnov (1939), On the Estimation of the Discrepancy Between Empirical Curves of Distribution
+    for Two Independent Samples.
+    """
+    if not reference.size or not recent.size:
+        return math.nan
+    from scipy.stats import ks_2samp  # type: ignore[import-untyped]
+
+    return float(ks_2samp(reference, recent, method="asymp").statistic)
+
+
+def feature_drift(
+    features: pl.DataFrame, names: list[str], *, trained_until: date, sessions: int
+) -> pl.DataFrame:
+    """Compare the latest sessions' features with those up to the training's end.
+
+    Parameters
+    ----------
+    features : DataFrame of shape (n_rows, 2 + n_features)
+        symbol, session and the features, of all sessions.
+    names : list of str
+        Columns to compare.
+    trained_until : date
+        Last session of the training's bars.
+    sessions : int
+        Length of the window compared, in sessions.
+
+    Returns
+    -------
+    DataFrame of shape (n_features, 5)
+        feature; psi, ks (distances between the latest window and everything up to the training);
+        psi_rank, ks_rank (share of the past's windows, one every 21 sessions, with a smaller
+        distance to the rest of the past; NaN below two windows).
+
+    Raises
+    ------
+    ResearchError
+        If there are no sessions up to the training's end.
+    """
+    known = features.filter(pl.col("session") <= trained_until)
+    if known.is_empty():
+        raise ResearchError(f"no features up to {trained_until}, where the training ended")
+    days = features.get_column("session").unique().sort()
+    recent = features.filter(pl.col("session") > days[-min(sessions + 1, len(days))])
+    past = known.get_column("session").unique().sort()
+    starts = [past[start] for start in range(0, len(past) - sessions + 1, _STEP)]
+    ends = [past[start + sessions - 1] for start in range(0, len(past) - sessions + 1, _STEP)]
+    rows = []
+    for name in names:
+        reference = known.get_column(name).to_numpy()
+        latest = recent.get_column(name).to_numpy()
+        windows: dict[str, list[float]] = {"psi": [], "ks": []}
+        for start, end in zip(starts, ends, strict=True):
+            inside = known.select(pl.col("session").is_between(start, end)).to_series().to_numpy()
+            windows["psi"].append(psi(reference[~inside], reference[inside]))
+            windows["ks"].append(ks_distance(reference[~inside], reference[inside]))
+        distances = {"psi": psi(reference, latest), "ks": ks_distance(reference, latest)}
+        ranks = {f"{kind}_rank": _rank(distances[kind], windows[kind]) for kind in distances}
+        rows.append({"feature": name, **distances, **ranks})
+    return pl.DataFrame(rows)
+
+
+def _rank(distance: float, of: list[float]) -> float:
+    return float(np.mean(np.array(of) < distance)) if len(of) > 1 else math.nan

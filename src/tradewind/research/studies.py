@@ -1,0 +1,200 @@
+"""Optuna's studies in PostgreSQL, and who may run which of their trials.
+
+Whoever runs a trial holds a lock on it by a connection of its own, which ends with the process.
+A trial that is marked as running while nobody holds its lock was abandoned.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from tradewind.errors import SweepError
+from tradewind.research.database import KEEPALIVE, Locks, database_errors, open_engine
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.storages import RDBStorage
+    from optuna.trial import FrozenTrial
+
+__all__ = ["Claim", "Study", "find_study", "plan_study", "refuse_another"]
+
+_IDENTITY: Final = "tradewind"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this process alone may run, until it lets go.
+
+    Attributes
+    ----------
+    number : int
+    parameters : dict
+    begun_before : bool
+        Whether a process that has died began it.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    begun_before: bool
+    _trial_id: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study all of whose trials are there from the beginning.
+
+    The storage's own methods are called because Optuna's `ask` makes a trial up when none waits,
+    and cannot be asked for one by its number.
+
+    Attributes
+    ----------
+    name : str
+    identity : dict of str to str
+        What it was planned for.
+    """
+
+    name: str
+    identity: dict[str, str]
+    _id: int
+    _storage: "RDBStorage"
+    _locks: Locks
+
+    def trials(self) -> "list[FrozenTrial]":
+        """Return all trials by number."""
+        trials = self._storage.get_all_trials(self._id, deepcopy=False)
+        return sorted(trials, key=lambda trial: trial.number)
+
+    def unfinished(self) -> set[int]:
+        """Return the numbers of trials that wait or are running, or were left running."""
+        return {trial.number for trial in self.trials() if not trial.state.is_finished()}
+
+    @contextmanager
+    def claimed(self, number: int) -> Iterator[Claim | None]:
+        """Claim a trial; yields None if another process runs it, or has run it meanwhile."""
+        from optuna.trial import TrialState
+
+        with self._locks.tried(f"{self.name} {number}") as mine:
+            if not mine:
+                yield None
+                return
+            trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+            trial = self._storage.get_trial(trial_id)
+            if trial.state.is_finished():
+                yield None
+                return
+            self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+            yield Claim(number, dict(trial.params), trial.state == TrialState.RUNNING, trial_id)
+
+    def finish(self, claim: Claim, value: float | None) -> None:
+        """Write down that a trial is finished, and its value; None if it failed."""
+        from optuna.trial import TrialState
+
+        self._locks.check()  # a lost lock may be another's by now
+        state = TrialState.FAIL if value is None else TrialState.COMPLETE
+        values = None if value is None else [value]
+        self._storage.set_trial_state_values(claim._trial_id, state, values)
+
+
+def plan_study(
+    storage_url: str,
+    name: str,
+    identity: dict[str, str],
+    *,
+    parameters: list[dict[str, Any]],
+    distributions: "dict[str, BaseDistribution]",
+) -> None:
+    """Make a study and its trials; goes on with one whose planning was interrupted.
+
+    Parameters
+    ----------
+    storage_url : str
+    name : str
+    identity : dict of str to str
+        What the study is planned for.
+    parameters : list of dict
+        One a trial, in their order.
+    distributions : dict
+        By parameter.
+
+    Raises
+    ------
+    SweepError
+        If there is a study of that name for something else.
+    LedgerError
+        If the database is out of reach or refuses.
+    """
+    import optuna
+
+    with _opened(storage_url) as (storage, locks), locks.held(name):
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            direction="maximize",
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(),  # never asked: trials are planned
+        )
+        known = study.user_attrs.get(_IDENTITY)
+        if known is None:
+            study.set_user_attr(_IDENTITY, identity)
+        else:
+            refuse_another(name, known, identity)
+        for each in parameters[len(study.get_trials(deepcopy=False)) :]:
+            study.add_trial(
+                optuna.trial.create_trial(
+                    state=optuna.trial.TrialState.WAITING, params=each, distributions=distributions
+                )
+            )
+
+
+@contextmanager
+def find_study(storage_url: str, name: str) -> Iterator[Study]:
+    """Open a study that was planned.
+
+    Raises
+    ------
+    SweepError
+        If there is none of that name.
+    LedgerError
+        If the database is out of reach or refuses, now or later.
+    """
+    with _opened(storage_url) as (storage, locks):
+        try:
+            study_id = storage.get_study_id_from_name(name)
+        except KeyError:
+            raise SweepError(f"there is no sweep {name}; plan it first") from None
+        identity = storage.get_study_user_attrs(study_id)[_IDENTITY]
+        yield Study(name, identity, study_id, storage, locks)
+
+
+def refuse_another(name: str, known: dict[str, str], asked: dict[str, str]) -> None:
+    """Refuse to mix what was planned for one strategy, snapshot or code with another's."""
+    if known != asked:
+        raise SweepError(
+            f"sweep {name} was planned for another strategy file, snapshot or code of features; "
+            "plan it under another name, or leave the name to the plan"
+        )
+
+
+@contextmanager
+def _opened(storage_url: str) -> "Iterator[tuple[RDBStorage, Locks]]":
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    engine = open_engine(storage_url)
+    with database_errors("running a sweep"):
+        locks = Locks(engine)
+        try:
+            with locks.held("tables of Optuna"):  # two that find none would both make them
+                storage = optuna.storages.RDBStorage(
+                    engine.url.render_as_string(hide_password=False),
+                    engine_kwargs={"connect_args": KEEPALIVE},
+                )
+            try:
+                yield storage, locks
+            finally:
+                storage.remove_session()
+                storage.engine.dispose()
+        finally:
+            locks.close()
+            engine.dispose()

@@ -1,0 +1,159 @@
+"""What a strategy wants to hold at the next open, written down once and never changed.
+
+Signals are in the table ``signals`` of the database ``tradewind``. A strategy's signals of a
+session and a model version are one set: whoever stores it second finds the first one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import sqlalchemy as sa
+
+from tradewind.errors import TradingError
+
+__all__ = ["SignalBook", "SignalSet"]
+
+_metadata = sa.MetaData()
+_signals = sa.Table(
+    "signals",
+    _metadata,
+    sa.Column("strategy", sa.Text, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("model_version", sa.Integer, primary_key=True),
+    sa.Column("symbol", sa.Text, primary_key=True),
+    sa.Column("trade_session", sa.Date, nullable=False),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("snapshot_id", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+)
+# Two workers that make a missing table at one moment break each other's catalogue entry.
+_LOCK = 7_301_001
+
+
+@dataclass(frozen=True)
+class SignalSet:
+    """Target weights of one strategy after one session.
+
+    Attributes
+    ----------
+    strategy : str
+    session : date
+        After whose close they were decided.
+    trade_session : date
+        At whose open they are traded: the exchange's next session.
+    model_version : int
+    snapshot_id : str
+        The bars that they were made from.
+    weights : mapping of str to float
+        Fraction of equity by symbol, negative for a short position.
+    """
+
+    strategy: str
+    session: date
+    trade_session: date
+    model_version: int
+    snapshot_id: str
+    weights: Mapping[str, float]
+
+
+class SignalBook:
+    """Signals in PostgreSQL.
+
+    Parameters
+    ----------
+    url : str
+        Address of the database, for SQLAlchemy.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
+
+    def store(self, signals: SignalSet) -> SignalSet:
+        """Store signals, unless the session's are there already, and return those that are.
+
+        Raises
+        ------
+        TradingError
+            If the database refuses or is out of reach.
+        """
+        made = datetime.now(UTC)
+        rows = [
+            {
+                "strategy": signals.strategy,
+                "session": signals.session,
+                "model_version": signals.model_version,
+                "symbol": symbol,
+                "trade_session": signals.trade_session,
+                "weight": weight,
+                "snapshot_id": signals.snapshot_id,
+                "created_at": made,
+            }
+            for symbol, weight in sorted(signals.weights.items())
+        ]
+        if not rows:
+            raise TradingError(f"no weights of {signals.strategy} for {signals.session} to store")
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                _metadata.create_all(connection)
+                found = _read(connection, signals.strategy, signals.session, signals.model_version)
+                if found is not None:
+                    return found
+                connection.execute(sa.insert(_signals), rows)
+        except sa.exc.SQLAlchemyError as error:
+            raise _refusal(error) from error
+        return signals
+
+    def latest(self, strategy: str) -> SignalSet | None:
+        """Return the signals of a strategy's latest session, by its newest model, if any.
+
+        Raises
+        ------
+        TradingError
+            If the database refuses or is out of reach.
+        """
+        newest = (
+            sa.select(_signals.c.session, _signals.c.model_version)
+            .where(_signals.c.strategy == strategy)
+            .order_by(_signals.c.session.desc(), _signals.c.model_version.desc())
+            .limit(1)
+        )
+        try:
+            with self._engine.connect() as connection:
+                if not sa.inspect(connection).has_table(_signals.name):
+                    return None
+                key = connection.execute(newest).first()
+                if key is None:
+                    return None
+                return _read(connection, strategy, key.session, key.model_version)
+        except sa.exc.SQLAlchemyError as error:
+            raise _refusal(error) from error
+
+
+def _read(
+    connection: sa.Connection, strategy: str, session: date, model_version: int
+) -> SignalSet | None:
+    query = sa.select(_signals).where(
+        _signals.c.strategy == strategy,
+        _signals.c.session == session,
+        _signals.c.model_version == model_version,
+    )
+    rows = connection.execute(query.order_by(_signals.c.symbol)).all()
+    if not rows:
+        return None
+    return SignalSet(
+        strategy=strategy,
+        session=session,
+        trade_session=rows[0].trade_session,
+        model_version=model_version,
+        snapshot_id=rows[0].snapshot_id,
+        weights={row.symbol: row.weight for row in rows},
+    )
+
+
+def _refusal(error: sa.exc.SQLAlchemyError) -> TradingError:
+    return TradingError(
+        f"the database of signals refused: {error.__cause__ or error}. See `tradewind status` and "
+        "`tradewind logs postgres`"
+    )

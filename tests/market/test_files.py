@@ -1,0 +1,451 @@
+"""Real bars, written out as vendors write them, come back as they were."""
+
+import codecs
+import datetime as dt
+import gzip
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tradewind.errors import SourceError
+from tradewind.market import files as files_module
+from tradewind.market.files import Files
+from tradewind.market.source import SourceSpec, open_source
+
+BASE: dict[str, Any] = {
+    "path": "bars.csv",
+    "symbol": {"column": "symbol"},
+    "session": {"column": "session"},
+    "columns": {"split_factor": "split_factor", "adjustment_factor": "adjustment_factor"},
+    "adjustment": "factors",
+}
+
+TINY = (
+    "symbol,session,open,high,low,close,volume\nA,2020-01-02,1,2,1,2,10\nA,2020-01-03,2,2,1,1,11\n"
+)
+PLAIN = {"adjustment": "none", "columns": {}}
+
+
+def options(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {**BASE, **(changes or {})}
+
+
+def source(folder: Path, changes: Mapping[str, Any] | None = None) -> Files:
+    spec = SourceSpec(name="mine", kind="files", calendar="XNYS", options=options(changes))
+    return Files(spec, folder)
+
+
+def refusal(folder: Path, text: str | bytes, changes: Mapping[str, Any]) -> str:
+    """Write bars.csv and return why the source refuses it."""
+    content = text.encode() if isinstance(text, str) else text
+    (folder / "bars.csv").write_bytes(content)
+    files = source(folder, changes)
+    with pytest.raises(SourceError) as caught:
+        files.load(files.symbols())
+    return str(caught.value)
+
+
+@pytest.fixture(scope="session")
+def some(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars around both splits of AAPL, and all of FB."""
+    return pl.concat(
+        [bars.filter(pl.col("symbol") == "AAPL").slice(0, 1500), bars.slice(3270, 196)]
+    )
+
+
+@pytest.fixture(scope="session")
+def relative(some: pl.DataFrame) -> pl.DataFrame:
+    """The same with factors that are one on the last session, as a source hands them out."""
+    names = ("split_factor", "adjustment_factor")
+    return some.with_columns((pl.col(one) / pl.col(one).last()).over("symbol") for one in names)
+
+
+def german(bars: pl.DataFrame) -> str:
+    """Write numbers as 1.234,56 and dates as 31.12.2010."""
+
+    def written(value: object) -> str:
+        if isinstance(value, float):
+            return f"{value:,.17g}".translate(str.maketrans(",.", ".,"))
+        if isinstance(value, dt.date):
+            return value.strftime("%d.%m.%Y")
+        return f"{value:,}".replace(",", ".") if isinstance(value, int) else str(value)
+
+    lines = [";".join(bars.columns), *(";".join(map(written, row)) for row in bars.iter_rows())]
+    return "\n".join(lines)
+
+
+GERMAN = {
+    "session": {"column": "session", "format": "%d.%m.%Y"},
+    "csv": {"separator": ";", "decimal": ",", "thousands": "."},
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "changes"),
+    [
+        (lambda bars: bars.write_csv().encode(), {}),
+        (lambda bars: bars.reverse().write_csv().encode(), {}),
+        (lambda bars: codecs.BOM_UTF8 + bars.write_csv().encode(), {}),
+        (lambda bars: bars.write_csv(line_terminator="\r\n").encode(), {}),
+        (lambda bars: gzip.compress(bars.write_csv().encode()), {}),
+        (lambda bars: bars.write_csv(quote_style="always").encode(), {}),
+        (lambda bars: bars.write_csv().replace("\nFB", "\n\n\nFB").encode(), {}),
+        (lambda bars: b"Inc.\n\n" + bars.write_csv().encode(), {"csv": {"skip_lines": 2}}),
+        (lambda bars: bars.write_csv(separator="\t").encode(), {"csv": {"separator": "\t"}}),
+        (lambda bars: bars.write_csv().encode("utf-16"), {"csv": {"encoding": "utf-16"}}),
+        (lambda bars: german(bars).encode(), GERMAN),
+        (
+            lambda bars: gzip.compress(german(bars.rename({"high": "Höchst"})).encode("cp1252")),
+            {
+                **GERMAN,
+                "csv": {**GERMAN["csv"], "encoding": "cp1252"},
+                "columns": {**BASE["columns"], "high": "Höchst"},
+            },
+        ),
+        (
+            lambda bars: bars.write_csv(date_format="%m/%d/%y").encode(),
+            {"session": {"column": "session", "format": "%m/%d/%y"}},
+        ),
+        (
+            lambda bars: bars.with_columns(pl.col("volume").cast(pl.Float64)).write_csv().encode(),
+            {},
+        ),
+    ],
+    ids=[
+        "plain", "newest first", "byte order mark", "carriage returns", "gzip", "quoted",
+        "blank lines", "preamble", "tabs", "utf-16", "german", "german, cp1252, gzip",
+        "american dates", "volume as 9616100.0",
+    ],
+)  # fmt: skip
+def test_csv_in_any_dialect_comes_back_equal(
+    some: pl.DataFrame,
+    relative: pl.DataFrame,
+    tmp_path: Path,
+    content: Any,
+    changes: dict[str, Any],
+) -> None:
+    (tmp_path / "bars.csv").write_bytes(content(some))
+    files = source(tmp_path, changes)
+    assert files.symbols() == ("AAPL", "FB")
+    assert files.load(["FB", "AAPL", "FB"]).equals(relative)
+
+
+def instants(bars: pl.DataFrame, zone: str | None, hour: int) -> pl.DataFrame:
+    """Replace sessions by New York's clock time, told in a zone."""
+    local = pl.col("session").cast(pl.Datetime("us")).dt.offset_by(f"{hour}h")
+    moment = local.dt.replace_time_zone("America/New_York").dt.convert_time_zone(zone or "UTC")
+    return bars.with_columns(session=moment if zone else moment.dt.replace_time_zone(None))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "session"),
+    [
+        (lambda bars: bars, {}),
+        (lambda bars: instants(bars, "UTC", 16), {}),
+        (lambda bars: instants(bars, "Asia/Tokyo", 16), {}),  # the next day there
+        (lambda bars: instants(bars, "America/New_York", 0), {}),
+        (lambda bars: instants(bars, None, 16), {"time_zone": "UTC"}),
+        (
+            lambda bars: bars.with_columns(pl.col("session").cast(pl.Datetime("us", "UTC"))),
+            {"time_zone": "as_written"},
+        ),
+        (
+            lambda bars: instants(bars, "UTC", 16).with_columns(pl.col("session").dt.epoch("s")),
+            {"format": "unix_s"},
+        ),
+        (
+            lambda bars: bars.with_columns(pl.col("session").cast(pl.Datetime).dt.epoch("ms")),
+            {"format": "unix_ms", "time_zone": "as_written"},
+        ),
+        (lambda bars: bars.cast({"symbol": pl.Categorical, "volume": pl.Float64}), {}),
+        (lambda bars: bars.cast({"open": pl.String}), {}),
+    ],
+    ids=[
+        "as they are", "UTC", "Tokyo", "midnight at the exchange", "naive", "dates as UTC",
+        "seconds", "milliseconds", "categories", "text",
+    ],
+)  # fmt: skip
+def test_parquet_of_any_type_comes_back_equal(
+    some: pl.DataFrame, relative: pl.DataFrame, tmp_path: Path, spoil: Any, session: dict[str, Any]
+) -> None:
+    spoil(some).write_parquet(tmp_path / "bars.parquet")
+    changes = {"path": "bars.parquet", "session": {"column": "session", **session}}
+    files = source(tmp_path, changes)
+    assert files.symbols() == ("AAPL", "FB")
+    assert files.load(["AAPL", "FB"]).equals(relative)
+
+
+@pytest.mark.parametrize(
+    ("form", "session"),
+    [
+        ("%Y-%m-%dT%H:%M:%S%z", {"format": "%Y-%m-%dT%H:%M:%S%z"}),
+        ("%Y-%m-%d %H:%M", {"format": "%Y-%m-%d %H:%M", "time_zone": "America/New_York"}),
+        ("%d/%m/%Y %H:%M", {"format": "%d/%m/%Y %H:%M", "time_zone": "as_written"}),
+    ],
+)
+def test_timestamps_in_csv_become_sessions_of_the_exchange(
+    some: pl.DataFrame, relative: pl.DataFrame, tmp_path: Path, form: str, session: dict[str, Any]
+) -> None:
+    told = instants(some, "America/New_York", 20)  # after midnight in UTC
+    told.with_columns(pl.col("session").dt.strftime(form)).write_csv(tmp_path / "bars.csv")
+    files = source(tmp_path, {"session": {"column": "session", **session}})
+    assert files.load(["AAPL", "FB"]).equals(relative)
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("{}.csv", {"file_name": "stem"}),
+        ("{}.csv.gz", {"file_name": "stem"}),
+        ("us_{}_daily.csv", {"file_name": r"us_(\w+)_daily\.csv"}),
+        ("deep/er/{}.csv", {"file_name": "stem"}),
+    ],
+)
+def test_one_file_a_symbol(
+    some: pl.DataFrame, relative: pl.DataFrame, tmp_path: Path, name: str, symbol: dict[str, str]
+) -> None:
+    for (one,), group in some.group_by("symbol"):
+        path = tmp_path / name.format(one)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = group.drop("symbol").write_csv().encode()
+        path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    files = source(tmp_path, {"path": "**/*.csv*", "symbol": symbol})
+    assert files.symbols() == ("AAPL", "FB")
+    assert files.load(["FB"]).equals(relative.filter(pl.col("symbol") == "FB"))
+
+
+def test_files_of_other_types_are_put_together(
+    some: pl.DataFrame, relative: pl.DataFrame, tmp_path: Path
+) -> None:
+    early, late = some.slice(0, 700), some.slice(700)
+    early.cast({"open": pl.Float32, "volume": pl.Int32}).cast({"open": pl.Float64}).write_parquet(
+        tmp_path / "1.parquet"
+    )
+    late.cast({"volume": pl.Float64}).write_parquet(tmp_path / "2.parquet")
+    found = source(tmp_path, {"path": "*.parquet"}).load(["AAPL", "FB"])
+    assert found.drop("open").equals(relative.drop("open"))
+
+
+def test_a_vendors_adjusted_close_gives_the_factors_of_the_sample(
+    bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    adj_close = pl.col("close") * pl.col("adjustment_factor")
+    vendor = bars.with_columns(adj_close.alias("Adj Close"))
+    vendor.drop("split_factor", "adjustment_factor").write_csv(tmp_path / "bars.csv")
+    changes = {"columns": {"adj_close": "Adj Close"}, "adjustment": "adj_close"}
+    files = source(tmp_path, changes)
+    found = files.load(files.symbols())
+    assert found.get_column("split_factor").equals(bars.get_column("split_factor"))
+    error = found.get_column("adjustment_factor") / bars.get_column("adjustment_factor") - 1
+    assert error.abs().max() < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("adjustment", "columns", "factors"),
+    [
+        ("none", {}, (1.0, 1.0)),
+        ("already_adjusted", {}, (1.0, 1.0)),
+        ("splits", {"split_factor": "split_factor"}, (0.25, 0.25)),
+    ],
+)
+def test_other_adjustments(
+    bars: pl.DataFrame, tmp_path: Path, adjustment: str, columns: Any, factors: tuple[float, float]
+) -> None:
+    bars.write_csv(tmp_path / "bars.csv")
+    found = source(tmp_path, {"adjustment": adjustment, "columns": columns}).load(["AAPL"])
+    assert found.select("split_factor", "adjustment_factor").row(0) == factors
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "reason"),
+    [
+        ("", {}, r"bars\.csv: the file is empty, without even a header"),
+        ("\n", {}, r"bars\.csv, line 1: no header there; mend csv\.skip_lines"),
+        (TINY.replace("close", "Close"), {}, r"no column 'close'; did you mean 'Close'\?"),
+        (TINY.replace("symbol", "Ticker"), {}, r"no column 'symbol'; .*There are 'Ticker', 'ses"),
+        (TINY.replace("high", "open"), {}, r"line 1: the header names 'open' more than once"),
+        (TINY.replace(",", ";"), {}, r"line 1: no ',' in the header .*; set csv\.separator: ';'"),
+        (TINY.replace(",11", ",11x"), {}, r"line 3, column 'volume': '11x' is no whole number"),
+        (TINY.replace(",11", ",11.5"), {}, r"line 3, column 'volume': '11\.5' is no whole number"),
+        (TINY.replace(",11", ",1e30"), {}, r"line 3, column 'volume': '1e30' is no whole number"),
+        (TINY.replace("3,2,2", "3,2,n/a"), {}, r"line 3, column 'high': 'n/a' is no number"),
+        (TINY.replace("3,2,2", '3,2,"1,5"'), {}, r"'1,5' is no number \(decimal sign '\.'"),
+        (
+            TINY.replace("3,2,2", '3,2,"1,5"'),
+            {"csv": {"thousands": ","}},
+            r"column 'high': '1,5' is no number .*mend the value or csv\.decimal",
+        ),
+        (TINY.replace("01-03", "13-03"), {}, r"line 3, column 'session': '2020-13-03' is no date"),
+        (TINY.replace("2020-01-03", "20-01-03"), {}, r"'20-01-03' is no date of the form %Y-%m-%d"),
+        (TINY.replace("2020-01-03", "2020-02-30"), {}, r"'2020-02-30' is no date"),
+        ("# 1\n" + TINY.replace(",11", ",?"), {"csv": {"skip_lines": 1}}, r"line 4, .*'\?' is no"),
+        (TINY.replace("A,2020-01-02", '"A\nB",2020-01-02').replace("11", "?"), {}, r"line 4, "),
+        (TINY + "A,2020-01-06,1,2,3,4,5,6\n", {}, r"line 4: 8 fields under a header of 7, the"),
+        (TINY + ",2020-01-06,1,2,1,1,5\n", {}, r"line 4, column 'symbol': a bar without a symbol"),
+        (b"\xff\xfe" + TINY.encode("utf-16-le"), {}, r"UTF-16, not utf-8; set csv\.encoding: utf"),
+        (TINY.encode("utf-16"), {"csv": {"encoding": "cp1252"}}, r"UTF-16, not cp1252"),
+        (TINY.replace("A,", "Ä,").encode("cp1252"), {}, r"bars\.csv: not text in utf-8"),
+        (gzip.compress(TINY.encode())[:-12], {}, r"cannot be unpacked: .*download it again"),
+        (b"PAR1" + TINY.encode(), {}, r"no CSV text, but a Parquet file; set format: parquet"),
+        (b"PK\x03\x04" + TINY.encode(), {}, r"a ZIP archive; unpack it"),
+        (TINY, {"format": "parquet"}, r"bars\.csv: cannot be read: "),
+        (TINY, {"path": "none.csv"}, r"no file matches .*none\.csv; mend options\.path"),
+        (TINY, {"path": "*.txt"}, r"no file matches .*\*\.txt"),
+        (TINY, {"path": "bars.*", "symbol": {"file_name": r"(\d+)\.csv"}}, r"does not match sy"),
+        (
+            TINY.replace("2020-01-03", "2020-01-03 00:00"),
+            {"session": {"column": "session", "format": "%Y-%m-%d %H:%M", "time_zone": "UTC"}},
+            r"line 2, column 'session': '2020-01-02' is no date of the form %Y-%m-%d %H:%M",
+        ),
+        (
+            TINY.replace("2020-01-02", "2020-01-02 00:00").replace("01-03", "01-03 21:00"),
+            {"session": {"column": "session", "format": "%Y-%m-%d %H:%M", "time_zone": "UTC"}},
+            r"line 2, .*2020-01-02 00:00 is 2020-01-01 at the exchange \(XNYS\); if the date is",
+        ),
+        (
+            TINY.replace("2020-01-0", "2020-03-0").replace("03-03", "03-08 02:30"),
+            {
+                "session": {
+                    "column": "session", "format": "%Y-%m-%d %H:%M",
+                    "time_zone": "America/New_York",
+                }
+            },
+            r"is no date of the form",  # no such time: clocks went from 2:00 to 3:00
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_named(
+    tmp_path: Path, text: str | bytes, changes: dict[str, Any], reason: str
+) -> None:
+    message = refusal(tmp_path, text, {**PLAIN, **changes})
+    assert re.search(reason, message), message
+    assert str(tmp_path) in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"path": ""}, "options.path: String should have at least 1 character"),
+        ({"adjustment": "no"}, "options.adjustment: Input should be 'adj_close', 'factors'"),
+        ({"adjustment": "adj_close"}, "options.columns.adj_close: adjustment 'adj_close' needs"),
+        ({"adjustment": "none"}, "options.columns.adjustment_factor: adjustment 'none' does not"),
+        ({"symbol": {}}, "options.symbol: Value error, give either column or file_name"),
+        ({"symbol": {"file_name": "x"}}, "options.symbol.file_name: Value error, must have one gr"),
+        ({"symbol": {"file_name": "(x"}}, "options.symbol.file_name: Value error, no regular exp"),
+        ({"symbol": {"column": "open"}}, "options.symbol.column: column 'open' is open already"),
+        ({"columns": {**BASE["columns"], "low": "high"}}, "options.columns.low: column 'high' is"),
+        ({"session": {"time_zone": "New York"}}, "options.session.time_zone: Value error, no time"),
+        ({"session": {"format": "%H:%M"}}, "options.session.time_zone: %H:%M holds a time of day"),
+        (
+            {"session": {"format": "%Y%m%d", "time_zone": "UTC"}},
+            "options.session.time_zone: leave it out: %Y%m%d reads dates",
+        ),
+        (
+            {"session": {"format": "unix_s", "time_zone": "UTC"}},
+            "options.session.time_zone: leave it out: unix_s says it by itself",
+        ),
+        ({"csv": {"encoding": "utf-9"}}, "options.csv.encoding: Value error, no encoding named"),
+        ({"csv": {"decimal": ",", "thousands": ","}}, "options.csv.thousands: ',' is the decimal"),
+        ({"csv": {"seperator": ";"}}, "options.csv.seperator: Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_options_are_named_by_file_and_field(changes: dict[str, Any], reason: str) -> None:
+    spec = SourceSpec(name="mine", kind="files", options=options(changes))
+    with pytest.raises(SourceError) as caught:
+        open_source(spec)
+    assert str(caught.value).startswith("source 'mine':\n  ")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "changes", "reason"),
+    [
+        (pl.lit(value=True).alias("open"), {}, "column 'open': holds Boolean, not numbers"),
+        (pl.lit(700).alias("symbol"), {}, "'symbol' holds numbers, which lose leading zeros"),
+        (pl.lit(1.5).alias("session"), {}, "column 'session': Float64 holds neither dates nor"),
+        (
+            pl.col("session").cast(pl.Datetime),
+            {},
+            "the timestamps have no time zone; set session.time_zone",
+        ),
+        (
+            pl.col("session").cast(pl.Datetime("us", "Europe/London")),
+            {"session": {"time_zone": "UTC"}},
+            "the timestamps are in Europe/London; leave out session.time_zone",
+        ),
+        (
+            pl.col("session").cast(pl.Datetime("us", "UTC")),
+            {},
+            "bars.parquet, row 1, column 'session': 2000-03-01",
+        ),
+        (
+            pl.col("session"),
+            {"session": {"format": "%Y"}},
+            "holds dates; leave out session.format",
+        ),
+    ],
+)
+def test_parquet_of_the_wrong_types_is_named(
+    some: pl.DataFrame, tmp_path: Path, column: pl.Expr, changes: dict[str, Any], reason: str
+) -> None:
+    some.with_columns(column).write_parquet(tmp_path / "bars.parquet")
+    with pytest.raises(SourceError) as caught:
+        source(tmp_path, {"path": "bars.parquet", **changes}).load(["AAPL"])
+    assert reason in str(caught.value)
+
+
+def test_a_damaged_parquet_file_is_named(some: pl.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "bars.parquet"
+    some.write_parquet(path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(SourceError, match=r"bars\.parquet: cannot be read: "):
+        source(tmp_path, {"path": "*.parquet"}).symbols()
+
+
+def test_unknown_symbols_are_refused_with_those_there_are(tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(TINY)
+    with pytest.raises(SourceError, match=r"bars\.csv has no symbols \['B'\]; there are 'A'"):
+        source(tmp_path, PLAIN).load(["A", "B"])
+    with pytest.raises(SourceError, match="was asked for no symbols"):
+        source(tmp_path, PLAIN).load([])
+
+
+def test_missing_values_are_left_to_validation(tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(TINY.replace(",11", ",-").replace("3,2,2", "3,,2"))
+    found = source(tmp_path, {**PLAIN, "csv": {"null_values": ["-"]}}).load(["A"])
+    assert found.select("open", "volume").rows() == [(1.0, 10), (None, None)]
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(TINY)
+    files = source(tmp_path, PLAIN)
+    files.symbols()
+    line_by_line = files_module.scan_csv
+
+    def scan(*arguments: Any) -> pl.LazyFrame:
+        with path.open("a") as file:
+            file.write("A,2020-01-06,1,2,1,2,10\n")
+        return line_by_line(*arguments)
+
+    monkeypatch.setattr(files_module, "scan_csv", scan)
+    with pytest.raises(SourceError, match=r"bars\.csv: changed while it was read; write a new"):
+        files.load(["A"])
+
+
+def test_a_file_that_changed_since_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "bars.csv"
+    path.write_text(TINY)
+    files = source(tmp_path, PLAIN)
+    assert files.symbols() == ("A",)
+    path.write_text(TINY + "B,2020-01-02,1,2,1,2,10\n")
+    assert files.symbols() == ("A", "B")
+    path.rename(tmp_path / "other.csv")
+    with pytest.raises(SourceError, match="no file matches"):
+        files.symbols()

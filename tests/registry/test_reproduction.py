@@ -1,0 +1,191 @@
+"""A version trained again from what the registry holds, against a real MLflow server."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tradewind.errors import RegistryError, SnapshotError
+from tradewind.market.store import BarStore
+from tradewind.registry.provenance import collect
+from tradewind.registry.reproduction import Reproduction, reproduce
+from tradewind.registry.tracking import ModelVersionRef, log_training
+from tradewind.research.strategy import Strategy
+from tradewind.research.training import train
+
+pytestmark = [
+    pytest.mark.usefixtures("mlflow_url"),
+    # MLflow 3.17 compares columns with a range, which pandas 3.1 deprecates.
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+
+HOME = Path(__file__).parent  # no checkout, so that it does not matter what is being edited
+EVERYTHING = {
+    "model", "predictions of the model on all sessions", "reference predictions",
+    "out-of-sample predictions", "backtest",
+}  # fmt: skip
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return request.node.originalname.removeprefix("test_")[:50]
+
+
+@pytest.fixture
+def register(training: Any, name: str) -> Callable[..., ModelVersionRef]:
+    def log(result: Any = training.result, strategy: Any = training.strategy) -> ModelVersionRef:
+        return log_training(
+            result,
+            strategy=strategy.model_copy(update={"name": name}),
+            snapshot_id=training.snapshot_id,
+            provenance=collect(HOME),
+        )
+
+    return log
+
+
+@pytest.fixture
+def tamper(client: Any, tmp_path: Path) -> Callable[..., None]:
+    """Change the strategy that a run keeps, behind tradewind's back."""
+
+    def change(ref: ModelVersionRef, **fields: Any) -> None:
+        path = Path(client.download_artifacts(ref.run_id, "strategy.json", str(tmp_path)))
+        path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+        client.log_artifact(ref.run_id, str(path))
+
+    return change
+
+
+def again(ref: ModelVersionRef, training: Any, read: Any = None) -> Reproduction:
+    return reproduce(ref.name, int(ref.version), read or training.store.read, home=HOME)
+
+
+def test_a_training_is_reproduced_bit_for_bit_and_nothing_is_written(
+    register: Any, training: Any, client: Any
+) -> None:
+    ref = register()
+    before = client.get_run(ref.run_id).to_dictionary()
+    found = again(ref, training)
+    assert found.identical
+    assert found.results == ()
+    assert found.conditions == ()
+    assert found.snapshot_id == training.snapshot_id
+    result = training.result
+    assert found.compared["reference predictions"] == result.reference.height
+    assert found.compared["out-of-sample predictions"] == result.predictions.height
+    assert found.compared["backtest"] == result.equity.height
+    assert found.compared["predictions of the model on all sessions"] > result.predictions.height
+    assert found.compared["metrics"] >= 20
+    assert client.get_run(ref.run_id).to_dictionary() == before
+    assert len(client.search_runs([ref.experiment_id])) == 1
+    assert client.get_registered_model(ref.name).latest_versions[0].version == ref.version
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"kind": "ridge", "alpha": 10.0}},
+        {"model": {"kind": "ma_crossover", "fast": 20, "slow": 100}, "features": ()},
+    ],
+    ids=["ridge", "ma_crossover"],
+)
+def test_other_kinds_of_models_are_reproduced_too(
+    register: Any, training: Any, changes: Any
+) -> None:
+    strategy = Strategy.model_validate({**training.strategy.model_dump(), **changes})
+    result = train(training.store.read(training.snapshot_id), strategy)
+    found = again(register(result, strategy), training)
+    assert found.identical, found.results
+
+
+def test_a_tampered_seed_is_reported_before_what_it_does(
+    register: Any, training: Any, tamper: Any
+) -> None:
+    # Without random choices a seed would change nothing.
+    model = {**training.strategy.model.model_dump(), "bagging_fraction": 0.5}
+    strategy = Strategy.model_validate({**training.strategy.model_dump(), "model": model})
+    ref = register(train(training.store.read(training.snapshot_id), strategy), strategy)
+    tamper(ref, seed=8)
+    found = again(ref, training)
+    assert not found.identical
+    assert [difference.what for difference in found.conditions] == ["strategy_sha256", "seed"]
+    assert found.conditions[1].detail == "7 then, 8 now"
+    whats = {difference.what for difference in found.results}
+    assert whats > EVERYTHING
+    assert "metric sharpe" in whats
+
+
+def test_a_tampered_strategy_is_reported(register: Any, training: Any, tamper: Any) -> None:
+    ref = register()
+    tamper(ref, backtest={"commission_bps": 2.0, "slippage_bps": 4.0})
+    found = again(ref, training)
+    assert [difference.what for difference in found.conditions] == ["strategy_sha256"]
+    whats = {difference.what for difference in found.results}
+    assert whats & EVERYTHING == {"backtest"}  # costs change no prediction
+    assert "metric annual_cost" in whats
+
+
+def test_tampered_data_are_reported_with_the_largest_difference(
+    register: Any, training: Any
+) -> None:
+    ref = register()
+
+    def read(snapshot_id: str) -> pl.DataFrame:
+        bars = training.store.read(snapshot_id)
+        last = (pl.col("symbol") == "IBM") & (pl.col("session") == bars["session"].max())
+        return bars.with_columns(
+            pl.when(last).then(pl.col("close") * 1.01).otherwise(pl.col("close")).alias("close")
+        )
+
+    found = again(ref, training, read)
+    assert not found.identical
+    by_name = {difference.what: difference for difference in found.results}
+    reference = by_name["reference predictions"]
+    assert reference.largest is not None
+    assert 0.0 < reference.largest < 1.0
+    assert "prediction of IBM 2013-03-01" in reference.detail
+
+    def shorter(snapshot_id: str) -> pl.DataFrame:
+        bars = training.store.read(snapshot_id)
+        return bars.filter(pl.col("session") < bars["session"].max())
+
+    cut = again(ref, training, shorter)
+    assert [difference.what for difference in cut.conditions] == ["data_end"]
+    assert "rows exist on one side only" in {d.what: d for d in cut.results}["backtest"].detail
+
+
+def test_other_code_is_reported_although_the_results_are_the_same(
+    register: Any, training: Any, client: Any
+) -> None:
+    ref = register()
+    for key, value in (("code_sha256", "c0de"), ("python", "3.9.0"), ("git_dirty", "true")):
+        client.set_model_version_tag(ref.name, ref.version, f"tradewind.{key}", value)
+    found = again(ref, training)
+    assert found.identical
+    details = {difference.what: difference.detail for difference in found.conditions}
+    assert details["code_sha256"].startswith("c0de then, ")
+    assert details["python"].startswith("3.9.0 then, ")
+    assert details["code"] == "files differed from the commit when it was trained"
+
+
+def test_figures_that_count_other_trials_are_not_compared(register: Any, training: Any) -> None:
+    counted = {"trials": 50.0, "deflated_sharpe_probability": 0.123, "pbo": 0.4}
+    metrics = {**training.result.metrics, **counted}
+    assert again(register(replace(training.result, metrics=metrics)), training).identical
+    metrics["sharpe"] += 1e-12
+    found = again(register(replace(training.result, metrics=metrics)), training)
+    [difference] = found.results
+    assert difference.what == "metric sharpe"
+    assert difference.largest == pytest.approx(1e-12, rel=1e-2)
+
+
+def test_what_is_gone_is_named(register: Any, training: Any, tmp_path: Path) -> None:
+    ref = register()
+    with pytest.raises(SnapshotError, match=training.snapshot_id):
+        again(ref, training, BarStore(tmp_path).read)
+    with pytest.raises(RegistryError, match=rf"no '{ref.name}' version 9"):
+        reproduce(ref.name, 9, training.store.read, home=HOME)

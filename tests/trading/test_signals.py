@@ -1,0 +1,64 @@
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from tradewind.errors import TradingError
+from tradewind.trading.signals import SignalBook, SignalSet
+
+FIRST = SignalSet(
+    strategy="momentum",
+    session=dt.date(2013, 2, 28),
+    trade_session=dt.date(2013, 3, 1),
+    model_version=3,
+    snapshot_id="a" * 64,
+    weights={"AAPL": 0.1 + 0.2, "IBM": -0.25},
+)
+
+
+def test_what_was_stored_comes_back_to_the_last_bit(database_url: str) -> None:
+    book = SignalBook(database_url)
+    assert book.latest("momentum") is None
+    assert book.store(FIRST) == FIRST
+    assert book.latest("momentum") == FIRST
+    assert book.latest("other") is None
+
+
+def test_a_set_once_stored_is_never_changed(database_url: str) -> None:
+    book = SignalBook(database_url)
+    later = replace(FIRST, weights={"AAPL": 0.9}, snapshot_id="b" * 64)
+    book.store(FIRST)
+    assert book.store(later) == FIRST
+    assert book.latest("momentum") == FIRST
+
+
+def test_the_latest_is_of_the_last_session_and_then_of_the_newest_model(database_url: str) -> None:
+    book = SignalBook(database_url)
+    newer_model = replace(FIRST, model_version=4, weights={"IBM": 1.0})
+    next_day = replace(FIRST, session=dt.date(2013, 3, 1), trade_session=dt.date(2013, 3, 4))
+    for signals in (newer_model, FIRST):
+        book.store(signals)
+    assert book.latest("momentum") == newer_model
+    book.store(next_day)
+    assert book.latest("momentum") == next_day
+
+
+def test_workers_that_store_at_one_moment_agree_on_one_set(database_url: str) -> None:
+    candidates = [replace(FIRST, weights={"AAPL": i / 10}) for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        stored = list(pool.map(lambda s: SignalBook(database_url).store(s), candidates))
+    assert all(signals == stored[0] for signals in stored)
+    assert stored[0] in candidates
+
+
+def test_an_empty_set_is_refused(database_url: str) -> None:
+    with pytest.raises(TradingError, match="no weights"):
+        SignalBook(database_url).store(replace(FIRST, weights={}))
+
+
+def test_a_database_out_of_reach_is_said_to_be(database_url: str) -> None:
+    away = sa.make_url(database_url).set(port=1).render_as_string(hide_password=False)
+    with pytest.raises(TradingError, match="tradewind status"):
+        SignalBook(away).latest("momentum")
