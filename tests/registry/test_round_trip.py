@@ -101,7 +101,6 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.seed": "7",
         "tradewind.trials": "1",
         "tradewind.leakage": "false",
-        "tradewind.data_errors": "0",
         "tradewind.data_start": "2000-03-01",
         "tradewind.data_end": "2013-03-01",
         "tradewind.git_commit": "c0ffee",
@@ -138,8 +137,9 @@ def test_the_evidence_is_beside_the_model(
     assert (root / "tearsheet" / "tearsheet.png").read_bytes().startswith(b"\x89PNG")
     validation = json.loads((root / "validation.json").read_text())
     assert (validation["errors"], validation["warnings"]) == (0, 1)
-    assert json.loads((root / "importance.json").read_text()) == {}
+    assert json.loads((root / "importance.json").read_text()) == training.result.importance
     assert not (root / "trials.parquet").exists()  # there was no sweep
+    assert client.get_run(ref.run_id).data.tags["tradewind.data_errors"] == "0"
 
     # what MLflow's own reader makes of the table
     experiment_id = client.get_run(ref.run_id).info.experiment_id

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -55,12 +56,12 @@ def test_a_gain_without_skill_is_named(report: Report) -> None:
 
 
 def test_a_sweep_is_held_against_the_result(report: Report) -> None:
-    assert said(report)["No sweep"][0] == "plain"
+    assert said(report)["One trial"][0] == "plain"
     trials = Trials(50, 0.61, pl.DataFrame(), pl.DataFrame())
     swept = replace(report, trials=trials)
     figures = {"deflated_sharpe_probability": 0.84, "pbo": 0.6}
     found = said(swept, figures)
-    assert "No sweep" not in found
+    assert "One trial" not in found
     tone, text = found["84.0\u00a0% likely to be more than the luck of 50 trials"]
     assert tone == "caution"
     assert "50 sets of parameters" in text
@@ -72,7 +73,9 @@ def test_a_sweep_is_held_against_the_result(report: Report) -> None:
         ][0]
         == "bad"
     )
-    assert said(swept)["50 trials"][0] == "plain"
+    assert said(swept, {"deflated_sharpe_probability": math.nan})["50 trials"][0] == "plain"
+    alone = replace(report, trials=replace(trials, n_trials=1))
+    assert "One trial" in said(alone)
 
 
 def test_a_leak_comes_first(report: Report) -> None:
@@ -104,4 +107,4 @@ def test_findings_are_mentioned(report: Report) -> None:
 
 def test_nothing_is_said_of_what_was_not_computed(report: Report) -> None:
     bare = replace(report, metrics={}, folds=())
-    assert [found.title for found in statements(bare)] == ["No sweep"]
+    assert [found.title for found in statements(bare)] == ["One trial"]

@@ -1,40 +1,23 @@
 import datetime as dt
 import json
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import replace
 
 import polars as pl
 import pytest
 
 from tradewind.market.findings import Finding
 from tradewind.research.inference import expected_best_sharpe
+from tradewind.research.ledger import TrialSummary
 from tradewind.research.positions import target_weights
 from tradewind.research.report import report_of
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 
 
-@dataclass(frozen=True)
-class Swept(TrainingResult):
-    """A training after a sweep, with combinatorial cross-validation."""
-
-    trials: Any
-    importance: Any
-    combinatorial: Any
-
-
-@dataclass(frozen=True)
-class Summary:
-    n_trials: int
-    variance: float
-    table: pl.DataFrame
-
-
-def swept(trained: TrainingResult, table: pl.DataFrame, **more: Any) -> Swept:
-    kept = {each.name: getattr(trained, each.name) for each in fields(trained)}
-    summary = Summary(n_trials=60, variance=0.0004, table=table)
-    return Swept(**{**kept, "trials": summary, "importance": {}, "combinatorial": None, **more})
+def swept(trained: TrainingResult, table: pl.DataFrame) -> TrainingResult:
+    """A training after a sweep; the ledger counts more than that sweep."""
+    return replace(trained, trials=TrialSummary(60, variance=0.0004, pbo=0.3, table=table))
 
 
 def trials_of(trained: TrainingResult) -> pl.DataFrame:
@@ -106,7 +89,7 @@ def test_trials_are_drawn_worst_first_and_the_chosen_one_is_marked(
 ) -> None:
     trials = report_of(swept(trained, trials_of(trained))).trials
     assert trials is not None
-    assert trials.n_trials == 60  # the ledger counts more than this sweep
+    assert trials.n_trials == 60
     assert trials.threshold == pytest.approx(expected_best_sharpe(60, 0.0004) * math.sqrt(252))
     assert trials.table.height == 5
     best = trained.metrics["sharpe"]
@@ -120,8 +103,6 @@ def test_trials_are_drawn_worst_first_and_the_chosen_one_is_marked(
 
 def test_histories_and_importance_are_taken_over(trained: TrainingResult) -> None:
     table = pl.DataFrame({"path": [0, 1, 2], "sharpe": [0.5, math.nan, -0.1]})
-    report = report_of(
-        swept(trained, trials_of(trained), combinatorial=table, importance={"a": 2.0})
-    )
+    report = report_of(replace(trained, combinatorial=table, importance={"a": 2.0}))
     assert report.paths == (0.5, -0.1)
     assert report.importance == {"a": 2.0}

@@ -198,7 +198,7 @@ def test_every_plot_has_its_place_and_plotly_accepts_it(full: Report, read: Page
     from plotly import graph_objects as go
 
     everything = Page(page(full))
-    for found, count in ((read, 10), (everything, 13)):
+    for found, count in ((read, 11), (everything, 13)):
         charts = found.charts
         assert len(charts) == count
         places = [fields["id"] for _, fields in found.tags if fields.get("class") == "plot"]
@@ -216,6 +216,9 @@ def test_a_sweep_is_drawn_with_its_threshold(full: Report) -> None:
     [line], [note] = layout["shapes"], layout["annotations"]
     assert (line["y0"], line["y1"]) == (0.61, 0.61)
     assert "50 worthless trials: 0.61" in note["text"]
+    assert full.trials is not None
+    alone = replace(full, trials=replace(full.trials, n_trials=1))
+    assert "trials" not in Page(page(alone)).charts
 
 
 def test_shorts_and_borrowing_are_drawn_where_there_are_any(full: Report, read: Page) -> None:

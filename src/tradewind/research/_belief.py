@@ -89,12 +89,12 @@ def _probability(report: Report) -> Statement | None:
 
 def _trials(report: Report) -> Statement | None:
     trials, likely = report.trials, report.metric("deflated_sharpe_probability")
-    if trials is None:
+    if trials is None or not report.was_tried_before:
         return Statement(
             "plain",
-            "No sweep",
-            "One set of parameters was judged. What was tried by hand before that is in no "
-            "figure here.",
+            "One trial",
+            "One set of parameters was judged. What was tried before without being recorded is in "
+            "no figure here.",
         )
     text = (
         f"{count(trials.n_trials)} sets of parameters were tried on these data. The best of as "

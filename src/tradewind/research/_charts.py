@@ -251,7 +251,7 @@ CHARTS: Final[dict[str, tuple[Callable[[Report], "Figure"], Callable[[Report], b
     "fold_sharpes": (fold_sharpes, _always),
     "fold_coefficients": (fold_coefficients, _is_skilled),
     "importance": (importance, lambda report: bool(report.importance)),
-    "trials": (trials, lambda report: report.trials is not None),
+    "trials": (trials, lambda report: report.was_tried_before),
     "paths": (paths, lambda report: bool(report.paths)),
 }
 """By name: what draws a plot, and whether a report has anything for it."""

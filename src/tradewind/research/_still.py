@@ -107,7 +107,7 @@ def _key_figures(report: Report) -> list[tuple[str, str, str]]:
 
     interval = f"95 %: {ratio(metric('sharpe_low_95'))} to {ratio(metric('sharpe_high_95'))}"
     deflated = metric("deflated_sharpe_probability")
-    if report.trials is not None and not math.isnan(deflated):
+    if report.trials is not None and report.was_tried_before and not math.isnan(deflated):
         belief = (
             "P(more than luck)",
             probability(deflated),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
@@ -97,6 +97,11 @@ class Report:
         return self.metrics.get(name, math.nan)
 
     @property
+    def was_tried_before(self) -> bool:
+        """Whether it is the best of several trials, as far as the ledger knows."""
+        return self.trials is not None and self.trials.n_trials > 1
+
+    @property
     def has_benchmark(self) -> bool:
         """Whether there is anything to compare the strategy with."""
         return not self.days.get_column("benchmark").null_count()
@@ -124,7 +129,7 @@ def report_of(
         folds=result.folds,
         metrics=result.metrics,
         days=_days(result),
-        importance=getattr(result, "importance", None) or {},
+        importance=result.importance,
         trials=_trials(result),
         paths=_paths(result),
         findings=tuple(findings),
@@ -142,16 +147,13 @@ def _days(result: "TrainingResult") -> pl.DataFrame:
     )
     # Decided after a close, held from the next open.
     held = wanted.sort("session").with_columns(pl.exclude("session").shift(1, fill_value=0.0))
-    days = result.equity.join(held, on="session", how="left", maintain_order="left").with_columns(
+    return result.equity.join(held, on="session", how="left", maintain_order="left").with_columns(
         wanted_gross=pl.col("wanted_long") - pl.col("wanted_short")
     )
-    if "borrow_cost" not in days.columns:
-        days = days.with_columns(borrow_cost=pl.lit(0.0))
-    return days
 
 
 def _trials(result: "TrainingResult") -> Trials | None:
-    summary: Any = getattr(result, "trials", None)
+    summary = result.trials
     if summary is None:
         return None
     by_session = expected_best_sharpe(summary.n_trials, summary.variance)
@@ -194,7 +196,7 @@ def _points(table: pl.DataFrame, result: "TrainingResult") -> pl.DataFrame:
 
 
 def _paths(result: "TrainingResult") -> tuple[float, ...]:
-    table: Any = getattr(result, "combinatorial", None)
+    table = result.combinatorial
     if table is None:
         return ()
     return tuple(table.get_column("sharpe").drop_nulls().drop_nans().to_list())

@@ -32,9 +32,15 @@
       following = false;
     });
   }
-  const resize = () => Object.keys(charts).forEach((id) => Plotly.Plots.resize(id));
-  addEventListener("beforeprint", resize);
-  addEventListener("afterprint", resize);
+  // Paper is narrower, and there is no time to draw again: what is drawn is scaled.
+  addEventListener("beforeprint", () => {
+    for (const id of Object.keys(charts)) {
+      const plot = document.getElementById(id);
+      const { width, height } = plot._fullLayout;
+      plot.style.setProperty("--shape", width + " / " + height);
+      plot.querySelectorAll(".main-svg").forEach((svg) => svg.setAttribute("viewBox", `0 0 ${width} ${height}`));
+    }
+  });
 })().catch((error) => {
   const notice = document.getElementById("failed");
   notice.style.display = "block";
