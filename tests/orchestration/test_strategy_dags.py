@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, TriggerRule
 
 from tradewind.errors import StrategyError
 from tradewind.orchestration.strategy_dags import strategy_dags
@@ -77,7 +77,7 @@ def test_a_promotion_waits_for_a_person_where_the_file_says_so(strategies: Path)
     assert after(dag)["judge"] == {"approve"}
     assert after(dag)["approve"] == {"promote"}
     # The registry is checked whatever the gate or the person said.
-    assert str(dag.get_task("verify").trigger_rule) == "none_failed"
+    assert dag.get_task("verify").trigger_rule == TriggerRule.NONE_FAILED
     assert dag.get_task("approve").execution_timeout is None
 
 
