@@ -40,7 +40,6 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     return days.filter(days.is_between(start, end))
 
 
-@functools.lru_cache(maxsize=16)
 def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
     """Return when each session of an exchange ends, from `start` to `end`, both included.
 
@@ -79,22 +78,32 @@ def _exchange(calendar: str, start: date, end: date) -> "ExchangeCalendar":
     if end < start:
         raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
     # exchange_calendars brings pandas: 1.6 s that only a validation should pay.
-    from exchange_calendars import (
-        get_calendar,
-        get_calendar_names,
-    )
+    from exchange_calendars import get_calendar_names
 
     if calendar not in get_calendar_names():
         raise MarketDataError(
             f"no exchange calendar named {calendar!r}; use a name of exchange_calendars, "
             "such as XNYS or XLON"
         )
+    # A calendar without any session cannot be made: ask for more days than are needed.
+    margin = timedelta(days=14)
+    first, last = start - margin, end + margin
     try:
-        # A calendar without any session cannot be made: ask for more days, then cut.
-        margin = timedelta(days=14)
-        with warnings.catch_warnings():
-            # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
-            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-            return get_calendar(calendar, start=start - margin, end=end + margin)
-    except ValueError as error:
-        raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+        # Whole years, so that another day of the same years finds the calendar made.
+        return _made(calendar, first.replace(month=1, day=1), last.replace(month=12, day=31))
+    except ValueError:  # it knows its holidays up to some day within a year
+        try:
+            return _made(calendar, first, last)
+        except ValueError as error:
+            raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+
+
+@functools.lru_cache(maxsize=16)
+def _made(calendar: str, start: date, end: date) -> "ExchangeCalendar":
+    """Return a calendar; making one takes a third of a second."""
+    from exchange_calendars import get_calendar
+
+    with warnings.catch_warnings():
+        # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
+        warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+        return get_calendar(calendar, start=start, end=end)
