@@ -4,7 +4,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tradewind.errors import MarketDataError
-from tradewind.market.calendar import last_closed_session, sessions_between, time_zone_of
+from tradewind.market.calendar import (
+    closes_between,
+    last_closed_session,
+    next_session,
+    sessions_between,
+    time_zone_of,
+)
 
 
 def test_holidays_and_weekends_are_no_sessions() -> None:
@@ -53,3 +59,26 @@ def test_time_zones() -> None:
     assert time_zone_of("XTKS") == "Asia/Tokyo"
     with pytest.raises(MarketDataError, match="no exchange calendar named 'NYSE2'"):
         time_zone_of("NYSE2")
+
+
+def test_a_session_ends_when_the_exchange_closes() -> None:
+    closes = closes_between("XNYS", dt.date(2005, 11, 23), dt.date(2005, 11, 28))
+    # Thanksgiving is no session, and the day after it ends at 13:00 in New York.
+    assert closes.rows() == [
+        (dt.date(2005, 11, 23), dt.datetime(2005, 11, 23, 21, tzinfo=dt.UTC)),
+        (dt.date(2005, 11, 25), dt.datetime(2005, 11, 25, 18, tzinfo=dt.UTC)),
+        (dt.date(2005, 11, 28), dt.datetime(2005, 11, 28, 21, tzinfo=dt.UTC)),
+    ]
+
+
+def test_a_calendar_that_begins_within_a_year_gives_what_it_knows() -> None:
+    # Shanghai's calendar begins on 1990-12-03.
+    found = sessions_between("XSHG", dt.date(1990, 12, 20), dt.date(1990, 12, 24))
+    assert found.to_list() == [dt.date(1990, 12, day) for day in (20, 21, 24)]
+    with pytest.raises(MarketDataError, match="calendar XSHG, 1990-01-01"):
+        sessions_between("XSHG", dt.date(1990, 1, 1), dt.date(1990, 12, 31))
+
+
+def test_the_next_session_jumps_over_weekends_and_closures() -> None:
+    assert next_session("XNYS", dt.date(2012, 10, 26)) == dt.date(2012, 10, 31)
+    assert next_session("XNYS", dt.date(2013, 2, 28)) == dt.date(2013, 3, 1)

@@ -1,6 +1,7 @@
 """Sessions of an exchange: which days, from when to when, in which time zone."""
 
 import functools
+import threading
 import warnings
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ __all__ = [
 
 # No exchange has been closed for longer since the calendars begin.
 _LONGEST_PAUSE = timedelta(days=60)
+
+_ONE_AT_A_TIME = threading.Lock()  # catch_warnings changes the whole process
 
 
 def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
@@ -47,9 +50,6 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     return closes_between(calendar, start, end).get_column("session")
 
 
-# Making a calendar takes a third of a second, mostly for its holidays; the same few are asked for
-# with every chunk of symbols.
-@functools.lru_cache(maxsize=16)
 def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
     """Return when each session of an exchange ends, from `start` to `end`, both included.
 
@@ -130,28 +130,37 @@ def time_zone_of(calendar: str) -> str:
     return str(_exchange(calendar, date(2020, 1, 1), date(2020, 2, 1)).tz.key)
 
 
-@functools.lru_cache(maxsize=16)
 def _exchange(calendar: str, start: date, end: date) -> "ExchangeCalendar":
     """Return a calendar that covers the days, and some more."""
     if end < start:
         raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
     # exchange_calendars brings pandas: 1.6 s that only who needs it should pay.
-    from exchange_calendars import (
-        get_calendar,
-        get_calendar_names,
-    )
+    from exchange_calendars import get_calendar_names
 
     if calendar not in get_calendar_names():
         raise MarketDataError(
             f"no exchange calendar named {calendar!r}; use a name of exchange_calendars, "
             "such as XNYS or XLON"
         )
+    # A calendar without any session cannot be made: ask for more days than are needed.
+    margin = timedelta(days=14)
+    first, last = start - margin, end + margin
     try:
-        # A calendar without any session cannot be made: ask for more days, then cut.
-        margin = timedelta(days=14)
-        with warnings.catch_warnings():
-            # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
-            warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-            return get_calendar(calendar, start=start - margin, end=end + margin)
-    except ValueError as error:
-        raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+        # Whole years, so that another day of the same years finds the calendar made.
+        return _made(calendar, first.replace(month=1, day=1), last.replace(month=12, day=31))
+    except ValueError:  # it knows its holidays up to some day within a year
+        try:
+            return _made(calendar, first, last)
+        except ValueError as error:
+            raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+
+
+@functools.lru_cache(maxsize=16)
+def _made(calendar: str, start: date, end: date) -> "ExchangeCalendar":
+    """Return a calendar; making one takes a third of a second."""
+    from exchange_calendars import get_calendar
+
+    with _ONE_AT_A_TIME, warnings.catch_warnings():
+        # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
+        warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
+        return get_calendar(calendar, start=start, end=end)
