@@ -1,5 +1,7 @@
-import datetime as dt
-import stat
+"""Appending, revisions, and what was known when; figures are those of the real bars."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -7,148 +9,334 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tradewind.errors import SnapshotError
-from tradewind.market import store
-from tradewind.market.store import content_hash, read_snapshot, write_snapshot
+from tradewind.errors import SnapshotError, StoreError
+from tradewind.market.findings import Finding
+from tradewind.market.store import BarStore, content_hash
+
+HandedOut = Callable[..., pl.DataFrame]
+
+LOADED = datetime(2013, 3, 2, tzinfo=UTC)
+RAW = ["symbol", "session", "open", "high", "low", "close", "volume"]
+IDS_FOR_EVER = {
+    "AAPL": "13028b830507e3907677422aeaf314d3ac96a5407d8a7660191a56e2eee987fa",
+    "IBM": "0161a22c200e4302be7ec2215b06f9fd711126023e7c793a363d745a8fd1a9a6",
+}
 
 
-@pytest.fixture(scope="session")
-def ibm(bars: pl.DataFrame) -> pl.DataFrame:
-    return bars.filter(pl.col("symbol") == "IBM")
+def append(store: BarStore, frame: pl.DataFrame, known_at: datetime = LOADED, **options):
+    return store.append("sample", frame, known_at=known_at, calendar="XNYS", **options)
 
 
-def test_the_id_is_that_of_the_content_for_ever(bars: pl.DataFrame) -> None:
-    one = pl.DataFrame(
-        [("A", dt.date(2020, 1, 2), 1.0, 2.0, 0.5, 1.5, 10, 1.0, 1.0)],
-        schema=bars.schema,
-        orient="row",
-    )
-    assert content_hash(one) == "77618f7050fac098e7f97c4f0b66193655eb65dd96c93b8b73f26db0d4ffc305"
+def counts(done) -> tuple[int, int, int]:
+    return done.new, done.revised, done.unchanged
 
 
-def test_a_snapshot_comes_back_as_it_was(bars: pl.DataFrame, tmp_path: Path) -> None:
-    snapshot = write_snapshot(bars, tmp_path / "made")
-    assert read_snapshot(snapshot, tmp_path / "made").equals(bars)
-    assert [file.name for file in (tmp_path / "made").iterdir()] == [f"{snapshot}.parquet"]
+def version(store: BarStore) -> int:
+    from deltalake import DeltaTable
+
+    return DeltaTable(f"{store.root}/bars/sample").version()
+
+
+def with_close(frame: pl.DataFrame, session: date, close: float) -> pl.DataFrame:
+    day = pl.col("session") == session
+    return frame.with_columns(close=pl.when(day).then(close).otherwise("close"))
+
+
+def test_a_history_comes_back_as_it_was(store: BarStore, bars: pl.DataFrame) -> None:
+    assert counts(append(store, bars)) == (12_154, 0, 0)
+    back = store.bars("sample")
+    assert back.schema == bars.schema
+    assert back.drop("adjustment_factor").equals(bars.drop("adjustment_factor"))
+    error = (back["adjustment_factor"] / bars["adjustment_factor"] - 1.0).abs().max()
+    assert error < 1e-9
+
+
+def test_appending_again_makes_no_new_version(store: BarStore, bars: pl.DataFrame) -> None:
+    append(store, bars)
+    before = version(store)
+    later = LOADED + timedelta(days=1)
+    assert counts(append(store, bars.reverse(), later)) == (0, 0, 12_154)
+    # Rounding, of a source that computes its factors anew, is no revision.
+    noisy = bars.with_columns(pl.col("close", "adjustment_factor") * (1.0 + 1e-12))
+    assert counts(append(store, noisy, later)) == (0, 0, 12_154)
+    assert version(store) == before
+
+
+def test_a_revision_is_kept_beside_what_it_revises(store: BarStore, handed_out: HandedOut) -> None:
+    ibm, day = handed_out("IBM", end=date(2005, 3, 1)), date(2005, 2, 28)
+    monday, tuesday = datetime(2005, 3, 7, tzinfo=UTC), datetime(2005, 3, 8, tzinfo=UTC)
+    append(store, ibm, monday)
+    done = append(store, with_close(ibm, day, 92.85), tuesday)
+    assert counts(done) == (0, 1, ibm.height - 1)
+    assert done.findings == (
+        Finding(
+            "warning", "IBM", day, "revision", "92.58 -> 92.85",
+            "close was 92.58, known since 2005-03-07T00:00:00+00:00; both are kept",
+        ),
+    )  # fmt: skip
+
+    def close(as_of: datetime | None = None) -> float:
+        return store.bars("sample", ["IBM"], start=day, end=day, as_of=as_of)["close"].item()
+
+    assert close() == close(tuesday) == 92.85
+    assert close(monday) == close(tuesday - timedelta(microseconds=1)) == 92.58
+    # And back again: a third row, since that is what is known now.
+    assert counts(append(store, ibm, tuesday + timedelta(days=1)))[1] == 1
+    assert (close(), close(tuesday)) == (92.58, 92.85)
+    rows = pl.scan_delta(f"{store.root}/bars/sample").filter(pl.col("session") == day).collect()
+    assert rows["close"].sort().to_list() == [92.58, 92.58, 92.85]
+
+
+def test_a_revised_factor_and_volume_name_the_step_and_the_shares(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    aapl, day = handed_out("AAPL", end=date(2005, 3, 1)), date(2005, 2, 28)
+    append(store, aapl)
+    # The vendor forgot the split: no later factor differs, and nor does a step but one.
+    forgot = aapl.with_columns(
+        pl.when(pl.col("session") < day).then(pl.col(name) * 2.0).otherwise(name).alias(name)
+        for name in ("split_factor", "adjustment_factor")
+    ).with_columns(volume=pl.when(pl.col("session") == day).then(1).otherwise("volume"))
+    done = append(store, forgot, LOADED + timedelta(days=1))
+    assert counts(done)[1] == 1
+    assert [finding.value for finding in done.findings] == [
+        "11635900 -> 1", "2 -> 1", "2 -> 1",
+    ]  # fmt: skip
+    assert {finding.session for finding in done.findings} == {day}
+
+
+@pytest.mark.parametrize("split", [date(2000, 6, 21), date(2005, 2, 28)])
+def test_a_split_adds_a_step_and_rewrites_nothing(
+    store: BarStore, handed_out: HandedOut, split: date
+) -> None:
+    before = handed_out("AAPL", end=split - timedelta(days=1))
+    eve, ex_day = datetime(split.year, 12, 1, tzinfo=UTC), datetime(split.year, 12, 2, tzinfo=UTC)
+    append(store, before, eve)
+    done = append(store, handed_out("AAPL", end=split), ex_day)
+    assert counts(done) == (1, 0, before.height)
+    assert done.findings == ()
+    whole = {date(2000, 6, 21): (1.0, 0.5), date(2005, 2, 28): (0.5, 0.25)}[split]
+    first = [
+        store.bars("sample", ["AAPL"], as_of=moment)["split_factor"][0] for moment in (eve, ex_day)
+    ]
+    assert tuple(first) == whole
+    assert store.bars("sample", ["AAPL"])["split_factor"][-1] == 1.0
+
+
+def test_the_first_session_of_a_frame_revises_nothing(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    append(store, handed_out("AAPL", end=date(2005, 3, 31)))
+    window = handed_out("AAPL", start=date(2005, 2, 28), end=date(2005, 4, 1))
+    assert counts(append(store, window, LOADED + timedelta(days=1))) == (1, 0, 23)
+    assert store.bars("sample", ["AAPL"])["split_factor"][0] == 0.25
+
+
+def test_a_longer_history_links_to_the_stored_one(store: BarStore, handed_out: HandedOut) -> None:
+    later = handed_out("AAPL", start=date(2005, 2, 28))
+    append(store, later)
+    done = append(store, handed_out("AAPL"), LOADED + timedelta(days=1))
+    # The step of 2005-02-28 is news as well: until now that was the first session.
+    assert counts(done) == (3270 - later.height + 1, 0, later.height - 1)
+    assert done.findings == ()
+    assert store.bars("sample")["split_factor"][0] == 0.25
+    assert store.bars("sample", as_of=LOADED).height == later.height
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(date(2005, 3, 1), date(2005, 3, 31)), (date(2004, 1, 2), date(2004, 12, 31))],
+)
+def test_bars_with_a_gap_to_the_stored_ones_are_refused(
+    store: BarStore, handed_out: HandedOut, start: date, end: date
+) -> None:
+    append(store, handed_out("AAPL", start=date(2005, 1, 3), end=date(2005, 2, 28)))
+    with pytest.raises(StoreError, match=rf"AAPL {start}: .* do not connect .* 2005-01-03"):
+        append(store, handed_out("AAPL", start=start, end=end))
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(start=st.integers(0, 12_000), length=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
-def test_any_part_of_the_bars_in_any_order_round_trips(
-    bars: pl.DataFrame, tmp_path: Path, start: int, length: int, seed: int
+@given(cuts=st.sets(st.integers(250, 3268), max_size=3))
+def test_increments_give_the_same_bars_as_one_go(
+    tmp_path: Path, bars: pl.DataFrame, handed_out: HandedOut, cuts: set[int]
 ) -> None:
-    part = bars.slice(start, length)
-    shuffled = part.sample(fraction=1.0, shuffle=True, seed=seed)
-    snapshot = write_snapshot(shuffled, tmp_path)
-    assert snapshot == content_hash(part)
-    assert read_snapshot(snapshot, tmp_path).equals(part)
+    sessions = bars["session"].unique().sort()
+    symbols = ("AAPL", "FB", "IBM")
+    grown = BarStore(tmp_path / "-".join(map(str, sorted(cuts))))
+    ends = [*(sessions[cut] for cut in sorted(cuts)), sessions[-1]]
+    for number, end in enumerate(ends):
+        done = append(grown, handed_out(*symbols, end=end), LOADED + timedelta(days=number))
+        assert done.revised == 0
+    at_once = BarStore(tmp_path / "at-once")
+    append(at_once, handed_out(*symbols))
+    assert grown.bars("sample").equals(at_once.bars("sample"))
+    ids = {s.snapshot("sample", symbols, calendar="XNYS") for s in (grown, at_once)}
+    assert len(ids) == 1
 
 
-def test_every_column_changes_the_id(ibm: pl.DataFrame) -> None:
-    changed = [
-        ibm.with_columns(symbol=pl.lit("IBN")),
-        ibm.with_columns(pl.col("session").dt.offset_by("1d")),
-        *(
-            ibm.with_columns((pl.col(name) + pl.lit(1, ibm.schema[name])).alias(name))
-            for name in ibm.columns[2:]
-        ),
-        ibm.tail(-1),
-    ]
-    assert len({content_hash(bars) for bars in [ibm, *changed]}) == 1 + 9 + 1
-
-
-def test_storing_again_changes_nothing(ibm: pl.DataFrame, tmp_path: Path) -> None:
-    snapshot = write_snapshot(ibm, tmp_path)
-    before = (tmp_path / f"{snapshot}.parquet").stat()
-    assert write_snapshot(ibm.reverse(), tmp_path) == snapshot
-    after = (tmp_path / f"{snapshot}.parquet").stat()
-    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-    assert stat.S_IMODE(after.st_mode) == 0o444
-
-
-@pytest.mark.parametrize("place", range(0, 100, 5))
-def test_a_damaged_byte_is_noticed_or_harmless(
-    ibm: pl.DataFrame, tmp_path: Path, place: int
+def test_daily_increments_over_a_split_give_the_same_bars(
+    store: BarStore, tmp_path: Path, handed_out: HandedOut
 ) -> None:
-    snapshot = write_snapshot(ibm, tmp_path)
-    path = tmp_path / f"{snapshot}.parquet"
-    content = bytearray(path.read_bytes())
-    content[len(content) * place // 100] ^= 0xFF
-    path.chmod(0o644)
-    path.write_bytes(content)
-    try:
-        assert read_snapshot(snapshot, tmp_path).equals(ibm)  # a byte that carries no value
-    except SnapshotError as error:
-        assert "damaged" in str(error)  # noqa: PT017
+    days = handed_out("AAPL", start=date(2005, 2, 18), end=date(2005, 3, 8))["session"]
+    for day in days:
+        window = handed_out("AAPL", "IBM", start=day - timedelta(days=10), end=day)
+        append(store, window, LOADED + timedelta(days=day.toordinal()))
+    at_once = BarStore(tmp_path / "at-once")
+    append(at_once, handed_out("AAPL", "IBM", start=date(2005, 2, 8), end=days[-1]))
+    assert store.bars("sample").equals(at_once.bars("sample"))
+    assert store.bars("sample", ["AAPL"])["split_factor"][0] == 0.5
 
 
-@pytest.mark.parametrize("kept", [0, 4, 1000])
-def test_a_file_cut_short_is_refused_and_mended_by_storing_again(
-    ibm: pl.DataFrame, tmp_path: Path, kept: int
+@pytest.mark.parametrize("symbol", sorted(IDS_FOR_EVER))
+def test_the_same_bars_have_the_same_id_for_ever(
+    store: BarStore, bars: pl.DataFrame, symbol: str
 ) -> None:
-    snapshot = write_snapshot(ibm, tmp_path)
-    path = tmp_path / f"{snapshot}.parquet"
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(SnapshotError, match="damaged"):
-        read_snapshot(snapshot, tmp_path)
-    assert write_snapshot(ibm, tmp_path) == snapshot
-    assert read_snapshot(snapshot, tmp_path).equals(ibm)
+    append(store, bars)
+    snapshot = store.snapshot("sample", [symbol], calendar="XNYS")
+    assert snapshot == IDS_FOR_EVER[symbol]
 
 
-def test_other_bars_under_an_id_are_refused(ibm: pl.DataFrame, tmp_path: Path) -> None:
-    snapshot = write_snapshot(ibm, tmp_path)
-    other = write_snapshot(ibm.tail(10), tmp_path)
-    (tmp_path / f"{other}.parquet").replace(tmp_path / f"{snapshot}.parquet")
-    with pytest.raises(SnapshotError, match="damaged"):
-        read_snapshot(snapshot, tmp_path)
+def test_a_backdated_history_is_known_from_each_close_on(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    append(store, handed_out("AAPL", "IBM"), backdate=True)
+
+    def last(as_of: datetime) -> date:
+        return store.bars("sample", ["AAPL"], as_of=as_of)["session"][-1]
+
+    # 16:00 in New York, which is 20:00 or 21:00 UTC; 13:00 after Thanksgiving.
+    assert last(datetime(2005, 2, 25, 20, 59, tzinfo=UTC)) == date(2005, 2, 24)
+    assert last(datetime(2005, 2, 25, 21, 0, tzinfo=UTC)) == date(2005, 2, 25)
+    assert last(datetime(2005, 7, 1, 20, 0, tzinfo=UTC)) == date(2005, 7, 1)
+    assert last(datetime(2005, 11, 25, 17, 59, tzinfo=UTC)) == date(2005, 11, 23)
+    assert last(datetime(2005, 11, 25, 18, 0, tzinfo=UTC)) == date(2005, 11, 25)
+
+    # What the vendor would have handed out on that evening, before the split of 02-28.
+    evening = datetime(2005, 2, 25, 22, tzinfo=UTC)
+    then = handed_out("AAPL", "IBM", end=date(2005, 2, 25))
+    found = store.bars("sample", as_of=evening)
+    assert found.drop("adjustment_factor").equals(then.drop("adjustment_factor"))
+    assert found["split_factor"][0] == 0.5
+
+
+def test_backdating_is_for_symbols_never_seen(store: BarStore, handed_out: HandedOut) -> None:
+    append(store, handed_out("AAPL", end=date(2005, 2, 25)), backdate=True)
+    append(store, handed_out("AAPL", "IBM"), LOADED + timedelta(days=1), backdate=True)
+    in_2010 = store.bars("sample", as_of=datetime(2010, 1, 1, tzinfo=UTC))
+    last = in_2010.group_by("symbol").agg(pl.max("session")).sort("symbol")
+    assert last.rows() == [("AAPL", date(2005, 2, 25)), ("IBM", date(2009, 12, 31))]
+
+
+def test_nothing_is_known_before_it_is_loaded(store: BarStore, handed_out: HandedOut) -> None:
+    append(store, handed_out("IBM"))
+    assert store.bars("sample", as_of=LOADED - timedelta(microseconds=1)).is_empty()
+    assert store.bars("sample", as_of=LOADED).height == 3270
+    with pytest.raises(SnapshotError, match=r"no bars of IBM .* known at 2010-01-01"):
+        store.snapshot("sample", ["IBM"], calendar="XNYS", as_of=datetime(2010, 1, 1, tzinfo=UTC))
+
+
+def test_a_snapshot_gives_the_same_bars_whatever_comes_later(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    append(store, handed_out("AAPL", "IBM", end=date(2005, 2, 25)))
+    taken = store.snapshot("sample", ["IBM", "AAPL", "IBM"], calendar="XNYS")
+    then = store.read(taken)
+    later = with_close(handed_out("AAPL", "IBM"), date(2005, 2, 24), 1.0)
+    assert counts(append(store, later, LOADED + timedelta(days=1)))[1] == 2
+    assert store.read(taken).equals(then)
+    # The same content has the same name, also by another question at another version.
+    again = store.snapshot(
+        "sample", ["AAPL", "IBM"], calendar="XNYS", end=date(2005, 2, 25), as_of=LOADED
+    )
+    assert again == taken
+    now = store.snapshot("sample", ["AAPL", "IBM"], calendar="XNYS")
+    assert now != taken
+
+    first, second = store.snapshots()
+    assert (first.id, second.id) == (taken, now)
+    assert (first.table_version, second.table_version) == (1, 2)
+    assert first.symbols == ("AAPL", "IBM")
+    assert (first.start, first.end, first.as_of) == (None, None, None)
+    assert first.rows == then.height
+    assert first.content_hash == content_hash(then)
+
+
+def test_sources_with_the_same_bars_have_snapshots_of_their_own(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    ids = set()
+    for source in ("one", "another"):
+        store.append(source, handed_out("IBM"), known_at=LOADED, calendar="XNYS")
+        ids.add(store.snapshot(source, ["IBM"], calendar="XNYS"))
+    assert len(ids) == 2
+
+
+def test_a_symbol_not_listed_yet_is_no_mistake_and_an_unknown_one_is(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    append(store, bars)
+    taken = store.snapshot("sample", ["FB", "IBM"], calendar="XNYS", end=date(2011, 12, 30))
+    assert store.read(taken)["symbol"].unique().to_list() == ["IBM"]
+    with pytest.raises(SnapshotError, match=r"no bars of META, TSLA in .*correct the symbols"):
+        store.snapshot("sample", ["IBM", "TSLA", "META"], calendar="XNYS")
 
 
 @pytest.mark.parametrize(
-    "snapshot", ["", "../" + "a" * 61, "a" * 63, "a" * 65, "A" * 64, "a" * 64 + "\n", "/etc/passwd"]
-)
-def test_a_malformed_id_never_becomes_a_path(snapshot: str, tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match="no snapshot id"):
-        read_snapshot(snapshot, tmp_path)
-
-
-def test_a_missing_snapshot_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match=f"no snapshot {'0' * 64} in {tmp_path}"):
-        read_snapshot("0" * 64, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("change", "options", "reason"),
     [
-        (pl.col("close").cast(pl.Float32), "not the columns of bars"),
-        (pl.lit(None, pl.Float64).alias("close"), "missing values"),
-        (pl.lit(float("nan")).alias("close"), "'close' holds values that are not finite"),
+        (pl.all(), {"known_at": datetime(2005, 3, 1)}, "has no time zone"),  # noqa: DTZ001
+        (
+            pl.all(),
+            {"known_at": datetime(2005, 3, 1, 20, 59, tzinfo=UTC)},
+            "2005-03-01: the session closes at 2005-03-01T21:00:00",
+        ),
+        (pl.all(), {"calendar": "XTKS"}, "IBM 2005-01-10: XTKS was closed"),
+        (pl.col("session").dt.truncate("1mo"), {}, "the bar is there twice"),
+        (pl.lit(0.0).alias("split_factor"), {}, "factors must be above zero"),
     ],
 )
-def test_what_are_no_bars_is_not_stored(
-    ibm: pl.DataFrame, tmp_path: Path, spoil: pl.Expr, reason: str
+def test_bars_that_cannot_be_are_refused(
+    store: BarStore, handed_out: HandedOut, change: pl.Expr, options: dict, reason: str
 ) -> None:
-    with pytest.raises(SnapshotError, match=reason):
-        write_snapshot(ibm.with_columns(spoil), tmp_path)
-    assert not list(tmp_path.iterdir())
+    frame = handed_out("IBM", start=date(2005, 1, 4), end=date(2005, 3, 1)).with_columns(change)
+    with pytest.raises(StoreError, match=reason):
+        store.append("sample", frame, **{"known_at": LOADED, "calendar": "XNYS", **options})
+    assert not Path(store.root).exists()
 
 
-def test_a_root_that_is_a_file_is_named(ibm: pl.DataFrame, tmp_path: Path) -> None:
-    root = tmp_path / "file"
-    root.touch()
-    with pytest.raises(SnapshotError, match=f"cannot be written to {root}"):
-        write_snapshot(ibm, root)
+def test_knowledge_of_a_bar_only_moves_forward(store: BarStore, handed_out: HandedOut) -> None:
+    ibm = handed_out("IBM", end=date(2005, 3, 1))
+    append(store, ibm)
+    other = with_close(ibm, date(2005, 2, 28), 92.85)
+    for moment in (LOADED, LOADED - timedelta(days=1)):
+        with pytest.raises(StoreError, match=r"IBM 20.*must become known later"):
+            append(store, other, moment)
+    assert counts(append(store, ibm, LOADED - timedelta(days=1))) == (0, 0, ibm.height)
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    ibm: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_source_keeps_its_calendar(store: BarStore, handed_out: HandedOut) -> None:
+    append(store, handed_out("IBM"))
+    with pytest.raises(StoreError, match="sessions of XNYS, not XNAS"):
+        store.append("sample", handed_out("IBM"), known_at=LOADED, calendar="XNAS")
+    with pytest.raises(StoreError, match="sessions of XNYS, not XLON"):
+        store.snapshot("sample", ["IBM"], calendar="XLON")
+
+
+@pytest.mark.parametrize("source", ["", "../x", "a/b", "a b", ".", "x" * 64])
+def test_the_name_of_a_source_never_becomes_another_path(
+    store: BarStore, handed_out: HandedOut, source: str
 ) -> None:
-    def full(_: int) -> None:
-        raise OSError(28, "No space left on device")
+    with pytest.raises(StoreError, match="no name of a source"):
+        store.append(source, handed_out("IBM"), known_at=LOADED, calendar="XNYS")
 
-    monkeypatch.setattr(store.os, "fsync", full)
-    with pytest.raises(SnapshotError, match="No space left on device"):
-        write_snapshot(ibm, tmp_path)
-    assert not list(tmp_path.iterdir())
+
+def test_what_is_not_stored_is_named(store: BarStore) -> None:
+    with pytest.raises(StoreError, match=r"no bars of source 'sample' .* tradewind data ingest"):
+        store.bars("sample")
+    with pytest.raises(SnapshotError, match=r"no bars of source 'sample' .* tradewind data ingest"):
+        store.snapshot("sample", ["IBM"], calendar="XNYS")
+    with pytest.raises(SnapshotError, match="name at least one"):
+        store.snapshot("sample", [], calendar="XNYS")
+    assert store.snapshots() == []

@@ -1,7 +1,9 @@
 """From a training to the registry and back, against a real MLflow server."""
 
+import datetime as dt
+import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ import polars as pl
 import pytest
 
 from tradewind.errors import RegistryError, ReproductionError, SnapshotError
+from tradewind.market.findings import Finding
 from tradewind.market.store import BarStore
 from tradewind.registry.provenance import Provenance
 from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
 from tradewind.registry.versions import list_models, show_model
+from tradewind.research.tearsheet import tear_sheet_html
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),
@@ -96,6 +100,8 @@ def test_a_run_holds_all_that_was_found(
         ).content_hash(),
         "tradewind.seed": "7",
         "tradewind.trials": "1",
+        "tradewind.leakage": "false",
+        "tradewind.data_errors": "0",
         "tradewind.data_start": "2000-03-01",
         "tradewind.data_end": "2013-03-01",
         "tradewind.git_commit": "c0ffee",
@@ -113,6 +119,51 @@ def test_a_run_holds_all_that_was_found(
     plot = (root / "backtest" / "equity_and_drawdown.png").read_bytes()
     assert plot.startswith(b"\x89PNG")
     assert len(plot) > 20_000
+
+
+def test_the_evidence_is_beside_the_model(
+    register: Register, training: Any, tmp_path: Path, client: Any
+) -> None:
+    day = dt.date(2000, 9, 29)
+    findings = [Finding("warning", "AAPL", day, "outlier", -0.519, "fell by half")]
+    ref = register(findings=findings)
+    root = Path(client.download_artifacts(ref.run_id, "", str(tmp_path)))
+    sheet = (root / "tearsheet" / "tearsheet.html").read_text()
+    assert sheet == tear_sheet_html(
+        training.result,
+        findings=findings,
+        snapshot_id=training.snapshot_id,
+        provenance=asdict(PROVENANCE),
+    )
+    assert (root / "tearsheet" / "tearsheet.png").read_bytes().startswith(b"\x89PNG")
+    validation = json.loads((root / "validation.json").read_text())
+    assert (validation["errors"], validation["warnings"]) == (0, 1)
+    assert json.loads((root / "importance.json").read_text()) == {}
+    assert not (root / "trials.parquet").exists()  # there was no sweep
+
+    # what MLflow's own reader makes of the table
+    experiment_id = client.get_run(ref.run_id).info.experiment_id
+    table = client.load_table(experiment_id, "tables/folds.json", run_ids=[ref.run_id])
+    assert list(table["test_start"]) == [str(fold.test_start) for fold in training.result.folds]
+    # pandas reads the last digits of a number its own way
+    expected = [fold.metrics["sharpe"] for fold in training.result.folds]
+    assert list(table["sharpe"]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_curves_can_be_drawn_over_the_years(register: Register, training: Any, client: Any) -> None:
+    ref = register()
+    equity = training.result.equity
+    history = sorted(client.get_metric_history(ref.run_id, "series/equity"), key=lambda m: m.step)
+    assert 200 <= len(history) <= 250
+    last = history[-1]
+    assert last.value == equity.get_column("equity")[-1]
+    assert last.step == equity.height - 1
+    day = dt.datetime.fromtimestamp(last.timestamp / 1000, dt.UTC)
+    assert day.date() == equity.get_column("session")[-1]
+    fallen = client.get_metric_history(ref.run_id, "series/drawdown")
+    assert min(metric.value for metric in fallen) == equity.get_column("drawdown").min()
+    [version] = show_model(ref.name)
+    assert version.metrics == training.result.metrics  # no point of a curve among them
 
 
 def test_a_model_comes_with_signature_and_example(register: Register, training: Any) -> None:

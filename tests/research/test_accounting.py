@@ -241,6 +241,19 @@ def test_whole_shares_follow_the_backtest_of_fractions(
     assert (equity / capital).to_numpy() == pytest.approx(expected.to_numpy(), rel=tolerance)
 
 
+def test_without_dividends_and_costs_of_trading_there_is_no_other_difference(
+    bars: pl.DataFrame,
+) -> None:
+    undivided = bars.with_columns(pl.col("split_factor").alias("adjustment_factor"))
+    weights = random_weights(bars, 4)
+    asked = rules(capital=1e12, borrow=50.0)
+    books = keep_books(weights, undivided, asked)
+    assert set(books.ledger.get_column("kind")) == {"split", "borrow", "buy", "sell"}
+    equity = books.equity.get_column("equity").cast(pl.Float64) / 1e12
+    expected = run_backtest(weights, undivided, asked).get_column("equity")
+    assert equity.to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-7)
+
+
 CASES = st.tuples(st.integers(0, 3240), st.integers(3, 25), st.integers(0, 2**32 - 1))
 
 

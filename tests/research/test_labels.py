@@ -1,10 +1,11 @@
 import datetime as dt
 
+import numpy as np
 import polars as pl
 import pytest
 
 from tradewind.research.labels import compute_labels
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy import Label, Strategy
 
 
 def with_horizon(strategy: Strategy, horizon: int) -> Strategy:
@@ -80,3 +81,38 @@ def test_a_missing_bar_shortens_no_label_and_stretches_none(
     # gone: the decision that day, the one bought that day and the one sold that day
     assert found.height == whole.height - 3
     assert whole.join(found, on=whole.columns, how="semi").equals(found)
+
+
+def test_costs_bring_a_label_nearer_to_zero_and_never_past_it(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    rules = strategy.backtest.model_copy(update={"commission_bps": 1.0, "slippage_bps": 4.0})
+    daily = with_horizon(strategy, 1).model_copy(update={"backtest": rules})
+    before = compute_labels(bars, daily)
+    after = compute_labels(bars, daily.model_copy(update={"label": Label(after_costs=True)}))
+    assert after.drop("label").equals(before.drop("label"))
+    found = dict(after.filter(pl.col("symbol") == "AAPL").select("session", "label").rows())
+    # ten basis points there and back; opens and closes as they were traded
+    assert found[dt.date(2005, 2, 25)] == pytest.approx(44.86 / 44.68 - 1 - 0.001)
+    assert found[dt.date(2000, 9, 28)] == pytest.approx(25.75 / 28.19 - 1 + 0.001)
+    paid, free = after["label"].to_numpy(), before["label"].to_numpy()
+    small = np.abs(free) <= 0.001
+    assert 500 < small.sum() < free.size / 4
+    assert np.all(paid[small] == 0.0)
+    np.testing.assert_allclose((free - paid)[~small], 0.001 * np.sign(free[~small]), atol=1e-15)
+
+
+@pytest.mark.parametrize("after_costs", [False, True])
+def test_a_direction_is_the_sign_of_the_return(
+    bars: pl.DataFrame, strategy: Strategy, after_costs: bool
+) -> None:
+    returns, signs = (
+        compute_labels(
+            bars,
+            strategy.model_copy(update={"label": Label(kind=kind, after_costs=after_costs)}),
+        )["label"]
+        for kind in ("forward_return", "direction")
+    )
+    assert set(signs) == {-1.0, 0.0, 1.0}
+    assert signs.equals(returns.sign())
+    assert (signs == 0.0).sum() == (returns == 0.0).sum()

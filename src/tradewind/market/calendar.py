@@ -47,6 +47,8 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     return closes_between(calendar, start, end).get_column("session")
 
 
+# Making a calendar takes a third of a second, mostly for its holidays; the same few are asked for
+# with every chunk of symbols.
 @functools.lru_cache(maxsize=16)
 def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
     """Return when each session of an exchange ends, from `start` to `end`, both included.
@@ -128,6 +130,7 @@ def time_zone_of(calendar: str) -> str:
     return str(_exchange(calendar, date(2020, 1, 1), date(2020, 2, 1)).tz.key)
 
 
+@functools.lru_cache(maxsize=16)
 def _exchange(calendar: str, start: date, end: date) -> "ExchangeCalendar":
     """Return a calendar that covers the days, and some more."""
     if end < start:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tradewind.errors import BarValidationError, SourceError
+from tradewind.errors import SourceError
 from tradewind.market.findings import Finding
 from tradewind.market.source import Source, SourceSpec
 from tradewind.market.store import BarStore
@@ -90,7 +90,7 @@ def ingest(
     for chunk in chunks:
         bars = source.load(chunk)
         _refuse_missing(spec.name, chunk, bars.get_column("symbol").unique().to_list())
-        findings += check(bars, spec.calendar)
+        findings += check(bars, spec.calendar, known_at=known_at)
         done = store.append(
             spec.name, bars, known_at=known_at, calendar=spec.calendar, backdate=backdate
         )
@@ -127,6 +127,6 @@ class _Chunks:
 def _refuse_missing(source: str, asked: Sequence[str], given: Sequence[str]) -> None:
     absent = sorted(set(asked) - set(given))
     if absent:
-        raise BarValidationError(
+        raise SourceError(
             f"source {source!r} gave no bars of {', '.join(absent[:10])}; correct the symbols"
         )

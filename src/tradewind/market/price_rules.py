@@ -1,6 +1,5 @@
-"""Rules that compare the prices of one bar, or of a bar and the one before it."""
+"""Rules about the prices of one bar, and about how far they move from one bar to the next."""
 
-import math
 from typing import Final
 
 import polars as pl
@@ -8,16 +7,32 @@ import polars as pl
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.findings import Finding
 
-__all__ = ["LARGE_MOVE", "large_move_findings", "ohlc_findings", "split_findings"]
+__all__ = [
+    "ABSURD_RANGE",
+    "LARGE_MOVE",
+    "OUTLIER",
+    "WIDE_RANGE",
+    "move_findings",
+    "ohlc_findings",
+    "outlier_findings",
+    "range_findings",
+]
 
 LARGE_MOVE: Final = 0.25
 """Close-to-close move after split adjustment, as a fraction, that is worth a warning."""
 
-_RATIOS: Final = (*range(2, 11), 15, 20, 25, 30, 40, 50, 100, 3 / 2, 5 / 2, 4 / 3, 5 / 4)
-_LOG_RATIOS: Final = tuple(sign * math.log(ratio) for ratio in _RATIOS for sign in (1, -1))
-_LOG_TOLERANCE: Final = 0.03
-_PANIC_TURNOVER: Final = 3.0
-_TURNOVER_WINDOW: Final = 20
+OUTLIER: Final = 10.0
+"""Robust z-score of a return that is worth a warning."""
+
+WIDE_RANGE: Final = 1.5
+"""High over low that is worth a warning; in the crash of 2010-05-06 AAPL reached 1.30."""
+
+ABSURD_RANGE: Final = 5.0
+"""High over low that is an error: a price in another unit, or a slipped decimal point."""
+
+_MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
+_OUTLIER_WINDOW: Final = 63
+_OUTLIER_LEAST: Final = 21
 
 
 def ohlc_findings(bars: pl.DataFrame) -> list[Finding]:
@@ -45,60 +60,39 @@ def ohlc_findings(bars: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def split_findings(bars: pl.DataFrame) -> list[Finding]:
-    """Return a finding for each overnight gap that looks like a split not accounted for.
-
-    A split is arithmetic: the next open stands at the ratio (within 3 %, a usual overnight
-    move), and money changes hands as on any other day, since twice the shares trade at half
-    the price. A crash does neither: AAPL on 2000-09-29 opened at 0.527 of the close before,
-    with ten times the usual turnover in dollars. A gap counts as a split when both hold:
-    the open, adjusted by `split_factor`, is within 3 % of a simple ratio to the close
-    before, and the day's turnover (close times volume) is below 3 times the median of up to
-    20 sessions before. A `split_factor` that steps where no split was fails in the same way.
+def range_findings(bars: pl.DataFrame) -> list[Finding]:
+    """Return a finding for each bar whose high is far above its low.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
-        Sorted bars with the columns and types of `tradewind.market.bars.SCHEMA`.
+        With the columns and types of `tradewind.market.bars.SCHEMA`.
     """
-    turnover = pl.col("close") * pl.col("volume")
-    usual = turnover.rolling_median(_TURNOVER_WINDOW, min_samples=1).shift(1)
-    gaps = bars.with_columns(
-        (
-            (pl.col("open") * pl.col("split_factor"))
-            / (pl.col("close") * pl.col("split_factor")).shift(1)
-        )
-        .over("symbol")
-        .alias("gap"),
-        (turnover / usual).over("symbol").fill_nan(0.0).alias("turnover_ratio"),
-    ).filter(pl.col("gap") > 0.0, pl.col("turnover_ratio") < _PANIC_TURNOVER)
-    near = pl.min_horizontal(*((pl.col("gap").log() - log).abs() for log in _LOG_RATIOS))
+    ratio = (pl.col("high") / pl.col("low")).alias("ratio")
+    wide = bars.select(*KEY, "low", "high", ratio).filter(pl.col("ratio") > WIDE_RANGE)
     return [
         Finding(
-            "error",
+            "error" if times > ABSURD_RANGE else "warning",
             symbol,
             session,
-            "unadjusted_split",
-            round(gap, 6),
-            f"the open stands at {gap:.4f} of the close before, after split_factor, near a "
-            f"split's ratio and on {ratio:.1f} times the usual turnover; correct split_factor",
+            "range",
+            round(times, 6),
+            f"the high, {high:g}, is {times:.3g} times the low, {low:g}; check both",
         )
-        for symbol, session, gap, ratio in gaps.filter(near <= _LOG_TOLERANCE)
-        .select(*KEY, "gap", "turnover_ratio")
-        .iter_rows()
+        for symbol, session, low, high, times in wide.iter_rows()
     ]
 
 
-def large_move_findings(bars: pl.DataFrame) -> list[Finding]:
+def move_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a warning for each split-adjusted close-to-close move beyond `LARGE_MOVE`.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
-        Sorted bars with the columns and types of `tradewind.market.bars.SCHEMA`.
+        Sorted, distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
     """
     price = pl.col("close") * pl.col("split_factor")
-    moves = bars.with_columns((price / price.shift(1) - 1.0).over("symbol").alias("move"))
+    moves = bars.select(*KEY, (price / price.shift(1) - 1.0).over("symbol").alias("move"))
     large = moves.filter(pl.col("move").is_finite(), pl.col("move").abs() > LARGE_MOVE)
     return [
         Finding(
@@ -109,5 +103,61 @@ def large_move_findings(bars: pl.DataFrame) -> list[Finding]:
             round(move, 6),
             f"the close moved {move:+.1%} in one session; check it against another source",
         )
-        for symbol, session, move in large.select(*KEY, "move").iter_rows()
+        for symbol, session, move in large.iter_rows()
+    ]
+
+
+def outlier_findings(bars: pl.DataFrame) -> list[Finding]:
+    """Return a warning for each return far outside what the symbol did before.
+
+    The score is the distance of an adjusted close-to-close log return from the median of the
+    63 returns before, over 1.4826 times the median absolute deviation of those; each of these
+    deviations is taken from the median of its own day. At least 21 are needed. Earnings days
+    reach 10; a move that the next session takes back is most likely a misprint, and named so.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Sorted, distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
+
+    References
+    ----------
+    Iglewicz and Hoaglin (1993), How to Detect and Handle Outliers, for the modified z-score.
+    """
+
+    def usual(name: str) -> pl.Expr:
+        rolling = pl.col(name).rolling_median(_OUTLIER_WINDOW, min_samples=_OUTLIER_LEAST)
+        return rolling.shift(1).over("symbol")
+
+    price = (pl.col("close") * pl.col("adjustment_factor")).log()
+    scored = (
+        bars.lazy()
+        .select(*KEY, price.diff().over("symbol").alias("move"))
+        .with_columns(
+            (pl.col("move") - usual("move")).alias("off"),
+            pl.col("move").shift(-1).over("symbol").alias("next"),
+        )
+        .with_columns(pl.col("off").abs().alias("distance"))
+        .with_columns((pl.col("off") / (_MAD_TO_SIGMA * usual("distance"))).alias("score"))
+        .filter(pl.col("score").is_finite(), pl.col("score").abs() > OUTLIER)
+        .with_columns(
+            ((pl.col("move") + pl.col("next")).abs() < pl.col("move").abs() / 4)
+            .fill_null(value=False)
+            .alias("taken_back")
+        )
+        .select(*KEY, "move", "score", "taken_back")
+        .collect()
+    )
+    return [
+        Finding(
+            "warning",
+            symbol,
+            session,
+            "outlier",
+            round(score, 2),
+            f"the log return of {move:+.3f} is {abs(score):.1f} of the symbol's usual deviations "
+            "from its median"
+            + ("; the next session took it back: likely a misprint" if back else ""),
+        )
+        for symbol, session, move, score, back in scored.iter_rows()
     ]

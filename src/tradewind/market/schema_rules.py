@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tradewind.market.bars import SCHEMA
-from tradewind.market.findings import Finding
+from tradewind.market.findings import MOST, Finding, the_rest
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
 __all__ = ["column_findings", "value_findings"]
 
+_NULL = "not_nullable"  # what pandera calls it
+_RULES = {_NULL: "null"}
 _MESSAGES = {
-    "not_nullable": "{column} is missing",
+    "null": "{column} is missing; fill it in, or leave the bar out",
     "finite": "{column} is not a finite number",
     "positive": "{column} must be above zero",
     "non_negative": "{column} must not be negative",
@@ -65,24 +67,31 @@ def value_findings(bars: pl.DataFrame) -> list[Finding]:
     try:
         _schema().validate(bars, lazy=True)
     except SchemaErrors as error:
-        cases = error.failure_cases.unique(("column", "check", "index"), maintain_order=True)
-        found = [_finding(bars, case) for case in cases.iter_rows(named=True)]
-        # pandera also calls a NaN null; the rule "finite" has already named it.
-        return [one for one in found if one.rule != "null" or one.value is None]
+        cases = error.failure_cases.select("column", "check", "index")
+        found: list[Finding] = []
+        for kind in cases.unique(("column", "check"), maintain_order=True).iter_rows():
+            column, check, _ = kind
+            rows = cases.filter(pl.col("column") == column, pl.col("check") == check)
+            places = rows.get_column("index").unique(maintain_order=True)
+            if check == _NULL:
+                # pandera also calls a NaN null; the rule "finite" has already named it.
+                places = places.filter(bars.get_column(column).gather(places).is_null())
+            found += [_finding(bars, column, check, place) for place in places.head(MOST)]
+            found += the_rest(_RULES.get(check, check), places.len())
+        return found
     return []
 
 
-def _finding(bars: pl.DataFrame, case: dict[str, Any]) -> Finding:
-    row = bars.row(case["index"], named=True)
-    rule, column = str(case["check"]), str(case["column"])
-    message = _MESSAGES.get(rule, "{column} breaks the rule " + rule)
+def _finding(bars: pl.DataFrame, column: str, check: str, place: int) -> Finding:
+    row = bars.row(place, named=True)
+    rule = _RULES.get(check, check)
     return Finding(
         severity="error",
         symbol=row["symbol"],
         session=row["session"],
-        rule={"not_nullable": "null"}.get(rule, rule),
+        rule=rule,
         value=None if row[column] is None else float(row[column]),
-        message=message.format(column=column),
+        message=_MESSAGES[rule].format(column=column),
     )
 
 

@@ -1,14 +1,20 @@
-"""Rules about which sessions a symbol has: order, repetition, gaps against a calendar."""
+"""Rules about which sessions a symbol has: order, repetition, gaps, the end and the future."""
 
-from datetime import date
+from datetime import datetime
+from typing import Final
 
 import polars as pl
 
 from tradewind.market.bars import KEY
-from tradewind.market.calendar import sessions_between
-from tradewind.market.findings import Finding
+from tradewind.market.calendar import last_closed_session, sessions_between
+from tradewind.market.findings import MOST, Finding, the_rest
 
-__all__ = ["calendar_findings", "order_findings"]
+__all__ = ["ENDED_EARLY", "calendar_findings", "end_findings", "future_findings", "order_findings"]
+
+ENDED_EARLY: Final = 5
+"""Sessions without a symbol, while others go on, that are worth a warning."""
+
+_SATURDAY: Final = 6
 
 
 def order_findings(bars: pl.DataFrame) -> list[Finding]:
@@ -22,8 +28,8 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
     repeated = bars.group_by(*KEY).len().filter(pl.col("len") > 1).sort(KEY)
     findings = [
         Finding("error", symbol, session, "duplicate", count, f"the bar is there {count} times")
-        for symbol, session, count in repeated.iter_rows()
-    ]
+        for symbol, session, count in repeated.head(MOST).iter_rows()
+    ] + the_rest("duplicate", repeated.height)
     symbol, session = pl.col("symbol"), pl.col("session")
     earlier = (symbol < symbol.shift(1)) | (
         (symbol == symbol.shift(1)) & (session < session.shift(1))
@@ -47,7 +53,7 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
 
 
 def calendar_findings(bars: pl.DataFrame, calendar: str) -> list[Finding]:
-    """Return a finding for each session that a symbol lacks, or that the exchange lacks.
+    """Return a finding for each run of sessions that a symbol lacks, or bar that the exchange does.
 
     A symbol is held to the calendar between its own first and last session: a listing or
     a delisting is not a gap.
@@ -62,28 +68,124 @@ def calendar_findings(bars: pl.DataFrame, calendar: str) -> list[Finding]:
     Raises
     ------
     MarketDataError
-        If there is no such calendar.
+        If there is no such calendar, or it does not cover the bars.
     """
-    dated = bars.drop_nulls(KEY)
-    if dated.is_empty():
+    held = bars.select(KEY).drop_nulls().unique()
+    if held.is_empty():
         return []
-    first, last = dated.select(pl.min("session").alias("a"), pl.max("session").alias("b")).row(0)
-    expected = sessions_between(calendar, first, last)
-    findings: list[Finding] = []
-    for (symbol,), group in dated.group_by("symbol", maintain_order=True):
-        findings += _compare(str(symbol), group.get_column("session"), expected, calendar)
-    return findings
+    first, last = held.select(pl.min("session").alias("a"), pl.max("session").alias("b")).row(0)
+    open_days = sessions_between(calendar, first, last).to_frame().with_row_index("number")
+    return _missing(held, open_days, calendar) + _extra(held, open_days, calendar)
 
 
-def _compare(symbol: str, held: pl.Series, expected: pl.Series, calendar: str) -> list[Finding]:
-    days: set[date] = set(held)
-    wanted = set(expected.filter(expected.is_between(min(days), max(days))))
-    missing = [
-        Finding("error", symbol, day, "missing_session", str(day), f"{calendar} was open that day")
-        for day in sorted(wanted - days)
+def _missing(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list[Finding]:
+    days = open_days.get_column("session")
+    spans = (
+        held.join(open_days, on="session")
+        .group_by("symbol")
+        .agg(pl.len().alias("held"), pl.min("number").alias("a"), pl.max("number").alias("b"))
+        .filter(pl.col("held") <= pl.col("b") - pl.col("a"))
+    )
+    gaps = (
+        spans.select("symbol", number=pl.int_ranges("a", pl.col("b") + 1, dtype=pl.UInt32))
+        .explode("number", empty_as_null=False)
+        .join(open_days, on="number")
+        .join(held, on=KEY, how="anti")
+        .sort("symbol", "number")
+        # Numbers of adjoining sessions less their place in the list are equal.
+        .with_columns(
+            (pl.col("number").cast(pl.Int64) - pl.int_range(pl.len())).over("symbol").alias("run")
+        )
+        .group_by("symbol", "run", maintain_order=True)
+        .agg(pl.first("number").alias("first"), pl.last("number").alias("last"))
+    )
+    findings = []
+    for symbol, _, a, b in gaps.head(MOST).iter_rows():
+        first, last = days[a], days[b]
+        several = f" to {last}" if b > a else ""
+        findings.append(
+            Finding(
+                "error",
+                symbol,
+                first,
+                "missing_session",
+                f"{first}{several}",
+                f"{calendar} was open on the {b - a + 1} sessions there; ask the source again"
+                if several
+                else f"{calendar} was open that day; ask the source again",
+            )
+        )
+    return findings + the_rest("missing_session", gaps.height)
+
+
+def _extra(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list[Finding]:
+    extra = held.join(open_days, on="session", how="anti").sort(KEY)
+    return [
+        Finding(
+            "error",
+            symbol,
+            day,
+            "extra_session",
+            str(day),
+            f"{calendar} was closed that day, "
+            + (f"a {day:%A}" if day.isoweekday() >= _SATURDAY else "a holiday"),
+        )
+        for symbol, day in extra.head(MOST).iter_rows()
+    ] + the_rest("extra_session", extra.height)
+
+
+def future_findings(bars: pl.DataFrame, calendar: str, known_at: datetime) -> list[Finding]:
+    """Return a finding for each bar of a session that had not closed when it was known.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        With the columns and types of `tradewind.market.bars.SCHEMA`.
+    calendar : str
+        Name in exchange_calendars.
+    known_at : datetime
+        When the bars were obtained, with a time zone.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, or `known_at` has no time zone.
+    """
+    closed = last_closed_session(calendar, known_at)
+    later = bars.select(KEY).filter(pl.col("session") > closed).unique().sort(KEY)
+    return [
+        Finding(
+            "error",
+            symbol,
+            session,
+            "future_session",
+            str(session),
+            f"at {known_at:%Y-%m-%d %H:%M %Z} {calendar} had closed no session after {closed}; "
+            "the bar is not final, or its date or time zone is wrong",
+        )
+        for symbol, session in later.head(MOST).iter_rows()
+    ] + the_rest("future_session", later.height)
+
+
+def end_findings(bars: pl.DataFrame) -> list[Finding]:
+    """Return a warning for each symbol that ends `ENDED_EARLY` sessions before the others, or more.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        With the columns and types of `tradewind.market.bars.SCHEMA`.
+    """
+    days = bars.select(pl.col("session").unique().sort()).with_row_index("number")
+    last = bars.group_by("symbol").agg(pl.max("session")).join(days, on="session").sort("symbol")
+    behind = last.select(*KEY, (days.height - 1 - pl.col("number").cast(pl.Int64)).alias("behind"))
+    return [
+        Finding(
+            "warning",
+            symbol,
+            session,
+            "ended_early",
+            sessions,
+            f"the last bar, while others go on for {sessions} sessions; delisted, or left out?",
+        )
+        for symbol, session, sessions in behind.filter(pl.col("behind") >= ENDED_EARLY).iter_rows()
     ]
-    extra = [
-        Finding("error", symbol, day, "extra_session", str(day), f"{calendar} was closed that day")
-        for day in sorted(days - wanted)
-    ]
-    return missing + extra

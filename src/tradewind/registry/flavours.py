@@ -11,6 +11,7 @@ ma_crossover   ``mlflow.pyfunc``, model from code       twenty lines of Python, 
 Each can also be loaded with ``mlflow.pyfunc.load_model``, without tradewind.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,6 +89,7 @@ def log_model(
     elif hasattr(model, "named_steps"):
         import mlflow.sklearn
 
+        _import_skops()
         # An empty list: types that skops knows to be harmless, and no others.
         info = mlflow.sklearn.log_model(
             model, serialization_format="skops", skops_trusted_types=[], **common
@@ -136,12 +138,9 @@ def load_model(uri: str, kind: Kind) -> "Predictor":
 
 
 def _load_ridge(uri: str) -> "Predictor":
-    import skops.io  # type: ignore[import-untyped]
     from mlflow.artifacts import download_artifacts
-    from skops.io.exceptions import (  # type: ignore[import-untyped]
-        UntrustedTypesFoundException,
-    )
 
+    skops_io = _import_skops()
     with TemporaryDirectory(prefix="tradewind-") as folder:
         # Not mlflow.sklearn.load_model: it would unpickle, or make the types a model asks for, if
         # somebody changed the model to say so.
@@ -149,8 +148,8 @@ def _load_ridge(uri: str) -> "Predictor":
         if not file.is_file():
             raise RegistryError(f"{uri} holds no {file.name}; it is no ridge. Train it again")
         try:
-            model: Predictor = skops.io.load(file, trusted=[])
-        except UntrustedTypesFoundException as error:
+            model: Predictor = skops_io.load(file, trusted=[])
+        except skops_io.exceptions.UntrustedTypesFoundException as error:
             raise RegistryError(
                 f"{uri} holds types that no ridge has: {error}. Somebody changed it; train it again"
             ) from error
@@ -167,3 +166,13 @@ def _load_rule(uri: str) -> "Predictor":
     if "feature" not in config:
         raise RegistryError(f"{uri} names no feature; it is no rule. Train it again")
     return Rule(config["feature"])
+
+
+def _import_skops() -> Any:  # noqa: ANN401 - skops has no types
+    # At import it asks every module that is loaded for each function of SciPy; old names of
+    # Airflow answer that with a warning, which a task's log would show as an error.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skops.io  # type: ignore[import-untyped]
+        import skops.io.exceptions  # type: ignore[import-untyped]
+    return skops.io

@@ -145,8 +145,8 @@ _MEND = (
 
 
 def _no_version(name: str, which: str | int) -> str:
-    what = f"version {which}" if isinstance(which, int) else f"version with the alias {which!r}"
+    what = f"a version {which}" if isinstance(which, int) else f"the alias {which!r}"
     return (
-        f"the registry holds no model {name!r} with a {what}. Train it with "
+        f"the registry holds no model {name!r} with {what}. Train it with "
         f"`tradewind train {name}`; `tradewind models show {name}` shows the versions there are"
     )

@@ -20,6 +20,7 @@ from tradewind.research.strategy import Strategy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import RunInfo
 
     from tradewind.market.findings import Finding
     from tradewind.research.report import Report
@@ -107,7 +108,7 @@ def log_training(
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
-            return _register(client, result, strategy, run_id, experiment_id, tags)
+            return _register(client, result, strategy, run.info, tags)
 
 
 def _tags(
@@ -190,8 +191,7 @@ def _register(
     client: "MlflowClient",
     result: "TrainingResult",
     strategy: Strategy,
-    run_id: str,
-    experiment_id: str,
+    run: "RunInfo",
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
     import mlflow
@@ -221,11 +221,11 @@ def _register(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     version = client.create_model_version(
-        strategy.name, model.model_uri, run_id,
+        strategy.name, model.model_uri, run.run_id,
         tags=dict(tags), model_id=model.model_id,
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
-    return ModelVersionRef(str(version.name), str(version.version), run_id, experiment_id)
+    return ModelVersionRef(str(version.name), str(version.version), run.run_id, run.experiment_id)
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = ["CHARTS", "log_ticks"]
 _HOVER_TIMES: Final = f"%{{y:.3f}}{TIMES}"
 _DIGITS: Final = 6  # significant ones; more is invisible and makes the page larger
 _TURNOVER_SESSIONS: Final = 63
+_NOTHING: Final = 1e-9  # what a running sum may leave of a position that was closed
 _BINS: Final = 60  # even: zero lies between two
 _DATED: Final = {"hoverformat": "%a %d %b %Y", "type": "date"}
 _PERCENT: Final = {"tickformat": ".0%", "hoverformat": ".1%"}
@@ -88,7 +89,7 @@ def exposure(report: Report) -> "Figure":
     traces = [
         _line(report.days, "wanted_long", "long", STRATEGY) | filled | {"fillcolor": _FILLED_GAIN},
     ]
-    if report.days.get_column("wanted_short").to_numpy().min() < 0.0:
+    if report.days.get_column("wanted_short").to_numpy().min() < -_NOTHING:
         short = _line(report.days, "wanted_short", "short", LOSS)
         gross = _line(report.days, "wanted_gross", "gross", INK, width=0.9)
         traces += [

@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["draw"]
 
 _WIDTH: Final = 12.0  # inches, as are the heights
-_HEAD: Final = 1.45
+_HEAD: Final = 1.6
 _CURVES: Final = 5.0
 _LEAST_BELOW: Final = 2.9
 _A_YEAR: Final = 0.27
 _DPI: Final = 110
 _MARGIN: Final = 0.03
-_SUBTITLE: Final = 105  # characters that fit beside each other
 _SOFT: Final = "#536074"
 
 
@@ -51,7 +50,7 @@ def draw(report: Report) -> "Figure":
         2, 1, height_ratios=[_CURVES, below], hspace=0.45 / (_CURVES + below) * 4,
         left=0.06, right=1 - _MARGIN, top=1.0 - _HEAD / height, bottom=0.42 / height,
     )  # fmt: skip
-    upper = grid[0].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.07)
+    upper = grid[0].subgridspec(2, 1, height_ratios=[3, 1], hspace=0.14)
     equity = figure.add_subplot(upper[0])
     drawdown = figure.add_subplot(upper[1], sharex=equity)
     lower = grid[1].subgridspec(1, 2, width_ratios=[1.75, 1.0], wspace=0.1)
@@ -67,7 +66,7 @@ def draw(report: Report) -> "Figure":
     date_axis(drawdown)
     for axes, label in ((equity, "equity"), (drawdown, "drawdown")):
         axes.set_ylabel(label, labelpad=2)
-        axes.yaxis.set_label_coords(-0.047, 0.5)
+        axes.yaxis.set_label_coords(-0.05, 0.5)
     _heat(figure.add_subplot(lower[0]), report)
     _rolling(figure.add_subplot(lower[1]), report)
     return figure
@@ -81,21 +80,22 @@ def _head(figure: "Figure", report: Report, height: float) -> None:
     plain: dict[str, Any] = {"ha": "left", "va": "baseline", "parse_math": False}
     sessions = report.days.get_column("session")
     strategy = report.strategy
+    size = min(18.0, 700.0 / len(strategy.name))  # fifty of the widest letters still fit
     figure.text(
-        _MARGIN, down(0.36), strategy.name, fontsize=18, fontweight="bold", color=INK, **plain
+        _MARGIN, down(0.4), strategy.name, fontsize=size, fontweight="bold", color=INK, **plain
     )
     subtitle = (
         f"out of sample, after costs: {sessions[0]} to {sessions[-1]}, "
         f"{len(report.folds)} test windows, {len(strategy.universe.symbols)} symbols"
         + ("; LABELS LEAK: NOT EVIDENCE" if strategy.leaks else "")
     )
-    figure.text(_MARGIN, down(0.6), subtitle, fontsize=10.5, color=_SOFT, **plain)
+    figure.text(_MARGIN, down(0.66), subtitle, fontsize=10.5, color=_SOFT, **plain)
     figures = _key_figures(report)
     for place, (name, value, beside) in enumerate(figures):
         left = _MARGIN + place * (1.0 - 2 * _MARGIN) / len(figures)
-        figure.text(left, down(0.86), name, fontsize=9, color=_SOFT, **plain)
-        figure.text(left, down(1.1), value, fontsize=15, fontweight="bold", color=INK, **plain)
-        figure.text(left, down(1.28), beside, fontsize=8.5, color=_SOFT, **plain)
+        figure.text(left, down(0.94), name, fontsize=9, color=_SOFT, **plain)
+        figure.text(left, down(1.19), value, fontsize=15, fontweight="bold", color=INK, **plain)
+        figure.text(left, down(1.37), beside, fontsize=8.5, color=_SOFT, **plain)
 
 
 def _key_figures(report: Report) -> list[tuple[str, str, str]]:
@@ -108,7 +108,11 @@ def _key_figures(report: Report) -> list[tuple[str, str, str]]:
     interval = f"95 %: {ratio(metric('sharpe_low_95'))} to {ratio(metric('sharpe_high_95'))}"
     deflated = metric("deflated_sharpe_probability")
     if report.trials is not None and not math.isnan(deflated):
-        belief = ("P(more than luck)", probability(deflated), f"{report.trials.n_trials} trials")
+        belief = (
+            "P(more than luck)",
+            probability(deflated),
+            f"{count(report.trials.n_trials)} trials",
+        )
     else:
         belief = ("P(true Sharpe > 0)", probability(metric("sharpe_probability")), "one trial")
     return [

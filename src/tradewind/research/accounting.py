@@ -140,14 +140,17 @@ def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Bo
 
     Notes
     -----
-    Equity over capital follows the backtest's equity, but for whole shares, whole cents, and
-    dividends, which are cash here and reinvested at the open there. With 1,000,000 in five
+    Equity over capital follows the backtest's equity, but for three things: shares and cents are
+    whole; dividends are cash here and reinvested at the open there; trading is charged on what was
+    traded, there on what was wanted before its own cost was taken off. With 1,000,000 in five
     symbols traded daily for 13 years the two stay within 0.2 % of each other; with 100 times the
     capital within 0.05 %.
 
     Warnings
     --------
-    Cash may become negative, by weights of more than 1.0 in all; borrowing it is free.
+    Cash may become negative, by weights of more than 1.0 in all; borrowing it is free. Factors that
+    a vendor rounded, such as those of an adjusted close in whole cents, say that there is a tiny
+    dividend, of either sign, every day; it is booked as they say.
     """
     names = ("open", "close", "split_factor", "adjustment_factor")
     panel = arrange(weights, bars, [pl.col(name) for name in names])

@@ -60,8 +60,8 @@ def database_errors(doing: str) -> Iterator[None]:
     except (SQLAlchemyError, StorageInternalError) as error:
         cause = getattr(error, "orig", None) or error.__cause__ or error
         raise LedgerError(
-            f"{doing}: the database refused: {str(cause).strip()}. See that it runs and that the "
-            "login may create tables; what was finished before is kept"
+            f"{doing}: the database refused: {' '.join(str(cause).split())} -- see that it runs "
+            "and that the login may create tables; what was finished before is kept"
         ) from error
 
 

@@ -152,6 +152,6 @@ def feature_code_hash(strategy: Strategy) -> str | None:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Return an error's kind and message in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -132,7 +132,8 @@ def _computed(prices: pl.DataFrame, feature: CustomFeature, expression: pl.Expr)
     name = feature.spec.column
     try:
         values = prices.select(_by_symbol(expression).alias(name)).to_series()
-    except Exception as error:  # a function called by the expression may raise anything
+    # A function that the expression calls may raise anything; a panic of polars is no Exception.
+    except (Exception, pl.exceptions.PanicException) as error:
         raise feature.refusal(f"cannot be computed: {told(error)}") from error
     if not (values.dtype.is_numeric() or values.dtype == pl.Boolean):
         raise feature.refusal(f"must give a number a bar, not a {values.dtype}")

@@ -6,8 +6,7 @@ of session t + horizon, and a purge of `horizon` sessions is exactly enough.
 
 ``after_costs`` brings the return nearer to zero by what a round trip costs, twice commission and
 slippage, and never past it: a move too small to pay for its trades teaches the model to stay
-out. (It is the soft threshold of Donoho and Johnstone, 1994.) Costs are taken from a price
-ratio, so the little that they change of one another, below a millionth, is left out.
+out. (It is the soft threshold of Donoho and Johnstone, 1994.)
 
 ``direction`` keeps of this the sign alone: 1, 0 or -1.
 """

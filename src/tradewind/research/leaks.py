@@ -8,7 +8,9 @@ the symbol's factors are scaled, as a corporate action after the last bar would 
 The first comparison is exact, bit for bit: all windows of polars (rolling, cumulative,
 exponentially weighted) run forward in time, so that bars taken away at the end change no rounding
 before it, and nothing can hide in a tolerance. The second allows for rounding, since a logarithm
-of a scaled price is not rounded like that of the price: a millionth of the feature's own spread.
+of a scaled price is not rounded like that of the price, and for guards such as the 1e-9 that keep a
+range of prices from being zero: a ten-thousandth of the feature's own spread. A level changes by
+much more, since prices are scaled by 8 and more.
 """
 
 import random
@@ -29,11 +31,12 @@ N_DATES: Final = 12
 """Most dates at which the bars are cut, if not said otherwise."""
 
 _LEAST_DATES: Final = 3
-_TOLERANCE: Final = 1e-6
+_TOLERANCE: Final = 1e-4
+_ROUNDING: Final = 1e-12
 # Powers of two, so that scaling itself rounds nothing; far apart, and another one for each symbol,
 # so that a level also changes its place among the others.
-_PRICE_SCALES: Final = (2.0**9, 2.0**-7, 2.0**5, 2.0**-11, 2.0**3)
-_SHARE_SCALES: Final = (2.0**-5, 2.0**3, 2.0**-9)
+_PRICE_SCALES: Final = (2.0**9, 2.0**3, 2.0**7, 2.0**11, 2.0**5)
+_SHARE_SCALES: Final = (2.0**-5, 2.0**-9, 2.0**-3)
 
 
 def refuse_lookahead(
@@ -152,7 +155,7 @@ def _columns(table: pl.DataFrame) -> list[str]:
 def _rounding(table: pl.DataFrame) -> dict[str, float]:
     """Return what each column may change by if only its rounding changes."""
     return {
-        column: _TOLERANCE * (_figure(table[column].std()) + _TOLERANCE * _figure(largest))
+        column: _TOLERANCE * _figure(table[column].std()) + _ROUNDING * _figure(largest)
         for column in _columns(table)
         for largest in [table[column].abs().max()]
     }

@@ -3,9 +3,11 @@
 `fit`, `predict_rows` and `importance` are all that the rest of tradewind knows of a model.
 """
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol, assert_never
 
 import numpy as np
@@ -225,7 +227,14 @@ def _steps(model: Predictor) -> Any:  # noqa: ANN401 - scikit-learn has no types
 
 def _threads_limited_to(num_threads: int) -> AbstractContextManager[object]:
     """Hold OpenMP and BLAS to some cores; a model fetched from a registry forgets its limit."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    limits: AbstractContextManager[object] = threadpool_limits(num_threads)
+    pools = _thread_pools(frozenset({"lightgbm", "sklearn"} & sys.modules.keys()))
+    limits: AbstractContextManager[object] = pools.limit(limits=num_threads)
     return limits
+
+
+@cache
+def _thread_pools(_: frozenset[str]) -> Any:  # noqa: ANN401 - threadpoolctl ships no types
+    """Find the thread pools of what is loaded; anew only once more is, since it takes 4 ms."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()

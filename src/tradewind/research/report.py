@@ -139,11 +139,12 @@ def _days(result: "TrainingResult") -> pl.DataFrame:
     wanted = weights.group_by("session").agg(
         weight.filter(weight > 0.0).sum().alias("wanted_long"),
         weight.filter(weight < 0.0).sum().alias("wanted_short"),
-        weight.abs().sum().alias("wanted_gross"),
     )
     # Decided after a close, held from the next open.
     held = wanted.sort("session").with_columns(pl.exclude("session").shift(1, fill_value=0.0))
-    days = result.equity.join(held, on="session", how="left", maintain_order="left")
+    days = result.equity.join(held, on="session", how="left", maintain_order="left").with_columns(
+        wanted_gross=pl.col("wanted_long") - pl.col("wanted_short")
+    )
     if "borrow_cost" not in days.columns:
         days = days.with_columns(borrow_cost=pl.lit(0.0))
     return days

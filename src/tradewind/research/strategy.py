@@ -181,12 +181,12 @@ class Backtest(_Model):
         ``long_flat`` holds an equal share of each symbol with a positive prediction.
         ``long_short`` holds shares in proportion to the rank of the prediction within the
         session, as much short as long, 1.0 in total. ``sign`` holds an equal share of each
-        symbol, short where the prediction is negative. ``proportional`` holds shares in
-        proportion to the predictions, 1.0 in total.
+        symbol, short where the prediction is negative, none where it is zero. ``proportional``
+        holds shares in proportion to the predictions, 1.0 in total.
     commission_bps, slippage_bps : float
         Basis points of the traded notional, each way.
     borrow_bps : float
-        Basis points a year of the notional that is short.
+        Basis points a year (365 calendar days) of the notional that is short overnight.
     max_weight : float
         Largest share of equity in one symbol, long or short.
     max_gross : float

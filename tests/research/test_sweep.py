@@ -1,0 +1,268 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tradewind.errors import LedgerError, SplitError, SweepError
+from tradewind.research.database_ledger import DatabaseLedger
+from tradewind.research.ledger import counted_in, overfitting
+from tradewind.research.strategy import Strategy
+from tradewind.research.studies import find_study
+from tradewind.research.sweep import SweepPlan, collect, plan, run_batch
+from tradewind.research.training import train
+
+ONE_BATCH = Path(__file__).with_name("one_batch.py")
+TRIALS = 8
+
+
+def swept(**changes: Any) -> Strategy:
+    """A sweep of eight trials, each a fraction of a second."""
+    return Strategy.model_validate(
+        {
+            "name": "swept",
+            "description": "Small enough for a test.",
+            "universe": {"source": "sample", "symbols": ["AAPL", "IBM", "MSFT"]},
+            "horizon": 5,
+            "features": [{"return": {"window": 5}}, {"volatility": {"window": 21}}],
+            "model": {"kind": "lightgbm", "rounds": 10},
+            "walk_forward": {"train": 504, "test": 756},
+            "sweep": {
+                "trials": TRIALS,
+                "batches": 2,
+                "parameters": {
+                    "learning_rate": {"low": 0.01, "high": 0.2, "log": True},
+                    "num_leaves": {"low": 3, "high": 31},
+                },
+            },
+            "backtest": {"commission_bps": 1.0, "slippage_bps": 4.0},
+            "seed": 7,
+            **changes,
+        }
+    )
+
+
+@contextmanager
+def batch(
+    planned: SweepPlan, strategy: Strategy, url: str, folder: Path, number: int
+) -> Iterator["subprocess.Popen[str]"]:
+    file = folder / f"{strategy.name}.json"
+    file.write_text(strategy.model_dump_json())
+    command = [sys.executable, str(ONE_BATCH), planned.study_name, str(file), url, str(number)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def running(planned: SweepPlan, url: str) -> list[int]:
+    import optuna
+
+    study = optuna.load_study(study_name=planned.study_name, storage=url)
+    states = (optuna.trial.TrialState.RUNNING,)
+    return [trial.number for trial in study.get_trials(deepcopy=False, states=states)]
+
+
+def stopped_within_a_trial(
+    process: "subprocess.Popen[str]", planned: SweepPlan, url: str
+) -> list[int]:
+    process.send_signal(signal.SIGSTOP)
+    found = running(planned, url)
+    if not found:  # it was just between two
+        process.send_signal(signal.SIGCONT)
+    return found
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_stopped(
+    bars: pl.DataFrame, postgres_url: str, tmp_path: Path
+) -> None:
+    strategy = swept(name="killed", model={"kind": "lightgbm", "rounds": 100})
+    planned = plan(strategy, "a" * 64, postgres_url)
+    with batch(planned, strategy, postgres_url, tmp_path, 0) as process:
+        assert process.stdout is not None
+        before = [int(process.stdout.readline()) for _ in range(2)]
+        while not stopped_within_a_trial(process, planned, postgres_url):
+            assert process.poll() is None, "it finished before it could be stopped"
+        process.kill()
+        before += [int(line) for line in process.stdout.read().split()]
+    [begun] = running(planned, postgres_url)
+    with pytest.raises(SweepError, match=r"trials are unfinished.*run its batches again"):
+        collect(planned.study_name, strategy, postgres_url)
+
+    told: list[int] = []
+    report = run_batch(
+        planned.study_name, bars, strategy, postgres_url, on_trial=lambda n, _: told.append(n)
+    )
+    assert begun not in before
+    assert report.taken_over == (begun,)
+    assert tuple(told) == report.finished
+    assert sorted([*before, *report.finished]) == list(range(TRIALS))  # none twice, none lost
+    assert collect(planned.study_name, strategy, postgres_url).trials.height == TRIALS
+    with DatabaseLedger(postgres_url) as ledger:
+        assert len(ledger.trials("killed")) == TRIALS
+
+
+def test_two_batches_at_once_find_what_one_finds(
+    bars: pl.DataFrame, postgres_url: str, tmp_path: Path
+) -> None:
+    strategy = swept(name="shared", model={"kind": "lightgbm", "rounds": 50})
+    alone = plan(strategy, "a" * 64, postgres_url)
+    assert run_batch(alone.study_name, bars, strategy, postgres_url).finished == tuple(range(8))
+
+    shared = plan(strategy, "b" * 64, postgres_url)  # another snapshot, so other entries
+    assert shared.batches == (0, 1)
+    with batch(shared, strategy, postgres_url, tmp_path, 0) as process:
+        assert process.stdout is not None
+        others = [int(process.stdout.readline())]  # it has begun
+        mine = run_batch(shared.study_name, bars, strategy, postgres_url, batch=1).finished
+        others += [int(line) for line in process.communicate()[0].split()]
+        assert process.returncode == 0
+    assert mine
+    assert sorted([*mine, *others]) == list(range(TRIALS))
+
+    one, two = (collect(each.study_name, strategy, postgres_url) for each in (alone, shared))
+    assert one.trials.equals(two.trials)
+    assert one.configurations == two.configurations
+    assert (one.best_number, one.best_value) == (two.best_number, two.best_value)
+    with DatabaseLedger(postgres_url) as ledger:
+        returns = [ledger.returns("shared", c * 64, one.configurations) for c in "ab"]
+    assert len(returns[0]) == TRIALS
+    for mine, other in zip(*returns, strict=True):
+        np.testing.assert_array_equal(mine.net, other.net)
+        np.testing.assert_array_equal(mine.sessions, other.sessions)
+
+
+def test_a_trial_that_another_is_running_is_left_to_it(
+    bars: pl.DataFrame, postgres_url: str
+) -> None:
+    strategy = swept(name="held")
+    planned = plan(strategy, "a" * 64, postgres_url)
+    with find_study(postgres_url, planned.study_name) as study:
+        with study.claimed(2) as claim:
+            assert claim is not None
+            report = run_batch(planned.study_name, bars, strategy, postgres_url, batch=1)
+        assert report.finished == (4, 5, 6, 7, 0, 1, 3)  # begins at a place of its own
+        assert study.unfinished() == {2}
+        with study.claimed(3) as claim:
+            assert claim is None  # finished
+    # whoever claimed it let go of it without a result
+    again = run_batch(planned.study_name, bars, strategy, postgres_url, batch=1)
+    assert again.finished == again.taken_over == (2,)
+
+
+def test_a_sweep_asked_for_again_is_found_finished(bars: pl.DataFrame, postgres_url: str) -> None:
+    strategy = swept(name="again")
+    planned = plan(strategy, "a" * 64, postgres_url)
+    run_batch(planned.study_name, bars, strategy, postgres_url)
+    assert plan(strategy, "a" * 64, postgres_url) == planned
+    assert run_batch(planned.study_name, bars, strategy, postgres_url).finished == ()
+    told_apart = strategy.model_copy(update={"seed": 8})
+    assert plan(told_apart, "a" * 64, postgres_url).study_name != planned.study_name
+    assert plan(strategy, "a" * 64, postgres_url, feature_code="2") != planned
+
+
+def test_the_best_trial_is_what_a_training_then_finds(
+    bars: pl.DataFrame, postgres_url: str
+) -> None:
+    strategy = swept(name="best")
+    planned = plan(strategy, "a" * 64, postgres_url)
+    run_batch(planned.study_name, bars, strategy, postgres_url)
+    found = collect(planned.study_name, strategy, postgres_url)
+    assert found.best_value == found.trials.get_column("value").max()
+    best = strategy.with_parameters(found.best_parameters)
+    with DatabaseLedger(postgres_url) as ledger:
+        count = counted_in(ledger, snapshot_id="a" * 64, sweep=found.configurations)
+        result = train(bars, best, trials=count)
+        returns = ledger.returns("best", "a" * 64, found.configurations)
+    assert result.metrics["sharpe"] == found.best_value
+    assert result.trials is not None
+    assert result.metrics["trials"] == result.trials.n_trials == TRIALS  # it is one of them
+    assert result.metrics["pbo"] == result.trials.pbo == overfitting(returns)
+    sharpes = found.trials.get_column("sharpe").to_numpy() / np.sqrt(252)
+    assert result.trials.variance == pytest.approx(sharpes.var(ddof=1))
+    believed = result.metrics["deflated_sharpe_probability"]
+    assert believed < result.metrics["sharpe_probability"]
+
+
+def test_the_lowest_of_equals_is_best(bars: pl.DataFrame, postgres_url: str) -> None:
+    # more leaves than there can be: both trials grow the same trees
+    sweep = {"trials": 2, "parameters": {"num_leaves": {"choices": [512, 1024]}}}
+    model = {"kind": "lightgbm", "rounds": 2, "min_data_in_leaf": 300}
+    strategy = swept(name="equals", sweep=sweep, model=model)
+    planned = plan(strategy, "a" * 64, postgres_url)
+    run_batch(planned.study_name, bars, strategy, postgres_url)
+    found = collect(planned.study_name, strategy, postgres_url)
+    assert found.trials.get_column("value").n_unique() == 1
+    assert found.best_number == 0
+
+
+def test_trials_that_cannot_be_traded_are_counted_with_their_reason(
+    bars: pl.DataFrame, postgres_url: str
+) -> None:
+    # where a leaf needs more rows than there are, all symbols are predicted alike: no position
+    sweep = {"trials": 2, "parameters": {"min_data_in_leaf": {"choices": [50, 1000000]}}}
+    rules = {"positions": "long_short", "commission_bps": 1.0, "slippage_bps": 4.0}
+    strategy = swept(name="flat", sweep=sweep, backtest=rules)
+    planned = plan(strategy, "a" * 64, postgres_url)
+    report = run_batch(planned.study_name, bars, strategy, postgres_url)
+    assert len(report.failed) == len(report.finished) == 1
+    found = collect(planned.study_name, strategy, postgres_url)
+    assert found.best_parameters == {"min_data_in_leaf": 50}
+    failed = found.trials.filter(pl.col("value").is_null())
+    assert failed.get_column("failure").to_list() == [
+        "its sharpe is not defined: it never traded, or nothing varied"
+    ]
+    with DatabaseLedger(postgres_url) as ledger:
+        assert len(ledger.trials("flat")) == 2
+
+
+def test_a_sweep_without_a_result_says_why(bars: pl.DataFrame, postgres_url: str) -> None:
+    sweep = {"trials": 2, "parameters": {"min_data_in_leaf": {"choices": [100000, 1000000]}}}
+    rules = {"positions": "long_short", "commission_bps": 1.0, "slippage_bps": 4.0}
+    strategy = swept(name="nothing", sweep=sweep, backtest=rules)
+    planned = plan(strategy, "a" * 64, postgres_url)
+    run_batch(planned.study_name, bars, strategy, postgres_url)
+    with pytest.raises(SweepError, match="all 2 trials failed, the first because: its sharpe"):
+        collect(planned.study_name, strategy, postgres_url)
+
+
+def test_another_question_does_not_get_this_answer(bars: pl.DataFrame, postgres_url: str) -> None:
+    strategy = swept(name="mixed")
+    planned = plan(strategy, "a" * 64, postgres_url, sweep_id="monday")
+    assert planned.study_name == "mixed-monday"
+    with pytest.raises(SweepError, match="planned for another strategy file, snapshot"):
+        plan(strategy, "b" * 64, postgres_url, sweep_id="monday")
+    with pytest.raises(SweepError, match="planned for another strategy file, snapshot"):
+        run_batch(planned.study_name, bars, swept(name="mixed", horizon=6), postgres_url)
+    with pytest.raises(SweepError, match="no sweep mixed-tuesday; plan it first"):
+        run_batch("mixed-tuesday", bars, strategy, postgres_url)
+    with pytest.raises(SweepError, match="asks for no sweep"):
+        plan(swept(sweep=None), "a" * 64, postgres_url)
+
+
+def test_bars_that_do_not_suit_are_refused_before_any_trial(
+    bars: pl.DataFrame, postgres_url: str
+) -> None:
+    strategy = swept(name="short")
+    planned = plan(strategy, "a" * 64, postgres_url)
+    few = bars.filter(pl.col("session").dt.year() < 2005)
+    with pytest.raises(SplitError, match="cannot hold one fold"):
+        run_batch(planned.study_name, few, strategy, postgres_url)
+    assert len(running(planned, postgres_url)) == 0
+
+
+def test_a_database_out_of_reach_is_named_without_its_password() -> None:
+    with pytest.raises(LedgerError, match=r"the database refused.*see that it runs") as caught:
+        plan(swept(), "a" * 64, "postgresql+psycopg2://someone:hidden@127.0.0.1:9/none")
+    assert "hidden" not in str(caught.value)
+    with pytest.raises(LedgerError, match="kept in PostgreSQL, not in sqlite"):
+        plan(swept(), "a" * 64, "sqlite:///trials.db")
+    with pytest.raises(LedgerError, match="is no URL"):
+        plan(swept(), "a" * 64, "hidden")
