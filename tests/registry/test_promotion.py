@@ -107,7 +107,7 @@ def test_a_first_version_that_passes_becomes_champion(
     result = replace(training.result, metrics={**training.result.metrics, **GOOD})
     ref = log_training(
         result, strategy=strategy_with(training, name), snapshot_id=training.snapshot_id,
-        provenance=PROVENANCE,
+        provenance=PROVENANCE, findings=(),
     )  # fmt: skip
     version = ref.version
     decision = settle(name, version)
@@ -146,7 +146,7 @@ def test_a_first_version_that_passes_becomes_champion(
 @pytest.mark.parametrize(
     ("rule", "options"),
     [
-        ("min_deflated_sharpe", {"metrics": {"trades": 200.0}}),
+        ("min_deflated_sharpe", {"metrics": {**GOOD, "deflated_sharpe_probability": 0.949}}),
         ("min_trades", {"metrics": {**GOOD, "trades": 29.0}}),
         ("max_drawdown", {"gate": {"max_drawdown": 0.01}}),
         ("data_errors", {"data_errors": None}),
@@ -264,7 +264,7 @@ def test_a_version_that_is_judged_again_and_refused_loses_its_alias(
     second = register(daily=0.0005)
     assert judge_version(name, second).passed
     assert aliases()["challenger"] == 2
-    third = register(daily=0.002, metrics={})
+    third = register(daily=0.002, metrics={**GOOD, "trades": 3.0})
     judge_version(name, third)
     promote(name, third, **WHO, override="a test")
     assert aliases() == {"challenger": 2, "champion": 3, "previous": 1}

@@ -155,7 +155,8 @@ def test_tampered_data_are_reported_with_the_largest_difference(
 
     cut = again(ref, training, shorter)
     assert [difference.what for difference in cut.conditions] == ["data_end"]
-    assert "rows exist on one side only" in {d.what: d for d in cut.results}["backtest"].detail
+    details = {difference.what: difference.detail for difference in cut.results}
+    assert details["reference predictions"] == "6 of 63 rows exist on one side only"
 
 
 def test_other_code_is_reported_although_the_results_are_the_same(
