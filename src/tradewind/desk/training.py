@@ -62,7 +62,7 @@ def train(
 
 
 def check_files(settings: Settings) -> list[Check]:
-    """Check every source file and every strategy file, and that strategies name sources there are."""
+    """Check every source and strategy file, and that strategies name sources that there are."""
     from tradewind.market.source import load_sources
     from tradewind.research.strategy_files import load_strategies
 
