@@ -329,4 +329,5 @@ def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
 def _is_backfill() -> bool:
     from airflow.sdk import get_current_context
 
-    return str(get_current_context()["dag_run"].run_type) == "backfill"
+    # Its type is an enumeration of text: equal to its value, and written as something else.
+    return bool(get_current_context()["dag_run"].run_type == "backfill")
