@@ -59,6 +59,15 @@ def test_a_strategy_becomes_a_chain_of_tasks(strategies: Path) -> None:
     }
 
 
+def test_a_strategy_that_says_nothing_of_itself_hides_no_other(strategies: Path) -> None:
+    text = STRATEGY.format(name="terse")
+    start, end = text.index("description"), text.index("schedule")
+    (strategies / "terse.yaml").write_text(f"{text[:start]}description: ' '\n{text[end:]}")
+    dags = strategy_dags(strategies)
+    assert dags["train_terse"].description == "terse"
+    assert "train_trend" in dags
+
+
 def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strategies: Path) -> None:
     text = STRATEGY.format(name="swept")
     sweep = "sweep: {trials: 8, parameters: {rounds: {low: 5, high: 50}}}\n"

@@ -27,7 +27,7 @@ from tradewind.errors import (
 )
 from tradewind.orchestration import alerts
 
-__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "is_wanted"]
+__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "headline", "is_wanted"]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _RETRY_DELAY = timedelta(seconds=5)
@@ -47,6 +47,11 @@ _FINAL_ERRORS: tuple[type[Exception], ...] = (
 def bars_asset(source: str) -> Asset:
     """Return the asset that stands for the stored bars of a source."""
     return Asset(name=f"bars_{source}", uri=f"tradewind://bars/{source}", group="bars")
+
+
+def headline(description: str, name: str) -> str:
+    """Return the first line of a description, or the name where nothing is described."""
+    return next(iter(description.strip().splitlines()), name)
 
 
 def is_wanted(dag_id: str) -> bool:
