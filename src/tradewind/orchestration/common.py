@@ -20,6 +20,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from tradewind.errors import (
     BarValidationError,
+    LedgerError,
     ReproductionError,
     ResearchError,
     SourceError,
@@ -34,8 +35,9 @@ _RETRY_DELAY = timedelta(seconds=5)
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
 
-# A second try helps against a restarting server. These say that the input is at fault, and
-# would only say it later.
+# A second try helps against a restarting server, that of the ledger too. These say that the input
+# is at fault, and would only say it later.
+_AT_FAULT = "the input is at fault"
 _FINAL_ERRORS: tuple[type[Exception], ...] = (
     BarValidationError,
     ReproductionError,
@@ -83,9 +85,9 @@ def defaults(owner: str | None = None) -> dict[str, Any]:
         "retries": 1,
         "retry_delay": _RETRY_DELAY,
         "retry_policy": ExceptionRetryPolicy(
-            rules=[
-                RetryRule(exception=error, action=RetryAction.FAIL, reason="the input is at fault")
-                for error in _FINAL_ERRORS
+            rules=[  # the first that matches counts
+                RetryRule(exception=LedgerError, action=RetryAction.DEFAULT),
+                *(RetryRule(error, RetryAction.FAIL, reason=_AT_FAULT) for error in _FINAL_ERRORS),
             ]
         ),
         "execution_timeout": _TASK_TIMEOUT,
