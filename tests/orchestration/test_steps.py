@@ -1,8 +1,10 @@
 """What the steps make of the run they are in; the rest of them is tested on the real stack."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,7 +12,9 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.execution_time.context import set_current_context
 
 from tradewind.orchestration import steps
+from tradewind.research.strategy_files import load_strategies
 
+REPOSITORY = Path(__file__).parents[2]
 MONDAY = datetime(2012, 6, 4, 22, tzinfo=UTC)
 
 
@@ -44,3 +48,18 @@ def test_what_a_backfill_trains_is_not_judged() -> None:
 def test_a_backfill_is_told_from_all_other_runs(run_type: DagRunType) -> None:
     with running(run_type):
         assert steps._is_backfill() is (run_type is DagRunType.BACKFILL)
+
+
+def test_a_sweep_goes_with_the_code_of_its_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials computed by an edited function must not enter the ledger as those of the old one."""
+    shutil.copytree(REPOSITORY / "strategies", tmp_path / "strategies")
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    noise = load_strategies(tmp_path / "strategies")[0]["noise"]
+    with running(DagRunType.MANUAL):
+        before = [steps._sweep_id(noise, "snapshot") for _ in range(2)]
+        with (tmp_path / "strategies" / "noise_features.py").open("a") as code:
+            code.write("# edited\n")
+        after = steps._sweep_id(noise, "snapshot")
+    assert before[0] == before[1] != after
