@@ -329,4 +329,5 @@ def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
 def _is_backfill() -> bool:
     from airflow.sdk import get_current_context
 
-    return str(get_current_context()["dag_run"].run_type) == "backfill"
+    # Airflow's own type, an enumeration of strings: equal to its word, but not printed like it.
+    return get_current_context()["dag_run"].run_type == "backfill"
