@@ -1,6 +1,7 @@
 """Airflow's REST interface, as far as tests look at it or push it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +84,14 @@ class Airflow:
         return response.json()
 
 
-def login(address: str, user: str, password: str) -> httpx.Client:
-    """Return a client with a token of a user."""
-    client = httpx.Client(base_url=address, timeout=60, headers={"Accept": "application/json"})
-    content = {"username": user, "password": password}
-    response = client.post("/auth/token", json=content)
-    assert response.is_success, response.text
-    client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
-    return client
+@contextmanager
+def login(address: str, user: str, password: str) -> Iterator[Airflow]:
+    """Begin a user's session."""
+    with httpx.Client(
+        base_url=address, timeout=60, headers={"Accept": "application/json"}
+    ) as client:
+        content = {"username": user, "password": password}
+        response = client.post("/auth/token", json=content)
+        assert response.is_success, response.text
+        client.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
+        yield Airflow(client)

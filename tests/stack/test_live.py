@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.stack.airflow import Airflow, login
+from tests.support import wait_until
 
 WAITING = {"awaiting_input", "deferred"}
 
@@ -21,8 +22,8 @@ def ann(stack, airflow) -> Iterator[Airflow]:
     made = airflow.http.post("/auth/fab/v1/users", json=content)
     assert made.is_success, made.text
     address = stack.json("credentials")["airflow"]["address"]
-    with login(address, "ann", "a secret") as client:
-        yield Airflow(client)
+    with login(address, "ann", "a secret") as session:
+        yield session
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def ingested(airflow, approved) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def live(airflow, ingested, wait_until) -> dict[str, tuple[str, str]]:
+def live(airflow, ingested) -> dict[str, tuple[str, str]]:
     """Runs that the new bars have started, with their states, by DAG."""
     assert ingested
     found = {}

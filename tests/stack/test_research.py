@@ -19,10 +19,21 @@ TRIALS, BATCHES = 16, 4
 FRIDAY = date(2010, 6, 4)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def backfill(airflow) -> int:
+    """Id of a backfill of the Friday, begun before all else, since nobody waits for it yet."""
+    return make_up_for(airflow)
+
+
 @pytest.fixture(scope="module")
-def killed(stack, airflow, trainings) -> dict[str, Any]:
+def swept_run(airflow) -> str:
+    return airflow.trigger("train_swept")
+
+
+@pytest.fixture(scope="module")
+def killed(stack, airflow, swept_run) -> dict[str, Any]:
     """A task that judges trials, killed after some were judged and before all were."""
-    dag_id, run_id = "train_swept", trainings["swept"]
+    dag_id, run_id = "train_swept", swept_run
     workers = [stack.service(name)["pid"] for name in ("airflow-worker-1", "airflow-worker-2")]
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
@@ -49,12 +60,12 @@ def killed(stack, airflow, trainings) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def sweep(airflow, trainings, killed) -> list[dict[str, Any]]:
+def sweep(airflow, swept_run, killed) -> list[dict[str, Any]]:
     """Tasks of the run in which one was killed."""
     assert killed["task_id"] == "run_trials"
-    state, states = airflow.finished("train_swept", trainings["swept"])
+    state, states = airflow.finished("train_swept", swept_run)
     assert state == "success", states
-    return airflow.tasks("train_swept", trainings["swept"])
+    return airflow.tasks("train_swept", swept_run)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +77,7 @@ def swept(stack, sweep) -> dict[str, Any]:
 
 
 def test_a_killed_batch_is_tried_again_and_no_trial_is_lost_or_repeated(
-    stack, airflow, trainings, killed, sweep
+    stack, airflow, swept_run, killed, sweep
 ) -> None:
     batches = [task for task in sweep if task["task_id"] == "run_trials"]
     assert [task["map_index"] for task in batches] == list(range(BATCHES))
@@ -77,7 +88,7 @@ def test_a_killed_batch_is_tried_again_and_no_trial_is_lost_or_repeated(
         int(found[1])
         for task in batches
         for attempt in range(1, task["try_number"] + 1)
-        for entry in airflow.log("train_swept", trainings["swept"], task, attempt)
+        for entry in airflow.log("train_swept", swept_run, task, attempt)
         if (found := re.fullmatch(rf"trial (\d+) of {TRIALS} is judged", str(entry["event"])))
     ]
     assert len(judged) == len(set(judged))
@@ -219,17 +230,13 @@ def test_a_strategy_that_may_leak_is_trained_marked_and_refused(stack, airflow, 
 
 
 def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
-    stack, airflow, wait_until
+    stack, airflow, backfill, wait_until
 ) -> None:
     dag_id = "train_dated"
     [live] = [run for run in airflow.runs(dag_id) if run["run_type"] == "scheduled"]
     assert airflow.finished(dag_id, live["dag_run_id"])[0] == "success"
-    for _ in range(2):
-        backfill = airflow.post("/backfills", {
-            "dag_id": dag_id, "from_date": f"{FRIDAY}T00:00:00Z", "to_date": f"{FRIDAY}T23:59:59Z",
-            "reprocess_behavior": "completed", "max_active_runs": 1,
-        })  # fmt: skip
-        path = f"/backfills/{backfill['id']}"
+    for begin in (lambda: backfill, lambda: make_up_for(airflow)):
+        path = f"/backfills/{begin()}"
         wait_until(lambda path=path: airflow.get(path)["completed_at"], 600)
     [run] = [run for run in airflow.runs(dag_id) if run["run_type"] == "backfill"]
     assert run["state"] == "success"
@@ -248,6 +255,15 @@ def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
     assert taken.as_of == datetime(2010, 6, 4, 22, tzinfo=UTC)
     assert store.read(snapshot_id)["session"].max() == FRIDAY
     assert first["tags"]["tradewind.data_end"] == str(FRIDAY)
+
+
+def make_up_for(airflow) -> int:
+    """Begin a backfill of the Friday and return its id."""
+    asked = {
+        "dag_id": "train_dated", "from_date": f"{FRIDAY}T00:00:00Z",
+        "to_date": f"{FRIDAY}T23:59:59Z", "reprocess_behavior": "completed", "max_active_runs": 1,
+    }  # fmt: skip
+    return airflow.post("/backfills", asked)["id"]
 
 
 def history(mlflow, name: str) -> list[str]:
