@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,13 @@ def bars() -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_comes_back_as_it_was(name: str, bars: pl.DataFrame) -> None:
+def test_a_model_comes_back_as_it_was_and_leaves_no_files_behind(
+    name: str, bars: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     logged = Logged(name, bars)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     back = load_model(logged.info.model_uri, logged.strategy.model.kind)
+    assert list(tmp_path.iterdir()) == []
     assert type(back) is type(logged.model)
     expected = predict_rows(logged.model, logged.inputs)
     assert predict_rows(back, logged.inputs).tobytes() == expected.tobytes()

@@ -125,16 +125,25 @@ def load_model(uri: str, kind: Kind) -> "Predictor":
     """
     match kind:
         case "lightgbm":
-            import mlflow.lightgbm
-
-            model: Predictor = mlflow.lightgbm.load_model(uri)
-            return model
+            return _load_lightgbm(uri)
         case "ridge":
             return _load_ridge(uri)
         case "ma_crossover":
             return _load_rule(uri)
         case _:
             assert_never(kind)
+
+
+# Each into a folder of our own: MLflow leaves its own behind, which fills the memory that /tmp is
+# in a container.
+
+
+def _load_lightgbm(uri: str) -> "Predictor":
+    import mlflow.lightgbm
+
+    with TemporaryDirectory(prefix="tradewind-") as folder:
+        model: Predictor = mlflow.lightgbm.load_model(uri, dst_path=folder)
+    return model
 
 
 def _load_ridge(uri: str) -> "Predictor":
@@ -157,12 +166,15 @@ def _load_ridge(uri: str) -> "Predictor":
 
 
 def _load_rule(uri: str) -> "Predictor":
+    from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
     from tradewind.research.model import Rule
 
+    with TemporaryDirectory(prefix="tradewind-") as folder:
+        about = Model.load(download_artifacts(uri, dst_path=folder))
     # What it predicts needs no code from the registry, only which feature.
-    config = Model.load(uri).flavors.get("python_function", {}).get("config") or {}
+    config = about.flavors.get("python_function", {}).get("config") or {}
     if "feature" not in config:
         raise RegistryError(f"{uri} names no feature; it is no rule. Train it again")
     return Rule(config["feature"])
