@@ -38,6 +38,7 @@ AIRFLOW = {
 LONG_RUNNING = {"postgres", "redis", "minio", "mlflow", "trading-worker", *AIRFLOW}
 LABEL = "com.docker.compose."
 TARGETS = ("airflow", "mlflow", "trading")
+COMMIT = "c0ffee" * 6 + "cafe"
 KEPT = "tests"
 
 
@@ -353,6 +354,11 @@ def make_project(home: Path, name: str) -> Project:
             copy = home / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+    # What the images keep of a checkout's history: which commit it is at.
+    git = home / ".git"
+    (git / "refs" / "heads").mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    (git / "refs" / "heads" / "main").write_text(COMMIT + "\n")
     ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     ours = re.compile(r"(TRADEWIND|AIRFLOW|MLFLOW|COMPOSE|SECRET)_")
     environment = {k: v for k, v in os.environ.items() if not ours.match(k)}
@@ -363,9 +369,9 @@ def make_project(home: Path, name: str) -> Project:
     return Project(home, name, ports, environment, loopback_before=before)
 
 
-def start_training(airflow: httpx.Client) -> str:
+def start_training(airflow: httpx.Client, strategy: str = "momentum") -> str:
     """Start the workflow over Airflow's interface, and return the path of its run there."""
-    dag = "/api/v2/dags/train_momentum"
+    dag = f"/api/v2/dags/train_{strategy}"
     wait_until(lambda: airflow.get(dag).is_success, 60)  # read by the dag-processor by then
     made = airflow.post(f"{dag}/dagRuns", json={"logical_date": None})
     assert made.is_success, made.text

@@ -1,4 +1,4 @@
-"""A training run's metrics, its model's files and the model itself, from outside the stack."""
+"""A training run's metrics, evidence and model, from outside the stack."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.compose.project import Project
+from tests.compose.project import COMMIT, Project
 
 # A program of the test's own: no module of ours between it and the registry.
 PREDICT = """
@@ -25,7 +25,7 @@ print(json.dumps([float(value) for value in model.predict(rows)]))
 
 @pytest.fixture(scope="module")
 def version(mlflow: httpx.Client, training: dict[str, Any]) -> dict[str, Any]:
-    """The version that the run made: it becomes challenger, and the first one champion, too."""
+    """The version that the run made: its gate let it pass, so it is challenger and champion."""
     assert training["state"] == "success"
     return mlflow.get(
         "/api/2.0/mlflow/registered-models/alias",
@@ -40,12 +40,38 @@ def test_the_run_logged_its_metrics(
     assert run["info"]["status"] == "FINISHED"
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
     assert training["dag_run_id"] in tags.values()
+    # A container has no git: the image knows what it was built from.
+    assert tags["tradewind.git_commit"] == COMMIT
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert "sharpe" in metrics
     rows = project.sql(
         f"SELECT key, value FROM latest_metrics WHERE run_uuid = '{version['run_id']}'", "mlflow"
     )
     assert {key: pytest.approx(float(value)) for key, value in rows} == metrics
+
+
+def test_what_passed_its_gate_is_the_champion(
+    mlflow: httpx.Client, version: dict[str, Any]
+) -> None:
+    champion = mlflow.get(
+        "/api/2.0/mlflow/registered-models/alias", params={"name": "momentum", "alias": "champion"}
+    ).json()["model_version"]
+    assert champion["version"] == version["version"]
+    tags = {tag["key"]: tag["value"] for tag in champion["tags"]}
+    assert tags["tradewind.gate"] == "passed"
+
+
+def test_the_evidence_is_objects(mlflow: httpx.Client, version: dict[str, Any], s3: Any) -> None:
+    run = mlflow.get("/api/2.0/mlflow/runs/get", params={"run_id": version["run_id"]}).json()["run"]
+    prefix = run["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/") + "/"
+    listed = s3.list_objects_v2(Bucket="mlflow", Prefix=prefix)["Contents"]
+    sizes = {entry["Key"].removeprefix(prefix): entry["Size"] for entry in listed}
+    assert sizes.keys() >= {
+        "tearsheet/tearsheet.html", "tearsheet/tearsheet.png", "folds.json", "trials.parquet",
+        "validation.json", "importance.json", "strategy.json", "gate.json",
+        "predictions/reference.parquet",
+    }  # fmt: skip
+    assert min(sizes.values()) > 0
 
 
 def test_the_models_files_are_objects(

@@ -34,6 +34,10 @@ def keepsakes(project: Project) -> dict[str, Any]:
         "versions": project.sql(
             "SELECT version, storage_location FROM model_versions ORDER BY 1", "mlflow"
         ),
+        "ledger": project.sql("SELECT id, configuration FROM trial_ledger ORDER BY 1", "tradewind"),
+        "bars": project.execute(
+            "airflow-worker", "bash", "-c", "cd /var/lib/tradewind/market; find . -type f | sort"
+        ).splitlines(),
         "metrics": project.sql("SELECT count(*), sum(value) FROM metrics", "mlflow"),
         "artifacts": {entry["Key"]: entry["ETag"] for entry in objects["Contents"]},
         "result": project.redis("-n", "1", "GET", "trading:kept"),

@@ -56,6 +56,7 @@ def test_dags_and_logs_are_on_the_same_volumes(project: Project) -> None:
     places = {
         "/opt/tradewind/dags": "bind",
         "/opt/tradewind/strategies": "bind",
+        "/opt/tradewind/sources": "bind",
         "/var/log/airflow": "volume",
         "/var/lib/tradewind": "volume",
     }
