@@ -97,11 +97,11 @@ def credentials(*, as_json: Json = False) -> None:
 def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
     from tradewind import display
-    from tradewind.desk.training import check_strategies
+    from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = _settings()
-    checks = [*diagnose(settings), *check_strategies(settings)]
+    checks = [*diagnose(settings), *check_files(settings)]
     _print_json([asdict(check) for check in checks]) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 

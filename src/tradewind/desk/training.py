@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tradewind.orchestration.client import DagRun
     from tradewind.research.strategy import Strategy
 
-__all__ = ["check_strategies", "require_strategy", "train", "trigger"]
+__all__ = ["check_files", "require_strategy", "train", "trigger"]
 
 
 def trigger(settings: Settings, strategy: str) -> str:
@@ -61,15 +61,22 @@ def train(
         return client.wait(f"train_{strategy}", run_id, on_change=on_change, timeout=timeout)
 
 
-def check_strategies(settings: Settings) -> list[Check]:
-    """Check every strategy file."""
+def check_files(settings: Settings) -> list[Check]:
+    """Check every source and strategy file, and that strategies name sources that there are."""
+    from tradewind.market.source import load_sources
     from tradewind.research.strategy_files import load_strategies
 
-    good, bad = load_strategies(settings.strategies_dir)
-    return [
-        *(Check(f"strategy {name}") for name in good),
-        *(Check(f"strategy {p.stem}", str(error), f"mend {p}") for p, error in bad.items()),
-    ]
+    checks = []
+    sources, bad_sources = load_sources(settings.sources_dir)
+    strategies, bad_strategies = load_strategies(settings.strategies_dir)
+    checks += [Check(f"source {name}") for name in sources]
+    checks += [Check(f"source {p.stem}", str(e), f"mend {p}") for p, e in bad_sources.items()]
+    for name, strategy in strategies.items():
+        source = strategy.universe.source
+        missing = "" if source in sources else f"universe.source: there is no sources/{source}.yaml"
+        checks.append(Check(f"strategy {name}", missing, "name one of sources/, or mend that file"))
+    checks += [Check(f"strategy {p.stem}", str(e), f"mend {p}") for p, e in bad_strategies.items()]
+    return checks
 
 
 def require_strategy(settings: Settings, strategy: str) -> "Strategy":
