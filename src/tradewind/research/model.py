@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from tradewind.errors import ResearchError
+from tradewind.errors import FitError, ResearchError
 from tradewind.research.strategy import LightGbm, MaCrossover, Ridge, Strategy
 
 __all__ = ["GRADES", "Predictor", "Rule", "fit", "importance", "matrix", "predict_rows"]
@@ -67,6 +67,8 @@ def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Pred
 
     Raises
     ------
+    FitError
+        If LightGBM refuses the parameters, such as a fraction of the rows that leaves none.
     ResearchError
         If there is no row to learn from.
 
@@ -190,7 +192,13 @@ def _fit_trees(
             feature_name=list(strategy.feature_names),
             params=settings,
         )
-        booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        try:
+            booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        except lightgbm.basic.LightGBMError as error:
+            raise FitError(
+                f"strategy {strategy.name}: LightGBM cannot fit {rows.height} rows with "
+                f"{parameters!r}: {' '.join(str(error).split())}; change the model's parameters"
+            ) from error
     return booster
 
 
