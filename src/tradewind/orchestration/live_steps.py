@@ -104,12 +104,13 @@ def watch(strategy: Strategy) -> list[str]:
 def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from tradewind.registry.retrieval import load_registered
+    from tradewind.registry.retrieval import load_registered, refuse_other_features
     from tradewind.registry.versions import aliases_of
 
     if "champion" not in aliases_of(strategy.name):
         raise AirflowSkipException(f"{strategy.name} has no champion")
     champion = load_registered(strategy.name)
+    refuse_other_features(champion)
     universe = champion.strategy.universe
     store = bar_store(load_settings())
     snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)
