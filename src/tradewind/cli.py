@@ -96,11 +96,12 @@ def credentials(*, as_json: Json = False) -> None:
 @app.command()
 def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = _settings()
-    checks = [*diagnose(settings), *desk.check_strategies(settings)]
+    checks = [*diagnose(settings), *check_files(settings)]
     _print_json([asdict(check) for check in checks]) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
@@ -112,49 +113,53 @@ def train(
     wait: Annotated[bool, typer.Option(help="Wait for the end, showing each task.")] = False,
 ) -> None:
     """Train a strategy through Airflow and register its model."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry, training
 
     settings = _settings()
     if wait:
         with display.tasks() as progress:
-            desk.train(settings, strategy, progress)
-        display.versions(desk.versions(settings, strategy)[:1])
+            training.train(settings, strategy, progress)
+        display.versions(registry.versions(settings, strategy)[:1])
     else:
-        typer.echo(desk.trigger(settings, strategy))
+        typer.echo(training.trigger(settings, strategy))
 
 
-models = typer.Typer(no_args_is_help=True, help="Look at registered models, and promote them.")
-app.add_typer(models, name="models")
+models_app = typer.Typer(no_args_is_help=True, help="Look at registered models, and promote them.")
+app.add_typer(models_app, name="models")
 
 
-@models.command("list")
+@models_app.command("list")
 def models_list(*, as_json: Json = False) -> None:
     """List the registered models."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    found = desk.models(_settings())
+    found = registry.models(_settings())
     _print_json([asdict(model) for model in found]) if as_json else display.models(found)
 
 
-@models.command("show")
+@models_app.command("show")
 def models_show(name: str, *, as_json: Json = False) -> None:
     """Show the versions of a model, newest first: their evidence, and what the gate said."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    found = desk.versions(_settings(), name)
+    found = registry.versions(_settings(), name)
     _print_json([asdict(version) for version in found]) if as_json else display.versions(found)
 
 
-@models.command("compare")
+@models_app.command("compare")
 def models_compare(name: str, version_a: int, version_b: int, *, as_json: Json = False) -> None:
     """Show two versions side by side, and whether one is really better."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    found = desk.compare(_settings(), name, version_a, version_b)
+    found = registry.compare(_settings(), name, version_a, version_b)
     _print_json(asdict(found)) if as_json else display.comparison(found)
 
 
-@models.command("promote")
+@models_app.command("promote")
 def models_promote(
     name: str,
     version: int,
@@ -166,29 +171,32 @@ def models_promote(
     by: By = None,
 ) -> None:
     """Make a version the champion."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    done = desk.promote(
+    done = registry.promote(
         _settings(), name, version, reason=reason, by=by or getpass.getuser(), override=override
     )
     display.promotion(name, done)
 
 
-@models.command("rollback")
+@models_app.command("rollback")
 def models_rollback(name: str, *, reason: Reason, by: By = None) -> None:
     """Make the former champion the champion again."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    done = desk.rollback(_settings(), name, reason=reason, by=by or getpass.getuser())
+    done = registry.rollback(_settings(), name, reason=reason, by=by or getpass.getuser())
     display.promotion(name, done)
 
 
 @app.command()
 def reproduce(name: str, version: int, *, as_json: Json = False) -> None:
     """Train a version once more and compare. Exit code 1 unless all is identical."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    found = desk.reproduce(_settings(), name, version)
+    found = registry.reproduce(_settings(), name, version)
     _print_json(asdict(found)) if as_json else display.reproduction(found)
     raise typer.Exit(0 if found.identical else 1)
 
@@ -201,16 +209,99 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Predict the last session with a model fetched from the registry."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry
 
-    found = desk.predict(_settings(), strategy, alias)
+    found = registry.predict(_settings(), strategy, alias)
     _print_json(asdict(found)) if as_json else display.forecast(found)
+
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("sources")
+def data_sources(*, as_json: Json = False) -> None:
+    """List the sources of bars."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.sources(_settings())
+    _print_json([spec.model_dump() for spec in found]) if as_json else display.sources(found)
+
+
+@data_app.command("ingest")
+def data_ingest(source: str, *, as_json: Json = False) -> None:
+    """Store what is new in a source, through Airflow, once its bars have passed every rule."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    if as_json:
+        _print_json(data.ingest(_settings(), source))
+        return
+    with display.tasks("ingesting") as progress:
+        counts = data.ingest(_settings(), source, progress)
+    typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@data_app.command("validate")
+def data_validate(
+    source: str,
+    symbols: Annotated[list[str] | None, typer.Argument(help="All, if none is named.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong or odd about a source's bars. Exit code 1 if anything is wrong."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.validate(_settings(), source, symbols or ())
+    _print_json([asdict(each) for each in found]) if as_json else display.findings(found)
+    raise typer.Exit(1 if any(each.severity == "error" for each in found) else 0)
+
+
+@data_app.command("snapshots")
+def data_snapshots(*, as_json: Json = False) -> None:
+    """List the snapshots that were taken of the stored bars, newest first."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.snapshots(_settings())
+    _print_json([each.model_dump() for each in found]) if as_json else display.snapshots(found)
+
+
+@app.command()
+def backtest(strategy: str, *, as_json: Json = False) -> None:
+    """Judge a strategy as its file is now; nothing is registered, but the trial is counted."""
+    from tradewind import display
+    from tradewind.desk import research
+
+    if as_json:
+        _print_json(asdict(research.backtest(_settings(), strategy)))
+        return
+    with display.counting("folds") as progress:
+        found = research.backtest(_settings(), strategy, progress)
+    display.backtest(found)
+
+
+@app.command()
+def signals(strategy: str, *, as_json: Json = False) -> None:
+    """Show what the champion wants to hold at the next open, as it was stored last."""
+    from tradewind import display
+    from tradewind.desk import research
+
+    found = research.signals(_settings(), strategy)
+    if as_json:
+        _print_json(None if found is None else asdict(found))
+    else:
+        display.signals(strategy, found)
 
 
 @app.command()
 def demo(strategy: str = "momentum") -> None:
     """Start the stack, train, register, retrieve, and show the result."""
-    from tradewind import desk, display
+    from tradewind import display
+    from tradewind.desk import registry, training
     from tradewind.stack import lifecycle
     from tradewind.stack.layout import Layout
     from tradewind.stack.secrets import load_secrets
@@ -219,9 +310,9 @@ def demo(strategy: str = "momentum") -> None:
     with display.stopwatch("start"), display.starting() as starting:
         lifecycle.detach(settings, starting)
     with display.stopwatch("training"), display.tasks() as progress:
-        desk.train(settings, strategy, progress)
-    display.versions(desk.versions(settings, strategy)[:1])
-    display.forecast(desk.predict(settings, strategy))
+        training.train(settings, strategy, progress)
+    display.versions(registry.versions(settings, strategy)[:1])
+    display.forecast(registry.predict(settings, strategy))
     display.credentials(
         lifecycle.credentials(settings, load_secrets(Layout(settings.state))),
     )

@@ -20,13 +20,18 @@ from rich.table import Table
 from tradewind.stack.state import StackState
 
 if TYPE_CHECKING:
-    from tradewind.desk import Forecast
+    from tradewind.desk.registry import Forecast
+    from tradewind.desk.research import BacktestReport
+    from tradewind.market.findings import Finding
+    from tradewind.market.source import SourceSpec
+    from tradewind.market.store import SnapshotInfo
     from tradewind.registry.comparison import Comparison
     from tradewind.registry.gate import Decision, RuleResult
     from tradewind.registry.promotion import Promotion
     from tradewind.registry.reproduction import Reproduction
     from tradewind.registry.versions import ModelSummary, VersionInfo
     from tradewind.stack.doctor import Check
+    from tradewind.trading.signals import SignalSet
 
 __all__ = [
     "checks",
@@ -148,7 +153,7 @@ def stopwatch(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def tasks() -> Iterator[Callable[[Mapping[str, str]], None]]:
+def tasks(what: str = "training") -> Iterator[Callable[[Mapping[str, str]], None]]:
     """Show a run's tasks as they change: a bar on a terminal, in a log a line for each change."""
     seen: dict[str, str] = {}
     colours = {"success": "green", "running": "yellow", "failed": "red", "upstream_failed": "red"}
@@ -163,8 +168,15 @@ def tasks() -> Iterator[Callable[[Mapping[str, str]], None]]:
                     console.print(f"[dim]{done}/{len(states)}[/] {task:<24} [{colour}]{state}[/]")
         bar.update(done, len(states), (t for t, s in states.items() if s in ("queued", "running")))
 
-    with _Bar("training") as bar:
+    with _Bar(what) as bar:
         yield show
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of some parts are done: a bar on a terminal, nothing in a log."""
+    with _Bar(what) as bar:
+        yield lambda done, total: bar.update(done, total, ())
 
 
 def checks(found: "Sequence[Check]") -> None:
@@ -280,3 +292,75 @@ def forecast(found: "Forecast") -> None:
     for symbol, value in found.predictions.items():
         table.add_row(symbol, f"{value:+.3%}")
     console.print(table)
+
+
+def sources(found: "Sequence[SourceSpec]") -> None:
+    """Print a table of sources."""
+    table = Table("source", "kind", "calendar", "schedule", "description")
+    for spec in found:
+        table.add_row(
+            spec.name, spec.kind, spec.calendar, spec.schedule or "by hand",
+            escape(spec.description),
+        )  # fmt: skip
+    console.print(table)
+
+
+def findings(found: "Sequence[Finding]") -> None:
+    """Print what validation found, errors first."""
+    colours = {"error": "red", "warning": "yellow"}
+    for each in found:
+        console.print(
+            f"[{colours[each.severity]}]{each.severity:<7}[/] {escape(str(each))}", soft_wrap=True
+        )
+    errors = sum(each.severity == "error" for each in found)
+    console.print(f"{errors} errors, {len(found) - errors} warnings")
+
+
+def snapshots(found: "Sequence[SnapshotInfo]") -> None:
+    """Print a table of snapshots."""
+    if not found:
+        console.print("There is no snapshot yet: tradewind train STRATEGY --wait")
+        return
+    table = Table("snapshot", "source", "symbols", "sessions", "bars", "as of", "taken")
+    for each in found:
+        table.add_row(
+            each.id[:12], each.source, _some(each.symbols),
+            f"{each.start or '…'} to {each.end or '…'}", f"{each.rows:,}",
+            f"{each.as_of:%Y-%m-%d %H:%M}" if each.as_of else "taken",
+            f"{each.created:%Y-%m-%d %H:%M}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def backtest(found: "BacktestReport") -> None:
+    """Print the figures of a backtest."""
+    table = Table(
+        "walk-forward metric", "value", title=f"{found.strategy}, {found.folds} folds",
+        caption=f"snapshot {found.snapshot_id[:12]}; entered in the ledger",
+    )  # fmt: skip
+    for name, value in sorted(found.metrics.items()):
+        table.add_row(name, f"{value:,.4f}")
+    console.print(table)
+
+
+def signals(strategy: str, found: "SignalSet | None") -> None:
+    """Print target weights."""
+    if found is None:
+        console.print(
+            f"No signals of {strategy} yet: they are made when its source has stored new bars and "
+            "it has a champion"
+        )
+        return
+    table = Table(
+        "symbol", "weight",
+        title=f"{strategy}, decided after {found.session} for the open of {found.trade_session}",
+        caption=f"version {found.model_version}, snapshot {found.snapshot_id[:12]}",
+    )  # fmt: skip
+    for symbol, weight in found.weights.items():
+        table.add_row(symbol, f"{weight:+.2%}")
+    console.print(table)
+
+
+def _some(names: "Sequence[str]", shown: int = 6) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

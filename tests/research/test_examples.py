@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tradewind.registry.gate import Decision, Evidence, decide
 from tradewind.research.features import compute_features
 from tradewind.research.inference import probabilistic_sharpe
 from tradewind.research.strategy import Strategy
@@ -57,6 +58,19 @@ def with_signal(bars: pl.DataFrame, strategy: Strategy, *, strength: float) -> p
     ).select(bars.columns)
 
 
+def decision(result: TrainingResult) -> Decision:
+    """What the gate says of a first version."""
+    evidence = Evidence(
+        metrics=result.metrics,
+        returns=result.equity.select("session", "net_return"),
+        leaks=result.leaks,
+        data_errors=0,
+        trials=1,
+        swept=False,
+    )
+    return decide(evidence, None, result.strategy.gate)
+
+
 def test_the_shipped_strategies_are_those_promised() -> None:
     strategies, errors = load_strategies(STRATEGIES)
     assert errors == {}
@@ -84,6 +98,9 @@ def test_noise_is_refused_whatever_the_seed(bars: pl.DataFrame) -> None:
     assert asked == 0.95
     assert len(set(after)) == SEEDS
     assert [figure for figure in after if figure >= asked] == [], after
+    decisions = [decision(result) for result in results]
+    assert [each.passed for each in decisions] == [False] * SEEDS
+    assert all("min_deflated_sharpe" in {rule.rule for rule in each.refused} for each in decisions)
     # The mean of twenty coins, give or take three standard errors: sqrt(1 / 12 / 20) is 0.065.
     assert 0.5 - 0.195 < np.mean(before) < 0.5 + 0.195, before
     assert min(before) < 0.25
@@ -100,6 +117,8 @@ def test_a_planted_signal_is_found(bars: pl.DataFrame) -> None:
     assert certainty(found) > 0.99
     assert found.metrics["information_coefficient"] > 0.05
     assert certainty(nothing) < 0.95
+    assert decision(found).passed, decision(found)
+    assert not decision(nothing).passed
 
 
 def test_noise_is_the_same_everywhere(bars: pl.DataFrame) -> None:

@@ -10,13 +10,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psycopg2
 import pytest
 
+from tests.stack.airflow import Airflow, login
 from tests.support import free_ports, wait_until
 from tradewind.settings import Settings, load_settings
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import load_secrets
 
 MINIO = shutil.which("minio") is not None
 CHECKOUT = Path(__file__).parents[2]
+STRATEGIES = Path(__file__).with_name("strategies")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +69,23 @@ class Stack:
         assert result.returncode == 0, f"{words}:\n{result.stdout}\n{result.stderr}"
         return result.stdout
 
+    def json(self, *words: str) -> Any:
+        return json.loads(self.ok(*words, "--json"))
+
+    def rows(self, query: str, *values: object, database: str = "tradewind") -> list[Any]:
+        """Ask a database as the role that owns it."""
+        password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{database}")
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.settings.postgres_port,
+            user=database, dbname=database, password=password,
+        )  # fmt: skip
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(query, values)
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
     def status(self) -> dict[str, Any]:
         return json.loads(self.run("status", "--json").stdout)
 
@@ -79,8 +102,10 @@ class Stack:
 
 
 def make_stack(home: Path) -> Stack:
-    for folder in ("config", "dags", "strategies"):
+    for folder in ("config", "dags", "sources", "strategies"):
         shutil.copytree(CHECKOUT / folder, home / folder)
+    for file in (".gitignore", "uv.lock"):
+        shutil.copy(CHECKOUT / file, home)
     names = [name for name in Settings.model_fields if name.endswith("_port")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
@@ -89,6 +114,13 @@ def make_stack(home: Path) -> Stack:
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
     return Stack(home, environment)
+
+
+def commit(home: Path) -> None:
+    """Make a repository of a checkout, so that a training can say which commit it was made from."""
+    git = ("git", "-C", str(home), "-c", "user.name=tests", "-c", "user.email=tests@localhost")
+    for words in (("init", "--quiet"), ("add", "--all"), ("commit", "--quiet", "-m", "All")):
+        subprocess.run([*git, *words], check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -104,8 +136,38 @@ def wait_until_fixture() -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack"))
+    # Before the start, so that nobody waits for Airflow to look for new files.
+    shutil.copytree(STRATEGIES, made.home / "strategies", dirs_exist_ok=True)
+    commit(made.home)
     try:
         made.ok("up", "--detach", timeout=1800)
         yield made
     finally:
         made.run("down")
+
+
+@pytest.fixture(scope="session")
+def airflow(stack) -> Iterator[Airflow]:
+    """The admin's session."""
+    page = stack.json("credentials")["airflow"]
+    with login(page["address"], page["user"], page["password"]) as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def mlflow(stack) -> Iterator[httpx.Client]:
+    """MLflow's REST interface; paths start after `/api/2.0/mlflow`."""
+    page = stack.json("credentials")["mlflow"]
+    with httpx.Client(
+        base_url=f"{page['address']}/api/2.0/mlflow",
+        auth=(page["user"], page["password"]),
+        timeout=60,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def trainings(airflow) -> dict[str, str]:
+    """Ids of runs by strategy, all begun at once, for tests that need not begin their own."""
+    names = ("asked", "noise", "peeking", "careless")
+    return {name: airflow.trigger(f"train_{name}") for name in names}

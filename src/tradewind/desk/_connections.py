@@ -1,0 +1,70 @@
+"""Logins of the running stack, handed to the clients of Airflow, MLflow and the database."""
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from tradewind.errors import OrchestrationError, StackError
+from tradewind.settings import Settings
+from tradewind.stack.layout import Layout
+from tradewind.stack.postgres import database_url
+from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.state import read_state
+
+if TYPE_CHECKING:
+    from tradewind.orchestration.client import AirflowClient
+
+__all__ = ["airflow", "ledger_url", "trigger_when_known", "use_mlflow"]
+
+_NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
+
+
+def airflow(settings: Settings) -> "AirflowClient":
+    """Return a client of the stack's Airflow, logged in as its administrator."""
+    from tradewind.orchestration.client import AirflowClient
+
+    return AirflowClient(settings.airflow_url, "admin", _secrets(settings).airflow_admin)
+
+
+def use_mlflow(settings: Settings) -> None:
+    """Point MLflow's clients of this process at the stack's server."""
+    os.environ.update(
+        MLFLOW_TRACKING_URI=settings.mlflow_url,
+        MLFLOW_TRACKING_USERNAME="admin",
+        MLFLOW_TRACKING_PASSWORD=_secrets(settings).mlflow_admin,
+        MLFLOW_DISABLE_TELEMETRY="true",
+        MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+    )
+
+
+def ledger_url(settings: Settings) -> str:
+    """Return the address of the database with the ledger of trials and the signals."""
+    password = _secrets(settings).postgres_tradewind
+    return database_url("tradewind", password, settings.postgres_port)
+
+
+def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
+    """Start a run of a DAG that Airflow may still have to find, and return its id.
+
+    Raises
+    ------
+    OrchestrationError
+        If Airflow does not know the DAG after a minute; says which files it could not read.
+    """
+    deadline = time.monotonic() + _NEW_DAG_TIMEOUT
+    while not client.dag_exists(dag_id):
+        if time.monotonic() > deadline:
+            errors = "; ".join(f"{e.filename}: {e.stack_trace}" for e in client.import_errors())
+            raise OrchestrationError(
+                f"Airflow has not found {dag_id} after {_NEW_DAG_TIMEOUT:g} s. "
+                f"{errors or 'See `tradewind logs airflow-dag-processor`'}"
+            )
+        time.sleep(0.5)
+    return client.trigger(dag_id)
+
+
+def _secrets(settings: Settings) -> Secrets:
+    state = read_state(Layout(settings.state))
+    if state is None or not state.supervised():
+        raise StackError("the stack is not running: tradewind up --detach")
+    return load_secrets(Layout(settings.state))

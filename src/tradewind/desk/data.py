@@ -1,0 +1,115 @@
+"""Sources of bars: what there is, whether it can be trusted, what is stored."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.desk._connections import airflow, trigger_when_known
+from tradewind.settings import Settings
+
+if TYPE_CHECKING:
+    from tradewind.market.findings import Finding
+    from tradewind.market.source import SourceSpec
+    from tradewind.market.store import SnapshotInfo
+
+__all__ = ["ingest", "snapshots", "sources", "validate"]
+
+
+def sources(settings: Settings) -> "list[SourceSpec]":
+    """Return the sources of bars, by name.
+
+    Raises
+    ------
+    SourceError
+        If a source file is wrong.
+    """
+    from tradewind.market.source import load_sources
+
+    found, errors = load_sources(settings.sources_dir)
+    for error in errors.values():
+        raise error
+    return list(found.values())
+
+
+def ingest(
+    settings: Settings,
+    source: str,
+    on_change: Callable[[Mapping[str, str]], None] | None = None,
+    *,
+    timeout: float = 6 * 3600.0,
+) -> dict[str, int]:
+    """Bring the store up to date with a source, through Airflow, and wait for the end.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : str
+    on_change : callable, optional
+        Called with the state of each task, by name, as they change.
+    timeout : float
+        Seconds.
+
+    Returns
+    -------
+    dict of str to int
+        Bars that are ``new``, ``revised`` and ``unchanged``; all zero but the last if nothing was
+        new.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, or its file is wrong.
+    OrchestrationError
+        If the run fails, or Airflow is out of reach or does not know the source.
+    """
+    from tradewind.market.source import find_source
+
+    find_source(source, settings.sources_dir)
+    dag_id = f"ingest_{source}"
+    with airflow(settings) as client:
+        run_id = trigger_when_known(client, dag_id)
+        run = client.wait(dag_id, run_id, on_change=on_change, timeout=timeout)
+        if all(task.state == "skipped" for task in run.tasks):
+            return {"new": 0, "revised": 0}
+        counts = client.xcom(dag_id, run_id, "ingest")
+    if not isinstance(counts, dict):
+        raise TypeError(f"task ingest of {dag_id} returned {counts!r}, not counts")
+    return counts
+
+
+def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "list[Finding]":
+    """Return everything that is wrong or odd about a source's bars; nothing is stored.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : str
+    symbols : sequence of str
+        All that the source has if none is named.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, or it cannot give the bars.
+    """
+    from tradewind.market.source import find_source, open_source
+    from tradewind.market.validate import validate as validate_bars
+
+    spec = find_source(source, settings.sources_dir)
+    opened = open_source(spec)
+    bars = opened.load(symbols or opened.symbols())
+    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC))
+
+
+def snapshots(settings: Settings) -> "list[SnapshotInfo]":
+    """Return the snapshots that were taken of the store, newest first.
+
+    Raises
+    ------
+    SnapshotError
+        If one is damaged.
+    """
+    from tradewind.market.store import BarStore
+
+    found = BarStore(settings.market_store).snapshots()
+    return sorted(found, key=lambda snapshot: snapshot.created, reverse=True)

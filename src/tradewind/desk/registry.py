@@ -1,0 +1,147 @@
+"""What a user asks of the registry: which models there are, which is the champion, what it says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from tradewind.desk._connections import use_mlflow
+from tradewind.settings import Settings
+
+if TYPE_CHECKING:
+    from tradewind.registry.comparison import Comparison
+    from tradewind.registry.promotion import Promotion
+    from tradewind.registry.reproduction import Reproduction
+    from tradewind.registry.versions import ModelSummary, VersionInfo
+
+__all__ = [
+    "Forecast",
+    "compare",
+    "models",
+    "predict",
+    "promote",
+    "reproduce",
+    "rollback",
+    "versions",
+]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predictions of a registered model for the last session of its source.
+
+    `predictions` are forward returns over `horizon` sessions, by symbol.
+    """
+
+    strategy: str
+    version: int
+    alias: str
+    session: date
+    horizon: int
+    predictions: Mapping[str, float]
+
+
+def models(settings: Settings) -> "list[ModelSummary]":
+    """Return the registered models."""
+    from tradewind.registry.versions import list_models
+
+    use_mlflow(settings)
+    return list_models()
+
+
+def versions(settings: Settings, name: str) -> "list[VersionInfo]":
+    """Return the versions of a model, newest first."""
+    from tradewind.registry.versions import show_model
+
+    use_mlflow(settings)
+    return show_model(name)
+
+
+def compare(settings: Settings, name: str, version_a: int, version_b: int) -> "Comparison":
+    """Compare two versions of a model."""
+    from tradewind.registry.comparison import compare as compare_versions
+
+    use_mlflow(settings)
+    return compare_versions(name, version_a, version_b)
+
+
+def promote(
+    settings: Settings, name: str, version: int, *, reason: str, by: str, override: str | None
+) -> "Promotion":
+    """Make a version the champion.
+
+    Raises
+    ------
+    PromotionError
+        If the gate refused it and nothing overrides that, or nothing may.
+    RegistryError
+        If there is no such version, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import promote as promote_version
+
+    use_mlflow(settings)
+    return promote_version(name, version, reason=reason, by=by, override=override)
+
+
+def rollback(settings: Settings, name: str, *, reason: str, by: str) -> "Promotion":
+    """Make the former champion the champion again.
+
+    Raises
+    ------
+    RegistryError
+        If there is none, or MLflow is out of reach.
+    """
+    from tradewind.registry.promotion import rollback as roll_back
+
+    use_mlflow(settings)
+    return roll_back(name, reason=reason, by=by)
+
+
+def reproduce(
+    settings: Settings, name: str, version: int, on_fold: Callable[[int, int], None] | None = None
+) -> "Reproduction":
+    """Train a version once more from what was recorded, and compare.
+
+    Raises
+    ------
+    TradewindError
+        If a part of the record is gone, or the running code cannot train the strategy.
+    """
+    from tradewind.market.store import BarStore
+    from tradewind.registry.reproduction import reproduce as train_again
+
+    use_mlflow(settings)
+    store = BarStore(settings.market_store)
+    return train_again(name, version, store.read, home=settings.home, on_fold=on_fold)
+
+
+def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forecast:
+    """Predict the last session with the model that carries the alias.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model, or MLflow is out of reach.
+    MarketDataError
+        If its source cannot give bars, or they break a rule.
+    """
+    from tradewind.market.source import find_source, open_source
+    from tradewind.market.validate import check
+    from tradewind.registry.retrieval import load_registered
+    from tradewind.research.predict import predict as predict_bars
+
+    use_mlflow(settings)
+    model = load_registered(strategy, alias)
+    universe = model.strategy.universe
+    source = open_source(find_source(universe.source, settings.sources_dir))
+    bars = source.load(universe.symbols)
+    check(bars, universe.calendar)
+    rows = predict_bars(model.model, bars, model.strategy, sessions=1)
+    return Forecast(
+        strategy=strategy,
+        version=model.info.version,
+        alias=alias,
+        session=rows["session"][0],
+        horizon=model.strategy.horizon,
+        predictions=dict(zip(rows["symbol"], rows["prediction"], strict=True)),
+    )

@@ -1,0 +1,107 @@
+"""Looks at a strategy without a training: a backtest, and what its champion wants to hold."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.desk._connections import ledger_url
+from tradewind.desk.training import require_strategy
+from tradewind.settings import Settings
+
+if TYPE_CHECKING:
+    from tradewind.trading.signals import SignalSet
+
+__all__ = ["BacktestReport", "backtest", "signals"]
+
+
+@dataclass(frozen=True)
+class BacktestReport:
+    """What a backtest found.
+
+    Attributes
+    ----------
+    strategy, snapshot_id : str
+    metrics : dict of str to float
+        Over all test windows in a row; see `tradewind.research.statistics` for units.
+    folds : int
+    """
+
+    strategy: str
+    snapshot_id: str
+    metrics: dict[str, float]
+    folds: int
+
+
+def backtest(
+    settings: Settings, strategy: str, on_fold: Callable[[int, int], None] | None = None
+) -> BacktestReport:
+    """Judge a strategy as its file is now, without a sweep and without registering anything.
+
+    It is a trial like any other: it enters the ledger, and counts against the best result.
+
+    Parameters
+    ----------
+    settings : Settings
+    strategy : str
+    on_fold : callable, optional
+        Called with (folds done, folds in all) after each fold.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such strategy file, or it is wrong.
+    MarketDataError
+        If its source cannot give bars, or they break a rule.
+    ResearchError
+        If it cannot be judged, or the ledger is out of reach.
+    """
+    from tradewind.market.ingest import ingest
+    from tradewind.market.source import find_source, open_source
+    from tradewind.market.store import BarStore
+    from tradewind.research.database_ledger import DatabaseLedger
+    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.ledger import counted_in
+    from tradewind.research.training import train
+
+    asked = require_strategy(settings, strategy)
+    url = ledger_url(settings)
+    universe = asked.universe
+    spec = find_source(universe.source, settings.sources_dir)
+    store = BarStore(settings.market_store)
+    ingest(
+        open_source(spec),
+        spec,
+        store,
+        symbols=universe.symbols,
+        known_at=datetime.now(UTC),
+        backdate=spec.backdate,
+    )
+    snapshot_id = store.snapshot(
+        spec.name,
+        universe.symbols,
+        calendar=universe.calendar,
+        start=universe.start,
+        end=universe.end,
+    )
+    with DatabaseLedger(url) as ledger:
+        code = feature_code_hash(asked) or ""
+        counted = counted_in(ledger, snapshot_id=snapshot_id, feature_code=code)
+        result = train(store.read(snapshot_id), asked, trials=counted, on_fold=on_fold)
+    return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds))
+
+
+def signals(settings: Settings, strategy: str) -> "SignalSet | None":
+    """Return what a strategy's champion wants to hold, as it was stored last; None if never.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such strategy file, or it is wrong.
+    TradingError
+        If the database is out of reach.
+    """
+    from tradewind.trading.signals import SignalBook
+
+    require_strategy(settings, strategy)
+    return SignalBook(ledger_url(settings)).latest(strategy)

@@ -1,0 +1,182 @@
+"""From a version that passed its gate to what it wants to hold: people, signals, a watch."""
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.stack.airflow import Airflow, login
+from tests.support import wait_until
+
+WAITING = {"awaiting_input", "deferred"}
+
+
+@pytest.fixture(scope="module")
+def ann(stack, airflow) -> Iterator[Airflow]:
+    """The session of somebody who is not the admin."""
+    person = {"username": "ann", "first_name": "Ann", "last_name": "Lee", "email": "ann@localhost"}
+    content = {**person, "password": "a secret", "roles": [{"name": "Op"}]}
+    made = airflow.http.post("/auth/fab/v1/users", json=content)
+    assert made.is_success, made.text
+    address = stack.json("credentials")["airflow"]["address"]
+    with login(address, "ann", "a secret") as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def approved(airflow, ann, trainings) -> str:
+    """The run whose version Ann has approved."""
+    run_id = trainings["asked"]
+    airflow.reach("train_asked", run_id, "approve", WAITING)
+    assert airflow.states("train_asked", run_id)["promote"] is None
+    answer(ann, run_id, "Approve")
+    state, states = airflow.finished("train_asked", run_id)
+    assert state == "success", states
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def rejected(airflow, ann, approved) -> str:
+    """Another run, whose version she has rejected."""
+    assert approved
+    run_id = airflow.trigger("train_asked")
+    airflow.reach("train_asked", run_id, "approve", WAITING)
+    answer(ann, run_id, "Reject")
+    state, states = airflow.finished("train_asked", run_id)
+    assert (state, states["promote"], states["verify"]) == ("success", "skipped", "success")
+    return run_id
+
+
+@pytest.fixture(scope="module")
+def ingested(airflow, approved) -> Iterator[str]:
+    """A run that stored new bars, with the DAGs of one strategy alone waiting for them."""
+    assert approved
+    kinds = ("signals_", "monitor_")
+    for kind in kinds:
+        airflow.patch("/dags", {"is_paused": True}, dag_id_pattern=kind)
+        airflow.patch(f"/dags/{kind}asked", {"is_paused": False})
+    try:
+        run_id = airflow.trigger("ingest_sample")
+        state, _ = airflow.finished("ingest_sample", run_id)
+        assert state == "success"
+        yield run_id
+    finally:
+        for kind in kinds:
+            airflow.patch("/dags", {"is_paused": False}, dag_id_pattern=kind)
+
+
+@pytest.fixture(scope="module")
+def live(airflow, ingested) -> dict[str, tuple[str, str]]:
+    """Runs that the new bars have started, with their states, by DAG."""
+    assert ingested
+    found = {}
+    for dag_id in ("signals_asked", "monitor_asked"):
+        wait_until(lambda dag_id=dag_id: airflow.runs(dag_id), 120)
+        [run] = airflow.runs(dag_id)
+        assert run["run_type"] == "asset_triggered"
+        found[dag_id] = (run["dag_run_id"], airflow.finished(dag_id, run["dag_run_id"])[0])
+    return found
+
+
+@pytest.mark.usefixtures("approved")
+def test_a_version_becomes_champion_when_a_person_approves(mlflow) -> None:
+    model = registered(mlflow, "asked")
+    assert model["aliases"]["champion"] == 1
+    entry = history(model)[0]
+    assert (entry["kind"], entry["version"], entry["former"]) == ("promotion", 1, None)
+    assert entry["by"] == "ann"
+    assert "approved" in entry["reason"]
+
+
+@pytest.mark.usefixtures("rejected")
+def test_a_version_that_a_person_rejects_stays_what_it_is(stack) -> None:
+    second, first = stack.json("models", "show", "asked")
+    assert first["aliases"] == ["champion"]
+    assert second["aliases"] == ["challenger"]
+    assert second["decision"]["passed"]
+
+
+@pytest.mark.usefixtures("rejected", "live")
+def test_promotion_by_hand_can_be_taken_back(stack, mlflow) -> None:
+    stack.ok("models", "promote", "asked", "2", "--reason", "it is newer", "--by", "bob")
+    promoted = registered(mlflow, "asked")
+    assert (promoted["aliases"]["champion"], promoted["aliases"]["previous"]) == (2, 1)
+    stack.ok("models", "rollback", "asked", "--reason", "too early", "--by", "bob")
+    back = registered(mlflow, "asked")
+    assert back["aliases"]["champion"] == 1
+    assert "previous" not in back["aliases"]
+    assert [(e["kind"], e["version"], e["former"], e["by"]) for e in history(back)] == [
+        ("promotion", 1, None, "ann"), ("promotion", 2, 1, "bob"), ("rollback", 1, 2, "bob"),
+    ]  # fmt: skip
+    assert stack.run("models", "rollback", "asked", "--reason", "again").returncode == 1
+
+
+def test_new_bars_start_whoever_waits_for_them(airflow, ingested, live) -> None:
+    counts = airflow.returned("ingest_sample", ingested, "ingest")
+    assert counts["new"] == 200  # FB, which no strategy had asked for
+    assert {dag_id: state for dag_id, (_, state) in live.items()} == {
+        "signals_asked": "success",
+        "monitor_asked": "success",
+    }
+
+
+def test_signals_are_stored_for_the_next_session(stack, airflow, live) -> None:
+    run_id, _ = live["signals_asked"]
+    told = airflow.returned("signals_asked", run_id, "signal")
+    rows = stack.rows(
+        "SELECT session, trade_session, model_version, symbol, weight, snapshot_id "
+        "FROM signals WHERE strategy = 'asked' ORDER BY symbol"
+    )
+    assert [row[3] for row in rows] == ["AAPL", "GOOG", "IBM", "MSFT"]
+    assert {row[:3] for row in rows} == {(date(2013, 3, 1), date(2013, 3, 4), 1)}
+    assert {row[3]: row[4] for row in rows} == told["weights"]
+    assert 0.0 < sum(row[4] for row in rows) <= 1.0
+    assert stack.rows("SELECT DISTINCT strategy FROM signals") == [("asked",)]
+
+
+def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None:
+    run_id, _ = live["monitor_asked"]
+    found = mlflow.get("/experiments/get-by-name", params={"experiment_name": "asked.monitor"})
+    experiment = found.json()["experiment"]["experiment_id"]
+    [run] = mlflow.post("/runs/search", json={"experiment_ids": [experiment]}).json()["runs"]
+    assert run["info"]["status"] == "FINISHED"
+    metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
+    tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+    assert tags["tradewind.champion"] == "1"
+    assert metrics["live_sessions"] == 0.0  # it was trained on the last there are
+    assert metrics["reasons"] == 0.0
+    assert {"psi/return_5", "ks/volatility_21"} <= set(metrics)
+    assert airflow.states("monitor_asked", run_id)["retrain"] == "skipped"
+
+
+@pytest.mark.usefixtures("live")
+def test_an_ingestion_that_finds_nothing_new_starts_nothing(airflow) -> None:
+    run_id = airflow.trigger("ingest_sample")
+    state, states = airflow.finished("ingest_sample", run_id)
+    assert (state, states["ingest"]) == ("success", "skipped")
+    events = airflow.get("/assets/events", source_dag_id="ingest_sample")
+    assert events["total_entries"] == 1  # of the first run
+
+
+def answer(person: Airflow, run_id: str, option: str) -> None:
+    path = f"/dags/train_asked/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+    assert "champion?" in person.get(path)["subject"]
+    person.patch(path, {"chosen_options": [option]})
+
+
+def registered(mlflow: httpx.Client, name: str) -> dict[str, Any]:
+    """Return a model's tags, and the number that each alias stands for."""
+    found = mlflow.get("/registered-models/get", params={"name": name}).json()["registered_model"]
+    return {
+        "tags": {tag["key"]: tag["value"] for tag in found["tags"]},
+        "aliases": {alias["alias"]: int(alias["version"]) for alias in found.get("aliases", [])},
+    }
+
+
+def history(model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return who was champion when, oldest first."""
+    tags = model["tags"]
+    return [json.loads(tags[key]) for key in sorted(tags) if "tradewind.promotion." in key]
