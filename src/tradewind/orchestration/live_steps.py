@@ -42,10 +42,12 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     from tradewind.market.calendar import next_session
     from tradewind.research.positions import target_weights
     from tradewind.research.predict import predict
-    from tradewind.trading.signals import SignalBook, SignalSet
+    from tradewind.research.universe import select_bars
+    from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     recorded = champion.strategy
+    refuse_late_bars(select_bars(bars, recorded))
     predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
     weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
