@@ -92,13 +92,15 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
     SourceError
         If there is no such source, or it cannot give the bars.
     """
+    from tradewind.market.accepted import concerning
     from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import validate as validate_bars
 
     spec = find_source(source, settings.sources_dir)
     opened = open_source(spec)
     bars = opened.load(symbols or opened.symbols())
-    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC))
+    accepted = concerning(spec.accept, symbols) if symbols else spec.accept
+    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC), accepted=accepted)
 
 
 def snapshots(settings: Settings) -> "list[SnapshotInfo]":

@@ -146,6 +146,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     """
     from airflow.sdk import get_current_context
 
+    from tradewind.market.accepted import concerning
     from tradewind.market.validate import check
     from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
@@ -159,7 +160,10 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     settings = load_settings()
     context = get_current_context()
     bars = bar_store(settings).read(snapshot_id)
-    findings = check(bars, strategy.universe.calendar)
+    universe, days = strategy.universe, bars.get_column("session").sort()
+    source = find_source(universe.source, settings.sources_dir)
+    accepted = concerning(source.accept, universe.symbols, start=days[0], end=days[-1])
+    findings = check(bars, universe.calendar, accepted=accepted)
     for warning in findings:
         log.warning("%s", warning)
     url, code = ledger_url(settings), feature_code_hash(strategy)

@@ -1,8 +1,10 @@
 """Models of each kind, set up so that the same rows and seed give the same model bit for bit.
 
-`fit`, `predict_rows` and `importance` are all that the rest of tradewind knows of a model.
+`fit`, `predict_rows`, `importance` and `fingerprint` are all that the rest of tradewind knows of
+a model.
 """
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -17,7 +19,16 @@ from numpy.typing import ArrayLike, NDArray
 from tradewind.errors import FitError, ResearchError
 from tradewind.research.strategy import LightGbm, MaCrossover, Ridge, Strategy
 
-__all__ = ["GRADES", "Predictor", "Rule", "fit", "importance", "matrix", "predict_rows"]
+__all__ = [
+    "GRADES",
+    "Predictor",
+    "Rule",
+    "fingerprint",
+    "fit",
+    "importance",
+    "matrix",
+    "predict_rows",
+]
 
 GRADES: Final = 5
 """Grades of relevance that lambdarank tells apart within a session: fifths of its labels."""
@@ -147,6 +158,45 @@ def importance(model: Predictor, feature_names: Sequence[str]) -> dict[str, floa
         booster: Any = model
         figures = booster.feature_importance(importance_type="gain")
     return dict(zip(feature_names, map(float, figures), strict=True))
+
+
+def fingerprint(model: Predictor) -> str:
+    """Return the SHA-256 of what a model has learnt, in hexadecimal.
+
+    The same rows, strategy and seed give the same on one machine, on however many cores; so does
+    the same model fetched from a registry. On another machine sums may round otherwise.
+
+    Parameters
+    ----------
+    model : Predictor
+        As returned by `fit`, or the same model fetched from a registry.
+
+    Returns
+    -------
+    str
+        Trees: of LightGBM's own text, without the line that says on how many cores they were
+        grown. Ridge: of means, scales, weights and intercept, to the bit. Rule: of its feature.
+    """
+    digest = hashlib.sha256()
+    if isinstance(model, Rule):
+        digest.update(f"rule\n{model.feature}\n".encode())
+    elif steps := _steps(model):
+        scaler, ridge = steps["scale"], steps["ridge"]
+        learnt = {
+            "mean": scaler.mean_,
+            "scale": scaler.scale_,
+            "weights": ridge.coef_,
+            "intercept": ridge.intercept_,
+        }
+        for name, numbers in learnt.items():
+            array = np.asarray(numbers, dtype="<f8")
+            digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
+    else:
+        booster: Any = model
+        for line in booster.model_to_string().splitlines(keepends=True):
+            if not line.startswith("[num_threads:"):
+                digest.update(line.encode())
+    return digest.hexdigest()
 
 
 def matrix(rows: pl.DataFrame, strategy: Strategy) -> NDArray[np.float64]:
