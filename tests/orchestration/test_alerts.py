@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -21,7 +22,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
+            self.send_response(404 if self.path.endswith("refused") else 200)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -61,6 +62,21 @@ def test_a_hook_out_of_reach_is_no_second_failure(
     alerts.task_failed(failure())
     asyncio.run(alerts.run_is_late(context={}))
     assert hook == []
+
+
+@pytest.mark.usefixtures("hook")
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/s3cret", "{hook}/s3cret/refused", "http://s3cret:port/"]
+)
+def test_a_hook_that_fails_keeps_its_secret(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("TRADEWIND_ALERT_URL", url.format(hook=os.environ["TRADEWIND_ALERT_URL"]))
+    alerts.task_failed(failure())
+    asyncio.run(alerts.run_is_late(context={}))
+    assert caplog.text.count("the alert could not be delivered") == 2
+    told = [record.getMessage() for record in caplog.records if record.name == alerts.log.name]
+    assert not [message for message in told if "s3cret" in message]
 
 
 def test_without_a_hook_nobody_is_called(hook: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:

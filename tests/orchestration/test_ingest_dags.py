@@ -30,6 +30,13 @@ def test_it_runs_after_each_close_of_its_exchange_or_when_asked(sources: Path) -
     assert dags["ingest_still"].schedule is None
 
 
+def test_a_source_that_is_not_described_hides_no_other(sources: Path) -> None:
+    (sources / "terse.yaml").write_text("name: terse\nkind: sample\n")
+    dags = ingest_dags(sources)
+    assert list(dags) == ["ingest_daily", "ingest_still", "ingest_terse"]
+    assert dags["ingest_terse"].description == "terse"
+
+
 def test_airflow_can_store_them_and_read_them_back(sources: Path) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 

@@ -1,12 +1,15 @@
 import ast
+import copy
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk import DAG, TriggerRule
+from airflow.sdk.exceptions import DagRunTriggerException
 
 from tradewind.errors import StrategyError
 from tradewind.orchestration.strategy_dags import strategy_dags
@@ -59,6 +62,15 @@ def test_a_strategy_becomes_a_chain_of_tasks(strategies: Path) -> None:
     }
 
 
+def test_a_strategy_that_says_nothing_of_itself_hides_no_other(strategies: Path) -> None:
+    text = STRATEGY.format(name="terse")
+    start, end = text.index("description"), text.index("schedule")
+    (strategies / "terse.yaml").write_text(f"{text[:start]}description: ' '\n{text[end:]}")
+    dags = strategy_dags(strategies)
+    assert dags["train_terse"].description == "terse"
+    assert "train_trend" in dags
+
+
 def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strategies: Path) -> None:
     text = STRATEGY.format(name="swept")
     sweep = "sweep: {trials: 8, parameters: {rounds: {low: 5, high: 50}}}\n"
@@ -68,6 +80,26 @@ def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strateg
     assert after(dag)["plan_sweep"] == {"run_trials"}
     assert after(dag)["run_trials"] == {"train"}
     assert dag.get_task("run_trials").is_mapped
+
+
+def test_a_watch_that_is_repeated_begins_no_second_training(strategies: Path) -> None:
+    retrain: Any = strategy_dags(strategies)["monitor_trend"].get_task("retrain")
+    run_ids = []
+    for _ in range(2):
+        operator = copy.copy(retrain)
+        operator.render_template_fields({"run_id": "asset_triggered__1", "ti": XComs()})
+        with pytest.raises(DagRunTriggerException) as triggered:
+            operator.execute({})
+        assert triggered.value.skip_when_already_exists
+        assert triggered.value.conf == {"reasons": "['x: shifted']"}
+        run_ids.append(triggered.value.dag_run_id)
+    assert run_ids == ["monitor__asset_triggered__1"] * 2
+
+
+class XComs:
+    def xcom_pull(self, task_ids: str) -> list[str]:
+        assert task_ids == "watch"
+        return ["x: shifted"]
 
 
 def test_a_promotion_waits_for_a_person_where_the_file_says_so(strategies: Path) -> None:

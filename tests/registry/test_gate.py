@@ -175,6 +175,68 @@ def test_a_margin_must_be_exceeded_and_a_lucky_difference_is_none() -> None:
     assert not result.passed
 
 
+TRAINED = {"strategy_sha256": "5ha", "features_sha256": "none", "data_end": date(2013, 3, 1)}
+TODAY = {**TRAINED, "data_end": date(2013, 3, 4)}
+
+
+def test_the_champions_own_strategy_on_newer_bars_need_not_beat_it() -> None:
+    champion = evidence(returns=returns(NOISE), **TRAINED)
+    fresh = evidence(returns=returns([*NOISE, 0.002]), **TODAY)
+    decision = decide(fresh, champion, RULES)
+    assert decision.passed
+    result = ruled(decision, "champion_margin")
+    assert (result.figure, result.bound) == (None, 0.1)
+    assert "newer bars, to 2013-03-04 instead of 2013-03-01" in result.reason
+    # It is asked all else: a refresh that has become bad goes no further.
+    spoilt = decide(replace(fresh, metrics={**GOOD, "max_drawdown": -0.31}), champion, RULES)
+    assert [rule.rule for rule in spoilt.refused] == ["max_drawdown"]
+    assert decide(replace(fresh, leaks=True), champion, RULES).refused[0].rule == "leakage"
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        TRAINED,  # the same bars again
+        {**TODAY, "data_end": date(2013, 2, 28)},  # older ones
+        {**TODAY, "data_end": None},
+        {**TODAY, "strategy_sha256": "0ther"},
+        {**TODAY, "strategy_sha256": None},
+        {**TODAY, "features_sha256": "edited"},
+    ],
+)
+def test_what_is_no_refresh_must_beat_the_champion(ours: Any) -> None:
+    champion = evidence(returns=returns(NOISE), **TRAINED)
+    [refused] = decide(evidence(returns=returns(NOISE), **ours), champion, RULES).refused
+    assert refused.rule == "champion_margin"
+    assert decide(evidence(**ours), champion, RULES).passed  # and it may
+
+
+@pytest.mark.parametrize("missing", ["strategy_sha256", "data_end"])
+def test_what_is_not_known_of_the_champion_makes_no_refresh(missing: str) -> None:
+    unknown = replace(evidence(returns=returns(NOISE), **TRAINED), **{missing: None})
+    ours = {**TODAY, missing: None if missing == "strategy_sha256" else TODAY[missing]}
+    assert not decide(evidence(returns=returns(NOISE), **ours), unknown, RULES).passed
+
+
+def test_a_negative_margin_accepts_what_is_not_worse_by_more() -> None:
+    champion = evidence(returns=returns(NOISE))
+    slightly = evidence(returns=returns(NOISE - 0.0001))  # 0.0001 / 0.01 a day: -0.16 a year
+    figure = ruled(decide(slightly, champion, RULES), "champion_margin").figure
+    assert figure == pytest.approx(-0.0001 / NOISE.std(ddof=1) * math.sqrt(252), rel=0.1)
+    for margin, passes in ((0.0, False), (-0.1, False), (-0.2, True), (-10.0, True)):
+        rules = RULES.model_copy(update={"champion_margin": margin})
+        assert decide(slightly, champion, rules).passed == passes, margin
+
+
+def test_the_champion_once_more_is_refused_however_low_the_margin() -> None:
+    champion = evidence(returns=returns(NOISE), **TRAINED)
+    low = RULES.model_copy(update={"champion_margin": -1.0})
+    [refused] = decide(champion, champion, low).refused
+    assert "the champion once more" in refused.reason
+    revised = evidence(returns=returns([*NOISE[:-1], 0.0]), **TRAINED)  # a bar was corrected
+    assert decide(revised, champion, low).passed
+
+
 def test_only_the_sessions_of_both_are_compared_and_too_few_refuse() -> None:
     late = date(2010, 1, 1) + timedelta(days=500 - 59)
     champion = evidence(returns=returns(np.resize(NOISE, 300), late))

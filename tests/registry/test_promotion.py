@@ -54,6 +54,7 @@ def register(training: Any, name: str, client: Any, tmp_path: Path) -> Register:
         metrics: dict[str, float] | None = None,
         gate: dict[str, Any] | None = None,
         data_errors: int | None = 0,
+        data_end: str | None = None,
         **fields: Any,
     ) -> str:
         strategy = strategy_with(training, name, gate, **fields)
@@ -71,6 +72,7 @@ def register(training: Any, name: str, client: Any, tmp_path: Path) -> Register:
             "tradewind.strategy_sha256": strategy.content_hash(),
             "tradewind.trials": "1",
             **({} if data_errors is None else {"tradewind.data_errors": str(data_errors)}),
+            **({} if data_end is None else {"tradewind.data_end": data_end}),
         }
         if not found:
             client.create_registered_model(name)
@@ -178,6 +180,21 @@ def test_a_better_version_replaces_the_champion_and_a_worse_one_does_not(
     assert better.passed
     assert aliases() == {"challenger": 3, "champion": 3, "previous": 1}
     assert [(entry.version, entry.former) for entry in history(name)] == [(1, None), (3, 1)]
+
+
+def test_a_strategy_is_refreshed_by_newer_bars_and_not_by_the_same(
+    register: Register, aliases: Any, name: str
+) -> None:
+    assert settle(name, register(data_end="2013-02-28")).passed
+    again = settle(name, register(data_end="2013-02-28"))
+    assert [result.rule for result in again.refused] == ["champion_margin"]
+    assert settle(name, register(data_end="2013-03-01")).passed
+    # Another strategy, however new its bars, must be better.
+    other = settle(name, register(data_end="2013-03-04", seed=8))
+    assert [result.rule for result in other.refused] == ["champion_margin"]
+    unknown = settle(name, register(data_end="soon"))
+    assert [result.rule for result in unknown.refused] == ["champion_margin"]
+    assert aliases() == {"champion": 3, "previous": 1, "challenger": 3}
 
 
 def test_a_version_that_passed_waits_as_challenger_until_promoted(

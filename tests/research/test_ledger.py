@@ -85,15 +85,47 @@ def test_what_is_entered_comes_back(ledger: Ledger) -> None:
     np.testing.assert_array_equal(packed.sessions, kept.returns.sessions)
 
 
-def test_the_same_configuration_on_the_same_snapshot_counts_once(ledger: Ledger) -> None:
+def test_the_same_configuration_counts_once_and_its_first_entry_stays(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.enter(trial("1"))
         ledger.enter(trial("2"))
     assert summary(ledger).n_trials == 2
     ledger.enter(trial("1", snapshot_id="b"))  # other data, and they overlap
-    assert summary(ledger).n_trials == 3
+    assert summary(ledger).n_trials == 2
+    assert len(ledger.trials("mine")) == 3  # none is forgotten
     ledger.enter(trial("1", sharpe=9.0))  # what was entered first stays
-    assert summary(ledger).table.get_column("sharpe_per_session").to_list() == [0.1] * 3
+    assert summary(ledger).table.get_column("sharpe_per_session").to_list() == [0.1] * 2
+
+
+def test_a_strategy_that_is_trained_every_night_has_one_trial(ledger: Ledger) -> None:
+    for night in range(5):
+        end = JUNE + dt.timedelta(days=night)
+        ledger.enter(trial("1", snapshot_id=f"n{night}", data_end=end, sharpe=night / 100))
+    found = summary(ledger, data_end=DECEMBER)
+    assert (found.n_trials, found.variance) == (1, 0.0)
+    [row] = found.table.to_dicts()
+    assert (row["snapshot_id"], row["sharpe_per_session"]) == ("n4", 0.04)
+    # What it is changed to is another hypothesis, and counts.
+    ledger.enter(trial("2", snapshot_id="n4", data_end=JUNE + dt.timedelta(days=4), sharpe=0.06))
+    found = summary(ledger, data_end=DECEMBER)
+    assert found.n_trials == 2
+    assert found.variance == pytest.approx(0.02**2 / 2)  # 0.04 and 0.06
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_of_one_configuration_the_trial_on_the_latest_data_is_kept(first: int) -> None:
+    entries = [
+        trial(snapshot_id="z", data_end=JUNE, sharpe=0.1),
+        trial(snapshot_id="a", data_end=JULY, sharpe=0.2),
+        trial(snapshot_id="b", data_end=JULY, sharpe=0.3),  # as late: the greater id
+    ]
+    ledger = MemoryLedger()
+    for each in [*entries[first:], *entries[:first]]:
+        ledger.enter(each)
+    assert summary(ledger).table.get_column("snapshot_id").to_list() == ["b"]
+    # Data that do not overlap neither count nor stand for those that do.
+    ledger.enter(trial(snapshot_id="c", data_start=JULY, data_end=DECEMBER, sharpe=0.4))
+    assert summary(ledger).table.get_column("snapshot_id").to_list() == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from tradewind.errors import (
     BarValidationError,
+    LedgerError,
     ReproductionError,
     ResearchError,
     SourceError,
@@ -27,15 +28,16 @@ from tradewind.errors import (
 )
 from tradewind.orchestration import alerts
 
-__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "is_wanted"]
+__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "headline", "is_wanted"]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _RETRY_DELAY = timedelta(seconds=5)
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
 
-# A second try helps against a restarting server. These say that the input is at fault, and
-# would only say it later.
+# A second try helps against a restarting server, that of the ledger too. These say that the input
+# is at fault, and would only say it later.
+_AT_FAULT = "the input is at fault"
 _FINAL_ERRORS: tuple[type[Exception], ...] = (
     BarValidationError,
     ReproductionError,
@@ -47,6 +49,11 @@ _FINAL_ERRORS: tuple[type[Exception], ...] = (
 def bars_asset(source: str) -> Asset:
     """Return the asset that stands for the stored bars of a source."""
     return Asset(name=f"bars_{source}", uri=f"tradewind://bars/{source}", group="bars")
+
+
+def headline(description: str, name: str) -> str:
+    """Return the first line of a description, or the name where nothing is described."""
+    return next(iter(description.strip().splitlines()), name)
 
 
 def is_wanted(dag_id: str) -> bool:
@@ -78,9 +85,9 @@ def defaults(owner: str | None = None) -> dict[str, Any]:
         "retries": 1,
         "retry_delay": _RETRY_DELAY,
         "retry_policy": ExceptionRetryPolicy(
-            rules=[
-                RetryRule(exception=error, action=RetryAction.FAIL, reason="the input is at fault")
-                for error in _FINAL_ERRORS
+            rules=[  # the first that matches counts
+                RetryRule(exception=LedgerError, action=RetryAction.DEFAULT),
+                *(RetryRule(error, RetryAction.FAIL, reason=_AT_FAULT) for error in _FINAL_ERRORS),
             ]
         ),
         "execution_timeout": _TASK_TIMEOUT,

@@ -10,7 +10,13 @@ from airflow.sdk import DAG, task
 
 from tradewind.market.source import SourceSpec, load_sources
 from tradewind.orchestration import steps
-from tradewind.orchestration.common import bars_asset, broken_dags, dag_arguments, is_wanted
+from tradewind.orchestration.common import (
+    bars_asset,
+    broken_dags,
+    dag_arguments,
+    headline,
+    is_wanted,
+)
 from tradewind.orchestration.timetables import AfterClose
 
 __all__ = ["ingest_dags"]
@@ -45,7 +51,7 @@ def ingest_dags(sources_dir: Path) -> dict[str, DAG]:
 def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
     with DAG(
         dag_id,
-        description=spec.description.strip().splitlines()[0],
+        description=headline(spec.description, spec.name),
         doc_md=f"# {spec.name}\n\n{spec.description}\n\nBars of kind `{spec.kind}`, held against "
         f"the sessions of {spec.calendar}. Strategies with `schedule: on_new_bars` are trained "
         "when a run has stored something new; a run that found nothing new is skipped.",

@@ -58,7 +58,9 @@ def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
             task_id="retrain",
             trigger_dag_id=f"train_{strategy.name}",
             conf={"reasons": "{{ ti.xcom_pull(task_ids='watch') }}"},
-            retries=1,
+            # Tried again after it was killed, it finds the run that it had begun.
+            trigger_run_id="monitor__{{ run_id }}",
+            skip_when_already_exists=True,
         )
         reasons >> retrain
     return dag

@@ -317,17 +317,21 @@ def ledger_url(settings: Settings) -> str:
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
     """Return what tells a run's sweep from others: its tasks agree on it, another run has its own.
 
-    A run that is cleared after its strategy or its bars have changed begins a new sweep.
+    A run that is cleared after its strategy, the code of its features or its bars have changed
+    begins a new sweep; where they change within a run, the next task finds no sweep.
     """
     from airflow.sdk import get_current_context
 
+    from tradewind.research.feature_code import feature_code_hash
+
     run_id = get_current_context()["dag_run"].run_id
-    parts = f"{run_id} {snapshot_id} {strategy.content_hash()}"
+    code = feature_code_hash(strategy) or ""
+    parts = f"{run_id} {snapshot_id} {strategy.content_hash()} {code}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def _is_backfill() -> bool:
     from airflow.sdk import get_current_context
 
-    # Airflow's own type, an enumeration of strings: equal to its word, but not printed like it.
-    return get_current_context()["dag_run"].run_type == "backfill"
+    # Its type is an enumeration of text: equal to its value, and written as something else.
+    return bool(get_current_context()["dag_run"].run_type == "backfill")

@@ -6,7 +6,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, TriggerRule, task
 
 from tradewind.orchestration import steps
-from tradewind.orchestration.common import bars_asset, dag_arguments
+from tradewind.orchestration.common import bars_asset, dag_arguments, headline
 from tradewind.orchestration.links import MlflowRunLink
 from tradewind.research.strategy import ON_NEW_BARS, Strategy
 
@@ -17,7 +17,7 @@ def training_dag(dag_id: str, strategy: Strategy) -> DAG:
     """Return the training DAG of a strategy."""
     with DAG(
         dag_id,
-        description=strategy.description.strip().splitlines()[0],
+        description=headline(strategy.description, strategy.name),
         doc_md=_page(strategy),
         schedule=_schedule(strategy),
         tags=["tradewind", "training"],

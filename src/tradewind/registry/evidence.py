@@ -1,5 +1,6 @@
 """What MLflow holds for and against a version, as the gate wants it."""
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from tradewind.errors import RegistryError
@@ -42,6 +43,9 @@ def read_evidence(
         data_errors=_count(info, names.DATA_ERRORS),
         trials=_count(info, names.TRIALS),
         swept=None if strategy is None else strategy.sweep is not None,
+        strategy_sha256=info.tags.get(names.STRATEGY_SHA256),
+        features_sha256=info.tags.get(names.FEATURES_SHA256),
+        data_end=_day(info, names.DATA_END),
     )
 
 
@@ -75,6 +79,13 @@ def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
 def _count(info: VersionInfo, key: str) -> int | None:
     text = info.tags.get(key, "")
     return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _day(info: VersionInfo, key: str) -> date | None:
+    try:
+        return date.fromisoformat(info.tags.get(key, ""))
+    except ValueError:
+        return None
 
 
 def _damaged(info: VersionInfo, how: str) -> RegistryError:

@@ -7,6 +7,7 @@ refuses: what nobody knows is no reason to trade.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from tradewind.research.strategy import Gate
@@ -38,6 +39,12 @@ class Evidence:
         How many trials it was chosen among; 1 without a sweep.
     swept : bool or None
         Whether it was chosen in a sweep.
+    strategy_sha256 : str, optional
+        Content hash of its strategy with the parameters it was fitted with.
+    features_sha256 : str, optional
+        Of the source of the strategy's own features.
+    data_end : date, optional
+        Last session of the bars it was trained on.
     """
 
     metrics: Mapping[str, float]
@@ -46,6 +53,9 @@ class Evidence:
     data_errors: int | None
     trials: int | None
     swept: bool | None
+    strategy_sha256: str | None = None
+    features_sha256: str | None = None
+    data_end: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +96,10 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
     evidence : Evidence
         Of the version that is judged.
     champion : Evidence, optional
-        Of the version it would replace; only its returns are used. None if there is none: then
-        there is nothing to beat, and everything else is asked all the same.
+        Of the version it would replace; used are its returns, and what tells whether it is the
+        same strategy on older bars. Such a refresh need not beat it: against itself no strategy
+        wins by more than chance, and the champion would go stale. None if there is no champion:
+        then there is nothing to beat. Everything else is asked all the same.
     rules : Gate
         From the strategy file of the version that is judged.
 
@@ -204,6 +216,13 @@ def _beats(
     rule = "champion_margin"
     if champion is None:
         return RuleResult(rule, None, margin, passed=True, reason="there is no champion to beat")
+    again = _is_same_strategy(evidence, champion)
+    if again and _ends_later(evidence, champion):
+        reason = (
+            "it is the champion's own strategy trained on newer bars, to "
+            f"{evidence.data_end} instead of {champion.data_end}: a refresh has nobody to beat"
+        )
+        return RuleResult(rule, None, margin, passed=True, reason=reason)
     common = evidence.returns.join(champion.returns, on="session", suffix="_champion")
     if common.height < LEAST_COMMON_SESSIONS:
         reason = (
@@ -217,6 +236,11 @@ def _beats(
     refusal = None
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         refusal = "a return is not a number on the sessions that both were tested on"
+    elif again and np.array_equal(ours, theirs):  # a negative margin would let it pass for ever
+        refusal = (
+            f"it is the champion once more: the same strategy, the same returns on {common.height} "
+            "common sessions, and no newer bars"
+        )
     else:
         difference, low, high = sharpe_difference_interval(ours, theirs, level=level, seed=0)
         if not math.isfinite(difference + low + high):
@@ -229,6 +253,19 @@ def _beats(
         f"exceed {margin:.6g}"
     )
     return RuleResult(rule, low, margin, low > margin, reason)
+
+
+def _is_same_strategy(evidence: Evidence, champion: Evidence) -> bool:
+    return (
+        evidence.strategy_sha256 is not None
+        and evidence.strategy_sha256 == champion.strategy_sha256
+        and evidence.features_sha256 == champion.features_sha256
+    )
+
+
+def _ends_later(evidence: Evidence, champion: Evidence) -> bool:
+    ours, theirs = evidence.data_end, champion.data_end
+    return ours is not None and theirs is not None and ours > theirs
 
 
 def _known(figure: float | None) -> float | None:

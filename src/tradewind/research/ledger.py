@@ -4,6 +4,10 @@ A Sharpe ratio that is the best of fifty says less than the same ratio of the on
 trial is entered, failed ones too, and nothing here takes one out. The lineage of a strategy is its
 name; trials on other data count as long as the data overlap, for then they have shown part of
 what the next trial is judged on.
+
+What counts is the configuration, not how often it was run. To look at the same hypothesis again
+with more data is not another draw from the urn: nothing was chosen between the two looks. So a
+strategy that is trained every night and left as it is has one trial, on whatever data it saw last.
 """
 
 import json
@@ -55,7 +59,7 @@ class TrialSummary:
     Attributes
     ----------
     n_trials : int
-        Distinct trials ever run on overlapping data, failed ones among them.
+        Distinct configurations ever tried on overlapping data, failed ones among them.
     variance : float
         Of their Sharpe ratios a session; 0.0 below two that are defined.
     pbo : float, optional
@@ -63,8 +67,10 @@ class TrialSummary:
         too few of its trials or sessions are left to tell.
     table : DataFrame of shape (n_trials, 11)
         configuration, snapshot_id, data_start, data_end, parameters (JSON), sharpe_per_session,
-        sharpe (annualised), information_coefficient, max_drawdown, n_sessions, failure. In an
-        order that does not depend on when a trial was run.
+        sharpe (annualised), information_coefficient, max_drawdown, n_sessions, failure. Of a
+        configuration that was run on several snapshots, the trial whose data end last; of those
+        the one with the greatest snapshot id. In an order that does not depend on when a trial
+        was run.
     """
 
     n_trials: int
@@ -173,7 +179,9 @@ def summarise_trials(
     symbols: Collection[str],
     pbo: float | None = None,
 ) -> TrialSummary:
-    """Count what was ever tried for a strategy on data that overlap these.
+    """Count the configurations ever tried for a strategy on data that overlap these.
+
+    Each counts once, on whatever number of snapshots it was run.
 
     Parameters
     ----------
@@ -188,7 +196,11 @@ def summarise_trials(
         Of the sweep at hand; see `overfitting`.
     """
     table = _table(
-        trial for trial in ledger.trials(strategy) if trial.overlaps(data_start, data_end, symbols)
+        _latest(
+            trial
+            for trial in ledger.trials(strategy)
+            if trial.overlaps(data_start, data_end, symbols)
+        )
     )
     sharpes = table.get_column("sharpe_per_session").drop_nulls().to_numpy()
     return TrialSummary(
@@ -223,6 +235,16 @@ def overfitting(returns: Sequence[Returns]) -> float:
         return float("nan")
     columns = [each.net[np.searchsorted(each.sessions, common)] for each in returns]
     return backtest_overfitting(np.column_stack(columns), n_blocks=_BLOCKS)
+
+
+def _latest(trials: Iterable[Trial]) -> Iterable[Trial]:
+    """Return one trial a configuration: the one on the latest data."""
+    latest: dict[str, Trial] = {}
+    for trial in trials:
+        held = latest.setdefault(trial.configuration, trial)
+        if (trial.data_end, trial.snapshot_id) > (held.data_end, held.snapshot_id):
+            latest[trial.configuration] = trial
+    return latest.values()
 
 
 def _table(trials: Iterable[Trial]) -> pl.DataFrame:

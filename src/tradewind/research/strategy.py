@@ -219,7 +219,10 @@ class Gate(_Model):
         Positions opened out of sample.
     champion_margin, champion_level : float
         How much higher than the champion's the annualised Sharpe ratio must be on the sessions
-        that both were tested on, at the lower end of an interval of this level.
+        that both were tested on, at the lower end of an interval of this level. From zero up
+        the version must be better by more than the margin; below zero it must not be worse by
+        more than that, so that -0.5 lets a version in whose ratio is surely not 0.5 lower.
+        The champion's own strategy trained on newer bars is not asked.
     promotion : {"automatic", "approval"}
         Whether a version that passed becomes champion by itself or when a person says so.
     """
@@ -228,7 +231,7 @@ class Gate(_Model):
     max_pbo: Probability | None = 0.5
     max_drawdown: Share | None = 0.5
     min_trades: int | None = Field(default=30, strict=True, ge=1)
-    champion_margin: float | None = Field(default=0.0, strict=True, ge=0.0, le=10.0)
+    champion_margin: float | None = Field(default=0.0, strict=True, ge=-10.0, le=10.0)
     champion_level: float = Field(default=0.9, strict=True, gt=0.0, lt=1.0)
     promotion: Literal["automatic", "approval"] = "automatic"
 

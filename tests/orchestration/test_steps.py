@@ -1,0 +1,65 @@
+"""What the steps make of the run they are in; the rest of them is tested on the real stack."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
+from airflow.sdk.execution_time.context import set_current_context
+
+from tradewind.orchestration import steps
+from tradewind.research.strategy_files import load_strategies
+
+REPOSITORY = Path(__file__).parents[2]
+MONDAY = datetime(2012, 6, 4, 22, tzinfo=UTC)
+
+
+@contextmanager
+def running(run_type: DagRunType) -> Iterator[None]:
+    """Be in a task of a run, as Airflow's worker describes it."""
+    run = DagRun(
+        dag_id="train_x",
+        run_id=f"{run_type.value}__1",
+        logical_date=MONDAY,
+        data_interval_start=MONDAY,
+        data_interval_end=MONDAY,
+        run_after=MONDAY,
+        start_date=MONDAY,
+        end_date=None,
+        run_type=run_type,
+        state=DagRunState.RUNNING,
+        consumed_asset_events=[],
+        partition_key=None,
+    )
+    with set_current_context(cast("Any", {"dag_run": run})):
+        yield
+
+
+def test_what_a_backfill_trains_is_not_judged() -> None:
+    with running(DagRunType.BACKFILL):
+        assert steps.judge("x", "1") is False
+
+
+@pytest.mark.parametrize("run_type", list(DagRunType))
+def test_a_backfill_is_told_from_all_other_runs(run_type: DagRunType) -> None:
+    with running(run_type):
+        assert steps._is_backfill() is (run_type is DagRunType.BACKFILL)
+
+
+def test_a_sweep_goes_with_the_code_of_its_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials computed by an edited function must not enter the ledger as those of the old one."""
+    shutil.copytree(REPOSITORY / "strategies", tmp_path / "strategies")
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    noise = load_strategies(tmp_path / "strategies")[0]["noise"]
+    with running(DagRunType.MANUAL):
+        before = [steps._sweep_id(noise, "snapshot") for _ in range(2)]
+        with (tmp_path / "strategies" / "noise_features.py").open("a") as code:
+            code.write("# edited\n")
+        after = steps._sweep_id(noise, "snapshot")
+    assert before[0] == before[1] != after
