@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.errors import ResearchError
+from tradewind.errors import FitError, ResearchError
 from tradewind.research.features import compute_features
 from tradewind.research.labels import compute_labels
 from tradewind.research.model import Rule, fingerprint, fit, importance, matrix, predict_rows
@@ -173,3 +173,11 @@ def test_a_rule_predicts_its_only_feature(
 def test_no_rows_are_refused(rows: pl.DataFrame, strategy: Strategy, kind: str) -> None:
     with pytest.raises(ResearchError, match="strategy momentum: no row"):
         fit(rows.clear(), of_kind(strategy, kind))
+
+
+def test_parameters_that_leave_no_row_are_refused_by_name(
+    rows: pl.DataFrame, strategy: Strategy
+) -> None:
+    starved = of_kind(strategy, "regression").with_parameters({"bagging_fraction": 1e-6})
+    with pytest.raises(FitError, match=r"bagging_fraction=1e-06.*num_data"):
+        fit(rows, starved)

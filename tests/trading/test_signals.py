@@ -2,11 +2,13 @@ import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import polars as pl
 import pytest
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
-from tradewind.trading.signals import SignalBook, SignalSet
+from tradewind.market import sample
+from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars
 
 FIRST = SignalSet(
     strategy="momentum",
@@ -62,3 +64,15 @@ def test_a_database_out_of_reach_is_said_to_be(database_url: str) -> None:
     away = sa.make_url(database_url).set(port=1).render_as_string(hide_password=False)
     with pytest.raises(TradingError, match="tradewind status"):
         SignalBook(away).latest("momentum")
+
+
+def test_a_session_is_not_decided_on_before_all_its_bars_are_there() -> None:
+    bars = sample.load(["GOOG", "IBM", "MSFT"])
+    days = bars.get_column("session").unique().sort()
+    refuse_late_bars(bars)
+    refuse_late_bars(bars.filter(pl.col("session") == days[-1]))
+    late = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") < days[-1]))
+    with pytest.raises(TradingError, match=f"no bar of IBM on {days[-1]} yet"):
+        refuse_late_bars(late)
+    gone = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") < days[-2]))
+    refuse_late_bars(gone)

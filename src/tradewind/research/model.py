@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from tradewind.errors import ResearchError
+from tradewind.errors import FitError, ResearchError
 from tradewind.research.strategy import LightGbm, MaCrossover, Ridge, Strategy
 
 __all__ = [
@@ -78,6 +78,8 @@ def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Pred
 
     Raises
     ------
+    FitError
+        If LightGBM refuses the parameters, such as a fraction of the rows that leaves none.
     ResearchError
         If there is no row to learn from.
 
@@ -240,7 +242,13 @@ def _fit_trees(
             feature_name=list(strategy.feature_names),
             params=settings,
         )
-        booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        try:
+            booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        except lightgbm.basic.LightGBMError as error:
+            raise FitError(
+                f"strategy {strategy.name}: LightGBM cannot fit {rows.height} rows with "
+                f"{parameters!r}: {' '.join(str(error).split())}; change the model's parameters"
+            ) from error
     return booster
 
 
