@@ -71,13 +71,14 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def watch(strategy: Strategy) -> list[str]:
+def watch(strategy: Strategy) -> dict[str, Any]:
     """Log drift and performance of the champion to MLflow, and return why to train again.
 
     Returns
     -------
-    list of str
-        A sentence for each rule of the champion's `monitor` that is broken; empty if all is well.
+    dict
+        Empty if all is well. Else ``reasons``, a sentence for each rule of the champion's `monitor`
+        that is broken, and ``occasion``: the champion and the month of the last session.
 
     Raises
     ------
@@ -100,7 +101,13 @@ def watch(strategy: Strategy) -> list[str]:
     log_watch(report, champion.info, snapshot_id)
     for reason in report.reasons:
         log.warning("%s", reason)
-    return list(report.reasons)
+    if not report.reasons:
+        return {}
+    last: date = bars.get_column("session").sort()[-1]
+    return {
+        "reasons": list(report.reasons),
+        "occasion": f"version_{champion.info.version}__{last:%Y-%m}",
+    }
 
 
 def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":

@@ -61,27 +61,38 @@ def ingest(strategy: Strategy) -> str:
     return snapshot_id
 
 
-def ingest_source(spec: SourceSpec) -> dict[str, int]:
+def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     """Store what is new among all bars of a source.
+
+    What counts as new to those who wait for it is what nobody was told of yet, whoever stored it:
+    a training stores the bars it needs, too, and a try may be killed after its last bar.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+    announced : int, optional
+        Version of the source's table that the asset's last event told of; None before the first.
 
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``.
+        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to tell of.
 
     Raises
     ------
     AirflowSkipException
-        If nothing is new, so that nothing that waits for new bars is started.
+        If there is nothing to tell of, so that nothing that waits for new bars is started.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
-    counts = _store_new_bars(load_settings(), spec, None)
-    if not counts["new"] and not counts["revised"]:
+    settings = load_settings()
+    counts = _store_new_bars(settings, spec, None)
+    version = bar_store(settings).version(spec.name)
+    if version is None or version == announced:
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
-    return counts
+    return {**counts, "table_version": version}
 
 
 def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:

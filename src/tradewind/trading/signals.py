@@ -139,28 +139,25 @@ class SignalBook:
             raise _refusal(error) from error
         return signals
 
-    def latest(self, strategy: str) -> SignalSet | None:
-        """Return the signals of a strategy's latest session, by its newest model, if any.
+    def latest(self, strategy: str, model_version: int) -> SignalSet | None:
+        """Return the signals that a version of a strategy's model stored last, if any.
 
         Raises
         ------
         TradingError
             If the database refuses or is out of reach.
         """
-        newest = (
-            sa.select(_signals.c.session, _signals.c.model_version)
-            .where(_signals.c.strategy == strategy)
-            .order_by(_signals.c.session.desc(), _signals.c.model_version.desc())
-            .limit(1)
+        newest = sa.select(sa.func.max(_signals.c.session)).where(
+            _signals.c.strategy == strategy, _signals.c.model_version == model_version
         )
         try:
             with self._engine.connect() as connection:
                 if not sa.inspect(connection).has_table(_signals.name):
                     return None
-                key = connection.execute(newest).first()
-                if key is None:
+                session = connection.execute(newest).scalar()
+                if session is None:
                     return None
-                return _read(connection, strategy, key.session, key.model_version)
+                return _read(connection, strategy, session, model_version)
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
 
