@@ -164,6 +164,7 @@ from tradewind.registry.reproduction import Difference, Reproduction
 display.reproduction(Reproduction(
     "m", 3, "s", False, (Difference("python", "3.11.7 then, 3.12.1 now"),),
     (Difference("metric sharpe", "0.5 then, 0.6 now", 0.1),), {"metrics": 20},
+    ("metric pbo: it takes more",),
 ))
 """
     assert in_a_log(script).splitlines() == [
@@ -171,6 +172,7 @@ display.reproduction(Reproduction(
         "results: metric sharpe: 0.5 then, 0.6 now",
         "m version 3, trained again: not identical",
         "compared: 20 metrics",
+        "not compared: metric pbo: it takes more",
     ]
 
 

@@ -268,6 +268,8 @@ def reproduction(found: "Reproduction") -> None:
     values = ", ".join(f"{count} {what}" for what, count in found.compared.items())
     console.print(f"{found.name} version {found.version}, trained again: {verdict}")
     console.print(f"compared: {values}", markup=False)
+    for left_out in found.not_compared:
+        console.print(f"not compared: {left_out}", markup=False)
 
 
 def _word(judged: "Decision | RuleResult") -> str:

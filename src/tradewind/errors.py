@@ -13,6 +13,7 @@
     │   ├── StrategyError (ValueError)     a strategy file is wrong: file, field, reason
     │   ├── LeakError (ValueError)         a feature changes with what comes after its session
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
+    │   ├── FitError                       a model cannot be fitted with these parameters
     │   ├── BacktestError (ValueError)     signals and prices that cannot be traded
     │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
     │   └── LedgerError                    the ledger of trials is out of reach or refuses
@@ -32,6 +33,7 @@ A message names what went wrong, where, and how to mend it.
 __all__ = [
     "BacktestError",
     "BarValidationError",
+    "FitError",
     "LeakError",
     "LedgerError",
     "MarketDataError",
@@ -98,6 +100,10 @@ class LeakError(ResearchError, ValueError):
 
 class SplitError(ResearchError, ValueError):
     """Folds cannot be made as asked, or would leak labels into the test window."""
+
+
+class FitError(ResearchError):
+    """A model cannot be fitted to these rows with these parameters."""
 
 
 class BacktestError(ResearchError, ValueError):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from tradewind.market.accepted import ACCEPTABLE, NEVER
 from tradewind.market.bars import PRICES
 from tradewind.market.validate import validate
 
@@ -276,6 +277,7 @@ def test_a_defect_is_an_error_that_names_it(bars: pl.DataFrame, spoil: Spoil, me
     found = validate(spoil(bars), "XNYS", known_at=KNOWN_AT)
     errors = [str(one) for one in found if one.severity == "error"]
     assert_one_matches(errors, message)
+    assert {one.rule for one in found} <= ACCEPTABLE | NEVER  # somebody decided which
 
 
 @pytest.mark.parametrize(("spoil", "message"), WARNINGS.values(), ids=WARNINGS.keys())
@@ -285,6 +287,7 @@ def test_an_oddity_is_a_warning_and_no_error(
     found = validate(spoil(bars), "XNYS", known_at=KNOWN_AT)
     assert not [str(one) for one in found if one.severity == "error"]
     assert_one_matches([str(one) for one in found], message)
+    assert {one.rule for one in found} <= ACCEPTABLE
 
 
 def assert_one_matches(found: list[str], message: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tradewind.errors import BarValidationError, SourceError
 from tradewind.market import ingest as ingest_module
+from tradewind.market.accepted import Accepted
 from tradewind.market.ingest import ingest
 from tradewind.market.store import BarStore
 
@@ -17,6 +18,7 @@ READ_AT = datetime(2013, 3, 2, tzinfo=UTC)
 class Spec:
     name: str = "real"
     calendar: str = "XNYS"
+    accept: tuple[Accepted, ...] = ()
 
 
 @dataclass
@@ -85,6 +87,30 @@ def test_bad_bars_stop_their_chunk_and_what_came_before_stays(
     done = ingest(Real(bars), Spec(), store, known_at=READ_AT)
     assert done.unchanged == store.bars("real", ["AAPL", "FB"]).height
     assert done.new == 12_154 - done.unchanged
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_what_the_source_says_is_real_is_stored_with_a_warning(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    day = (pl.col("session") == date(2005, 2, 28)) & (pl.col("symbol") == "GOOG")
+    odd = Real(bars.with_columns(high=pl.when(day).then(1.0).otherwise("high")))
+    entries = [("GOOG", "2005-02-28"), ("IBM", "2005-02-28"), ("TSLA", "2012-01-03")]
+    spec = Spec(
+        accept=tuple(
+            Accepted.model_validate(
+                {"symbol": symbol, "session": day, "rule": "ohlc_order", "reason": "as traded"}
+            )
+            for symbol, day in entries
+        )
+    )
+    done = ingest(odd, spec, store, known_at=READ_AT)
+    assert done.new == 12_154
+    said = [(one.symbol, one.rule) for one in done.findings if "as traded" in one.message]
+    assert said == [("GOOG", "ohlc_order"), ("IBM", "accepted"), ("TSLA", "accepted")]
+    # Who asks for some symbols is not told of entries about others.
+    some = ingest(odd, spec, store, known_at=READ_AT, symbols=["GOOG"])
+    assert [one.rule for one in some.findings if "as traded" in one.message] == ["ohlc_order"]
 
 
 def test_chunks_grow_until_they_hold_the_rows_aimed_at(

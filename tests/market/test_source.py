@@ -20,6 +20,7 @@ from tradewind.market.source import (
 
 SHIPPED = Path(__file__).parents[2] / "sources"
 GOOD = "name: good\nkind: sample\n"
+ODD = "{symbol: IBM, session: 2005-04-15, rule: outlier, reason: real}"
 
 
 def write(folder: Path, text: str, name: str = "good.yaml") -> Path:
@@ -87,9 +88,11 @@ def test_the_commented_example_of_files_works_when_uncommented(
     bars.with_columns((pl.col("close") * pl.col("adjustment_factor")).alias("Adj Close")).rename(
         {"symbol": "Ticker", "session": "Date", **renamed}
     ).write_csv(data / "all.csv")
-    source = open_source(load_source(path))
+    spec = load_source(path)
+    source = open_source(spec)
     assert source.symbols() == sample.SYMBOLS
     assert source.load(["FB"]).height == 196
+    assert [(entry.symbol, entry.rule) for entry in spec.accept] == [("X", "unadjusted_split")]
 
 
 def test_defaults_and_fields(tmp_path: Path) -> None:
@@ -112,6 +115,15 @@ def test_defaults_and_fields(tmp_path: Path) -> None:
         (GOOD + "schedule: hourly", "schedule: Input should be 'after_close'"),
         (GOOD + "file: x", "file: Extra inputs are not permitted"),
         (GOOD + "options: 3", "options: Input should be a valid dictionary"),
+        (GOOD + "accept: [{symbol: X}]", r"accept\.0\.session: Field required"),
+        (GOOD + f"accept: [{ODD.replace(', reason: real', '')}]", r"accept\.0\.reason: Field"),
+        (GOOD + f"accept: [{ODD.replace('real', ' ')}]", r"accept\.0\.reason: "),
+        (GOOD + f"accept: [{ODD.replace('outlier', 'unsorted')}]", "'unsorted' cannot be accepted"),
+        (GOOD + f"accept: [{ODD.replace('outlier', 'outliers')}]", "no rule named 'outliers'"),
+        (
+            GOOD + f"accept: [{ODD}, {ODD.replace('real', 'so said the news')}]",
+            "accept: .*accepted more than once: IBM 2005-04-15 outlier",
+        ),
     ],
 )
 def test_a_wrong_file_is_named_with_field_and_reason(

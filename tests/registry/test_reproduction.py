@@ -14,6 +14,8 @@ from tradewind.market.store import BarStore
 from tradewind.registry.provenance import collect
 from tradewind.registry.reproduction import Reproduction, reproduce
 from tradewind.registry.tracking import ModelVersionRef, log_training
+from tradewind.research.ledger import TrialSummary
+from tradewind.research.model import fingerprint
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import train
 
@@ -94,12 +96,15 @@ def test_a_training_is_reproduced_bit_for_bit_and_nothing_is_written(
     ids=["ridge", "ma_crossover"],
 )
 def test_other_kinds_of_models_are_reproduced_too(
-    register: Any, training: Any, changes: Any
+    register: Any, training: Any, client: Any, changes: Any
 ) -> None:
     strategy = Strategy.model_validate({**training.strategy.model_dump(), **changes})
     result = train(training.store.read(training.snapshot_id), strategy)
-    found = again(register(result, strategy), training)
+    ref = register(result, strategy)
+    found = again(ref, training)
     assert found.identical, found.results
+    held = client.get_model_version(ref.name, ref.version).tags["tradewind.model_sha256"]
+    assert held == fingerprint(result.model)
 
 
 def test_a_tampered_seed_is_reported_before_what_it_does(
@@ -173,15 +178,49 @@ def test_other_code_is_reported_although_the_results_are_the_same(
     assert details["code"] == "files differed from the commit when it was trained"
 
 
-def test_figures_that_count_other_trials_are_not_compared(register: Any, training: Any) -> None:
-    counted = {"trials": 50.0, "deflated_sharpe_probability": 0.123, "pbo": 0.4}
-    metrics = {**training.result.metrics, **counted}
-    assert again(register(replace(training.result, metrics=metrics)), training).identical
-    metrics["sharpe"] += 1e-12
-    found = again(register(replace(training.result, metrics=metrics)), training)
+def test_what_remains_after_many_trials_is_compared_and_overfitting_is_not(
+    register: Any, training: Any
+) -> None:
+    summary = TrialSummary(50, variance=0.0004, pbo=0.4, table=pl.DataFrame())
+    result = train(training.store.read(training.snapshot_id), training.strategy, trials=summary)
+    deflated = result.metrics["deflated_sharpe_probability"]
+    assert deflated < training.result.metrics["deflated_sharpe_probability"]
+    bare = replace(result, trials=None)  # the table of trials is not what is looked at here
+    found = again(register(bare), training)
+    assert found.identical, found.results
+    [left_out] = found.not_compared
+    assert left_out == "metric pbo: it takes the returns of every trial of the sweep"
+
+    tampered = {**result.metrics, "deflated_sharpe_probability": deflated + 1e-12}
+    found = again(register(replace(bare, metrics=tampered)), training)
     [difference] = found.results
-    assert difference.what == "metric sharpe"
+    assert difference.what == "metric deflated_sharpe_probability"
     assert difference.largest == pytest.approx(1e-12, rel=1e-2)
+
+
+def test_without_the_variance_of_the_trials_nothing_is_deflated(
+    register: Any, training: Any
+) -> None:
+    metrics = {**training.result.metrics, "trials": 50.0, "deflated_sharpe_probability": 0.123}
+    del metrics["trials_variance"]
+    found = again(register(replace(training.result, metrics=metrics)), training)
+    assert found.identical, found.results
+    assert found.not_compared == (
+        "metric deflated_sharpe_probability: the other trials are not recorded",
+        "metric trials: the other trials are not recorded",
+    )
+
+
+def test_a_model_that_learnt_something_else_is_reported(
+    register: Any, training: Any, client: Any
+) -> None:
+    ref = register()
+    held = client.get_model_version(ref.name, ref.version).tags["tradewind.model_sha256"]
+    assert held == fingerprint(training.result.model)
+    client.set_model_version_tag(ref.name, ref.version, "tradewind.model_sha256", "0ther")
+    found = again(ref, training)
+    assert [difference.what for difference in found.results] == ["model", "model in the registry"]
+    assert found.results[0].detail == f"SHA-256 0ther then, {held} now"
 
 
 def test_what_is_gone_is_named(register: Any, training: Any, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tradewind.registry.provenance import Provenance
 from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
 from tradewind.registry.versions import list_models, show_model
+from tradewind.research.model import fingerprint
 from tradewind.research.tearsheet import tear_sheet_html
 
 pytestmark = [
@@ -98,6 +99,7 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.strategy_sha256": training.strategy.model_copy(
             update={"name": ref.name}
         ).content_hash(),
+        "tradewind.model_sha256": fingerprint(result.model),
         "tradewind.seed": "7",
         "tradewind.trials": "1",
         "tradewind.leakage": "false",
@@ -284,6 +286,9 @@ def test_a_retry_replaces_an_interrupted_try(
         pass
 
     class Booster:
+        def model_to_string(self) -> str:
+            return "half a tree"
+
         def predict(self, _: object) -> None:
             raise InterruptedTryError
 

@@ -68,6 +68,26 @@ def test_a_persistent_feature_is_as_far_off_as_it_always_was() -> None:
     assert row["psi_rank"] < 0.95
 
 
+@pytest.mark.parametrize("since", [0, 19])
+def test_what_the_training_has_seen_is_no_drift(since: int) -> None:
+    shifted = NORMAL[: 600 + since].copy()
+    shifted[540:600] += 3.0  # the training's own last days, and the most unusual of all
+    trained = dt.date(2020, 1, 1) + dt.timedelta(days=599)
+    [row] = feature_drift(features(shifted), ["x"], trained_until=trained, sessions=60).to_dicts()
+    assert row["psi"] > 0.25  # shown, and no reason for anything
+    assert math.isnan(row["psi_rank"])
+    assert math.isnan(row["ks_rank"])
+
+
+def test_the_first_weeks_are_held_against_windows_of_their_own_length() -> None:
+    quiet = NORMAL[:625].copy()
+    trained = dt.date(2020, 1, 1) + dt.timedelta(days=599)
+    quiet[590:600] += 9.0  # seen in training
+    [row] = feature_drift(features(quiet), ["x"], trained_until=trained, sessions=60).to_dicts()
+    assert row["ks"] == ks_distance(quiet[:600], quiet[600:])
+    assert row["ks_rank"] < 0.95
+
+
 def test_without_a_past_there_is_nothing_to_compare() -> None:
     with pytest.raises(ResearchError, match="2019"):
         feature_drift(features(NORMAL), ["x"], trained_until=dt.date(2019, 1, 1), sessions=60)

@@ -261,6 +261,7 @@ def test_each_further_trial_lowers_what_is_believed(
 ) -> None:
     assert trained.trials is None
     assert trained.metrics["trials"] == 1.0
+    assert trained.metrics["trials_variance"] == 0.0
     alone = trained.metrics["sharpe_probability"]
     assert trained.metrics["deflated_sharpe_probability"] == alone
 
@@ -283,6 +284,7 @@ def test_each_further_trial_lowers_what_is_believed(
     result = train(bars, strategy, trials=count)
     assert result.metrics["deflated_sharpe_probability"] == believed[-1]
     assert result.metrics["trials"] == 1001
+    assert result.metrics["trials_variance"] == found.variance > 0.0
     assert "pbo" not in result.metrics  # there was no sweep
 
 

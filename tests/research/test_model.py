@@ -2,10 +2,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.errors import ResearchError
+from tradewind.errors import FitError, ResearchError
 from tradewind.research.features import compute_features
 from tradewind.research.labels import compute_labels
-from tradewind.research.model import Rule, fit, importance, matrix, predict_rows
+from tradewind.research.model import Rule, fingerprint, fit, importance, matrix, predict_rows
 from tradewind.research.strategy import Strategy
 
 TREES = {"kind": "lightgbm", "rounds": 10, "bagging_fraction": 0.7, "feature_fraction": 0.7}
@@ -91,6 +91,42 @@ def test_a_planted_signal_is_learnt(rows: pl.DataFrame, strategy: Strategy, kind
     assert all(weight >= 0.0 for weight in weights.values())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fingerprint_is_that_of_what_was_learnt(
+    rows: pl.DataFrame, strategy: Strategy, kind: str
+) -> None:
+    this = of_kind(strategy, kind)
+    shuffled = rows.sample(fraction=1.0, shuffle=True, seed=4)
+    model = fit(rows, this)
+    alike = {fingerprint(model), fingerprint(fit(shuffled, this, num_threads=2))}
+    assert len(alike) == 1
+    assert len(alike.pop()) == 64
+    if kind == "rule":
+        assert fingerprint(Rule("ma_ratio_50_201")) != fingerprint(model)
+        return
+    before = fingerprint(model)
+    predict_rows(model, matrix(rows, this))  # being asked teaches it nothing
+    assert fingerprint(model) == before
+    assert fingerprint(fit(rows.tail(1490), this)) != before
+
+
+def test_kinds_of_models_never_share_a_fingerprint(rows: pl.DataFrame, strategy: Strategy) -> None:
+    found = [fingerprint(fit(rows, of_kind(strategy, kind))) for kind in KINDS]
+    assert len(set(found)) == len(KINDS)
+
+
+def test_every_number_of_a_ridge_counts(rows: pl.DataFrame, strategy: Strategy) -> None:
+    found = set()
+    for step, attribute in (
+        ("scale", "mean_"), ("scale", "scale_"), ("ridge", "coef_"), ("ridge", "intercept_"),
+    ):  # fmt: skip
+        model = fit(rows, of_kind(strategy, "ridge"))
+        part = model.named_steps[step]
+        setattr(part, attribute, np.nextafter(getattr(part, attribute), np.inf))
+        found.add(fingerprint(model))
+    assert len(found | {fingerprint(fit(rows, of_kind(strategy, "ridge")))}) == 5
+
+
 def test_ridge_is_the_textbook_solution(rows: pl.DataFrame, strategy: Strategy) -> None:
     this = of_kind(strategy, "ridge")
     inputs, labels = matrix(rows, this), rows["label"].to_numpy()
@@ -137,3 +173,11 @@ def test_a_rule_predicts_its_only_feature(
 def test_no_rows_are_refused(rows: pl.DataFrame, strategy: Strategy, kind: str) -> None:
     with pytest.raises(ResearchError, match="strategy momentum: no row"):
         fit(rows.clear(), of_kind(strategy, kind))
+
+
+def test_parameters_that_leave_no_row_are_refused_by_name(
+    rows: pl.DataFrame, strategy: Strategy
+) -> None:
+    starved = of_kind(strategy, "regression").with_parameters({"bagging_fraction": 1e-6})
+    with pytest.raises(FitError, match=r"bagging_fraction=1e-06.*num_data"):
+        fit(rows, starved)

@@ -48,6 +48,7 @@ def test_every_shipped_strategy_is_read() -> None:
         ("name: good\n", "", "name", "Field required"),
         ("name: good", "name: good\ncolour: red", "colour", "Extra inputs are not permitted"),
         ("name: good", "name: good\nschedule: daily", "schedule", "'daily' is no cron expression"),
+        ("name: good", "name: good\nschedule: 99 * * * *", "schedule", "is no cron expression"),
         ("name: good", "name: good\nseed: -1", "seed", "greater than or equal to 0"),
         ("name: good", "name: good\nlabel: sign", "label.kind", "should be 'forward_return'"),
         ("horizon: 5", "horizon: 0", "horizon", "greater than or equal to 1"),

@@ -116,7 +116,7 @@ def test_promotion_by_hand_can_be_taken_back(stack, mlflow) -> None:
 
 def test_new_bars_start_whoever_waits_for_them(airflow, ingested, live) -> None:
     counts = airflow.returned("ingest_sample", ingested, "ingest")
-    assert counts["new"] == 200  # FB, which no strategy had asked for
+    assert counts["new"] == 196  # FB, which no strategy had asked for
     assert {dag_id: state for dag_id, (_, state) in live.items()} == {
         "signals_asked": "success",
         "monitor_asked": "success",
@@ -135,6 +135,11 @@ def test_signals_are_stored_for_the_next_session(stack, airflow, live) -> None:
     assert {row[3]: row[4] for row in rows} == told["weights"]
     assert 0.0 < sum(row[4] for row in rows) <= 1.0
     assert stack.rows("SELECT DISTINCT strategy FROM signals") == [("asked",)]
+    shown = stack.json("signals", "asked")
+    assert (shown["weights"], shown["model_version"]) == (told["weights"], 1)
+    assert (shown["session"], shown["trade_session"]) == ("2013-03-01", "2013-03-04")
+    assert {shown["snapshot_id"]} == {row[5] for row in rows}
+    assert stack.json("signals", "ridge") is None  # it has no champion
 
 
 def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None:
@@ -153,10 +158,11 @@ def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None
 
 
 @pytest.mark.usefixtures("live")
-def test_an_ingestion_that_finds_nothing_new_starts_nothing(airflow) -> None:
+def test_an_ingestion_that_finds_nothing_new_starts_nothing(stack, airflow) -> None:
     run_id = airflow.trigger("ingest_sample")
     state, states = airflow.finished("ingest_sample", run_id)
     assert (state, states["ingest"]) == ("success", "skipped")
+    assert stack.json("data", "ingest", "sample")["new"] == 0
     events = airflow.get("/assets/events", source_dag_id="ingest_sample")
     assert events["total_entries"] == 1  # of the first run
 

@@ -87,6 +87,42 @@ def test_the_evidence_is_in_mlflow(stack, mlflow) -> None:
     assert [m["step"] for m in history] == list(range(len(history)))
 
 
+def test_what_is_odd_about_a_source_is_said_and_is_no_error(stack) -> None:
+    found = stack.json("data", "validate", "sample", "AAPL")
+    [crash] = [each for each in found if each["rule"] == "large_move"]
+    assert (crash["symbol"], crash["session"], crash["severity"]) == (
+        "AAPL", "2000-09-29", "warning",
+    )  # fmt: skip
+    assert {each["severity"] for each in found} == {"warning"}
+    unknown = stack.run("data", "validate", "nonesuch")
+    assert unknown.returncode == 1
+    assert "nonesuch" in unknown.stderr
+
+
+@pytest.mark.usefixtures("demo")
+def test_snapshots_are_listed_newest_first(stack) -> None:
+    version = stack.json("models", "show", "momentum")[-1]
+    found = stack.json("data", "snapshots")
+    [taken] = [each for each in found if each["id"] == version["tags"]["tradewind.snapshot_id"]]
+    assert (taken["source"], taken["rows"]) == ("sample", 11_958)
+    assert [each["created"] for each in found] == sorted(
+        (each["created"] for each in found), reverse=True
+    )
+
+
+def test_a_backtest_is_a_trial_in_the_ledger_and_registers_nothing(stack) -> None:
+    found = stack.json("backtest", "crossover")
+    assert found["folds"] >= 10
+    assert found["metrics"]["trials"] == 1
+    ledger = "SELECT snapshot_id, metrics FROM trial_ledger WHERE strategy = 'crossover'"
+    [(snapshot_id, metrics)] = stack.rows(ledger)
+    assert snapshot_id == found["snapshot_id"]
+    assert metrics["sharpe"] == found["metrics"]["sharpe"]
+    assert stack.json("backtest", "crossover") == found
+    assert len(stack.rows(ledger)) == 1  # the same again is no other trial
+    assert "crossover" not in [model["name"] for model in stack.json("models", "list")]
+
+
 def test_a_strategy_that_does_not_exist_is_named_with_those_that_do(stack) -> None:
     result = stack.run("train", "nonesuch")
     assert result.returncode == 1

@@ -52,8 +52,8 @@ def ingest(
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``; all zero but the last if nothing was
-        new.
+        Bars that are ``new``, ``revised`` and ``unchanged``; the first two alone, and zero, if
+        there was nothing that those who wait for new bars had not been told of.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def ingest(
         counts = client.xcom(dag_id, run_id, "ingest")
     if not isinstance(counts, dict):
         raise TypeError(f"task ingest of {dag_id} returned {counts!r}, not counts")
-    return counts
+    return {what: counts[what] for what in ("new", "revised", "unchanged")}
 
 
 def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "list[Finding]":
@@ -92,13 +92,15 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
     SourceError
         If there is no such source, or it cannot give the bars.
     """
+    from tradewind.market.accepted import concerning
     from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import validate as validate_bars
 
     spec = find_source(source, settings.sources_dir)
     opened = open_source(spec)
     bars = opened.load(symbols or opened.symbols())
-    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC))
+    accepted = concerning(spec.accept, symbols) if symbols else spec.accept
+    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC), accepted=accepted)
 
 
 def snapshots(settings: Settings) -> "list[SnapshotInfo]":

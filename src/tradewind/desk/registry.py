@@ -125,6 +125,7 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     MarketDataError
         If its source cannot give bars, or they break a rule.
     """
+    from tradewind.market.accepted import concerning
     from tradewind.market.source import find_source, open_source
     from tradewind.market.validate import check
     from tradewind.registry.retrieval import load_registered
@@ -133,9 +134,9 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     use_mlflow(settings)
     model = load_registered(strategy, alias)
     universe = model.strategy.universe
-    source = open_source(find_source(universe.source, settings.sources_dir))
-    bars = source.load(universe.symbols)
-    check(bars, universe.calendar)
+    spec = find_source(universe.source, settings.sources_dir)
+    bars = open_source(spec).load(universe.symbols)
+    check(bars, universe.calendar, accepted=concerning(spec.accept, universe.symbols))
     rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tradewind.desk._connections import ledger_url
+from tradewind.desk._connections import ledger_url, use_mlflow
 from tradewind.desk.training import require_strategy
 from tradewind.settings import Settings
 
@@ -98,10 +98,17 @@ def signals(settings: Settings, strategy: str) -> "SignalSet | None":
     ------
     StrategyError
         If there is no such strategy file, or it is wrong.
+    RegistryError
+        If MLflow, which knows the champion, is out of reach.
     TradingError
         If the database is out of reach.
     """
+    from tradewind.registry.versions import aliases_of
     from tradewind.trading.signals import SignalBook
 
     require_strategy(settings, strategy)
-    return SignalBook(ledger_url(settings)).latest(strategy)
+    use_mlflow(settings)
+    champion = aliases_of(strategy).get("champion")
+    if champion is None:
+        return None
+    return SignalBook(ledger_url(settings)).latest(strategy, champion)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from tradewind.errors import SourceError
+from tradewind.market.accepted import apply_accepted, concerning
 from tradewind.market.findings import Finding
 from tradewind.market.source import Source, SourceSpec
 from tradewind.market.store import BarStore
@@ -57,7 +58,7 @@ def ingest(
     Parameters
     ----------
     source, spec
-        Where bars come from, its name and its calendar.
+        Where bars come from, its name, its calendar and what it has that is odd and real.
     store : BarStore
         Where they go.
     symbols : sequence of str, optional
@@ -90,7 +91,8 @@ def ingest(
     for chunk in chunks:
         bars = source.load(chunk)
         _refuse_missing(spec.name, chunk, bars.get_column("symbol").unique().to_list())
-        findings += check(bars, spec.calendar, known_at=known_at)
+        accepted = concerning(spec.accept, chunk)
+        findings += check(bars, spec.calendar, known_at=known_at, accepted=accepted)
         done = store.append(
             spec.name, bars, known_at=known_at, calendar=spec.calendar, backdate=backdate
         )
@@ -102,6 +104,9 @@ def ingest(
         findings += done.findings
         chunks.learn(len(chunk), bars.height)
         report(chunks.taken, len(wanted))
+    if symbols is None:  # an entry about a symbol that the source has not
+        others = [entry for entry in spec.accept if entry.symbol not in wanted]
+        findings += apply_accepted((), others)
     return IngestResult(wanted, new, revised, unchanged, tuple(findings))
 
 

@@ -25,6 +25,7 @@ so that a file in ``sources/`` may say ``kind: mine``. A whole source::
 Importing this module loads no polars: Airflow reads it with every DAG file.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -37,10 +38,12 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from tradewind.errors import SourceError
+from tradewind.market.accepted import Accepted
 from tradewind.spec_files import SpecReader, field_of
 
 if TYPE_CHECKING:
@@ -115,6 +118,8 @@ class SourceSpec(BaseModel):
         before sees nothing of it.
     options : dict
         What the kind of source asks for.
+    accept : tuple of Accepted
+        Findings of validation that are real: reported as warnings with the reason given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -126,7 +131,17 @@ class SourceSpec(BaseModel):
     schedule: Literal["after_close"] | None = "after_close"
     backdate: bool = False
     options: dict[str, Any] = Field(default={})
+    accept: tuple[Accepted, ...] = ()
     _file: Path | None = PrivateAttr(default=None)
+
+    @field_validator("accept")
+    @classmethod
+    def _accepted_once(cls, accept: tuple[Accepted, ...]) -> tuple[Accepted, ...]:
+        times = Counter(entry.place for entry in accept)
+        repeated = [" ".join(map(str, place)) for place, count in times.items() if count > 1]
+        if repeated:
+            raise ValueError(f"accepted more than once: {', '.join(repeated)}")
+        return accept
 
     @model_validator(mode="after")
     def _remember_the_file(self, info: ValidationInfo) -> Self:

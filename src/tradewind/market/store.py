@@ -271,6 +271,19 @@ class BarStore:
             )
         return self._read(info)
 
+    def version(self, source: str) -> int | None:
+        """Return the version of a source's table, which changes whenever bars are stored.
+
+        None before the first are.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        opened = Table(self.root, source, self._options).open()
+        return None if opened is None else int(opened.version())
+
     def snapshots(self) -> list[SnapshotInfo]:
         """Return every snapshot, oldest first.
 

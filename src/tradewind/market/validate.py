@@ -1,12 +1,13 @@
 """Whether bars can be trusted: every rule, run in one go before anything is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 
 from tradewind.errors import BarValidationError
+from tradewind.market.accepted import ACCEPTABLE, Accepted, apply_accepted
 from tradewind.market.action_rules import factor_findings, gap_findings
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.findings import Finding, shortened
@@ -48,7 +49,11 @@ _SYMBOL_RULES: Final[tuple[Callable[[pl.DataFrame], list[Finding]], ...]] = (
 
 
 def validate(
-    bars: pl.DataFrame, calendar: str, *, known_at: datetime | None = None
+    bars: pl.DataFrame,
+    calendar: str,
+    *,
+    known_at: datetime | None = None,
+    accepted: Sequence[Accepted] = (),
 ) -> list[Finding]:
     """Return everything that is wrong or odd about bars.
 
@@ -61,6 +66,10 @@ def validate(
     known_at : datetime, optional
         When the bars were obtained, with a time zone: no session that closed later can be among
         them. Without it that is not checked.
+    accepted : sequence of Accepted
+        Findings that are known to be real: they become warnings with the reason. One that is not
+        found is a warning of the rule ``accepted``; see
+        `tradewind.market.accepted.concerning` for a part of a source's bars.
 
     Returns
     -------
@@ -87,6 +96,7 @@ def validate(
     chunks = _by_symbols(neighbours)
     for rule in _SYMBOL_RULES:
         findings += shortened([one for chunk in chunks for one in rule(chunk)])
+    findings = apply_accepted(findings, accepted)
     return sorted(findings, key=lambda finding: finding.severity != "error")
 
 
@@ -120,7 +130,13 @@ def _by_symbols(bars: pl.DataFrame) -> list[pl.DataFrame]:
     return [*chunks, bars.slice(start)] if held else chunks
 
 
-def check(bars: pl.DataFrame, calendar: str, *, known_at: datetime | None = None) -> list[Finding]:
+def check(
+    bars: pl.DataFrame,
+    calendar: str,
+    *,
+    known_at: datetime | None = None,
+    accepted: Sequence[Accepted] = (),
+) -> list[Finding]:
     """Return the warnings about bars, or refuse bars that have errors.
 
     Parameters
@@ -130,6 +146,7 @@ def check(bars: pl.DataFrame, calendar: str, *, known_at: datetime | None = None
     calendar : str
         Exchange calendar that the sessions are held against, such as ``"XNYS"``.
     known_at : datetime, optional
+    accepted : sequence of Accepted
         As for `validate`.
 
     Returns
@@ -144,11 +161,23 @@ def check(bars: pl.DataFrame, calendar: str, *, known_at: datetime | None = None
     MarketDataError
         As for `validate`.
     """
-    findings = validate(bars, calendar, known_at=known_at)
+    findings = validate(bars, calendar, known_at=known_at, accepted=accepted)
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         count = sum(finding.count for finding in errors)
         listed = "".join(f"\n  {finding}" for finding in errors[:_SHOWN])
         more = f"\n  and {count - _SHOWN} more" if count > _SHOWN else ""
-        raise BarValidationError(f"{count} errors in the bars:{listed}{more}")
+        raise BarValidationError(f"{count} errors in the bars:{listed}{more}{_way_out(errors)}")
     return findings
+
+
+def _way_out(errors: Sequence[Finding]) -> str:
+    """Return how to accept the first error that may be, or nothing if all must be corrected."""
+    for error in errors:
+        if error.rule in ACCEPTABLE and error.symbol is not None and error.session is not None:
+            return (
+                "\nCorrect them at the source. What really happened can be accepted in the "
+                f"source's file:\n  accept: [{{symbol: {error.symbol}, session: {error.session}, "
+                f"rule: {error.rule}, reason: what happened}}]"
+            )
+    return ""

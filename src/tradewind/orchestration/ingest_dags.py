@@ -6,7 +6,7 @@ Read again at every start of a task, so nothing here imports polars or pandas; t
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
 from tradewind.market.source import SourceSpec, load_sources
 from tradewind.orchestration import steps
@@ -59,11 +59,18 @@ def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
         tags=["tradewind", "data"],
         **dag_arguments(),
     ) as dag:
+        bars = bars_asset(spec.name)
 
-        @task(outlets=[bars_asset(spec.name)])
+        # What the asset's last event told of is read back from it: an inlet.
+        @task(outlets=[bars], inlets=[bars], multiple_outputs=False)
         def ingest() -> dict[str, int]:
             """Load every symbol, refuse bars that break a rule, store what is new or revised."""
-            return steps.ingest_source(spec)
+            context = get_current_context()
+            told: Any = context["inlet_events"][bars]
+            announced = told[-1].extra.get("table_version") if len(told) else None
+            counts = steps.ingest_source(spec, announced)
+            context["outlet_events"][bars].extra = {"table_version": counts["table_version"]}
+            return counts
 
         ingest()
     return dag

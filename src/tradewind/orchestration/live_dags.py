@@ -49,7 +49,7 @@ def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
     ) as dag:
 
         @task.short_circuit
-        def watch() -> list[str]:
+        def watch() -> dict[str, Any]:
             """Log every figure to MLflow, and return why the strategy must be trained again."""
             return live_steps.watch(strategy)
 
@@ -57,9 +57,10 @@ def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
         retrain = TriggerDagRunOperator(
             task_id="retrain",
             trigger_dag_id=f"train_{strategy.name}",
-            conf={"reasons": "{{ ti.xcom_pull(task_ids='watch') }}"},
-            # Tried again after it was killed, it finds the run that it had begun.
-            trigger_run_id="monitor__{{ run_id }}",
+            conf={"reasons": "{{ ti.xcom_pull(task_ids='watch')['reasons'] }}"},
+            # Tried again after it was killed, it finds the run that it had begun. While the gate
+            # refuses what comes of it, a champion is asked to be replaced once a month, not daily.
+            trigger_run_id="monitor__{{ ti.xcom_pull(task_ids='watch')['occasion'] }}",
             skip_when_already_exists=True,
         )
         reasons >> retrain

@@ -42,10 +42,12 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     from tradewind.market.calendar import next_session
     from tradewind.research.positions import target_weights
     from tradewind.research.predict import predict
-    from tradewind.trading.signals import SignalBook, SignalSet
+    from tradewind.research.universe import select_bars
+    from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     recorded = champion.strategy
+    refuse_late_bars(select_bars(bars, recorded))
     predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
     weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
@@ -69,13 +71,14 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def watch(strategy: Strategy) -> list[str]:
+def watch(strategy: Strategy) -> dict[str, Any]:
     """Log drift and performance of the champion to MLflow, and return why to train again.
 
     Returns
     -------
-    list of str
-        A sentence for each rule of the champion's `monitor` that is broken; empty if all is well.
+    dict
+        Empty if all is well. Else ``reasons``, a sentence for each rule of the champion's `monitor`
+        that is broken, and ``occasion``: the champion and the month of the last session.
 
     Raises
     ------
@@ -98,18 +101,25 @@ def watch(strategy: Strategy) -> list[str]:
     log_watch(report, champion.info, snapshot_id)
     for reason in report.reasons:
         log.warning("%s", reason)
-    return list(report.reasons)
+    if not report.reasons:
+        return {}
+    last: date = bars.get_column("session").sort()[-1]
+    return {
+        "reasons": list(report.reasons),
+        "occasion": f"version_{champion.info.version}__{last:%Y-%m}",
+    }
 
 
 def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
     from airflow.sdk.exceptions import AirflowSkipException
 
-    from tradewind.registry.retrieval import load_registered
+    from tradewind.registry.retrieval import load_registered, refuse_other_features
     from tradewind.registry.versions import aliases_of
 
     if "champion" not in aliases_of(strategy.name):
         raise AirflowSkipException(f"{strategy.name} has no champion")
     champion = load_registered(strategy.name)
+    refuse_other_features(champion)
     universe = champion.strategy.universe
     store = bar_store(load_settings())
     snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)

@@ -61,27 +61,38 @@ def ingest(strategy: Strategy) -> str:
     return snapshot_id
 
 
-def ingest_source(spec: SourceSpec) -> dict[str, int]:
+def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     """Store what is new among all bars of a source.
+
+    What counts as new to those who wait for it is what nobody was told of yet, whoever stored it:
+    a training stores the bars it needs, too, and a try may be killed after its last bar.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+    announced : int, optional
+        Version of the source's table that the asset's last event told of; None before the first.
 
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``.
+        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to tell of.
 
     Raises
     ------
     AirflowSkipException
-        If nothing is new, so that nothing that waits for new bars is started.
+        If there is nothing to tell of, so that nothing that waits for new bars is started.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
-    counts = _store_new_bars(load_settings(), spec, None)
-    if not counts["new"] and not counts["revised"]:
+    settings = load_settings()
+    counts = _store_new_bars(settings, spec, None)
+    version = bar_store(settings).version(spec.name)
+    if version is None or version == announced:
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
-    return counts
+    return {**counts, "table_version": version}
 
 
 def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
@@ -146,6 +157,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     """
     from airflow.sdk import get_current_context
 
+    from tradewind.market.accepted import concerning
     from tradewind.market.validate import check
     from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
@@ -159,7 +171,10 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     settings = load_settings()
     context = get_current_context()
     bars = bar_store(settings).read(snapshot_id)
-    findings = check(bars, strategy.universe.calendar)
+    universe, days = strategy.universe, bars.get_column("session").sort()
+    source = find_source(universe.source, settings.sources_dir)
+    accepted = concerning(source.accept, universe.symbols, start=days[0], end=days[-1])
+    findings = check(bars, universe.calendar, accepted=accepted)
     for warning in findings:
         log.warning("%s", warning)
     url, code = ledger_url(settings), feature_code_hash(strategy)

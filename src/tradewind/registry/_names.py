@@ -10,6 +10,7 @@ FEATURES_SHA256: Final = PREFIX + "features_sha256"  # a field of Provenance
 SEED: Final = PREFIX + "seed"
 DATA_START: Final = PREFIX + "data_start"
 DATA_END: Final = PREFIX + "data_end"
+MODEL_SHA256: Final = PREFIX + "model_sha256"
 TRIALS: Final = PREFIX + "trials"
 LEAKAGE: Final = PREFIX + "leakage"
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"

@@ -1,10 +1,10 @@
 """A registered version trained once more, and everything compared bit for bit."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
@@ -20,13 +20,16 @@ from tradewind.research.strategy import Strategy
 if TYPE_CHECKING:
     import polars as pl
 
+    from tradewind.research.ledger import TrialSummary
     from tradewind.research.model import Predictor
     from tradewind.research.training import TrainingResult
 
 __all__ = ["Difference", "Reproduction", "reproduce"]
 
-# They count other trials than this one: what the ledger knew then is recorded, not repeated.
-_OF_THE_LEDGER: Final = frozenset({"trials", "deflated_sharpe_probability", "pbo"})
+# They count other trials than this one. Of those the record holds the number and the variance, by
+# which the Sharpe ratio is deflated once more; but not their returns, which `pbo` is made of.
+_OF_THE_TRIALS: Final = frozenset({"trials", "trials_variance", "deflated_sharpe_probability"})
+_PBO: Final = "pbo"
 _KEY: Final = ("symbol", "session")
 _COMMIT: Final = names.PREFIX + "git_commit"
 _CODE: Final = names.PREFIX + "code_sha256"
@@ -65,6 +68,8 @@ class Reproduction:
         What differs in the results; empty if identical.
     compared : mapping of str to int
         Values compared, by kind.
+    not_compared : tuple of str
+        Metrics that are recorded and cannot be computed once more, each with the reason.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Reproduction:
     conditions: tuple[Difference, ...]
     results: tuple[Difference, ...]
     compared: Mapping[str, int]
+    not_compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,9 @@ def reproduce(
 ) -> Reproduction:
     """Train a version once more from what was recorded, and compare.
 
-    Nothing is written to MLflow, and no trial to the ledger. Figures that count all trials of
-    the strategy are therefore compared only if there was no other.
+    Nothing is written to MLflow, and no trial to the ledger. The Sharpe ratio is deflated by as
+    many trials, of the same variance, as were counted then. The probability of overfitting is
+    made of the returns of every trial of the sweep, and not compared.
 
     Parameters
     ----------
@@ -130,7 +137,9 @@ def reproduce(
     conditions = _conditions(record, home)
     snapshot_id = required_tag(record.info, names.SNAPSHOT_ID)
     bars = read(snapshot_id)
-    again = train(bars, record.strategy, num_threads=num_threads, on_fold=on_fold)
+    recorded = record.info.metrics
+    counted = _counted(recorded)
+    again = train(bars, record.strategy, trials=counted, num_threads=num_threads, on_fold=on_fold)
 
     sessions = bars.get_column("session").n_unique()
     everywhere = [
@@ -143,10 +152,11 @@ def reproduce(
         "out-of-sample predictions": (record.frames[names.OUT_OF_SAMPLE_FILE], again.predictions),
         "backtest": (record.frames[names.EQUITY_FILE], again.equity),
     }
-    alone = record.info.metrics.get("trials") == 1.0
-    then, now = (_metrics(found, alone) for found in (record.info.metrics, again.metrics))
+    left_out = {} if counted else dict.fromkeys(_OF_THE_TRIALS, "the other trials are not recorded")
+    left_out |= {_PBO: "it takes the returns of every trial of the sweep"}
+    then, now = (_metrics(found, left_out) for found in (recorded, again.metrics))
     results = [
-        _of_model(record.model, again.model),
+        *_of_model(record, again.model),
         *(_of_frame(what, *pair) for what, pair in frames.items()),
         *_of_metrics(then, now),
     ]
@@ -162,6 +172,9 @@ def reproduce(
             **{what: pair[0].height for what, pair in frames.items()},
             "metrics": len(then),
         },
+        not_compared=tuple(
+            f"metric {key}: {reason}" for key, reason in sorted(left_out.items()) if key in recorded
+        ),
     )
 
 
@@ -218,12 +231,18 @@ def _dates(info: VersionInfo, again: "TrainingResult") -> list[Difference]:
     ]
 
 
-def _of_model(then: Any, now: Any) -> Difference | None:  # noqa: ANN401
-    if not hasattr(then, "model_to_string"):
-        return None  # of other kinds the predictions on all sessions tell
-    if not hasattr(now, "model_to_string") or then.model_to_string() != now.model_to_string():
-        return Difference("model", "its trees are others")
-    return None
+def _of_model(record: _Record, now: "Predictor") -> list[Difference]:
+    """Return whether the model learnt something else, or the registry holds another than then."""
+    from tradewind.research.model import fingerprint
+
+    stored, again = fingerprint(record.model), fingerprint(now)
+    then = record.info.tags.get(names.MODEL_SHA256, stored)
+    kinds = {"model": again, "model in the registry": stored}
+    return [
+        Difference(what, f"SHA-256 {then} then, {found} now")
+        for what, found in kinds.items()
+        if found != then
+    ]
 
 
 def _of_frame(what: str, then: "pl.DataFrame", now: "pl.DataFrame") -> Difference | None:
@@ -262,9 +281,20 @@ def _of_metrics(then: Mapping[str, float], now: Mapping[str, float]) -> list[Dif
     return found
 
 
-def _metrics(values: Mapping[str, float], alone: bool) -> dict[str, float]:
-    """Return the totals that are defined, without those that count other trials if there are."""
-    left_out = frozenset() if alone else _OF_THE_LEDGER
+def _counted(recorded: Mapping[str, float]) -> "TrialSummary | None":
+    """Return what the Sharpe ratio was deflated by; None where that was not recorded."""
+    import polars as pl
+
+    from tradewind.research.ledger import TrialSummary
+
+    trials, variance = recorded.get("trials"), recorded.get("trials_variance")
+    if trials is None or variance is None:
+        return None
+    return TrialSummary(int(trials), variance, pbo=None, table=pl.DataFrame())
+
+
+def _metrics(values: Mapping[str, float], left_out: Container[str]) -> dict[str, float]:
+    """Return the totals that are defined, without those that cannot be computed once more."""
     return {
         key: value
         for key, value in values.items()

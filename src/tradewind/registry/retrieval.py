@@ -9,6 +9,7 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import download, read_parquet, required_tag, strategy_of
 from tradewind.registry.flavours import load_model
+from tradewind.registry.provenance import NONE
 from tradewind.registry.versions import VersionInfo, version_by_alias, version_by_number
 from tradewind.research.strategy import Strategy
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tradewind.market.store import BarStore
     from tradewind.research.model import Predictor
 
-__all__ = ["RegisteredModel", "load_registered", "verify_round_trip"]
+__all__ = ["RegisteredModel", "load_registered", "refuse_other_features", "verify_round_trip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,28 @@ def load_registered(name: str, which: str | int = names.CHAMPION) -> RegisteredM
     with mlflow_errors(f"fetching {uri}"):
         model = load_model(uri, strategy.model.kind)
     return RegisteredModel(model, info, strategy, required_tag(info, names.SNAPSHOT_ID))
+
+
+def refuse_other_features(model: RegisteredModel) -> None:
+    """Refuse a model whose own features the running code would compute by another source.
+
+    Raises
+    ------
+    ReproductionError
+        If the files of its features are not those it was trained with.
+    ResearchError
+        If one of them cannot be found.
+    """
+    from tradewind.research.feature_code import feature_code_hash
+
+    now = feature_code_hash(model.strategy) or NONE
+    then = model.info.tags.get(names.FEATURES_SHA256, NONE)
+    if now != then:
+        raise ReproductionError(
+            f"{model.info.name} version {model.info.version} was trained with other code of its "
+            f"own features: SHA-256 {then} then, {now} now. Bring the old files back, or train "
+            "again"
+        )
 
 
 def verify_round_trip(name: str, which: str | int, store: "BarStore") -> int:

@@ -79,12 +79,14 @@ def log_training(
     RegistryError
         If MLflow is out of reach or refuses. The run then stays behind, marked as failed.
     """
+    from tradewind.research.model import fingerprint
     from tradewind.research.report import report_of
 
     report = report_of(
         result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
     )
     tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
+    tags[names.MODEL_SHA256] = fingerprint(result.model)
     if findings is not None:
         errors = sum(finding.severity == "error" for finding in findings)
         tags[names.DATA_ERRORS] = str(errors)

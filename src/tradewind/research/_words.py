@@ -75,7 +75,11 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "sharpe_probability": ("P(true Sharpe ratio > 0)", probability),
     "deflated_sharpe_probability": ("P(it beats the best of worthless trials)", probability),
     "pbo": ("Probability of backtest overfitting", probability),
-    "trials": ("Trials run", count),
+    "trials": ("Configurations tried", count),
+    "trials_variance": (
+        "\u2026 variance of their Sharpe ratios a session",
+        lambda value: ratio(value, 6),
+    ),
     "leakage": ("Marked for leakage (1 is yes)", count),
     "n_folds": ("Test windows", count),
     "n_test_rows": ("Rows predicted out of sample", count),

@@ -2,7 +2,8 @@
 
 Features of a market are persistent: half a year of a one-year momentum is one observation, not
 126, so the usual p-values see a shift in every window. Here a distance is held against what
-windows of the same length showed before the training ended.
+windows of the same length showed before the training ended. Only sessions after the training are
+ranked so: what the training has seen is no news, however unusual it was.
 """
 
 import math
@@ -15,7 +16,10 @@ from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError
 
-__all__ = ["feature_drift", "ks_distance", "psi"]
+__all__ = ["LEAST_LIVE_SESSIONS", "feature_drift", "ks_distance", "psi"]
+
+LEAST_LIVE_SESSIONS: Final = 20
+"""Sessions since the training below which nothing is ranked."""
 
 _BINS: Final = 10
 _FLOOR: Final = 1e-4  # share of an empty bin, so that its logarithm is defined
@@ -83,14 +87,16 @@ def feature_drift(
     trained_until : date
         Last session of the training's bars.
     sessions : int
-        Length of the window compared, in sessions.
+        Length of the window compared; shorter until so many have passed since the training.
 
     Returns
     -------
     DataFrame of shape (n_features, 5)
         feature; psi, ks (distances between the latest window and everything up to the training);
-        psi_rank, ks_rank (share of the past's windows, one every 21 sessions, with a smaller
-        distance to the rest of the past; NaN below two windows).
+        psi_rank, ks_rank (share of the past's windows of the same length, one every 21 sessions,
+        with a smaller distance to the rest of the past). The window begins after the training.
+        Below `LEAST_LIVE_SESSIONS` since, it is the latest `sessions` there are, and its ranks
+        are NaN; so are those of a past with less than two windows.
 
     Raises
     ------
@@ -101,7 +107,11 @@ def feature_drift(
     if known.is_empty():
         raise ResearchError(f"no features up to {trained_until}, where the training ended")
     days = features.get_column("session").unique().sort()
-    recent = features.filter(pl.col("session") > days[-min(sessions + 1, len(days))])
+    later = days.filter(days > trained_until).tail(sessions)
+    enough = later.len() >= LEAST_LIVE_SESSIONS
+    latest_days = later if enough else days.tail(sessions)
+    recent = features.filter(pl.col("session") >= latest_days[0])
+    sessions = latest_days.len()
     past = known.get_column("session").unique().sort()
     starts = [past[start] for start in range(0, len(past) - sessions + 1, _STEP)]
     ends = [past[start + sessions - 1] for start in range(0, len(past) - sessions + 1, _STEP)]
@@ -115,7 +125,10 @@ def feature_drift(
             windows["psi"].append(psi(reference[~inside], reference[inside]))
             windows["ks"].append(ks_distance(reference[~inside], reference[inside]))
         distances = {"psi": psi(reference, latest), "ks": ks_distance(reference, latest)}
-        ranks = {f"{kind}_rank": _rank(distances[kind], windows[kind]) for kind in distances}
+        ranks = {
+            f"{kind}_rank": _rank(distances[kind], windows[kind]) if enough else math.nan
+            for kind in distances
+        }
         rows.append({"feature": name, **distances, **ranks})
     return pl.DataFrame(rows)
 

@@ -27,6 +27,7 @@ __all__ = [
 
 _NORMAL: Final = NormalDist()
 _LEAST_SESSIONS: Final = 3
+_CELLS: Final = 1_000_000
 
 
 def probabilistic_sharpe(returns: Returns, threshold: float = 0.0) -> float:
@@ -164,15 +165,10 @@ def backtest_overfitting(returns: NDArray[np.float64], n_blocks: int = 16) -> fl
     sums, squares = blocks.sum(axis=1), (blocks**2).sum(axis=1)
     half = n_blocks // 2
     chosen = np.array(list(combinations(range(n_blocks), half)))
-    inside = np.zeros((len(chosen), n_blocks))
-    np.put_along_axis(inside, chosen, 1.0, axis=1)
-    trained = _sharpes(inside @ sums, inside @ squares, half * length)
-    judged = _sharpes((1.0 - inside) @ sums, (1.0 - inside) @ squares, half * length)
-    best = trained.argmax(axis=1)
-    of_best = judged[np.arange(len(best)), best]
-    below = (judged < of_best[:, None]).sum(axis=1)
-    equal = (judged == of_best[:, None]).sum(axis=1) - 1
-    rank = (below + equal / 2.0 + 1.0) / (n_trials + 1.0)
+    # So many choices at once that a few matrices of them by trials stay within 100 MB.
+    at_once = max(1, _CELLS // n_trials)
+    parts = [chosen[start : start + at_once] for start in range(0, len(chosen), at_once)]
+    rank = np.concatenate([_ranks(part, sums, squares, half * length) for part in parts])
     # Its logit is below zero where the rank is below one half; a half counts half.
     return float(((rank < 0.5) + 0.5 * (rank == 0.5)).mean())  # noqa: PLR2004
 
@@ -340,6 +336,23 @@ def _percentiles(values: NDArray[np.float64], level: float) -> tuple[float, floa
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def _ranks(
+    chosen: NDArray[np.int64], sums: NDArray[np.float64], squares: NDArray[np.float64], n: int
+) -> NDArray[np.float64]:
+    """Return how the best trial of each choice of blocks ranks in the other blocks, in (0, 1)."""
+    n_blocks, n_trials = sums.shape
+    inside = np.zeros((len(chosen), n_blocks))
+    np.put_along_axis(inside, chosen, 1.0, axis=1)
+    trained = _sharpes(inside @ sums, inside @ squares, n)
+    judged = _sharpes((1.0 - inside) @ sums, (1.0 - inside) @ squares, n)
+    best = trained.argmax(axis=1)
+    of_best = judged[np.arange(len(best)), best]
+    below = (judged < of_best[:, None]).sum(axis=1)
+    equal = (judged == of_best[:, None]).sum(axis=1) - 1
+    ranks: NDArray[np.float64] = (below + equal / 2.0 + 1.0) / (n_trials + 1.0)
+    return ranks
 
 
 def _exceeds(

@@ -1,8 +1,10 @@
 """Models of each kind, set up so that the same rows and seed give the same model bit for bit.
 
-`fit`, `predict_rows` and `importance` are all that the rest of tradewind knows of a model.
+`fit`, `predict_rows`, `importance` and `fingerprint` are all that the rest of tradewind knows of
+a model.
 """
 
+import hashlib
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -14,10 +16,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from tradewind.errors import ResearchError
+from tradewind.errors import FitError, ResearchError
 from tradewind.research.strategy import LightGbm, MaCrossover, Ridge, Strategy
 
-__all__ = ["GRADES", "Predictor", "Rule", "fit", "importance", "matrix", "predict_rows"]
+__all__ = [
+    "GRADES",
+    "Predictor",
+    "Rule",
+    "fingerprint",
+    "fit",
+    "importance",
+    "matrix",
+    "predict_rows",
+]
 
 GRADES: Final = 5
 """Grades of relevance that lambdarank tells apart within a session: fifths of its labels."""
@@ -67,6 +78,8 @@ def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Pred
 
     Raises
     ------
+    FitError
+        If LightGBM refuses the parameters, such as a fraction of the rows that leaves none.
     ResearchError
         If there is no row to learn from.
 
@@ -147,6 +160,45 @@ def importance(model: Predictor, feature_names: Sequence[str]) -> dict[str, floa
     return dict(zip(feature_names, map(float, figures), strict=True))
 
 
+def fingerprint(model: Predictor) -> str:
+    """Return the SHA-256 of what a model has learnt, in hexadecimal.
+
+    The same rows, strategy and seed give the same on one machine, on however many cores; so does
+    the same model fetched from a registry. On another machine sums may round otherwise.
+
+    Parameters
+    ----------
+    model : Predictor
+        As returned by `fit`, or the same model fetched from a registry.
+
+    Returns
+    -------
+    str
+        Trees: of LightGBM's own text, without the line that says on how many cores they were
+        grown. Ridge: of means, scales, weights and intercept, to the bit. Rule: of its feature.
+    """
+    digest = hashlib.sha256()
+    if isinstance(model, Rule):
+        digest.update(f"rule\n{model.feature}\n".encode())
+    elif steps := _steps(model):
+        scaler, ridge = steps["scale"], steps["ridge"]
+        learnt = {
+            "mean": scaler.mean_,
+            "scale": scaler.scale_,
+            "weights": ridge.coef_,
+            "intercept": ridge.intercept_,
+        }
+        for name, numbers in learnt.items():
+            array = np.asarray(numbers, dtype="<f8")
+            digest.update(f"{name} {array.shape}\n".encode() + array.tobytes())
+    else:
+        booster: Any = model
+        for line in booster.model_to_string().splitlines(keepends=True):
+            if not line.startswith("[num_threads:"):
+                digest.update(line.encode())
+    return digest.hexdigest()
+
+
 def matrix(rows: pl.DataFrame, strategy: Strategy) -> NDArray[np.float64]:
     """Return the model's input, shape (n_rows, n_features), row by row in memory."""
     return np.ascontiguousarray(rows.select(strategy.feature_names).to_numpy())
@@ -190,7 +242,13 @@ def _fit_trees(
             feature_name=list(strategy.feature_names),
             params=settings,
         )
-        booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        try:
+            booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+        except lightgbm.basic.LightGBMError as error:
+            raise FitError(
+                f"strategy {strategy.name}: LightGBM cannot fit {rows.height} rows with "
+                f"{parameters!r}: {' '.join(str(error).split())}; change the model's parameters"
+            ) from error
     return booster
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from tradewind.research.backtest import run_backtest
-from tradewind.research.drift import feature_drift
+from tradewind.research.drift import LEAST_LIVE_SESSIONS, feature_drift
 from tradewind.research.features import compute_features
 from tradewind.research.inference import performance_probability
 from tradewind.research.model import Predictor
@@ -19,7 +19,6 @@ from tradewind.research.strategy import Strategy
 
 __all__ = ["LEAST_LIVE_SESSIONS", "WatchReport", "inspect"]
 
-LEAST_LIVE_SESSIONS: Final = 20
 _UNUSUAL: Final = 0.95  # share of the past's windows that a distance must exceed to count
 
 

@@ -331,9 +331,13 @@ class Strategy(_Model):
 
     @field_validator("schedule")
     @classmethod
-    def _schedule_has_five_fields(cls, schedule: str | None) -> str | None:
+    def _schedule_can_be_kept(cls, schedule: str | None) -> str | None:
+        if schedule is None or schedule == ON_NEW_BARS:
+            return schedule
+        from croniter import croniter  # what Airflow reads it with
+
         cron_fields = 5
-        if schedule not in {None, ON_NEW_BARS} and len(schedule.split()) != cron_fields:
+        if len(schedule.split()) != cron_fields or not croniter.is_valid(schedule):
             raise ValueError(
                 f"{schedule!r} is no cron expression: minute hour day month weekday, "
                 f'such as "0 22 * * 1-5"; to train whenever there are new bars: {ON_NEW_BARS}'

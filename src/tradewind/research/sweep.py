@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from tradewind.errors import BacktestError, SplitError, SweepError
+from tradewind.errors import BacktestError, FitError, SplitError, SweepError
 from tradewind.research.database_ledger import DatabaseLedger
 from tradewind.research.dataset import Dataset, prepare
 from tradewind.research.parameter_sets import draw
@@ -305,7 +305,7 @@ def _outcome(dataset: Dataset, strategy: Strategy, sweep: Sweep, num_threads: in
         # Only a rule's parameters change its features.
         suited = dataset if dataset.suits(strategy) else prepare(dataset.bars, strategy)
         scored = score(suited, strategy, num_threads=num_threads)
-    except (BacktestError, SplitError) as error:
+    except (BacktestError, FitError, SplitError) as error:
         return str(error)
     if math.isnan(scored.metrics[sweep.objective]):
         return f"its {sweep.objective} is not defined: it never traded, or nothing varied"

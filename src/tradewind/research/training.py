@@ -37,9 +37,10 @@ class TrainingResult:
     folds : tuple of FoldResult
     metrics : dict of str to float
         Over all test windows in a row: one strategy, traded through the refits. Among them
-        ``trials``, how many were ever tried; ``deflated_sharpe_probability``, the probability
-        that the true Sharpe ratio beats the best of as many worthless trials; ``pbo`` where
-        there was a sweep; ``leakage``, 1.0 where training labels reach into a test window.
+        ``trials``, how many were ever tried, and ``trials_variance``, the variance of their
+        Sharpe ratios a session; ``deflated_sharpe_probability``, the probability that the true
+        Sharpe ratio beats the best of as many worthless trials; ``pbo`` where there was a sweep;
+        ``leakage``, 1.0 where training labels reach into a test window.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
@@ -151,6 +152,7 @@ def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, fl
     n_trials, variance = (1, 0.0) if trials is None else (trials.n_trials, trials.variance)
     figures = {
         "trials": float(n_trials),
+        "trials_variance": variance,
         "deflated_sharpe_probability": inference.deflated_sharpe(
             judgement.net_returns, n_trials, variance
         ),

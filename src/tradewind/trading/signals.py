@@ -7,12 +7,16 @@ session and a model version are one set: whoever stores it second finds the firs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
 
-__all__ = ["SignalBook", "SignalSet"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["SignalBook", "SignalSet", "refuse_late_bars"]
 
 _metadata = sa.MetaData()
 _signals = sa.Table(
@@ -55,6 +59,36 @@ class SignalSet:
     model_version: int
     snapshot_id: str
     weights: Mapping[str, float]
+
+
+def refuse_late_bars(bars: "pl.DataFrame") -> None:
+    """Refuse to decide on a session of which a symbol's bar has not come in yet.
+
+    Signals are written down once: decided without that symbol, they would sell it, share its money
+    out to the others, and stay so when its bar comes. A symbol without a bar for two sessions or
+    more is halted or delisted, and waited for no longer.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Of the strategy's symbols, up to the session decided on.
+
+    Raises
+    ------
+    TradingError
+        If a symbol has a bar of the session before the last, and none of the last.
+    """
+    import polars as pl
+
+    newest = bars.get_column("session").unique().sort().tail(2)
+    ended = bars.group_by("symbol").agg(pl.max("session"))
+    late = ended.filter(pl.col("session") == newest[0], pl.col("session") < newest[-1])
+    if not late.is_empty():
+        raise TradingError(
+            f"no bar of {', '.join(sorted(late['symbol'])[:10])} on {newest[-1]} yet, and signals "
+            "of that session are made once: ingest the source again when the vendor has it. If "
+            "it was delisted, the next session's signals are made without it"
+        )
 
 
 class SignalBook:
@@ -105,28 +139,25 @@ class SignalBook:
             raise _refusal(error) from error
         return signals
 
-    def latest(self, strategy: str) -> SignalSet | None:
-        """Return the signals of a strategy's latest session, by its newest model, if any.
+    def latest(self, strategy: str, model_version: int) -> SignalSet | None:
+        """Return the signals that a version of a strategy's model stored last, if any.
 
         Raises
         ------
         TradingError
             If the database refuses or is out of reach.
         """
-        newest = (
-            sa.select(_signals.c.session, _signals.c.model_version)
-            .where(_signals.c.strategy == strategy)
-            .order_by(_signals.c.session.desc(), _signals.c.model_version.desc())
-            .limit(1)
+        newest = sa.select(sa.func.max(_signals.c.session)).where(
+            _signals.c.strategy == strategy, _signals.c.model_version == model_version
         )
         try:
             with self._engine.connect() as connection:
                 if not sa.inspect(connection).has_table(_signals.name):
                     return None
-                key = connection.execute(newest).first()
-                if key is None:
+                session = connection.execute(newest).scalar()
+                if session is None:
                     return None
-                return _read(connection, strategy, key.session, key.model_version)
+                return _read(connection, strategy, session, model_version)
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
 
