@@ -478,3 +478,28 @@ promotion.judge_version({name!r}, {version})
     settle(name, version)
     assert aliases() == {"challenger": 1, "champion": 1}
     assert len(history(name)) == 1
+
+
+def test_a_task_is_skipped_whose_version_is_no_longer_better(
+    register: Register, aliases: Any, name: str
+) -> None:
+    """While an approval was waited for, another version became champion."""
+    from airflow.sdk.exceptions import AirflowSkipException
+    from airflow.sdk.execution_time.context import set_current_context
+
+    from tradewind.orchestration import steps
+
+    first, approved, meanwhile = register(), register(daily=0.001), register(daily=0.002)
+    settle(name, first)
+    assert judge_version(name, approved).passed
+    settle(name, meanwhile)
+    context: Any = {"ti": Approved()}
+    with set_current_context(context), pytest.raises(AirflowSkipException, match="champion_margin"):
+        steps.promote(name, approved)
+    assert aliases()["champion"] == int(meanwhile)
+
+
+class Approved:
+    def xcom_pull(self, task_ids: str) -> dict[str, Any]:
+        assert task_ids == "approve"
+        return {"responded_by_user": {"id": "2", "name": "ann"}}

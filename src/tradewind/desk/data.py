@@ -70,7 +70,7 @@ def ingest(
         run_id = trigger_when_known(client, dag_id)
         run = client.wait(dag_id, run_id, on_change=on_change, timeout=timeout)
         if all(task.state == "skipped" for task in run.tasks):
-            return {"new": 0, "revised": 0}
+            return {"new": 0, "revised": 0}  # how many are unchanged, the log knows
         counts = client.xcom(dag_id, run_id, "ingest")
     if not isinstance(counts, dict):
         raise TypeError(f"task ingest of {dag_id} returned {counts!r}, not counts")

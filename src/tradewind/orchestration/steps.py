@@ -241,11 +241,16 @@ def promote(name: str, version: str) -> int:
 
     Raises
     ------
+    AirflowSkipException
+        If it passed against a champion that was replaced meanwhile, perhaps while an approval was
+        waited for, and does not pass against today's; or if it was taken back since.
     RegistryError
-        If the gate refused the version, or MLflow is out of reach.
+        If MLflow is out of reach.
     """
     from airflow.sdk import get_current_context
+    from airflow.sdk.exceptions import AirflowSkipException
 
+    from tradewind.errors import PromotionError
     from tradewind.registry.promotion import promote as promote_version
 
     approval = get_current_context()["ti"].xcom_pull(task_ids="approve")
@@ -253,7 +258,11 @@ def promote(name: str, version: str) -> int:
     if approval:
         by = str((approval.get("responded_by_user") or {}).get("name") or "airflow")
         reason = "passed the gate and was approved"
-    promote_version(name, version, reason=reason, by=by)
+    try:
+        promote_version(name, version, reason=reason, by=by)
+    except PromotionError as error:
+        log.warning("%s", error)
+        raise AirflowSkipException(str(error)) from error
     return int(version)
 
 
