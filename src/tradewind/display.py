@@ -349,8 +349,8 @@ def signals(strategy: str, found: "SignalSet | None") -> None:
     """Print target weights."""
     if found is None:
         console.print(
-            f"No signals of {strategy} yet: they are made when its source has stored new bars and "
-            "it has a champion"
+            f"No signals by a champion of {strategy} yet: they are made when its source has stored "
+            f"new bars, or when you start signals_{strategy} on Airflow's page"
         )
         return
     table = Table(
