@@ -38,7 +38,8 @@ def keepsakes(project: Project) -> dict[str, Any]:
         "bars": project.execute(
             "airflow-worker", "bash", "-c", "cd /var/lib/tradewind/market; find . -type f | sort"
         ).splitlines(),
-        "metrics": project.sql("SELECT count(*), sum(value) FROM metrics", "mlflow"),
+        # Exactly: the sum of floats depends on the order that the rows are read in.
+        "metrics": project.sql("SELECT count(*), sum(value::numeric) FROM metrics", "mlflow"),
         "artifacts": {entry["Key"]: entry["ETag"] for entry in objects["Contents"]},
         "result": project.redis("-n", "1", "GET", "trading:kept"),
     }

@@ -159,6 +159,7 @@ def test_programs_outlive_a_killed_server_and_their_end_is_still_seen(tmp_path: 
 
     async def use(server: ForkServer) -> None:
         process: Process = await server.fork(program(tmp_path, str(sleeper)))
+        await server.ping()  # it answers once the program was let go, and could begin
         server.send_signal(signal.SIGKILL)
         await server.wait()
         with pytest.raises(StackError, match="has died"):
