@@ -251,8 +251,9 @@ def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
         for attempt in (1, 2)
     ]
     assert len(said[0]) == 2
-    assert said[0] == said[1]  # all metrics to the last digit; what was registered stays so
+    assert said[0] == said[1]  # all metrics to the last digit, and what the model learnt
     past, champion = stack.json("models", "show", "dated")
+    assert f"model {past['tags']['tradewind.model_sha256']}: " in said[0][0]
     assert past["tags"]["tradewind.airflow.run_id"] == run["dag_run_id"]
     assert past["aliases"] == []
     assert past["decision"] is None

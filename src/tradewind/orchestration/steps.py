@@ -164,6 +164,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     from tradewind.research.database_ledger import DatabaseLedger
     from tradewind.research.feature_code import feature_code_hash
     from tradewind.research.ledger import counted_in
+    from tradewind.research.model import fingerprint
     from tradewind.research.sweep import collect as collect_sweep
     from tradewind.research.sweep import study_name
     from tradewind.research.training import train as train_strategy
@@ -193,7 +194,10 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         )
         # One thread: the worker runs as many tasks as it has slots, and one is repeatable.
         result = train_strategy(bars, chosen, trials=counted, num_threads=1)
-    log.info("trained %s on %d folds: %s", strategy.name, len(result.folds), result.metrics)
+    log.info(
+        "trained %s on %d folds, model %s: %s",
+        strategy.name, len(result.folds), fingerprint(result.model), result.metrics,
+    )  # fmt: skip
     ref = log_training(
         result,
         strategy=chosen,
