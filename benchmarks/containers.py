@@ -49,7 +49,7 @@ def main() -> None:
         try:
             build(project)
             first = project.up()
-            project.compose("down")
+            project.down("down")
             later = project.up()
             time.sleep(IDLE_SECONDS)
             idle = project.memory()

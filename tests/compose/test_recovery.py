@@ -117,7 +117,7 @@ def test_an_upgrade_by_down_and_up_migrates_first_and_keeps_everything(
     for name in versions:
         project.sql(f"COMMENT ON DATABASE {name} IS 'an older version'")
     seen = len(project.events())
-    project.compose("down")
+    project.down("down")
     assert project.containers(stopped=True) == []
     project.up()
     first: dict[tuple[str, str], float] = {}

@@ -1,8 +1,10 @@
 """A setting lives in one place."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
+import anyio
 import pytest
 from dotenv import dotenv_values
 
@@ -38,6 +40,22 @@ def test_the_stack_adds_no_key_that_a_file_sets(tmp_path: Path) -> None:
     assert len(workers) == 2
     for key, value in dotenv_values(CHECKOUT / "config" / "airflow.env").items():
         assert workers[0].environment[key] == value
+
+
+def test_mlflow_has_more_connections_than_threads() -> None:
+    """A batch holds one connection and takes a second: else a burst of batches is a deadlock."""
+    given = dotenv_values(CHECKOUT / "config" / "mlflow.env")
+    sizes = ("MLFLOW_SQLALCHEMYSTORE_POOL_SIZE", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW")
+    connections = sum(int(given[size] or 0) for size in sizes)
+
+    async def threads() -> float:
+        return anyio.to_thread.current_default_thread_limiter().total_tokens
+
+    assert connections > anyio.run(threads)
+    text = (CHECKOUT / "config" / "postgres" / "postgresql.conf").read_text()
+    limit = re.search(r"^max_connections = (\d+)$", text, re.MULTILINE)
+    assert limit
+    assert int(limit[1]) > 2 * connections * int(given["MLFLOW_WORKERS"] or 0)
 
 
 def test_services_come_after_what_they_need(tmp_path: Path) -> None:
