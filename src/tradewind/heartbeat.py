@@ -7,8 +7,9 @@ the worker builds its consumer, which asks once whether anybody listens to ``hea
 
 import os
 from pathlib import Path
+from typing import Any
 
-from celery.signals import heartbeat_sent  # type: ignore[import-untyped]
+from celery.signals import celeryd_init, heartbeat_sent  # type: ignore[import-untyped]
 
 __all__ = ["HEARTBEAT_FILE", "connect_heartbeat", "touch_heartbeat"]
 
@@ -26,7 +27,25 @@ def touch_heartbeat(**_: object) -> None:
         Path(file).touch()
 
 
+def send_events_once(*, instance: Any, **_: object) -> None:  # noqa: ANN401 - Celery has no types
+    """Keep a worker that loses its broker ready to stop.
+
+    Celery sends heartbeats with endless retries, from the thread that looks whether the worker was
+    asked to stop. One that is due when the connection has just died would be tried until the broker
+    is back, and the worker deaf until then. Sent once, the failure is seen by the worker's loop,
+    which reconnects, and between two attempts looks.
+    """
+    from celery.events.dispatcher import EventDispatcher  # type: ignore[import-untyped]
+
+    class Once(EventDispatcher):  # type: ignore[misc]
+        def send(self, kind: str, *args: object, **fields: object) -> object:
+            return super().send(kind, *args, **{**fields, "retry": False})
+
+    instance.app.events.dispatcher_cls = Once
+
+
 def connect_heartbeat() -> None:
-    """Touch the file at each heartbeat that the worker of this process sends."""
+    """Touch the file at each heartbeat that the worker of this process sends, once."""
     # A dispatch_uid keeps a second import, under another name, from a second receiver.
     heartbeat_sent.connect(touch_heartbeat, weak=False, dispatch_uid="tradewind.worker_heartbeat")
+    celeryd_init.connect(send_events_once, weak=False, dispatch_uid="tradewind.events_once")

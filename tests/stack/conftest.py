@@ -23,6 +23,7 @@ from tradewind.stack.secrets import load_secrets
 MINIO = shutil.which("minio") is not None
 CHECKOUT = Path(__file__).parents[2]
 STRATEGIES = Path(__file__).with_name("strategies")
+DAGS = Path(__file__).with_name("dags")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -137,7 +138,8 @@ def wait_until_fixture() -> Callable[..., None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack"))
     # Before the start, so that nobody waits for Airflow to look for new files.
-    shutil.copytree(STRATEGIES, made.home / "strategies", dirs_exist_ok=True)
+    for folder in (STRATEGIES, DAGS):
+        shutil.copytree(folder, made.home / folder.name, dirs_exist_ok=True)
     commit(made.home)
     try:
         made.ok("up", "--detach", timeout=1800)
