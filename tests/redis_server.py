@@ -30,7 +30,7 @@ class RedisServer:
     def start(self) -> None:
         command = server_command(str(CONFIG / "redis.conf"), self.layout, self.port)
         with self.layout.service_log("redis").open("ab") as log:
-            # At once on disk: a test that kills it asks what the bridge loses, not what Redis does.
+            # At once on disk: whoever kills it asks what is read again, not what was written.
             self.process = subprocess.Popen(
                 [*command, "--appendfsync", "always"], stdout=log, stderr=log
             )
