@@ -356,6 +356,138 @@ def test_orders_are_never_larger_than_what_the_weights_allow(bars: pl.DataFrame)
     assert all(a < b for a, b in pairwise(dates))
 
 
+def test_the_end_of_a_symbol_s_bars_matches_a_hand_count() -> None:
+    prices = [(10.0, 10.0), (10.0, 12.0), (0.0, 0.0), (0.0, 0.0)]
+    bars = pl.concat([make_bars("A", [(20.0, 20.0)] * 4), make_bars("B", prices).head(2)])
+    weights = pl.concat([make_weights("A", [0.0, 0.5, 0.5, 0.5]), make_weights("B", [0.5] * 4)])
+    asked = rules(10_000.0, commission=1.0, slippage=4.0, borrow=50.0).model_copy(
+        update={"delisting_return": -0.25}
+    )
+    books = keep_books(weights, bars, asked)
+    # Monday: 10,000 less 2.50 set aside buys 499 of B. Tuesday, without a bar of it: sold at 9.00.
+    # Of 9,498.51 half is wanted of A and 4,491 of B are to go: 4.62 are set aside, and 237.3 left.
+    assert bookings(books) == [
+        (MONDAY, "B", "buy", 499, 10.0, "-4990.00"),
+        (MONDAY, "B", "commission", 0, 10.0, "-0.50"),
+        (MONDAY, "B", "slippage", 0, 10.0, "-2.00"),
+        (TUESDAY, "B", "sell", -499, 9.0, "4491.00"),
+        (TUESDAY, "B", "commission", 0, 9.0, "-0.45"),
+        (TUESDAY, "B", "slippage", 0, 9.0, "-1.80"),
+        (TUESDAY, "A", "buy", 237, 20.0, "-4740.00"),
+        (TUESDAY, "A", "commission", 0, 20.0, "-0.47"),
+        (TUESDAY, "A", "slippage", 0, 20.0, "-1.90"),
+    ]
+    assert books.positions.select("session", "symbol", "shares").rows() == [
+        (MONDAY, "B", 499),
+        (TUESDAY, "A", 237),
+        (WEDNESDAY, "A", 237),
+    ]
+    check(books, asked)
+
+
+@pytest.mark.parametrize(("weight", "end"), [(0.5, "500.00"), (-0.5, "1500.00")])
+def test_shares_that_become_worthless_are_given_up_for_nothing(weight: float, end: str) -> None:
+    bars = pl.concat(
+        [make_bars("A", [(20.0, 20.0)] * 4), make_bars("B", [(10.0, 10.0)] * 4).head(2)]
+    )
+    weights = pl.concat([make_weights("A", [0.0] * 4), make_weights("B", [weight] * 4)])
+    asked = rules(1000.0).model_copy(update={"delisting_return": -1.0})
+    books = keep_books(weights, bars, asked)
+    kind, shares = ("sell", -50) if weight > 0 else ("buy", 50)
+    assert bookings(books)[1:] == [(TUESDAY, "B", kind, shares, 0.0, "0.00")]
+    assert str(books.equity.get_column("equity")[-1]) == end
+    check(books, asked)
+
+
+@pytest.mark.parametrize("delisting_return", [0.0, -0.3, -1.0])
+def test_a_delisting_is_booked_as_the_backtest_of_fractions_says(
+    bars: pl.DataFrame, delisting_return: float
+) -> None:
+    weights = random_weights(bars.select("symbol", "session"), 3)
+    gone = {"IBM": dt.date(2005, 8, 12), "GOOG": dt.date(2009, 3, 9)}
+    ended = bars.filter(
+        ~pl.any_horizontal(
+            *[(pl.col("symbol") == s) & (pl.col("session") > day) for s, day in gone.items()]
+        )
+    )
+    asked = rules(1e8, 1.0, 4.0, 50.0).model_copy(update={"delisting_return": delisting_return})
+    books = keep_books(weights, ended, asked)
+    check(books, asked)
+    expected = run_backtest(weights, ended, asked).get_column("equity").to_numpy()
+    equity = books.equity.get_column("equity").cast(pl.Float64).to_numpy()
+    assert equity / 1e8 == pytest.approx(expected, rel=5e-4)
+    for symbol, day in gone.items():
+        booked = books.ledger.filter(pl.col("symbol") == symbol, pl.col("session") > day)
+        assert set(booked.get_column("kind")) <= {"borrow", "buy", "sell", "commission", "slippage"}
+        assert booked.filter(pl.col("shares") != 0).height == 1
+        assert booked.get_column("session").n_unique() == 1
+
+
+def test_sized_by_the_close_orders_know_nothing_of_the_open() -> None:
+    bars = make_bars("A", [(10.0, 10.0), (10.01, 11.0), (12.0, 12.0), (9.0, 9.5)])
+    asked = rules(capital=10_000.0, commission=1.0, slippage=4.0)
+    books = keep_books(make_weights("A", [1.0, 0.5, 0.0, 1.0]), bars, asked, sizing="close")
+    # Monday: 9,995 at Friday's close is 999 shares (999.5), which cost 9,999.99 and 5.00. Tuesday:
+    # equity 10,984.01 at 11.00; half is 5,492.01, and 5,496.99 are to be sold, for which 2.75 are
+    # set aside: 499 shares (499.15) stay. Wednesday: all is sold.
+    assert bookings(books) == [
+        (MONDAY, "A", "buy", 999, 10.01, "-9999.99"),
+        (MONDAY, "A", "commission", 0, 10.01, "-1.00"),
+        (MONDAY, "A", "slippage", 0, 10.01, "-4.00"),
+        (TUESDAY, "A", "sell", -500, 12.0, "6000.00"),
+        (TUESDAY, "A", "commission", 0, 12.0, "-0.60"),
+        (TUESDAY, "A", "slippage", 0, 12.0, "-2.40"),
+        (WEDNESDAY, "A", "sell", -499, 9.0, "4491.00"),
+        (WEDNESDAY, "A", "commission", 0, 9.0, "-0.45"),
+        (WEDNESDAY, "A", "slippage", 0, 9.0, "-1.80"),
+    ]
+    check(books, asked)
+
+
+def test_a_split_before_the_open_multiplies_the_order() -> None:
+    bars = make_bars(
+        "A",
+        [(3.0, 3.0), (2.0, 2.0), (2.0, 2.0), (2.0, 2.0)],
+        splits=(2 / 3, 1.0, 1.0, 1.0),
+        factors=(2 / 3, 1.0, 1.0, 1.0),
+    )
+    books = keep_books(make_weights("A", [1.0] * 4), bars, rules(capital=1000.0), sizing="close")
+    # 333 shares at 3.00 become 499.5 at 2.00.
+    assert bookings(books) == [
+        (MONDAY, "A", "buy", 499, 2.0, "-998.00"),
+        (TUESDAY, "A", "buy", 1, 2.0, "-2.00"),
+    ]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sized_by_either_the_books_add_up_and_stay_near_each_other(
+    bars: pl.DataFrame, seed: int
+) -> None:
+    asked = rules(capital=1e7, commission=1.0, slippage=4.0, borrow=50.0)
+    weights = random_weights(bars, seed)
+    by_close = keep_books(weights, bars, asked, sizing="close")
+    check(by_close, asked)
+    kinds = dict(by_close.ledger.get_column("kind").value_counts().iter_rows())
+    assert kinds["split"] == 3
+    by_open = keep_books(weights, bars, asked)
+    last = [float(books.equity.get_column("equity")[-1]) for books in (by_close, by_open)]
+    assert last[0] == pytest.approx(last[1], rel=0.15)
+    assert last[0] != last[1]
+
+
+def test_a_symbol_without_a_close_cannot_be_sized_by_it() -> None:
+    bars = pl.concat(
+        [
+            make_bars("A", [(10, 10)] * 4),
+            make_bars("B", [(10, 10)] * 4).filter(pl.col("session") > FRIDAY),
+        ]
+    )
+    weights = pl.concat([make_weights("A", [0.5] * 4), make_weights("B", [0.5] * 4)])
+    keep_books(weights, bars, rules())
+    with pytest.raises(BacktestError, match=f"B is to be traded on {MONDAY}.*on {FRIDAY}"):
+        keep_books(weights, bars, rules(), sizing="close")
+
+
 def test_ruin_is_an_error_with_its_day() -> None:
     bars = make_bars("A", [(10, 10), (10, 10), (25, 25), (25, 25)])
     with pytest.raises(BacktestError, match="all equity is lost on 2024-01-09"):

@@ -90,6 +90,14 @@ def ledger(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> list[f
     wanted = {(s, d): w for s, d, w in weights.iter_rows()}
     sessions = sorted({d for _, d in wanted})
     symbols = sorted({s for s, _ in wanted})
+    for symbol in symbols:
+        last = max(d for s, d in prices if s == symbol)
+        paid = prices[symbol, last][1] * (1 + rules.delisting_return)
+        for session in sessions:
+            if session > last:
+                prices[symbol, session] = (paid, paid)
+            if session >= last:  # there is no open at which it could be bought any more
+                wanted[symbol, session] = 0.0
     cash, shares, closes = 1.0, dict.fromkeys(symbols, 0.0), [1.0]
     trading = (rules.commission_bps + rules.slippage_bps) / 10_000
     for before, today in itertools.pairwise(sessions):
@@ -331,18 +339,142 @@ def test_the_benchmark_holds_what_is_quoted_throughout() -> None:
     assert found.to_list() == pytest.approx([1.0, 1.1, 1.2, 0.9])
 
 
+def halted(prices: list[tuple[float, float]]) -> pl.DataFrame:
+    """Bars of B, of which the third day's is missing, beside those of A."""
+    b = make_bars("B", prices).filter(pl.col("session") != DAYS[2])
+    return pl.concat([make_bars("A", [(10, 10)] * 4), b])
+
+
 def test_a_position_without_a_price_is_refused() -> None:
-    bars = pl.concat([make_bars("A", [(10, 10)] * 4), make_bars("B", [(5, 5)] * 2)])
     weights = pl.concat([make_weights("A", [0.5] * 4), make_weights("B", [0.5] * 4)])
     with pytest.raises(BacktestError, match="B is held on 2024-01-04 but has no price"):
-        run_backtest(weights, bars, FREE)
+        run_backtest(weights, halted([(5, 5)] * 4), FREE)
 
 
 def test_a_position_that_cannot_be_sold_is_refused() -> None:
-    bars = pl.concat([make_bars("A", [(10, 10)] * 4), make_bars("B", [(5, 5)] * 2)])
     weights = pl.concat([make_weights("A", [0.0] * 4), make_weights("B", [0.5, 0.0, 0.0, 0.0])])
     with pytest.raises(BacktestError, match="B is held on 2024-01-04 but has no price"):
-        run_backtest(weights, bars, FREE)
+        run_backtest(weights, halted([(5, 5)] * 4), FREE)
+
+
+def test_bars_after_the_last_session_tell_a_halt_from_a_delisting() -> None:
+    weights = pl.concat([make_weights("A", [0.5] * 3), make_weights("B", [0.5] * 3)])
+    with pytest.raises(BacktestError, match="B is held on 2024-01-04 but has no price"):
+        run_backtest(weights, halted([(5, 5)] * 4), FREE)
+
+
+def ended(values: list[float | None], prices: list[tuple[float, float]]) -> list[pl.DataFrame]:
+    """Weights and bars of B, which ends before A does, and of A, which is not held."""
+    bars = pl.concat([make_bars("A", [(10, 10)] * 4), make_bars("B", prices)])
+    weights = pl.concat([make_weights("A", [0.0] * len(values)), make_weights("B", values)])
+    return [weights, bars]
+
+
+@pytest.mark.parametrize(
+    ("delisting_return", "paid"), [(0.0, 6.0), (-0.5, 3.0), (0.5, 9.0), (-1.0, 0.0)]
+)
+def test_what_is_held_of_a_delisted_symbol_is_sold_in_the_session_after(
+    delisting_return: float, paid: float
+) -> None:
+    rules = costs(100.0).model_copy(update={"delisting_return": delisting_return})
+    found = run_backtest(*ended([0.5, 0.5, 0.5, 0.5], [(5, 5), (5, 6)]), rules)
+    # Day 2: half of equity bought at 5 for 1 %, worth 6 at the close. Day 3: sold for 1 %.
+    before, after = 0.995 * (0.5 + 0.5 * 6 / 5), 0.995 * (0.5 + 0.5 * paid / 5)
+    sold = 0.995 * 0.5 * paid / 5
+    end = after - sold / 100
+    assert found.get_column("equity").to_list() == pytest.approx([1.0, before, end, end])
+    assert found.get_column("turnover").to_list() == pytest.approx([0.0, 0.5, sold / after, 0.0])
+    assert found.get_column("gross_return").to_list() == pytest.approx(
+        [0.0, 0.1, after / before - 1, 0.0]
+    )
+    assert found.get_column("opened").to_list() == [0, 1, 0, 0]
+    assert found.get_column("benchmark").to_list() == pytest.approx(
+        [1.0, 1.1, (1 + paid / 5) / 2, (1 + paid / 5) / 2]
+    )
+
+
+def test_a_short_position_in_a_delisted_symbol_is_bought_back_and_pays_until_then() -> None:
+    rules = costs(0.0, 365.0).model_copy(update={"delisting_return": -0.5})
+    found = run_backtest(*ended([-0.5] * 4, [(5, 5), (5, 6)]), rules)
+    # Sold for 0.5, worth 0.6 at the last close, for which one night is paid; bought back for 0.3.
+    assert found.get_column("equity").to_list() == pytest.approx(
+        [1.0, 0.9, 1.2 - 0.6e-4, 1.2 - 0.6e-4]
+    )
+    assert found.get_column("short").to_list() == [0.0, 0.5, 0.0, 0.0]
+
+
+def test_nothing_is_bought_after_the_last_bar() -> None:
+    rules = costs(100.0).model_copy(update={"delisting_return": -0.5})
+    for prices in (
+        [(5.0, 5.0)],
+        [(5.0, 5.0), (5.0, 6.0)],
+    ):  # the second: wanted from its last close
+        found = run_backtest(*ended([0.0] * (len(prices) - 1) + [0.5] * 2, prices), rules)
+        assert set(found.get_column("equity")) == {1.0}
+        assert set(found.get_column("opened")) == {0}
+
+
+def test_all_that_is_held_may_be_delisted() -> None:
+    weights, bars = ended([1.0] * 4, [(5, 5), (5, 6)])
+    worthless = FREE.model_copy(update={"delisting_return": -1.0})
+    with pytest.raises(BacktestError, match="all equity is lost on 2024-01-04"):
+        run_backtest(weights, bars, worthless)
+    assert run_backtest(weights, bars, FREE).get_column("equity")[-1] == pytest.approx(1.2)
+
+
+def test_a_symbol_that_is_listed_late_is_held_once_it_has_a_bar() -> None:
+    late = make_bars("B", [(1, 1), (1, 1), (5, 6), (7, 9)]).tail(2)
+    bars = pl.concat([make_bars("A", [(10, 10)] * 4), late])
+    weights = [make_weights("A", [0.0] * 4), make_weights("B", [0.0, 1.0, 1.0, 0.0])]
+    found = run_backtest(pl.concat(weights), bars, FREE)
+    assert found.get_column("equity").to_list() == pytest.approx([1.0, 1.0, 6 / 5, 9 / 5])
+    early = [weights[0], make_weights("B", [1.0, 1.0, 1.0, 0.0])]
+    with pytest.raises(BacktestError, match="B is held on 2024-01-03 but has no price"):
+        run_backtest(pl.concat(early), bars, FREE)
+
+
+ENDINGS = st.tuples(st.integers(1, 29), st.floats(-0.9, 0.9))  # session of the last bar, return
+
+
+def cut(bars: pl.DataFrame, symbol: str, after: dt.date) -> pl.DataFrame:
+    return bars.filter((pl.col("symbol") != symbol) | (pl.col("session") <= after))
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=CASES, bps=BPS, ending=ENDINGS)
+def test_a_delisting_is_that_of_a_ledger_of_cash_and_shares(
+    three: pl.DataFrame,
+    case: tuple[int, int, int],
+    bps: tuple[float, float],
+    ending: tuple[int, float],
+) -> None:
+    weights = weights_of(case, three)
+    days = weights.get_column("session").unique().sort()
+    rules = costs(*bps).model_copy(update={"delisting_return": ending[1]})
+    bars = cut(three, "IBM", days[min(ending[0], len(days) - 2)])
+    found = run_backtest(weights, bars, rules).get_column("equity").to_numpy()
+    assert found == pytest.approx(ledger(weights, bars, rules), rel=1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(case=CASES, ending=ENDINGS)
+def test_a_delisting_changes_no_session_before_it_is_known(
+    three: pl.DataFrame, case: tuple[int, int, int], ending: tuple[int, float]
+) -> None:
+    weights = weights_of(case, three)
+    days = weights.get_column("session").unique().sort()
+    last = min(ending[0], len(days) - 2)
+    rules = costs(20.0, 100.0).model_copy(update={"delisting_return": ending[1]})
+    whole, delisted = (
+        run_backtest(weights, bars, rules).drop("benchmark")
+        for bars in (three, cut(three, "IBM", days[last]))
+    )
+    assert delisted.head(last + 1).equals(whole.head(last + 1))
+    for length in range(last + 1, len(days)):  # one more session changes none before
+        known = pl.col("session") < days[length]
+        shorter = cut(three, "IBM", days[last]).filter(known)
+        found = run_backtest(weights.filter(known), shorter, rules).drop("benchmark")
+        assert found.equals(delisted.head(length))
 
 
 @pytest.mark.parametrize(

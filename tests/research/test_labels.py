@@ -83,6 +83,45 @@ def test_a_missing_bar_shortens_no_label_and_stretches_none(
     assert whole.join(found, on=whole.columns, how="semi").equals(found)
 
 
+@pytest.mark.parametrize("delisting_return", [0.0, -0.3])
+def test_the_labels_of_a_delisted_symbol_end_with_what_its_shares_were_sold_at(
+    bars: pl.DataFrame, strategy: Strategy, delisting_return: float
+) -> None:
+    last = dt.date(2010, 6, 15)
+    ended = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") <= last))
+    rules = strategy.backtest.model_copy(update={"delisting_return": delisting_return})
+    five = with_horizon(strategy, 5).model_copy(update={"backtest": rules})
+    whole, found = (
+        compute_labels(frame, five).filter(pl.col("symbol") == "IBM") for frame in (bars, ended)
+    )
+    known = pl.col("label_end") <= last
+    assert found.filter(known).equals(whole.filter(known))
+    # The last that can be bought is bought at the last open; a label ends when all others' do.
+    rest = found.filter(~known)
+    assert rest.drop("label").equals(whole.filter(~known, pl.col("session") < last).drop("label"))
+    assert rest.height == 4
+    assert rest.get_column("session")[-1] == dt.date(2010, 6, 14)
+    opened, closed = (
+        bars.filter(pl.col("symbol") == "IBM", pl.col("session") == last)
+        .select("open", "close")
+        .row(0)
+    )
+    assert rest.get_column("label")[-1] == pytest.approx(
+        closed * (1 + delisting_return) / opened - 1
+    )
+
+
+def test_what_the_newest_sessions_earn_is_not_known_of_a_delisted_symbol_either(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    days = bars.get_column("session").unique().sort()
+    ended = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") <= days[-3]))
+    labels = compute_labels(ended, with_horizon(strategy, 5))
+    assert labels.group_by("symbol").agg(pl.max("session")).get_column(
+        "session"
+    ).unique().to_list() == [days[-6]]
+
+
 def test_costs_bring_a_label_nearer_to_zero_and_never_past_it(
     bars: pl.DataFrame, strategy: Strategy
 ) -> None:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tradewind.research.strategy import Strategy
+from tradewind.research.trials import configuration_hash
 
 FIELDS: dict[str, Any] = {
     "name": "small",
@@ -35,6 +36,26 @@ def test_the_hash_is_that_of_the_meaning() -> None:
     other = Strategy.model_validate(FIELDS | {"horizon": 6})
     assert other.content_hash() != strategy.content_hash()
     assert len(strategy.content_hash()) == 64
+
+
+def test_limits_of_risk_do_not_make_an_older_strategy_into_another_one() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    # Registered by these before there was a section `risk`.
+    assert strategy.content_hash() == (
+        "840adebd4891d8ab6445d7aa85a3f8cf827fce9fbc6a8872e2bffef184b5d02e"
+    )
+    recorded = strategy.model_dump(mode="json")
+    del recorded["risk"]
+    assert Strategy.model_validate(recorded) == strategy
+    spelled_out = Strategy.model_validate(FIELDS | {"risk": {"max_weight": 1.0}})
+    assert spelled_out.content_hash() == strategy.content_hash()
+    tighter = Strategy.model_validate(FIELDS | {"risk": {"max_weight": 0.5}})
+    assert tighter.content_hash() != strategy.content_hash()
+    assert (
+        configuration_hash(tighter)
+        == configuration_hash(strategy)
+        == "4097e754f2eb7cd5c593084c8d1f729b0b9cd4390d0661ed5f77251162ab9a72"
+    )
 
 
 def test_a_longer_purge_than_the_horizon_is_kept() -> None:

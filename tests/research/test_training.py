@@ -152,6 +152,29 @@ def test_a_purge_that_is_too_short_is_caught_by_the_labels_themselves(
         training.train(bars, leaking)
 
 
+def test_a_strategy_is_judged_on_a_symbol_that_was_delisted(
+    bars: pl.DataFrame, strategy: Strategy, trained: TrainingResult
+) -> None:
+    last = dt.date(2009, 3, 9)
+    ended = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") <= last))
+    found = train(ended, strategy)
+    predicted = found.predictions.filter(pl.col("symbol") == "IBM")
+    assert predicted.get_column("session")[-1] == last
+    # All but the last one, which no open was left to buy at, are known, and count.
+    assert predicted.get_column("label").is_null().to_list() == [False] * (len(predicted) - 1) + [
+        True
+    ]
+    assert found.equity.get_column("session").equals(trained.equity.get_column("session"))
+    before = pl.col("session") <= last
+    # 126 sessions a fold: the model tested on that day was trained long before it.
+    assert (
+        found.equity.filter(before)
+        .drop("benchmark")
+        .equals(trained.equity.filter(before).drop("benchmark"))
+    )
+    assert not found.equity.get_column("net_return").equals(trained.equity.get_column("net_return"))
+
+
 def test_long_short_trades_too(bars: pl.DataFrame, strategy: Strategy) -> None:
     rules = strategy.backtest.model_copy(update={"positions": "long_short"})
     result = train(bars, strategy.model_copy(update={"backtest": rules}))

@@ -19,11 +19,15 @@ characters:
 
 How many shares are traded
 --------------------------
-Equity at the open is cash plus all positions at the open's price, after the bookings 1 to 3. Of
-it the cost of trading is set aside: all basis points of commission and slippage, on the sum over
-the symbols of the distance between the position's value and its weight of the equity. The
-position wanted is the whole part, towards zero, of the weight of what is left over the open's
-price. So no order needs a price other than that it is filled at.
+With ``sizing="open"``: equity at the open is cash plus all positions at the open's price, after
+the bookings 1 to 3. Of it the cost of trading is set aside: all basis points of commission and
+slippage, on the sum over the symbols of the distance between the position's value and its weight of
+the equity. The position wanted is the whole part, towards zero, of the weight of what is left over
+the open's price. So no order needs a price other than that it is filled at.
+
+With ``sizing="close"`` the same is reckoned before the bookings 1 to 3, with cash, positions and
+prices of the last close: what a desk knows that sends its orders before the open. A split that
+comes between makes of an order's shares the whole part of shares times ratio.
 
 How it is rounded
 -----------------
@@ -31,6 +35,11 @@ Every booking is rounded once, from its exact value to whole cents, halves to th
 a position's value, shares times close. Prices, weights, basis points and capital are the decimal
 numbers they print as, prices and dividends a share to eight places. Nothing else is rounded; no
 remainder is carried on.
+
+When the bars of a symbol end
+-----------------------------
+As in the backtest: what is held of it is sold, or bought back, in the session after its last bar,
+in its place among the other orders, at the last close times one plus ``delisting_return``.
 
 What the factors say
 --------------------
@@ -40,30 +49,36 @@ after the split. With that dividend, shares held from close to close earn exactl
 adjusted prices say, whichever way a vendor reckons its factors. It is booked on the ex-date.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
 
 from tradewind.errors import BacktestError
 from tradewind.research._panel import Matrix, Panel, arrange
-from tradewind.research.backtest import DAYS_PER_YEAR
+from tradewind.research.bookings import (
+    EXACT,
+    borrow_fee,
+    cents,
+    decimal_of,
+    dividend_between,
+    equity_of,
+    price_of,
+    split_between,
+    split_shares,
+    target_shares,
+    trading_cost,
+)
 from tradewind.research.strategy import Backtest
 
 __all__ = ["Books", "keep_books"]
 
-_CENT: Final = Decimal("0.01")
-_PRICE_PLACES: Final = Decimal("1e-8")
-_BPS: Final = Decimal(10_000)
 _ZERO: Final = Decimal(0)
-_LARGEST_DENOMINATOR: Final = 1_000_000  # of a split's ratio; far beyond any real one
-# Enough digits that a product of shares and a price is exact before it is rounded.
-_EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 _MONEY: Final = pl.Decimal(38, 2)
 _PRICE: Final = pl.Decimal(38, 8)
@@ -114,7 +129,13 @@ class Books:
     equity: pl.DataFrame
 
 
-def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Books:
+def keep_books(
+    weights: pl.DataFrame,
+    bars: pl.DataFrame,
+    rules: Backtest,
+    *,
+    sizing: Literal["open", "close"] = "open",
+) -> Books:
     """Trade target weights as whole shares in an account of `rules.capital`.
 
     To the cent, at every close: equity is cash plus the value of the positions; cash is the
@@ -128,6 +149,9 @@ def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Bo
         Validated bars that hold these symbols and sessions. They are traded at raw prices.
     rules : Backtest
         The capital, rounded to cents, and the costs.
+    sizing : {"open", "close"}
+        Which prices say how many shares are traded: those of the open they are traded at, as the
+        backtest has it, or those of the close before, as the trading workers have it.
 
     Returns
     -------
@@ -153,9 +177,10 @@ def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Bo
     dividend, of either sign, every day; it is booked as they say.
     """
     names = ("open", "close", "split_factor", "adjustment_factor")
-    panel = arrange(weights, bars, [pl.col(name) for name in names])
-    with localcontext(_EXACT):
-        account = _Account(panel, rules)
+    columns = [pl.col(name) for name in names]
+    panel = arrange(weights, bars, columns, delisting_return=rules.delisting_return)
+    with localcontext(EXACT):
+        account = _Account(panel, rules, sizing)
         for at in range(panel.sessions.len()):
             account.trade(at)
     return Books(
@@ -168,15 +193,16 @@ def keep_books(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> Bo
 class _Account:
     """Cash and shares, moved on by one session at a time."""
 
-    def __init__(self, panel: Panel, rules: Backtest) -> None:
+    def __init__(self, panel: Panel, rules: Backtest, sizing: str) -> None:
         self._days: list[date] = panel.sessions.to_list()
         self._symbols = panel.symbols
         self._held = panel.held
         self._opens, self._closes, self._splits, self._factors = panel.prices
-        self._commission = _decimal(rules.commission_bps) / _BPS
-        self._slippage = _decimal(rules.slippage_bps) / _BPS
-        self._borrow_bps = _decimal(rules.borrow_bps)
-        self._cash = _cents(_decimal(rules.capital))
+        self._commission_bps = decimal_of(rules.commission_bps)
+        self._slippage_bps = decimal_of(rules.slippage_bps)
+        self._borrow_bps = decimal_of(rules.borrow_bps)
+        self._at_open = sizing == "open"
+        self._cash = cents(decimal_of(rules.capital))
         self._shares = dict.fromkeys(range(len(panel.symbols)), 0)
         self.ledger: list[_Row] = []
         self.positions: list[tuple[date, str, int, Decimal, Decimal]] = []
@@ -186,22 +212,23 @@ class _Account:
         """Make all bookings of one session."""
         if at:
             owned = list(self._owned())
+            early = {} if self._at_open else self._orders(at, self._closes, at - 1)
             for column, shares in owned:
                 self._split(at, column, shares)
             for column, shares in self._owned():
-                dividend = _dividend(self._splits, self._factors, self._closes, at, column)
+                dividend = self._dividend(at, column)
                 self._book(at, column, "dividend", price=dividend, amount=shares * dividend)
             nights = (self._days[at] - self._days[at - 1]).days
             for column, shares in owned:
                 if shares < 0:
-                    close = _price(self._closes, at - 1, column)
-                    fee = shares * close * self._borrow_bps * nights / (_BPS * DAYS_PER_YEAR)
+                    close = price_of(float(self._closes[at - 1, column]))
+                    fee = borrow_fee(shares, close, self._borrow_bps, nights)
                     self._book(at, column, "borrow", price=close, amount=fee)
-            self._rebalance(at)
+            self._fill(at, self._orders(at, self._opens, at) if self._at_open else early)
         value = _ZERO
         for column, shares in self._owned():
-            close = _price(self._closes, at, column)
-            worth = _cents(shares * close)
+            close = price_of(float(self._closes[at, column]))
+            worth = cents(shares * close)
             self.positions.append((self._days[at], self._symbols[column], shares, close, worth))
             value += worth
         if self._cash + value <= 0:
@@ -212,69 +239,62 @@ class _Account:
         return ((column, shares) for column, shares in self._shares.items() if shares)
 
     def _split(self, at: int, column: int, shares: int) -> None:
-        step = self._splits[at, column] / self._splits[at - 1, column]
-        exact = shares * Fraction(float(step)).limit_denominator(_LARGEST_DENOMINATOR)
-        whole = int(exact)  # towards zero
-        price = _price(self._opens, at, column)
-        rest = exact - whole
-        paid = price * rest.numerator / rest.denominator
+        price = price_of(float(self._opens[at, column]))
+        whole, paid = split_shares(shares, self._ratio(at, column), price)
         self._book(at, column, "split", shares=whole - shares, price=price, amount=paid)
 
-    def _rebalance(self, at: int) -> None:
+    def _ratio(self, at: int, column: int) -> Fraction:
+        before, after = self._splits[at - 1 : at + 1, column].tolist()
+        return split_between(before, after)
+
+    def _dividend(self, at: int, column: int) -> Decimal:
+        splits, factors = (
+            m[at - 1 : at + 1, column].tolist() for m in (self._splits, self._factors)
+        )
+        close = float(self._closes[at, column])
+        return dividend_between(tuple(splits), tuple(factors), close)
+
+    def _orders(self, at: int, prices: Matrix, row: int) -> dict[int, int]:
+        """Return the shares to trade at a session's open, sized by the prices of a row."""
         involved = {column for column, _ in self._owned()} | set(
             np.flatnonzero(self._held[at]).tolist()
         )
-        opens = {column: _price(self._opens, at, column) for column in sorted(involved)}
-        worth = {column: self._shares[column] * price for column, price in opens.items()}
-        weight = {column: _decimal(float(self._held[at, column])) for column in opens}
-        equity = self._cash + sum(worth.values())
-        if equity <= 0:
+        known = {column: price_of(float(prices[row, column])) for column in sorted(involved)}
+        if unknown := [column for column, price in known.items() if price.is_nan()]:
+            raise BacktestError(
+                f"{self._symbols[unknown[0]]} is to be traded on {self._days[at]} but has no price "
+                f"on {self._days[row]}, by which to say how many shares"
+            )
+        weights = {column: decimal_of(float(self._held[at, column])) for column in known}
+        if equity_of(self._cash, dict(self._owned()), known) <= 0:
             raise BacktestError(f"all equity is lost on {self._days[at]}")
-        distance = sum(abs(weight[column] * equity - worth[column]) for column in opens)
-        left = equity - distance * (self._commission + self._slippage)
-        orders = {
-            column: _whole(weight[column] * left / price) - self._shares[column]
-            for column, price in opens.items()
-        }
+        cost_bps = self._commission_bps + self._slippage_bps
+        wanted = target_shares(self._cash, self._shares, known, weights, cost_bps)
+        return {column: count - self._shares[column] for column, count in wanted.items()}
+
+    def _fill(self, at: int, orders: Mapping[int, int]) -> None:
+        """Trade at the open: sales first."""
+        if not self._at_open:
+            orders = {
+                column: split_shares(count, self._ratio(at, column), _ZERO)[0]
+                for column, count in orders.items()
+            }
         for column, traded in sorted(orders.items(), key=lambda order: order[1] > 0):
-            price = opens[column]
-            notional = abs(traded) * price
+            price = price_of(float(self._opens[at, column]))
             kind = "buy" if traded > 0 else "sell"
             self._book(at, column, kind, shares=traded, price=price, amount=-traded * price)
-            for kind, rate in (("commission", self._commission), ("slippage", self._slippage)):
-                self._book(at, column, kind, price=price, amount=-notional * rate)
+            costs = {"commission": self._commission_bps, "slippage": self._slippage_bps}
+            for kind, bps in costs.items():
+                cost = trading_cost(traded, price, bps)
+                self._book(at, column, kind, price=price, amount=-cost)
 
     def _book(
         self, at: int, column: int, kind: str, *, price: Decimal, amount: Decimal, shares: int = 0
     ) -> None:
         """Change cash and shares, and write it down, in one place."""
-        rounded = _cents(amount)
+        rounded = cents(amount)
         if not shares and not rounded:
             return
         self._cash += rounded
         self._shares[column] += shares
         self.ledger.append((self._days[at], self._symbols[column], kind, shares, price, rounded))
-
-
-def _dividend(splits: Matrix, factors: Matrix, closes: Matrix, at: int, column: int) -> Decimal:
-    """Return the cash paid a share, after a split of the same day."""
-    split = splits[at, column] / splits[at - 1, column]
-    both = factors[at, column] / factors[at - 1, column]
-    return _decimal(float((both / split - 1.0) * closes[at, column])).quantize(_PRICE_PLACES)
-
-
-def _price(prices: Matrix, at: int, column: int) -> Decimal:
-    return _decimal(float(prices[at, column])).quantize(_PRICE_PLACES)
-
-
-def _decimal(value: float) -> Decimal:
-    """Return the decimal number a float prints as, which is the one that was meant."""
-    return Decimal(repr(value))
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(_CENT)
-
-
-def _whole(shares: Decimal) -> int:
-    return int(shares.to_integral_value(ROUND_DOWN))

@@ -4,6 +4,16 @@ Weights decided after the close of session t are traded at the open of t + 1, th
 session t + 1 has an overnight part, earned by what was held before, and an intraday part,
 earned by the new weights. Between the two the lenders of what was short overnight are paid,
 then the cost of trading.
+
+When the bars of a symbol end
+-----------------------------
+A symbol that has no bar from some session to the last one was delisted. What is held of it is
+valued at its last close, and sold (a short position bought back) in the session after, as at its
+open: at the last close times one plus `delisting_return`, with the cost of any other trade, and
+with the borrowing up to that day. So no session's figures depend on what became known after it.
+From then on its weights count as zero: what they asked for is cash, not given to other symbols.
+A symbol without bars for a while is another case. Nobody knows what it could have been sold at,
+so holding it is an error.
 """
 
 from typing import Final
@@ -14,14 +24,13 @@ from numpy.typing import NDArray
 
 from tradewind.errors import BacktestError
 from tradewind.research._panel import Matrix, arrange
+from tradewind.research.bookings import DAYS_PER_YEAR
 from tradewind.research.strategy import Backtest
 
 __all__ = ["DAYS_PER_YEAR", "run_backtest"]
 
-DAYS_PER_YEAR: Final = 365
-"""Calendar days over which a year's borrowing fee is spread, in leap years too."""
-
 _BPS: Final = 1e-4
+_NOTHING: Final = 1e-12  # of equity; what rounding leaves of all that was lost
 
 
 def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> pl.DataFrame:
@@ -49,7 +58,7 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
         (notional that is short after the trade, as a positive fraction of equity); opened
         (Int64, positions whose weight went from zero or the other sign to what it is); benchmark
         (equity of equal shares of the symbols, bought at the first traded open without cost and
-        held; null if no symbol is quoted throughout).
+        held; what was delisted since is cash; null if no symbol is quoted throughout).
 
         ``1 + net_return == (1 + gross_return) * (1 - borrow_cost) * (1 - cost)`` and ``equity``
         is the running product of ``1 + net_return``.
@@ -60,8 +69,8 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     Raises
     ------
     BacktestError
-        If sessions are skipped, a weight is no number, a held symbol has no price, or equity is
-        lost altogether.
+        If sessions are skipped, a weight is no number, a held symbol has no price but has one
+        later, or equity is lost altogether.
 
     Notes
     -----
@@ -77,9 +86,16 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     Trades are filled at the open's price in full, whatever their size, and shares to sell short
     are always found. `slippage_bps` and `borrow_bps` must make up for both. Dividends are
     reinvested on their ex-date in the stock that paid them.
+
+    With a `delisting_return` of zero a bankruptcy costs no more than the last close shows.
     """
     factor = pl.col("adjustment_factor")
-    panel = arrange(weights, bars, [pl.col("open") * factor, pl.col("close") * factor])
+    panel = arrange(
+        weights,
+        bars,
+        [pl.col("open") * factor, pl.col("close") * factor],
+        delisting_return=rules.delisting_return,
+    )
     sessions, held, (opens, closes) = panel.sessions, panel.held, panel.prices
 
     # Beyond the first session without equity, which is refused below, divisions mean nothing.
@@ -100,9 +116,11 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     kept = (1.0 - borrow_cost) * (1.0 - cost)
     gross = (1.0 + overnight) * (1.0 + intraday) - 1.0
     net = (1.0 + gross) * kept - 1.0
-    left = np.minimum.reduce([1.0 + overnight, 1.0 + intraday, 1.0 - borrow_cost, 1.0 - cost])
-    if (left <= 0.0).any():
-        raise BacktestError(f"all equity is lost on {sessions[int((left <= 0.0).argmax())]}")
+    # Of nothing left no cost is a fraction: fmin passes over those that are no numbers.
+    left = np.fmin.reduce([1.0 + overnight, 1.0 + intraday, 1.0 - borrow_cost, 1.0 - cost])
+    lost = left <= _NOTHING
+    if lost.any():
+        raise BacktestError(f"all equity is lost on {sessions[int(lost.argmax())]}")
     equity = np.cumprod(1.0 + net)
     peak = np.maximum(np.maximum.accumulate(equity), 1.0)
     return pl.DataFrame(

@@ -135,6 +135,7 @@ def _preparation(strategy: Strategy) -> Mapping[str, Any]:
         "longest": None if longest is None else longest.inputs,
         "label": strategy.label,
         "costs": strategy.backtest if strategy.label.after_costs else None,
+        "delisting_return": strategy.backtest.delisting_return,
         "horizon": strategy.horizon,
         "walk_forward": strategy.walk_forward,
         "allow_leakage": strategy.allow_leakage,

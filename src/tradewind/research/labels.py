@@ -4,6 +4,10 @@ The position is bought at the open of session t + 1, the first price that can st
 traded, and sold at the close of session t + horizon. So the last price in the label is that
 of session t + horizon, and a purge of `horizon` sessions is exactly enough.
 
+If the symbol's bars end before that, it is sold as in the backtest, at its last close times one
+plus `delisting_return`: without these labels a model would learn from survivors alone. The label
+still ends with session t + horizon, before which a delisting cannot be told from a gap.
+
 ``after_costs`` brings the return nearer to zero by what a round trip costs, twice commission and
 slippage, and never past it: a move too small to pay for its trades teaches the model to stay
 out. (It is the soft threshold of Donoho and Johnstone, 1994.)
@@ -28,7 +32,7 @@ def compute_labels(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     """Compute what the model is to predict, for each symbol and session.
 
     Sessions are counted on the union of all the symbols' sessions: a symbol that lacks a bar
-    gets no label there, rather than one that looks further ahead.
+    and has later ones gets no label there, rather than one that looks further ahead.
 
     Parameters
     ----------
@@ -51,19 +55,22 @@ def compute_labels(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     """
     prices = adjusted(select_bars(bars, strategy))
     sessions = prices.select(pl.col("session").unique().sort()).with_row_index("at")
-    placed = prices.join(sessions, on="session").select(
-        *KEY, pl.col("at").cast(pl.Int64), "open", "close"
-    )
+    sessions = sessions.select("session", pl.col("at").cast(pl.Int64))
+    placed = prices.join(sessions, on="session").select(*KEY, "at", "open", "close")
+    horizon = strategy.horizon
     entry = placed.select("symbol", pl.col("at") - 1, pl.col("open").alias("entry"))
-    exit_ = placed.select(
-        "symbol",
-        pl.col("at") - strategy.horizon,
-        pl.col("close").alias("exit"),
-        pl.col("session").alias("label_end"),
-    )
+    exit_ = placed.select("symbol", pl.col("at") - horizon, pl.col("close").alias("exit"))
+    end = sessions.select(pl.col("at") - horizon, pl.col("session").alias("label_end"))
+    last = pl.col("close").sort_by("at").last() * (1.0 + strategy.backtest.delisting_return)
+    delisted = placed.group_by("symbol").agg(pl.max("at").alias("ended"), last.alias("paid"))
+    gone = pl.col("at") + horizon > pl.col("ended")
     return (
         placed.join(entry, on=["symbol", "at"])
-        .join(exit_, on=["symbol", "at"])
+        .join(end, on="at")
+        .join(delisted, on="symbol")
+        .join(exit_, on=["symbol", "at"], how="left")
+        .with_columns(pl.coalesce("exit", pl.when(gone).then("paid")))
+        .drop_nulls("exit")
         .select(*KEY, _label(strategy).alias("label"), "label_end")
         .sort(KEY)
     )

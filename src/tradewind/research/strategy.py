@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -27,6 +27,7 @@ __all__ = [
     "ModelSpec",
     "Monitor",
     "Ridge",
+    "Risk",
     "Strategy",
     "Universe",
     "WalkForward",
@@ -34,6 +35,9 @@ __all__ = [
 
 ON_NEW_BARS = "on_new_bars"
 """The schedule of a strategy that is trained whenever its source has stored new bars."""
+
+# What strategy files could not say at first, as the path to it.
+_SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (("risk",), ("backtest", "delisting_return"))
 
 Sessions = Annotated[int, Field(strict=True, ge=1)]
 CostBps = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
@@ -193,6 +197,12 @@ class Backtest(_Model):
         Largest sum of long and short shares; above it all are scaled down.
     capital : float
         What the account holds before the first session, in the listing's currency.
+    delisting_return : float
+        What a position is sold at when its symbol's bars end, as a return on the last close.
+        Zero is right for takeovers, which end most listings of large companies. For failures it
+        is too good: they lost another 30 % on NYSE and AMEX (Shumway, 1997) and 55 % on Nasdaq
+        (Shumway and Warther, 1999), so a universe of small companies should say -0.3 or -0.55.
+        It is a price: below zero, short positions gain by it.
     """
 
     positions: Literal["long_flat", "long_short", "sign", "proportional"] = "long_flat"
@@ -202,6 +212,7 @@ class Backtest(_Model):
     max_weight: Share = 1.0
     max_gross: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
     capital: float = Field(default=1_000_000.0, strict=True, ge=1.0, le=1e12)
+    delisting_return: float = Field(default=0.0, strict=True, ge=-1.0, le=1.0)
 
 
 class Gate(_Model):
@@ -259,6 +270,46 @@ class Monitor(_Model):
     min_performance: Probability | None = 0.05
 
 
+class Risk(_Model):
+    """What an order must keep to before it leaves for the broker.
+
+    A refused order is kept with its reasons, and the position stays as it is. Exposure is reckoned
+    at the last close; an order that brings a position nearer to nothing is never refused for its
+    weight, and orders that leave the account with less exposure never for its sum.
+
+    Attributes
+    ----------
+    max_weight : float
+        Largest share of equity in one symbol, long or short.
+    max_gross, max_net : float
+        Largest sum of long and short shares of equity, and largest difference of the two, with
+        all of a session's orders filled. Prices move between the close and the next open, so
+        that what is filled may come out a little above.
+    max_order_volume : float
+        Largest order, as a share of the symbol's median volume of the last 20 sessions.
+    max_price_move : float
+        How far the price that an order is reckoned with may be from the close before, as a
+        fraction and after splits. A move beyond it is more often a broken price than a real one;
+        0.4 finds a split that the vendor forgot.
+    max_signal_age : int
+        How many sessions may have closed since the one that a signal was made after.
+    lot_size : int
+        Shares that can be traded are multiples of this; what is left of a position goes at once.
+    max_participation : float
+        Largest share of a session's volume that the paper broker fills; the rest of the order
+        expires.
+    """
+
+    max_weight: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
+    max_gross: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
+    max_net: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
+    max_order_volume: float = Field(default=0.1, strict=True, gt=0.0, le=1000.0)
+    max_price_move: float = Field(default=0.4, strict=True, gt=0.0, le=1000.0)
+    max_signal_age: int = Field(default=0, strict=True, ge=0, le=20)
+    lot_size: int = Field(default=1, strict=True, ge=1, le=1_000_000)
+    max_participation: Share = 0.1
+
+
 class Strategy(_Model):
     """A strategy: what is predicted, from what, by which model, and how it is judged."""
 
@@ -284,6 +335,7 @@ class Strategy(_Model):
     backtest: Backtest
     gate: Gate = Gate()
     monitor: Monitor = Monitor()
+    risk: Risk = Risk()
     seed: int = Field(default=0, strict=True, ge=0, le=2**31 - 1)
 
     @property
@@ -320,13 +372,31 @@ class Strategy(_Model):
         model = {**self.model.model_dump(), **parameters}
         return type(self).model_validate({**self.model_dump(), "model": model})
 
+    def told_apart_by(self) -> dict[str, Any]:
+        """Return the fields that hashes are made of, as JSON has them.
+
+        Versions and trials are registered by such hashes. What a file may say only since then
+        must not make the strategies of before into others, so it counts only where it says
+        something else than its default. That default can therefore never change.
+        """
+        fields = self.model_dump(mode="json")
+        for *sections, name in _SAID_LATER:
+            model: BaseModel = self
+            inner = fields
+            for section in sections:
+                model, inner = getattr(model, section), inner[section]
+            if getattr(model, name) == type(model).model_fields[name].default:
+                del inner[name]
+        return fields
+
     def content_hash(self) -> str:
         """Return the SHA-256 of the strategy's canonical JSON, in hexadecimal.
 
         Comments, order of keys and defaults left out of the file do not change it.
         """
-        fields = self.model_dump(mode="json")
-        canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        canonical = json.dumps(
+            self.told_apart_by(), sort_keys=True, separators=(",", ":"), ensure_ascii=True
+        )
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     @field_validator("schedule")
