@@ -62,5 +62,5 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> Training:
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a database that this session's tests share, as its owner."""
-    with running_postgres(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.url

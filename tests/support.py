@@ -3,6 +3,9 @@
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
 
 
 def free_ports(count: int) -> list[int]:
@@ -27,3 +30,11 @@ def wait_until(
             found = f": {of()}" if of else ""
             raise AssertionError(f"not so after {seconds} s{found}")
         time.sleep(0.5)
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all that came of it, with no chance to say or finish anything."""
+    process = psutil.Process(pid)
+    for each in (process, *process.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            each.kill()

@@ -21,6 +21,10 @@
     │   ├── PromotionError                 a version may not become the champion
     │   └── ReproductionError              a model does not predict what it predicted in training
     ├── TradingError                       signals or orders that cannot be stored or sent
+    │   ├── OrderRejectedError             a broker will not take an order, and says why
+    │   ├── OrderStateError (ValueError)   an order cannot be what it is said to become
+    │   ├── ReconciliationError            the book and the broker differ; each difference is named
+    │   └── TradingHaltedError             the kill switch is on: no order leaves
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     └── StackError                         the local stack cannot do what was asked
         ├── PortTakenError                 another process holds a port that a service needs
@@ -38,8 +42,11 @@ __all__ = [
     "LedgerError",
     "MarketDataError",
     "OrchestrationError",
+    "OrderRejectedError",
+    "OrderStateError",
     "PortTakenError",
     "PromotionError",
+    "ReconciliationError",
     "RegistryError",
     "ReproductionError",
     "ResearchError",
@@ -55,6 +62,7 @@ __all__ = [
     "SweepError",
     "TradewindError",
     "TradingError",
+    "TradingHaltedError",
 ]
 
 
@@ -132,6 +140,22 @@ class ReproductionError(RegistryError):
 
 class TradingError(TradewindError):
     """Signals or orders that cannot be stored or sent."""
+
+
+class OrderRejectedError(TradingError):
+    """A broker will not take an order; the message is its reason."""
+
+
+class OrderStateError(TradingError, ValueError):
+    """An order cannot be what it is said to become."""
+
+
+class ReconciliationError(TradingError):
+    """The book and the broker differ; the message names each difference."""
+
+
+class TradingHaltedError(TradingError):
+    """The kill switch is on: no order leaves until it is taken off."""
 
 
 class OrchestrationError(TradewindError):

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         default=None,
         description="PostgreSQL with the ledger of trials; services of the stack have it set.",
     )
+    broker: str = Field(
+        default="paper",
+        description="Where orders go: paper, or a broker that a package brings (entry points "
+        "`tradewind.brokers`).",
+    )
     mlflow_public_url: str | None = Field(
         default=None, description="Address of MLflow's page for a browser, where it differs."
     )

@@ -8,12 +8,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.retry import Retry
 
-from tests.redis_server import RedisServer, running_redis
+from tests.redis_server import AT_ONCE, RedisServer, running_redis
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as running:
+    with running_redis(tmp_path_factory.mktemp("redis"), *AT_ONCE) as running:
         yield running
 
 

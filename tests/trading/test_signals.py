@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tradewind.errors import TradingError
 from tradewind.market import sample
-from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars
+from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars, tradable_weights
 
 FIRST = SignalSet(
     strategy="momentum",
@@ -78,3 +78,16 @@ def test_a_session_is_not_decided_on_before_all_its_bars_are_there() -> None:
         refuse_late_bars(late)
     gone = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") < days[-2]))
     refuse_late_bars(gone)
+
+
+def test_a_symbol_without_a_bar_is_wanted_no_more() -> None:
+    bars = sample.load(["GOOG", "IBM", "MSFT"])
+    days = bars.get_column("session").unique().sort().tail(4)
+    weights = pl.DataFrame({"session": days}).join(
+        pl.DataFrame({"symbol": ["GOOG", "IBM"], "weight": [0.25, -0.5]}), how="cross"
+    )
+    assert tradable_weights(weights, bars) == {"GOOG": 0.25, "IBM": -0.5}
+    gone = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") <= days[1]))
+    assert tradable_weights(weights, gone) == {"GOOG": 0.25, "IBM": 0.0}
+    earlier = weights.filter(pl.col("session") <= days[1])
+    assert tradable_weights(earlier, gone) == {"GOOG": 0.25, "IBM": -0.5}

@@ -16,7 +16,7 @@ from tradewind.errors import TradingError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SignalBook", "SignalSet", "refuse_late_bars"]
+__all__ = ["SignalBook", "SignalSet", "refuse_late_bars", "signals_of", "tradable_weights"]
 
 _metadata = sa.MetaData()
 _signals = sa.Table(
@@ -91,6 +91,27 @@ def refuse_late_bars(bars: "pl.DataFrame") -> None:
         )
 
 
+def tradable_weights(weights: "pl.DataFrame", bars: "pl.DataFrame") -> dict[str, float]:
+    """Return the weights of the last session by symbol, 0.0 where a symbol has no bar in it.
+
+    A symbol that was delisted is still wanted by the signals of sessions before, each of which is
+    held for the strategy's horizon. The backtest sells it; so no order may ask for it either.
+
+    Parameters
+    ----------
+    weights : DataFrame of shape (n_sessions * n_symbols, 3)
+        symbol, session, weight.
+    bars : DataFrame of shape (n_bars, 9)
+    """
+    import polars as pl
+
+    last = weights.filter(pl.col("session") == pl.col("session").max())
+    quoted = bars.select("symbol", "session", pl.lit(1.0).alias("quoted"))
+    known = last.join(quoted, on=["symbol", "session"], how="left")
+    weight = pl.when(pl.col("quoted").is_null()).then(0.0).otherwise("weight")
+    return dict(known.select("symbol", weight.alias("weight")).iter_rows())
+
+
 class SignalBook:
     """Signals in PostgreSQL.
 
@@ -160,6 +181,23 @@ class SignalBook:
                 return _read(connection, strategy, session, model_version)
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
+
+
+def signals_of(
+    connection: sa.Connection, strategy: str, session: date, model_version: int | None = None
+) -> SignalSet | None:
+    """Return the signals of a session, if any: a version's, or those that were stored last."""
+    if not sa.inspect(connection).has_table(_signals.name):
+        return None
+    if model_version is not None:
+        return _read(connection, strategy, session, model_version)
+    newest = connection.execute(
+        sa.select(_signals.c.model_version)
+        .where(_signals.c.strategy == strategy, _signals.c.session == session)
+        .order_by(_signals.c.created_at.desc(), _signals.c.model_version.desc())
+        .limit(1)
+    ).scalar()
+    return None if newest is None else _read(connection, strategy, session, newest)
 
 
 def _read(

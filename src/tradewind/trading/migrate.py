@@ -1,0 +1,87 @@
+"""Bring the trading book's tables to the version of this code.
+
+``python -m tradewind.trading.migrate`` is run at every start of a stack, by as many at once as
+like: one migrates, the others wait and find it done. All of it is one transaction, so that a
+migration that is killed has not happened.
+"""
+
+import os
+import sys
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from tradewind.errors import TradewindError, TradingError
+from tradewind.trading.database import database_errors, open_database
+from tradewind.trading.schema import PAPER, SCHEMA
+
+__all__ = ["DATABASE_URL", "migrate", "migration_config"]
+
+DATABASE_URL: Final = "TRADEWIND_DATABASE_URL"
+_LOCK: Final = 7_301_002
+
+
+def migration_config(connection: sa.Connection) -> Config:
+    """Return Alembic's settings for a connection; they need no ini file."""
+    config = Config()
+    config.set_main_option("script_location", "tradewind.trading:migrations")
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(url: str) -> str:
+    """Bring the tables to the newest version, and return its name.
+
+    Raises
+    ------
+    TradingError
+        If the database refuses or is out of reach, or was migrated by newer code.
+    """
+    with (
+        open_database(url) as engine,
+        database_errors("migrating the trading book"),
+        engine.begin() as connection,
+    ):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        for schema in (SCHEMA, PAPER):
+            connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+        config = migration_config(connection)
+        _refuse_newer(connection, config)
+        command.upgrade(config, "head")
+        return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def _refuse_newer(connection: sa.Connection, config: Config) -> None:
+    if not sa.inspect(connection).has_table("alembic_version", schema=SCHEMA):
+        return
+    table = sa.table("alembic_version", sa.column("version_num"), schema=SCHEMA)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    found = set(connection.execute(sa.select(table.c.version_num)).scalars())
+    if found - known:
+        raise TradingError(
+            f"the trading book is at version {', '.join(sorted(found - known))}, which this code "
+            "does not know: it was migrated by a newer tradewind; install that one"
+        )
+
+
+def main() -> int:
+    """Migrate the database that the environment names."""
+    url = os.environ.get(DATABASE_URL)
+    if not url:
+        sys.stderr.write(f"{DATABASE_URL} is not set: it names the database of the book\n")
+        return 2
+    try:
+        version = migrate(url)
+    except TradewindError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"the trading book is at version {version}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

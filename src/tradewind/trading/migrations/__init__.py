@@ -1,0 +1,1 @@
+"""Alembic's migrations of the trading book; run by `tradewind.trading.migrate`."""

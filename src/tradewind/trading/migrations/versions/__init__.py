@@ -1,0 +1,1 @@
+"""One module a migration, each after the one it names."""

@@ -1,0 +1,156 @@
+"""Sending orders: signals -> intents -> risk -> orders -> broker, each step committed by itself.
+
+It may be killed at any line and done again. Intents are written all at once; an order's id follows
+from its intent; that an order is about to be sent is written before it is sent, so that an order
+whose fate is unknown is sent again under the same id, by which the broker knows it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+import sqlalchemy as sa
+
+from tradewind.errors import OrderRejectedError
+from tradewind.trading.accounts import last_settled, read_account
+from tradewind.trading.broker import Broker
+from tradewind.trading.database import account_lock, database_errors
+from tradewind.trading.halts import refuse_if_halted
+from tradewind.trading.intents import Intent, intents_of
+from tradewind.trading.order_log import LoggedOrder, add_order, add_state, logged_orders
+from tradewind.trading.orders import OrderState
+from tradewind.trading.quotes import recent_quotes
+from tradewind.trading.risk import assess
+from tradewind.trading.schema import equity, orders
+
+__all__ = ["Submitted", "submit"]
+
+_UNSENT = {OrderState.NEW, OrderState.SUBMITTED}
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a session's intents.
+
+    Attributes
+    ----------
+    session, trade_session : date
+    model_version : int
+    intents : int
+    states : dict of str to int
+        Orders by their state; an intent that wants nothing has none.
+    """
+
+    session: date
+    trade_session: date
+    model_version: int
+    intents: int
+    states: dict[str, int]
+
+
+async def submit(
+    engine: sa.Engine,
+    broker: Broker,
+    account: str,
+    session: date,
+    model_version: int | None = None,
+) -> Submitted:
+    """Send the orders that an account's signals of a session ask for, those that were not sent.
+
+    Parameters
+    ----------
+    engine : Engine
+    broker : Broker
+    account : str
+    session : date
+        The one the signals were made after; the account must be settled up to it.
+    model_version : int or None
+        Whose signals are traded; None for those that were stored last. Orders that another version
+        has sent for the same session stand.
+
+    Returns
+    -------
+    Submitted
+        The same, however often it is done.
+
+    Raises
+    ------
+    TradingHaltedError
+        If the kill switch is on before an order leaves; those after it stay unsent.
+    TradingError
+        If signals, quotes or the settlement are missing, or broker or database refuse.
+    """
+    doing = f"sending the orders of {account}"
+    with database_errors(doing), account_lock(engine, account) as lock:
+        with engine.begin() as connection:
+            intents = intents_of(connection, account, session, model_version)
+        with engine.connect() as connection:
+            settled = last_settled(connection, account)
+            refused = _refusals(connection, account, settled, intents)
+        for intent in intents:
+            if not intent.shares:
+                continue
+            lock.check()
+            await _send(engine, broker, intent, refused.get(intent.symbol, ()))
+        with engine.connect() as connection:
+            found = logged_orders(connection, account, orders.c.signal_session == session)
+    states = Counter(order.state.value for order in found)
+    first = intents[0]
+    return Submitted(
+        session,
+        first.trade_session,
+        first.model_version,
+        len(intents),
+        dict(sorted(states.items())),
+    )
+
+
+def _refusals(
+    connection: sa.Connection, account: str, settled: date | None, intents: Sequence[Intent]
+) -> Mapping[str, Sequence[str]]:
+    """Return which of a session's orders may not leave, and why."""
+    trade_session = intents[0].trade_session
+    if settled is None or trade_session <= settled:
+        late = (
+            f"stale: the open of {trade_session} is over, {account} is settled up to {settled}",
+        )
+        return {intent.symbol: late for intent in intents}
+    worth: Decimal = connection.execute(
+        sa.select(equity.c.equity).where(equity.c.account == account, equity.c.session == settled)
+    ).scalar_one()
+    history = recent_quotes(connection, account, settled)
+    return assess(intents, history, worth, read_account(connection, account))
+
+
+async def _send(engine: sa.Engine, broker: Broker, intent: Intent, reasons: Sequence[str]) -> None:
+    """Take one intent as far as the broker's answer."""
+    ticket = intent.ticket
+    with engine.begin() as connection:
+        add_order(connection, ticket, intent.session, intent.model_version)
+    with engine.begin() as connection:
+        [order] = logged_orders(
+            connection, intent.account, orders.c.client_order_id == ticket.client_order_id
+        )
+        if order.state not in _UNSENT:
+            return
+        if order.state is OrderState.NEW and reasons:
+            add_state(connection, order, OrderState.REFUSED, reasons)
+            return
+        refuse_if_halted(connection, intent.account)
+        if order.state is OrderState.NEW:
+            order = add_state(connection, order, OrderState.SUBMITTED)
+    try:
+        await broker.submit(ticket)
+    except OrderRejectedError as rejection:
+        _note(engine, order, OrderState.REJECTED, [str(rejection)])
+    else:
+        _note(engine, order, OrderState.ACCEPTED)
+
+
+def _note(
+    engine: sa.Engine, order: LoggedOrder, state: OrderState, reasons: Sequence[str] = ()
+) -> None:
+    with engine.begin() as connection:
+        add_state(connection, order, state, reasons)
