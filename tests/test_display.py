@@ -188,7 +188,7 @@ display.comparison(Comparison(
 ))
 display.promotion("m", Promotion(
     "promotion", 2, 1, "2026-01-01", "anna", "why", override="so", refused=("min_trades",)
-))
+), told=True)
 """
     lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in in_a_log(script).splitlines()]
     assert "sharpe 0.5" in lines
@@ -198,3 +198,4 @@ display.promotion("m", Promotion(
     assert "on 700 common sessions: 0.25, 90% interval -0.1 to 0.6" in told
     assert "m version 2 is the champion, instead of version 1" in lines
     assert "The gate had refused it: min_trades" in lines
+    assert "signals_m makes its signals now" in told

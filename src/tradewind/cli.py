@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -177,7 +178,7 @@ def models_promote(
     done = registry.promote(
         _settings(), name, version, reason=reason, by=by or getpass.getuser(), override=override
     )
-    display.promotion(name, done)
+    display.promotion(name, done.promotion, told=done.told)
 
 
 @models_app.command("rollback")
@@ -187,7 +188,7 @@ def models_rollback(name: str, *, reason: Reason, by: By = None) -> None:
     from tradewind.desk import registry
 
     done = registry.rollback(_settings(), name, reason=reason, by=by or getpass.getuser())
-    display.promotion(name, done)
+    display.promotion(name, done.promotion, told=done.told)
 
 
 @app.command()
@@ -295,6 +296,82 @@ def signals(strategy: str, *, as_json: Json = False) -> None:
         _print_json(None if found is None else asdict(found))
     else:
         display.signals(strategy, found)
+
+
+trading_app = typer.Typer(no_args_is_help=True, help="Look at the trading book, and stop it.")
+app.add_typer(trading_app, name="trading")
+Account = Annotated[str | None, typer.Argument(help="The strategy's name; all, if not given.")]
+Since = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session shown.")]
+Why = Annotated[str, typer.Option("--reason", help="Why; for those who wonder.")]
+
+
+@trading_app.command("orders")
+def trading_orders(account: Account = None, *, since: Since = None, as_json: Json = False) -> None:
+    """List orders, and what became of each."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.orders(_settings(), account, since.date() if since else None)
+    _print_json([asdict(each) for each in found]) if as_json else display.orders(found)
+
+
+@trading_app.command("fills")
+def trading_fills(account: Account = None, *, since: Since = None, as_json: Json = False) -> None:
+    """List trades."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.fills(_settings(), account, since.date() if since else None)
+    _print_json([asdict(each) for each in found]) if as_json else display.fills(found)
+
+
+@trading_app.command("positions")
+def trading_positions(account: Account = None, *, as_json: Json = False) -> None:
+    """List what is held, valued at the last close."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.positions(_settings(), account)
+    _print_json([asdict(each) for each in found]) if as_json else display.positions(found)
+
+
+@trading_app.command("pnl")
+def trading_pnl(account: Account = None, *, as_json: Json = False) -> None:
+    """List each session's profit and loss."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.pnl(_settings(), account)
+    _print_json([asdict(each) for each in found]) if as_json else display.pnl(found)
+
+
+@trading_app.command("halt")
+def trading_halt(account: Account = None, *, reason: Why) -> None:
+    """Let no further order leave, of one account or of any. It holds within a second."""
+    from tradewind.desk import trading
+
+    trading.halt(_settings(), account, reason=reason)
+    typer.echo(f"no order of {account or 'any account'} leaves until `tradewind trading resume`")
+
+
+@trading_app.command("resume")
+def trading_resume(account: Account = None, *, reason: Why) -> None:
+    """Take a halt off: an account's, or the one of all."""
+    from tradewind.desk import trading
+
+    trading.resume(_settings(), account, reason=reason)
+    typer.echo(f"orders of {account or 'accounts that are not halted themselves'} leave again")
+
+
+@trading_app.command("reconcile")
+def trading_reconcile(account: Account = None, *, as_json: Json = False) -> None:
+    """Hold the book against the broker's records. Exit code 1 if anything differs."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.reconcile(_settings(), account)
+    _print_json([asdict(each) for each in found]) if as_json else display.reconciled(found)
+    raise typer.Exit(1 if any(each.difference for each in found) else 0)
 
 
 @app.command()

@@ -17,11 +17,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from tradewind.stack.state import StackState
-
 if TYPE_CHECKING:
     from tradewind.desk.registry import Forecast
     from tradewind.desk.research import BacktestReport
+    from tradewind.desk.trading import Reconciled
     from tradewind.market.findings import Finding
     from tradewind.market.source import SourceSpec
     from tradewind.market.store import SnapshotInfo
@@ -30,8 +29,10 @@ if TYPE_CHECKING:
     from tradewind.registry.promotion import Promotion
     from tradewind.registry.reproduction import Reproduction
     from tradewind.registry.versions import ModelSummary, VersionInfo
-    from tradewind.stack.doctor import Check
+    from tradewind.stack.checks import Check
+    from tradewind.stack.state import StackState
     from tradewind.trading.signals import SignalSet
+    from tradewind.trading.views import Day, Fill, Order, Position
 
 __all__ = [
     "checks",
@@ -86,14 +87,14 @@ class _Bar:
 
 
 @contextmanager
-def starting() -> Iterator[Callable[[StackState], None]]:
+def starting() -> Iterator[Callable[["StackState"], None]]:
     """Show services as they start: a bar on a terminal, in a log a line for each change.
 
     What goes wrong is a line in both, and so is every change after the start.
     """
     seen: dict[str, str] = {}
 
-    def show(state: StackState) -> None:
+    def show(state: "StackState") -> None:
         records = state.services.values()
         ready = sum(s.state in ("healthy", "done") for s in records)
         for record in records:
@@ -251,12 +252,18 @@ def comparison(found: "Comparison") -> None:
         console.print(table)
 
 
-def promotion(name: str, done: "Promotion") -> None:
-    """Print who is champion now, and instead of whom."""
+def promotion(name: str, done: "Promotion", *, told: bool) -> None:
+    """Print who is champion now, and instead of whom, and whether Airflow was told."""
     former = "" if done.former is None else f", instead of version {done.former}"
     console.print(f"{name} version {done.version} is the champion{former}", markup=False)
     if done.refused:
         console.print(f"The gate had refused it: {', '.join(done.refused)}", markup=False)
+    console.print(
+        f"signals_{name} makes its signals now; see them with `tradewind signals {name}`"
+        if told
+        else f"Airflow has no strategy {name}, so nobody makes its signals",
+        markup=False,
+    )
 
 
 def reproduction(found: "Reproduction") -> None:
@@ -349,8 +356,8 @@ def signals(strategy: str, found: "SignalSet | None") -> None:
     """Print target weights."""
     if found is None:
         console.print(
-            f"No signals by a champion of {strategy} yet: they are made when its source has stored "
-            f"new bars, or when you start signals_{strategy} on Airflow's page"
+            f"No signals by a champion of {strategy} yet: they are made when a version becomes "
+            f"champion and when its source has stored new bars; see signals_{strategy} in Airflow"
         )
         return
     table = Table(
@@ -361,6 +368,70 @@ def signals(strategy: str, found: "SignalSet | None") -> None:
     for symbol, weight in found.weights.items():
         table.add_row(symbol, f"{weight:+.2%}")
     console.print(table)
+
+
+def orders(found: "Sequence[Order]") -> None:
+    """Print orders, and what became of each."""
+    table = Table("account", "for the open of", "symbol", "shares", "filled", "state", "why")
+    for each in found:
+        table.add_row(
+            each.account, str(each.session), each.symbol, f"{each.shares:+,}", f"{each.filled:+,}",
+            each.state, escape("; ".join(each.reasons)),
+        )  # fmt: skip
+    _print_or(table, "no orders yet")
+
+
+def fills(found: "Sequence[Fill]") -> None:
+    """Print trades."""
+    table = Table("account", "session", "symbol", "shares", "price", "commission", "slippage")
+    for each in found:
+        table.add_row(
+            each.account, str(each.session), each.symbol, f"{each.shares:+,}",
+            f"{each.price.normalize():f}", f"{each.commission:,}", f"{each.slippage:,}",
+        )  # fmt: skip
+    _print_or(table, "no fills yet")
+
+
+def positions(found: "Sequence[Position]") -> None:
+    """Print what is held at the last close."""
+    table = Table("account", "at the close of", "symbol", "shares", "price", "value", "weight")
+    for each in found:
+        table.add_row(
+            each.account, str(each.session), each.symbol, f"{each.shares:,}",
+            f"{each.price.normalize():f}", f"{each.value:,}", f"{each.weight:+.2%}",
+        )  # fmt: skip
+    _print_or(table, "no positions")
+
+
+def pnl(found: "Sequence[Day]") -> None:
+    """Print each session's profit and loss."""
+    table = Table("account", "session", "cash", "positions", "equity", "profit", "costs")
+    for each in found:
+        colour = "red" if each.profit < 0 else "green" if each.profit > 0 else "dim"
+        table.add_row(
+            each.account, str(each.session), f"{each.cash:,}", f"{each.positions:,}",
+            f"{each.equity:,}", f"[{colour}]{each.profit:+,}[/]", f"{each.costs:,}",
+        )  # fmt: skip
+    _print_or(table, "no sessions yet")
+
+
+def reconciled(found: "Sequence[Reconciled]") -> None:
+    """Print how accounts compare with their broker."""
+    for each in found:
+        if each.difference:
+            console.print(f"[red]differs[/]  {each.account}: {escape(each.difference)}")
+            continue
+        counts = ", ".join(f"{each.compared[what]} {what}" for what in _COMPARED)
+        console.print(f"[green]agrees[/]   {each.account}: {counts}")
+    if not found:
+        console.print("no account has been opened yet")
+
+
+_COMPARED = ("orders", "fills", "positions")
+
+
+def _print_or(table: Table, nothing: str) -> None:
+    console.print(table if table.row_count else nothing)
 
 
 def _some(names: "Sequence[str]", shown: int = 6) -> str:

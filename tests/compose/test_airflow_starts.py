@@ -87,7 +87,9 @@ def test_celery_passes_its_tasks_through_redis(project: Project, training: dict[
     def senders(words: str) -> list[str]:
         return [sender for sender, said in training["redis"] if said.startswith(words)]
 
-    assert senders('"LPUSH" "airflow:default"') == [scheduler] * len(training["tasks"])
+    pushed = senders('"LPUSH" "airflow:default"')
+    assert set(pushed) == {scheduler}
+    assert len(pushed) >= len(training["tasks"])  # its champion may begin another run meanwhile
     assert set(senders('"BRPOP" "airflow:default"')) == workers
 
 

@@ -56,12 +56,12 @@ def test_each_service_uses_its_own(project: Project) -> None:
     found = {(by_address[address], user, database) for address, user, database in users}
     assert ("mlflow", "mlflow", "mlflow") in found
     assert ("airflow-scheduler", "airflow", "airflow") in found
+    assert ("trading-worker", "tradewind", "tradewind") in found
+    # Airflow's tasks keep the ledger of trials and the signals.
+    own = {"airflow-worker": {"airflow", "tradewind"}, "trading-worker": {"tradewind"}}
     for service, user, database in found:
-        application = service.split("-")[0]
-        # Airflow's tasks keep the ledger of trials and the signals.
-        own = {application, "tradewind"} if service == "airflow-worker" else {application}
         assert user == database
-        assert user in own
+        assert user in own.get(service, {service.split("-")[0]})
 
 
 def on_database(container: Any) -> bool:

@@ -67,8 +67,10 @@ def test_airflow_comes_after_its_stores_and_its_migration(history: History, serv
     assert started > history.done("airflow-init") > history.healthy("postgres")
 
 
-def test_the_trading_worker_comes_after_redis(history: History) -> None:
-    assert history.started("trading-worker") > history.healthy("redis")
+def test_the_trading_worker_comes_after_redis_and_its_migration(history: History) -> None:
+    started = history.started("trading-worker")
+    assert started > history.healthy("redis")
+    assert started > history.done("trading-migrate") > history.healthy("postgres")
 
 
 def test_what_runs_started_when_the_events_say(project: Project, history: History) -> None:

@@ -15,7 +15,7 @@ MEBIBYTES = {
     "postgres": 512, "redis": 256, "minio": 512, "mlflow": 1024, "airflow-webserver": 1024,
     "airflow-scheduler": 1024, "airflow-dag-processor": 512, "airflow-triggerer": 512,
     "airflow-worker": 2048, "trading-worker": 512, "secrets": 128, "minio-buckets": 256,
-    "mlflow-migrate": 1024, "airflow-init": 1024,
+    "mlflow-migrate": 1024, "airflow-init": 1024, "trading-migrate": 128,
 }  # fmt: skip
 CLIENTS = 32
 SECONDS = 60

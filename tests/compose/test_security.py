@@ -60,10 +60,11 @@ def test_stores_are_reached_only_by_those_who_need_them(project: Project) -> Non
         return "through" in project.execute(service, "bash", "-c", knock, check=False)
 
     allowed = {
-        "trading-worker": {"redis"},
+        "trading-worker": {"redis", "postgres"},
         "mlflow": {"postgres", "minio"},
         "airflow-webserver": {"postgres"},
         "airflow-worker": {"postgres", "redis"},
+        "airflow-triggerer": {"postgres", "redis"},
         "airflow-dag-processor": {"postgres"},
     }
     for service, reached in allowed.items():

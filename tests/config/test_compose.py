@@ -22,7 +22,9 @@ LONG_RUNNING = {
     "postgres", "redis", "minio", "mlflow", "airflow-webserver", "airflow-scheduler",
     "airflow-dag-processor", "airflow-triggerer", "airflow-worker", "trading-worker",
 }  # fmt: skip
-ONE_SHOTS = {"secrets", "credentials", "minio-buckets", "mlflow-migrate", "airflow-init"}
+ONE_SHOTS = {
+    "secrets", "credentials", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate",
+}  # fmt: skip
 
 
 def needs(service: str, condition: str) -> set[str]:
@@ -87,9 +89,10 @@ def test_only_who_needs_a_store_shares_its_network() -> None:
     airflow = {name for name in LONG_RUNNING if name.startswith("airflow-")}
     assert by_network["database"] == {
         "postgres", "mlflow", "mlflow-migrate", "airflow-init", *airflow,
+        "trading-migrate", "trading-worker",
     }  # fmt: skip
     assert by_network["broker"] == {
-        "redis", "airflow-scheduler", "airflow-worker", "trading-worker",
+        "redis", "airflow-scheduler", "airflow-triggerer", "airflow-worker", "trading-worker",
     }  # fmt: skip
     assert by_network["objects"] == {"minio", "mlflow", "minio-buckets"}
     assert by_network["console"] == {"minio"}
@@ -107,8 +110,11 @@ def test_the_order_is_stores_then_migrations_then_services() -> None:
     for name in LONG_RUNNING:
         if name.startswith("airflow-"):
             assert needs(name, healthy) == {"postgres", "redis"}
-            assert needs(name, done) == {"airflow-init"}
+            tables = {"trading-migrate"} if name == "airflow-worker" else set()
+            assert needs(name, done) == {"airflow-init", *tables}
+    assert needs("trading-migrate", healthy) == {"postgres"}
     assert needs("trading-worker", healthy) == {"redis"}
+    assert needs("trading-worker", done) == {"trading-migrate"}
 
 
 def test_no_key_of_config_is_set_here_or_in_an_image() -> None:

@@ -1,7 +1,7 @@
 import pytest
-from celery.signals import heartbeat_sent
+from celery.signals import celeryd_init
 
-from tradewind.heartbeat import touch_heartbeat
+from tradewind.heartbeat import send_events_once
 from tradewind.orchestration.celery_config import CELERY_CONFIG
 
 
@@ -12,10 +12,24 @@ def test_airflow_takes_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS",
         "tradewind.orchestration.celery_config.CELERY_CONFIG",
     )
+    get_celery_configuration.cache_clear()  # asked for when the module was imported, without it
     assert get_celery_configuration() is CELERY_CONFIG
+    get_celery_configuration.cache_clear()
     assert CELERY_CONFIG["task_acks_late"] is True
 
 
+def test_a_send_is_tried_until_airflow_itself_tries_again() -> None:
+    """A send that fails fails the task; one that takes longer than Airflow waits is sent again."""
+    from airflow.providers.celery.executors.celery_executor_utils import OPERATION_TIMEOUT
+
+    policy = CELERY_CONFIG["task_publish_retry_policy"]
+    waits = (
+        min(policy["interval_start"] + n * policy["interval_step"], policy["interval_max"])
+        for n in range(policy["max_retries"])
+    )
+    assert sum(waits) > 2 * OPERATION_TIMEOUT
+
+
 def test_the_heartbeat_is_connected_once() -> None:
-    connected = [receiver for _, receiver in heartbeat_sent.receivers]
-    assert connected.count(touch_heartbeat) == 1
+    connected = [receiver for _, receiver in celeryd_init.receivers]
+    assert connected.count(send_events_once) == 1

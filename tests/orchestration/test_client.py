@@ -91,6 +91,18 @@ def test_a_run_is_triggered_without_a_logical_date(airflow: Airflow, client: Air
     assert trigger[1:] == ("Bearer token-1", {"logical_date": None, "conf": {}})
 
 
+def test_an_event_is_of_the_asset_of_that_very_name(
+    airflow: Airflow, client: AirflowClient
+) -> None:
+    assets = [{"id": 3, "name": "champion_trend"}, {"id": 4, "name": "champion_trend_2"}]
+    airflow.answers["GET /api/v2/assets"] = [(200, {"assets": assets, "total_entries": 2})]
+    airflow.answers["POST /api/v2/assets/events"] = [(200, {"id": 1})]
+    assert client.announce("champion_trend", {"model_version": 2})
+    assert airflow.requests[-1][2] == {"asset_id": 3, "extra": {"model_version": 2}}
+    assert not client.announce("champion_tren", {"model_version": 2})
+    assert [request for request, _, _ in airflow.requests].count("POST /api/v2/assets/events") == 1
+
+
 def test_a_token_that_ran_out_is_replaced_once(airflow: Airflow, client: AirflowClient) -> None:
     airflow.answers["POST /auth/token"] = [
         (201, {"access_token": "token-1"}),

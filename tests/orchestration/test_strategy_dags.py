@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.sdk import DAG, TriggerRule
+from airflow.sdk import DAG, AssetAny, TriggerRule
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from tradewind.errors import StrategyError
@@ -121,6 +121,25 @@ def test_a_strategy_can_be_trained_whenever_there_are_new_bars(strategies: Path)
     assert [asset.uri for asset in dag.schedule] == ["tradewind://bars/sample"]
 
 
+def test_signals_start_from_new_bars_and_from_a_new_champion(strategies: Path) -> None:
+    dags = strategy_dags(strategies)
+    schedule: Any = dags["signals_trend"].schedule
+    assert isinstance(schedule, AssetAny)  # either will do
+    champion = ("champion_trend", "tradewind://champion/trend")
+    bars = ("bars_sample", "tradewind://bars/sample")
+    assert [(asset.name, asset.uri) for asset in schedule.objects] == [bars, champion]
+    told = {
+        (dag_id, task.task_id): [(asset.name, asset.uri) for asset in task.outlets]
+        for dag_id, dag in dags.items()
+        for task in dag.tasks
+        if dag_id.endswith("trend") and task.outlets
+    }
+    assert told == {
+        ("train_trend", "promote"): [champion],
+        ("signals_trend", "signal"): [("signals_trend", "tradewind://signals/trend")],
+    }
+
+
 def test_every_run_has_a_deadline_and_every_task_a_limit(strategies: Path) -> None:
     for dag in strategy_dags(strategies).values():
         assert dag.deadline is not None
@@ -196,7 +215,7 @@ def test_airflow_can_store_the_dags(strategies: Path) -> None:
 
     (strategies / "broken.yaml").write_text("nonsense")
     dags = strategy_dags(strategies)
-    assert len(dags) == 7
+    assert len(dags) == 9
     for dag_id, dag in dags.items():
         stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
         assert stored.dag_id == dag_id

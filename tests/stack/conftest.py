@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from tradewind.stack.secrets import load_secrets
 MINIO = shutil.which("minio") is not None
 CHECKOUT = Path(__file__).parents[2]
 STRATEGIES = Path(__file__).with_name("strategies")
+DAGS = Path(__file__).with_name("dags")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -92,6 +94,16 @@ class Stack:
     def service(self, name: str) -> dict[str, Any]:
         return next(row for row in self.status()["services"] if row["service"] == name)
 
+    def kill(self, name: str) -> None:
+        """Kill a service and all it started; wait until its supervisor has it back."""
+        pid = self.service(name)["pid"]
+        os.killpg(pid, signal.SIGKILL)
+        wait_until(
+            lambda: self.service(name)["pid"] not in {pid, None} and self.status()["healthy"],
+            180,
+            of=self.status,
+        )
+
     @property
     def settings(self) -> Settings:
         names = {k: v for k, v in self.environment.items() if k.startswith("TRADEWIND_")}
@@ -137,7 +149,8 @@ def wait_until_fixture() -> Callable[..., None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack"))
     # Before the start, so that nobody waits for Airflow to look for new files.
-    shutil.copytree(STRATEGIES, made.home / "strategies", dirs_exist_ok=True)
+    for folder in (STRATEGIES, DAGS):
+        shutil.copytree(folder, made.home / folder.name, dirs_exist_ok=True)
     commit(made.home)
     try:
         made.ok("up", "--detach", timeout=1800)

@@ -78,12 +78,92 @@ def test_an_evicting_redis(stack, redis_admin) -> None:
         redis_admin.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_redis_user_beyond_its_prefix(stack, redis_admin) -> None:
-    redis_admin.execute_command("ACL", "SETUSER", "trading", "allkeys")
+def test_a_redis_that_forgets(stack, redis_admin, wait_until) -> None:
+    redis_admin.config_set("appendonly", "no")
     try:
-        assert set(wrong(stack)) == {"redis user trading"}
+        found = wrong(stack)
+        assert set(found) == {"redis persistence"}
+        assert "appendonly is no" in found["redis persistence"]
     finally:
-        redis_admin.execute_command("ACL", "SETUSER", "trading", "resetkeys", "~trading:*")
+        redis_admin.config_set("appendonly", "yes")
+    wait_until(lambda: not redis_admin.info("persistence")["aof_rewrite_in_progress"], 60)
+    assert wrong(stack) == {}
+
+
+def test_a_redis_that_may_not_read_its_own_file(stack, redis_admin) -> None:
+    redis_admin.execute_command("ACL", "SETUSER", "default", "-@all")
+    try:
+        found = wrong(stack)
+        assert set(found) == {"redis persistence"}
+        assert "a restart loses" in found["redis persistence"]
+    finally:
+        redis_admin.execute_command("ACL", "LOAD")
+
+
+def test_a_redis_that_lets_everybody_in(stack, redis_admin) -> None:
+    redis_admin.execute_command("ACL", "SETUSER", "default", "on", "nopass")
+    try:
+        assert set(wrong(stack)) == {"redis strangers"}
+    finally:
+        redis_admin.execute_command("ACL", "LOAD")
+
+
+@pytest.mark.parametrize(
+    ("user", "more", "said"),
+    [
+        ("trading", ["allkeys"], "read keys airflow:*, write keys airflow:*, read keys *"),
+        ("airflow", ["%R~trading:*"], "may read keys trading:* "),
+        ("trading", ["%W~airflow:*"], "may write keys airflow:* "),
+        ("airflow", ["&trading:*"], "may publish to trading:*, subscribe to trading:* "),
+        ("trading", ["+flushall"], "may FLUSHALL "),
+        ("airflow", ["+scan"], "may SCAN 0 "),
+    ],
+)
+def test_a_redis_user_beyond_its_prefix(
+    stack, redis_admin, user: str, more: list[str], said: str
+) -> None:
+    redis_admin.execute_command("ACL", "SETUSER", user, *more)
+    try:
+        found = wrong(stack)
+        assert set(found) == {f"redis user {user}"}
+        assert said in found[f"redis user {user}"]
+    finally:
+        redis_admin.execute_command("ACL", "LOAD")
+    assert wrong(stack) == {}
+
+
+def test_two_applications_in_one_database(stack) -> None:
+    password = load_secrets(Layout(stack.settings.state)).redis_trading
+    with redis.Redis(
+        port=stack.settings.redis_port, username="trading", password=password, db=0
+    ) as stray:
+        stray.set("trading:stray", "1", ex=5)
+        found = wrong(stack)
+    assert set(found) == {"redis databases"}
+    assert "trading uses database 0, 1" in found["redis databases"]
+
+
+def test_a_task_that_outlasts_its_message(stack, wait_until) -> None:
+    """A DAG whose task may take a day is the longest, and a day is what a message waits."""
+    path = stack.home / "dags" / "slow_dag.py"
+    path.write_text(
+        "from datetime import timedelta\n"
+        "from airflow.sdk import dag, task\n"
+        "@task(execution_timeout=timedelta(days=1))\n"
+        "def wait(): ...\n"
+        "@dag\n"
+        "def slow():\n"
+        "    wait()\n"
+        "slow()\n"
+    )
+    try:
+        wait_until(lambda: "visibility timeout airflow" in wrong(stack), 60)
+        found = wrong(stack)["visibility timeout airflow"]
+        assert "after 86400 s" in found
+        assert "wait of slow may take 86400 s" in found
+    finally:
+        path.unlink()
+    wait_until(lambda: wrong(stack) == {}, 90)
 
 
 def test_secrets_that_others_can_read(stack) -> None:

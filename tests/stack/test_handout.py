@@ -15,6 +15,9 @@ from tradewind.stack.handout import OWNERS, hand_out, own_volumes
 from tradewind.stack.secrets import Secrets
 
 CHECKOUT = Path(__file__).parents[2]
+CONNECTION_ENDS = (
+    '", "schema": "1", "extra": {"global_keyprefix": "trading:", "default_queue": "trading"}}'
+)
 TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
 
 
@@ -54,7 +57,10 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
     assert all(len(found) >= 2 for found in holders.values())
     assert holders["postgres_superuser"] == {"secrets.json", "postgres"}
     assert holders["redis_admin"] == {"secrets.json", "redis"}
-    assert holders["redis_trading"] == {"secrets.json", "trading"}  # Redis itself has hashes
+    # Redis itself has hashes. Airflow sends tasks to the trading application.
+    assert holders["redis_trading"] == {"secrets.json", "trading", "airflow"}
+    assert holders["redis_airflow"] == {"secrets.json", "airflow"}
+    assert holders["postgres_tradewind"] == {"secrets.json", "postgres", "trading", "airflow"}
     assert holders["postgres_airflow"] == {"secrets.json", "postgres", "airflow"}
     assert holders["minio_root"] == {"secrets.json", "minio", "mlflow", "credentials"}
 
@@ -86,6 +92,7 @@ def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Pat
     for service, name, expected in (
         ("mlflow", "PGPASSWORD", odd),
         ("trading", "CELERY_BROKER_URL", "%23j%5Ck@redis:6379/1"),
+        ("airflow", "AIRFLOW_CONN_TRADING", json.dumps(odd)[1:-1] + CONNECTION_ENDS),
     ):
         done = subprocess.run(
             ["sh", "-c", shell, "sh", str(tmp_path / service / "env"), name],

@@ -39,6 +39,18 @@ def approved(airflow, ann, trainings) -> str:
 
 
 @pytest.fixture(scope="module")
+def first_signals(airflow, approved) -> str:
+    """The run that the approval has started."""
+    assert approved
+    wait_until(lambda: airflow.runs("signals_asked"), 120)
+    [run] = airflow.runs("signals_asked")
+    assert run["run_type"] == "asset_triggered"
+    state, _ = airflow.finished("signals_asked", run["dag_run_id"])
+    assert state == "success"
+    return run["dag_run_id"]
+
+
+@pytest.fixture(scope="module")
 def rejected(airflow, ann, approved) -> str:
     """Another run, whose version she has rejected."""
     assert approved
@@ -51,9 +63,9 @@ def rejected(airflow, ann, approved) -> str:
 
 
 @pytest.fixture(scope="module")
-def ingested(airflow, approved) -> Iterator[str]:
+def ingested(airflow, first_signals) -> Iterator[str]:
     """A run that stored new bars, with the DAGs of one strategy alone waiting for them."""
-    assert approved
+    assert first_signals
     kinds = ("signals_", "monitor_")
     for kind in kinds:
         airflow.patch("/dags", {"is_paused": True}, dag_id_pattern=kind)
@@ -73,9 +85,9 @@ def live(airflow, ingested) -> dict[str, tuple[str, str]]:
     """Runs that the new bars have started, with their states, by DAG."""
     assert ingested
     found = {}
-    for dag_id in ("signals_asked", "monitor_asked"):
-        wait_until(lambda dag_id=dag_id: airflow.runs(dag_id), 120)
-        [run] = airflow.runs(dag_id)
+    for dag_id, earlier in (("signals_asked", 1), ("monitor_asked", 0)):
+        wait_until(lambda dag_id=dag_id, n=earlier: len(airflow.runs(dag_id)) > n, 120)
+        [run] = airflow.runs(dag_id)[earlier:]
         assert run["run_type"] == "asset_triggered"
         found[dag_id] = (run["dag_run_id"], airflow.finished(dag_id, run["dag_run_id"])[0])
     return found
@@ -99,12 +111,23 @@ def test_a_version_that_a_person_rejects_stays_what_it_is(stack) -> None:
     assert second["decision"]["passed"]
 
 
+def test_a_new_champion_says_at_once_what_it_wants_to_hold(stack, airflow, first_signals) -> None:
+    told = airflow.returned("signals_asked", first_signals, "signal")
+    assert stack.json("signals", "asked")["weights"] == told["weights"]
+    [event] = airflow.get("/assets/events", source_dag_id="train_asked")["asset_events"]
+    assert (event["name"], event["extra"]) == ("champion_asked", {"model_version": 1})
+
+
 @pytest.mark.usefixtures("rejected", "live")
-def test_promotion_by_hand_can_be_taken_back(stack, mlflow) -> None:
-    stack.ok("models", "promote", "asked", "2", "--reason", "it is newer", "--by", "bob")
+def test_promotion_by_hand_can_be_taken_back(stack, mlflow, airflow) -> None:
+    said = stack.ok("models", "promote", "asked", "2", "--reason", "it is newer", "--by", "bob")
+    assert "signals_asked makes its signals now" in said
+    assert announced(airflow, 3)[-1] == {"session": "2013-03-01", "model_version": 2}
+    assert stack.json("signals", "asked")["model_version"] == 2
     promoted = registered(mlflow, "asked")
     assert (promoted["aliases"]["champion"], promoted["aliases"]["previous"]) == (2, 1)
     stack.ok("models", "rollback", "asked", "--reason", "too early", "--by", "bob")
+    assert announced(airflow, 4)[-1] == {"session": "2013-03-01", "model_version": 1}
     back = registered(mlflow, "asked")
     assert back["aliases"]["champion"] == 1
     assert "previous" not in back["aliases"]
@@ -123,18 +146,19 @@ def test_new_bars_start_whoever_waits_for_them(airflow, ingested, live) -> None:
     }
 
 
-def test_signals_are_stored_for_the_next_session(stack, airflow, live) -> None:
+def test_signals_are_stored_for_the_next_session(stack, airflow, mlflow, live) -> None:
     run_id, _ = live["signals_asked"]
     told = airflow.returned("signals_asked", run_id, "signal")
     rows = stack.rows(
         "SELECT session, trade_session, model_version, symbol, weight, snapshot_id "
-        "FROM signals WHERE strategy = 'asked' ORDER BY symbol"
+        "FROM signals WHERE strategy = 'asked' AND model_version = 1 ORDER BY symbol"
     )
     assert [row[3] for row in rows] == ["AAPL", "GOOG", "IBM", "MSFT"]
     assert {row[:3] for row in rows} == {(date(2013, 3, 1), date(2013, 3, 4), 1)}
     assert {row[3]: row[4] for row in rows} == told["weights"]
     assert 0.0 < sum(row[4] for row in rows) <= 1.0
-    assert stack.rows("SELECT DISTINCT strategy FROM signals") == [("asked",)]
+    for (strategy,) in stack.rows("SELECT DISTINCT strategy FROM signals"):
+        assert "champion" in registered(mlflow, strategy)["aliases"]
     shown = stack.json("signals", "asked")
     assert (shown["weights"], shown["model_version"]) == (told["weights"], 1)
     assert (shown["session"], shown["trade_session"]) == ("2013-03-01", "2013-03-04")
@@ -165,6 +189,19 @@ def test_an_ingestion_that_finds_nothing_new_starts_nothing(stack, airflow) -> N
     assert stack.json("data", "ingest", "sample")["new"] == 0
     events = airflow.get("/assets/events", source_dag_id="ingest_sample")
     assert events["total_entries"] == 1  # of the first run
+
+
+def announced(airflow: Airflow, count: int) -> list[dict[str, Any]]:
+    """Wait for so many events of stored signals, and return what they say, oldest first."""
+
+    def events() -> list[dict[str, Any]]:
+        found = airflow.get("/assets/events", source_dag_id="signals_asked", order_by="timestamp")
+        assert {event["name"] for event in found["asset_events"]} <= {"signals_asked"}
+        return [event["extra"] for event in found["asset_events"]]
+
+    wait_until(lambda: len(events()) >= count, 300, of=events)
+    assert len(events()) == count
+    return events()
 
 
 def answer(person: Airflow, run_id: str, option: str) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from tradewind.desk._connections import use_mlflow
+from tradewind.desk._connections import airflow, use_mlflow
+from tradewind.errors import OrchestrationError
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Forecast",
+    "NewChampion",
     "compare",
     "models",
     "predict",
@@ -39,6 +41,17 @@ class Forecast:
     session: date
     horizon: int
     predictions: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class NewChampion:
+    """Who is champion now, and whether Airflow was told to make its signals.
+
+    `told` is False where Airflow knows no strategy of the model's name.
+    """
+
+    promotion: "Promotion"
+    told: bool
 
 
 def models(settings: Settings) -> "list[ModelSummary]":
@@ -67,8 +80,8 @@ def compare(settings: Settings, name: str, version_a: int, version_b: int) -> "C
 
 def promote(
     settings: Settings, name: str, version: int, *, reason: str, by: str, override: str | None
-) -> "Promotion":
-    """Make a version the champion.
+) -> NewChampion:
+    """Make a version the champion, and have its signals made.
 
     Raises
     ------
@@ -76,25 +89,45 @@ def promote(
         If the gate refused it and nothing overrides that, or nothing may.
     RegistryError
         If there is no such version, or MLflow is out of reach.
+    OrchestrationError
+        If Airflow is out of reach: it is champion, but without signals. Repeated, the call
+        changes nothing more in the registry, and tells Airflow again.
     """
     from tradewind.registry.promotion import promote as promote_version
 
     use_mlflow(settings)
-    return promote_version(name, version, reason=reason, by=by, override=override)
+    return _announced(
+        settings, name, promote_version(name, version, reason=reason, by=by, override=override)
+    )
 
 
-def rollback(settings: Settings, name: str, *, reason: str, by: str) -> "Promotion":
-    """Make the former champion the champion again.
+def rollback(settings: Settings, name: str, *, reason: str, by: str) -> NewChampion:
+    """Make the former champion the champion again, and have its signals made.
 
     Raises
     ------
     RegistryError
         If there is none, or MLflow is out of reach.
+    OrchestrationError
+        As `promote` does.
     """
     from tradewind.registry.promotion import rollback as roll_back
 
     use_mlflow(settings)
-    return roll_back(name, reason=reason, by=by)
+    return _announced(settings, name, roll_back(name, reason=reason, by=by))
+
+
+def _announced(settings: Settings, name: str, done: "Promotion") -> NewChampion:
+    """Tell Airflow what the task of a training tells it by itself: that the champion is another."""
+    try:
+        with airflow(settings) as client:
+            told = client.announce(f"champion_{name}", {"model_version": done.version})
+    except OrchestrationError as error:
+        raise OrchestrationError(
+            f"{name} version {done.version} is the champion, but its signals are not being made: "
+            f"{error}. Then repeat this command, which will change nothing else"
+        ) from error
+    return NewChampion(done, told)
 
 
 def reproduce(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tradewind.desk._connections import airflow, trigger_when_known
 from tradewind.errors import StrategyError
 from tradewind.settings import Settings
-from tradewind.stack.doctor import Check
+from tradewind.stack.checks import Check
 
 if TYPE_CHECKING:
     from tradewind.orchestration.client import DagRun

@@ -12,6 +12,16 @@ from tradewind.heartbeat import connect_heartbeat
 
 __all__ = ["CELERY_CONFIG"]
 
-CELERY_CONFIG: dict[str, Any] = DEFAULT_CELERY_CONFIG
+CELERY_CONFIG: dict[str, Any] = {
+    **DEFAULT_CELERY_CONFIG,
+    # Airflow gives up on a send after a second and tries it again; but one that fails before that
+    # fails the task. So a send to a Redis that is being restarted is tried for the whole second.
+    "task_publish_retry_policy": {
+        "max_retries": 100,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.5,
+    },
+}
 
 connect_heartbeat()

@@ -151,6 +151,36 @@ class AirflowClient:
         run_id: str = response.json()["dag_run_id"]
         return run_id
 
+    def announce(self, asset: str, extra: Mapping[str, Any]) -> bool:
+        """Record an event of an asset, so that the DAGs that wait for it are started.
+
+        Parameters
+        ----------
+        asset : str
+            Its name.
+        extra : mapping
+            What the event says.
+
+        Returns
+        -------
+        bool
+            False if no DAG that Airflow knows has to do with such an asset.
+
+        Raises
+        ------
+        OrchestrationError
+            If Airflow is out of reach or refuses.
+        """
+        # The pattern finds names that hold this one, so it is looked for once more among them;
+        # in the order of names it is before those that it begins.
+        wanted: dict[str, str | int] = {"name_pattern": asset, "order_by": "name", "limit": 100}
+        found = self._request("GET", "/assets", params=wanted).json()["assets"]
+        number = next((each["id"] for each in found if each["name"] == asset), None)
+        if number is None:
+            return False
+        self._request("POST", "/assets/events", json={"asset_id": number, "extra": dict(extra)})
+        return True
+
     def task_states(self, dag_id: str, run_id: str) -> tuple[TaskState, ...]:
         """Return where the tasks of a run stand, in the order of their start.
 
@@ -278,7 +308,7 @@ class AirflowClient:
         method: str,
         path: str,
         *,
-        params: Mapping[str, int] | None = None,
+        params: Mapping[str, str | int] | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
         accept: Collection[int] = (),
@@ -319,7 +349,7 @@ class AirflowClient:
         method: str,
         path: str,
         *,
-        params: Mapping[str, int] | None = None,
+        params: Mapping[str, str | int] | None = None,
         json: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:

@@ -28,7 +28,16 @@ from tradewind.errors import (
 )
 from tradewind.orchestration import alerts
 
-__all__ = ["bars_asset", "broken_dags", "dag_arguments", "defaults", "headline", "is_wanted"]
+__all__ = [
+    "bars_asset",
+    "broken_dags",
+    "champion_asset",
+    "dag_arguments",
+    "defaults",
+    "headline",
+    "is_wanted",
+    "signals_asset",
+]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _RETRY_DELAY = timedelta(seconds=5)
@@ -49,6 +58,18 @@ _FINAL_ERRORS: tuple[type[Exception], ...] = (
 def bars_asset(source: str) -> Asset:
     """Return the asset that stands for the stored bars of a source."""
     return Asset(name=f"bars_{source}", uri=f"tradewind://bars/{source}", group="bars")
+
+
+def champion_asset(strategy: str) -> Asset:
+    """Return the asset that stands for a strategy's champion; an event says that it is another."""
+    return Asset(
+        name=f"champion_{strategy}", uri=f"tradewind://champion/{strategy}", group="champions"
+    )
+
+
+def signals_asset(strategy: str) -> Asset:
+    """Return the asset that stands for a strategy's stored signals."""
+    return Asset(name=f"signals_{strategy}", uri=f"tradewind://signals/{strategy}", group="signals")
 
 
 def headline(description: str, name: str) -> str:

@@ -3,10 +3,15 @@
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, get_current_context, task
 
 from tradewind.orchestration import live_steps
-from tradewind.orchestration.common import bars_asset, dag_arguments
+from tradewind.orchestration.common import (
+    bars_asset,
+    champion_asset,
+    dag_arguments,
+    signals_asset,
+)
 from tradewind.research.strategy import Strategy
 
 __all__ = ["monitor_dag", "signals_dag"]
@@ -14,21 +19,26 @@ __all__ = ["monitor_dag", "signals_dag"]
 
 def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
     """Return the DAG that turns the champion's predictions into weights for the next session."""
+    signals = signals_asset(strategy.name)
     with DAG(
         dag_id,
         description=f"What {strategy.name} wants to hold at the next open",
         doc_md=f"# Signals of {strategy.name}\n\nThe champion's target weights for the next "
-        "session, stored with its version and the snapshot they were made from. Without a "
-        "champion the run is skipped.",
-        schedule=[bars_asset(strategy.universe.source)],
+        "session, stored with its version and the snapshot they were made from: whenever there are "
+        "new bars, and at once when another version becomes champion. Without a champion the run "
+        "is skipped.",
+        schedule=bars_asset(strategy.universe.source) | champion_asset(strategy.name),
         tags=["tradewind", "signals"],
         **dag_arguments(owner=strategy.owner),
     ) as dag:
-
-        @task(multiple_outputs=False)
+        # Also where they were stored before: whoever executes them may have missed it.
+        @task(outlets=[signals], multiple_outputs=False)
         def signal() -> dict[str, Any]:
             """Predict with the champion and store what it wants to hold."""
-            return live_steps.signal(strategy)
+            stored = live_steps.signal(strategy)
+            told = {name: stored[name] for name in ("session", "model_version")}
+            get_current_context()["outlet_events"][signals].extra = told
+            return stored
 
         signal()
     return dag

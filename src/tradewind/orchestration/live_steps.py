@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tradewind.registry.retrieval import RegisteredModel
 
-__all__ = ["signal", "watch"]
+__all__ = ["champion_of", "signal", "watch"]
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,12 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     from tradewind.research.positions import target_weights
     from tradewind.research.predict import predict
     from tradewind.research.universe import select_bars
-    from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars
+    from tradewind.trading.signals import (
+        SignalBook,
+        SignalSet,
+        refuse_late_bars,
+        tradable_weights,
+    )
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     recorded = champion.strategy
@@ -51,7 +56,6 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
     weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
-    last = weights.filter(weights.get_column("session") == session)
     stored = SignalBook(ledger_url(load_settings())).store(
         SignalSet(
             strategy=strategy.name,
@@ -59,7 +63,7 @@ def signal(strategy: Strategy) -> dict[str, Any]:
             trade_session=next_session(recorded.universe.calendar, session),
             model_version=champion.info.version,
             snapshot_id=snapshot_id,
-            weights=dict(zip(last["symbol"], last["weight"], strict=True)),
+            weights=tradable_weights(weights, bars),
         )
     )
     log.info("%s", stored)
@@ -89,8 +93,11 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     """
     from tradewind.registry.monitoring import log_watch, out_of_sample_returns
     from tradewind.research.monitor import inspect
+    from tradewind.research.universe import select_bars
+    from tradewind.trading.signals import refuse_late_bars
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
+    refuse_late_bars(select_bars(bars, champion.strategy))  # late is not delisted
     report = inspect(
         champion.model,
         bars,
@@ -110,7 +117,16 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
+def champion_of(strategy: Strategy) -> "RegisteredModel":
+    """Return the strategy's champion, once its own features are those it was trained with.
+
+    Raises
+    ------
+    AirflowSkipException
+        If the strategy has no champion.
+    RegistryError
+        If it cannot be had, or its features are other ones by now.
+    """
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tradewind.registry.retrieval import load_registered, refuse_other_features
@@ -120,6 +136,11 @@ def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.Da
         raise AirflowSkipException(f"{strategy.name} has no champion")
     champion = load_registered(strategy.name)
     refuse_other_features(champion)
+    return champion
+
+
+def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
+    champion = champion_of(strategy)
     universe = champion.strategy.universe
     store = bar_store(load_settings())
     snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)

@@ -1,4 +1,4 @@
-"""The DAGs of every strategy file: training, signals, monitoring.
+"""The DAGs of every strategy file: training, signals, monitoring, trading.
 
 Read again at every start of a task, so nothing here imports polars, pandas or MLflow; the tasks
 do, in `tradewind.orchestration.steps` and its neighbours.
@@ -10,6 +10,7 @@ from pathlib import Path
 from airflow.sdk import DAG
 
 from tradewind.orchestration.common import broken_dags, is_wanted
+from tradewind.orchestration.execution_dags import execute_dag
 from tradewind.orchestration.live_dags import monitor_dag, signals_dag
 from tradewind.orchestration.training_dags import training_dag
 from tradewind.research.strategy import Strategy
@@ -22,6 +23,7 @@ _KINDS: dict[str, Callable[[str, Strategy], DAG]] = {
     _TRAIN: training_dag,
     "signals_": signals_dag,
     "monitor_": monitor_dag,
+    "execute_": execute_dag,
 }
 
 

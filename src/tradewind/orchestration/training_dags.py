@@ -3,10 +3,10 @@
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, TriggerRule, task
+from airflow.sdk import DAG, TriggerRule, get_current_context, task
 
 from tradewind.orchestration import steps
-from tradewind.orchestration.common import bars_asset, dag_arguments, headline
+from tradewind.orchestration.common import bars_asset, champion_asset, dag_arguments, headline
 from tradewind.orchestration.links import MlflowRunLink
 from tradewind.research.strategy import ON_NEW_BARS, Strategy
 
@@ -15,6 +15,7 @@ __all__ = ["training_dag"]
 
 def training_dag(dag_id: str, strategy: Strategy) -> DAG:
     """Return the training DAG of a strategy."""
+    champion = champion_asset(strategy.name)
     with DAG(
         dag_id,
         description=headline(strategy.description, strategy.name),
@@ -51,10 +52,13 @@ def training_dag(dag_id: str, strategy: Strategy) -> DAG:
             """Hold the version against the gate's rules and write down the decision."""
             return steps.judge(trained["name"], trained["version"])
 
-        @task
+        # Who waits for a new champion is told by the asset: not where this task is skipped.
+        @task(outlets=[champion])
         def promote(trained: dict[str, str]) -> int:
             """Make the version the champion."""
-            return steps.promote(trained["name"], trained["version"])
+            version = steps.promote(trained["name"], trained["version"])
+            get_current_context()["outlet_events"][champion].extra = {"model_version": version}
+            return version
 
         # Also of a version that the gate refused: whether the registry can be trusted is
         # another question.

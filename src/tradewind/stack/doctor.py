@@ -5,21 +5,26 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tradewind.errors import SecretsError, TradewindError
 from tradewind.settings import Settings
 from tradewind.stack import minio
+from tradewind.stack.checks import Check, guarded
+from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, load_secrets
 from tradewind.stack.state import StackState, read_state
 
-__all__ = ["Check", "diagnose"]
+__all__ = ["diagnose"]
 
+# A task of these is deferred until somebody answers; no worker holds it meanwhile.
+WAITS_FOR_A_PERSON = "airflow.providers.standard.operators.hitl"
 ROLES = ("airflow", "mlflow", "tradewind")
 FREE_SPACE = 1 * 2**30  # bytes; PostgreSQL stops where it cannot write
 # Secrets that several components must agree on, by the variable that carries each.
@@ -34,20 +39,6 @@ SHARED_SECRETS = {
 }
 
 
-@dataclass(frozen=True)
-class Check:
-    """One thing looked at; `problem` is empty where it is well."""
-
-    name: str
-    problem: str = ""
-    mend: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.problem
-
-
 def diagnose(settings: Settings) -> Iterator[Check]:
     """Look at everything that can be looked at, one check after the other.
 
@@ -58,7 +49,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     """
     layout = Layout(settings.state)
     yield _python()
-    yield _guarded("state directory", lambda: _state_directory(layout))
+    yield guarded("state directory", lambda: _state_directory(layout))
     state = read_state(layout)
     running = state is not None and state.supervised()
     yield from _ports(settings, state if running else None)
@@ -73,24 +64,20 @@ def diagnose(settings: Settings) -> Iterator[Check]:
         yield Check("services", "the stack is not running", "tradewind up --detach")
         return
     yield _services(state)
-    yield _guarded("secrets agree", lambda: _secrets_agree(state, secrets))
+    yield guarded("secrets agree", lambda: _secrets_agree(state, secrets))
     for role in ROLES:
-        yield _guarded(f"database {role}", partial(_database, settings, secrets, role))
-    yield _guarded("redis eviction", lambda: _redis_configuration(settings, secrets))
-    for application in ("airflow", "trading"):
-        yield _guarded(
-            f"redis user {application}", partial(_redis_user, settings, secrets, application)
-        )
-    yield _guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
-    yield _guarded("dag files", lambda: _dag_imports(settings, secrets))
-
-
-def _guarded(name: str, check: Callable[[], Check]) -> Check:
-    try:
-        return check()
-    except Exception as error:  # noqa: BLE001 - what broke a check is the finding
-        detail = str(error).strip() or type(error).__name__
-        return Check(name, f"could not be checked: {detail}", "tradewind status; tradewind logs")
+        yield guarded(f"database {role}", partial(_database, settings, secrets, role))
+    workers = {
+        application: sum(name.startswith(f"{application}-worker") for name in state.services)
+        for application in ("airflow", "trading")
+    }
+    longest = {
+        "airflow": lambda _: _longest_airflow_task(settings, secrets),
+        "trading": longest_celery_task,
+    }
+    yield from isolation(settings, secrets, workers, longest)
+    yield guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
+    yield guarded("dag files", lambda: _dag_imports(settings, secrets))
 
 
 def _python() -> Check:
@@ -211,51 +198,6 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
     return Check(name)
 
 
-def _admin(settings: Settings, secrets: Secrets) -> Any:  # noqa: ANN401 - redis is imported late
-    from redis import Redis
-
-    return Redis(
-        port=settings.redis_port, username="admin", password=secrets.redis_admin, socket_timeout=5
-    )
-
-
-def _redis_configuration(settings: Settings, secrets: Secrets) -> Check:
-    with _admin(settings, secrets) as client:
-        found = client.config_get("maxmemory-policy", "appendonly")
-    wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
-    wrong = [f"{key} is {found[key]}, not {value}" for key, value in wanted.items()
-             if found[key] != value]  # fmt: skip
-    if wrong:
-        return Check(
-            "redis eviction",
-            "; ".join(wrong) + ": queued tasks can be lost",
-            "set it in config/redis.conf, then tradewind down and up",
-        )
-    return Check("redis eviction")
-
-
-def _redis_user(settings: Settings, secrets: Secrets, application: str) -> Check:
-    from redis import Redis
-    from redis.exceptions import NoPermissionError
-
-    name = f"redis user {application}"
-    probe = f"{uuid.uuid4()}"
-    with Redis(
-        port=settings.redis_port, username=application, socket_timeout=5,
-        password=getattr(secrets, f"redis_{application}"),
-    ) as client:  # fmt: skip
-        client.set(f"{application}:doctor:{probe}", "1", ex=5)
-        try:
-            client.get(f"doctor:{probe}")
-        except NoPermissionError:
-            return Check(name)
-    return Check(
-        name,
-        f"user {application} may touch keys without the prefix {application}:",
-        "tradewind down and up writes the access list anew from config/users.acl.template",
-    )
-
-
 def _artifacts(settings: Settings, secrets: Secrets) -> Check:
     import httpx
 
@@ -283,6 +225,37 @@ def _artifacts(settings: Settings, secrets: Secrets) -> Check:
 
 
 def _dag_imports(settings: Settings, secrets: Secrets) -> Check:
+    with _airflow(settings, secrets) as get:
+        errors = get("/importErrors")["import_errors"]
+    if not errors:
+        return Check("dag files")
+    problem = "; ".join(
+        f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in errors
+    )
+    return Check("dag files", problem, "mend the file; Airflow reads it again by itself")
+
+
+def _longest_airflow_task(settings: Settings, secrets: Secrets) -> tuple[float | None, str]:
+    """Return the seconds that the longest task may hold a worker, or None, and its name."""
+    longest = 0.0, "no task"
+    with _airflow(settings, secrets) as get:
+        dags = get("/dags?limit=1000")["dags"]
+        for dag_id in (dag["dag_id"] for dag in dags):
+            for task in get(f"/dags/{quote(dag_id)}/tasks")["tasks"]:
+                if task["class_ref"]["module_path"] == WAITS_FOR_A_PERSON:
+                    continue
+                name = f"{task['task_id']} of {dag_id}"
+                limit = task["execution_timeout"]
+                if limit is None:
+                    return None, name
+                seconds = limit["days"] * 86400 + limit["seconds"]
+                longest = max(longest, (seconds, name))
+    return longest
+
+
+@contextmanager
+def _airflow(settings: Settings, secrets: Secrets) -> Iterator[Callable[[str], Any]]:
+    """Log in to Airflow's REST interface."""
     import httpx
 
     with httpx.Client(base_url=settings.airflow_url, timeout=15, trust_env=False) as client:
@@ -291,12 +264,10 @@ def _dag_imports(settings: Settings, secrets: Secrets) -> Check:
         )
         token.raise_for_status()
         client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        answer = client.get("/api/v2/importErrors")
-        answer.raise_for_status()
-    errors = answer.json()["import_errors"]
-    if not errors:
-        return Check("dag files")
-    problem = "; ".join(
-        f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in errors
-    )
-    return Check("dag files", problem, "mend the file; Airflow reads it again by itself")
+
+        def get(path: str) -> Any:  # noqa: ANN401 - JSON
+            answer = client.get(f"/api/v2{path}")
+            answer.raise_for_status()
+            return answer.json()
+
+        yield get

@@ -15,8 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tradewind.errors import SecretsError
-from tradewind.stack import minio
-from tradewind.stack.redis import render_users
+from tradewind.stack import minio, redis
 from tradewind.stack.secrets import Secrets
 
 __all__ = ["OWNERS", "PREFIX", "hand_out", "own_volumes"]
@@ -44,6 +43,7 @@ VOLUME_OWNERS = {
     "state": "airflow",
 }
 MASTER = "secrets.json"
+REDIS = ("redis", 6379)  # host and port of its container
 LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
 
 
@@ -129,7 +129,8 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
 
 def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
     database = _database("airflow", whole.postgres_airflow)
-    trading = _redis("trading", whole.redis_trading, 1)
+    tradewind = _database("tradewind", whole.postgres_tradewind)
+    trading = redis.address("trading", whole.redis_trading, *REDIS)
     return {
         "postgres": {
             "superuser": whole.postgres_superuser,
@@ -137,7 +138,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             "mlflow": whole.postgres_mlflow,
             "tradewind": whole.postgres_tradewind,
         },
-        "redis": {"users.acl": render_users(acl_template, whole), "admin": whole.redis_admin},
+        "redis": {"users.acl": redis.render_users(acl_template, whole), "admin": whole.redis_admin},
         "minio": {"root-user": minio.USER, "root-password": whole.minio_root},
         "mlflow": {
             "env": _environment(
@@ -152,16 +153,25 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             "env": _environment(
                 AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
                 AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-                AIRFLOW__CELERY__BROKER_URL=_redis("airflow", whole.redis_airflow, 0),
+                AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
                 AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
                 AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
                 AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
-                TRADEWIND_DATABASE_URL=_database("tradewind", whole.postgres_tradewind),
+                TRADEWIND_DATABASE_URL=tradewind,
+                AIRFLOW_CONN_TRADING=redis.airflow_connection(
+                    "trading", whole.redis_trading, *REDIS
+                ),
             ),
             "admin": whole.airflow_admin,
         },
-        "trading": {"env": _environment(CELERY_BROKER_URL=trading, CELERY_RESULT_BACKEND=trading)},
+        "trading": {
+            "env": _environment(
+                CELERY_BROKER_URL=trading,
+                CELERY_RESULT_BACKEND=trading,
+                TRADEWIND_DATABASE_URL=tradewind,
+            )
+        },
         "credentials": {
             "logins.json": json.dumps(
                 {
@@ -176,10 +186,6 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
 
 def _database(role: str, password: str) -> str:
     return f"postgresql+psycopg2://{role}:{quote(password, safe='')}@postgres:5432/{role}"
-
-
-def _redis(user: str, password: str, number: int) -> str:
-    return f"redis://{user}:{quote(password, safe='')}@redis:6379/{number}"
 
 
 def _environment(**values: str) -> str:

@@ -1,18 +1,51 @@
 """Redis from its wheel: one user an application, each held to its own keys."""
 
 import hashlib
+import json
+from urllib.parse import quote
 
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.secrets import Secrets
 
-__all__ = ["render_users", "server_command", "write_users"]
+__all__ = [
+    "APPLICATIONS",
+    "address",
+    "airflow_connection",
+    "render_users",
+    "server_command",
+    "write_users",
+]
+
+APPLICATIONS = {"airflow": 0, "trading": 1}
+"""Number of the database of each application; its user has the same name, and its prefix, too."""
+
+
+def address(application: str, password: str, host: str, port: int) -> str:
+    """Return where an application finds its database, with its login."""
+    number = APPLICATIONS[application]
+    return f"redis://{application}:{quote(password, safe='')}@{host}:{port}/{number}"
+
+
+def airflow_connection(application: str, password: str, host: str, port: int) -> str:
+    """Return an application's Celery as Airflow's connection, in the form that a variable holds."""
+    return json.dumps(
+        {
+            "conn_type": "celery",
+            "host": host,
+            "port": port,
+            "login": application,
+            "password": password,
+            "schema": str(APPLICATIONS[application]),
+            "extra": {"global_keyprefix": f"{application}:", "default_queue": application},
+        }
+    )
 
 
 def render_users(template: str, secrets: Secrets) -> str:
     """Return the access list: hashes of passwords, never the passwords."""
     hashes = {
         user: hashlib.sha256(getattr(secrets, f"redis_{user}").encode()).hexdigest()
-        for user in ("admin", "airflow", "trading")
+        for user in ("admin", *APPLICATIONS)
     }
     rules = [line for line in template.splitlines() if line and not line.startswith("#")]
     return "\n".join(rules).format(**hashes) + "\n"

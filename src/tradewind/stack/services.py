@@ -103,6 +103,7 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
     return [
         *_stores(settings, layout, secrets, base),
         *_mlflow(settings, layout, secrets, base),
+        *_trading(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
     ]
 
@@ -264,7 +265,7 @@ def _airflow(
                 [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
                  "--without-mingle", "--celery-hostname", f"{name}@{layout.root.parent.name}"],
                 {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
-                needs=ready,
+                needs=(*ready, "trading-migrate"),  # tasks write to its tables
                 probe=probes.heartbeat_file(beat),
                 grace=60.0,  # a warm shutdown lets a running task finish
                 forked_by=parent,
@@ -296,6 +297,44 @@ def _airflow(
     ]  # fmt: skip
 
 
+def _trading(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> list[Service]:
+    # Executed, not forked from Airflow's server: what sends orders has none of Airflow's code and
+    # secrets in its memory. It costs two seconds of CPU, beside a start that takes longer.
+    environment = {**base, "TRADEWIND_DATABASE_URL": _tradewind_database(settings, secrets)}
+    migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
+    name = "trading-worker"
+    beat = layout.heartbeat(name)
+    address = redis.address("trading", secrets.redis_trading, "127.0.0.1", settings.redis_port)
+    worker = Service(
+        name,
+        [_program("celery"), "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
+         "--without-gossip", "--without-mingle", "--hostname", f"{name}@{layout.root.parent.name}"],
+        {
+            **environment,
+            "CELERY_BROKER_URL": address,
+            "CELERY_RESULT_BACKEND": address,
+            "WORKER_HEARTBEAT_FILE": str(beat),
+        },
+        needs=("redis", "trading-migrate"),
+        probe=probes.heartbeat_file(beat),
+        grace=60.0,  # a warm shutdown lets a running task finish
+    )  # fmt: skip
+    return [
+        Service(
+            "trading-migrate",
+            [sys.executable, "-m", "tradewind.trading.migrate"],
+            environment,
+            needs=("databases",),
+            done_file=layout.postgres_dir / "trading-migrated",
+            # A migration's file is never changed, so their names say what there is to do.
+            done_value=" ".join(sorted(path.stem for path in migrations.glob("*.py"))),
+        ),
+        worker,
+    ]
+
+
 def _fork_server(name: str, modules: tuple[str, ...], environment: Mapping[str, str]) -> Service:
     command = [sys.executable, "-m", "tradewind.stack.forkserver", *modules]
     return Service(name, command, environment, forks=True)
@@ -315,8 +354,9 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             ),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
-            "AIRFLOW__CELERY__BROKER_URL": f"redis://airflow:{secrets.redis_airflow}"
-            f"@127.0.0.1:{settings.redis_port}/0",
+            "AIRFLOW__CELERY__BROKER_URL": redis.address(
+                "airflow", secrets.redis_airflow, "127.0.0.1", settings.redis_port
+            ),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret,
@@ -328,11 +368,16 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             "MLFLOW_TRACKING_URI": settings.mlflow_url,
             "MLFLOW_TRACKING_USERNAME": "admin",
             "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
-            "TRADEWIND_DATABASE_URL": postgres.database_url(
-                "tradewind", secrets.postgres_tradewind, settings.postgres_port
+            "TRADEWIND_DATABASE_URL": _tradewind_database(settings, secrets),
+            "AIRFLOW_CONN_TRADING": redis.airflow_connection(
+                "trading", secrets.redis_trading, "127.0.0.1", settings.redis_port
             ),
         },
     )
+
+
+def _tradewind_database(settings: Settings, secrets: Secrets) -> str:
+    return postgres.database_url("tradewind", secrets.postgres_tradewind, settings.postgres_port)
 
 
 def _base_environment(settings: Settings) -> dict[str, str]:

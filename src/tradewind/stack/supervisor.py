@@ -32,7 +32,7 @@ START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
 PING_TIMEOUT = 5.0  # seconds
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
-FORGIVEN_AFTER = 300.0  # seconds of life after which earlier restarts no longer count
+FORGIVEN_AFTER = 30.0  # seconds of life after which earlier restarts no longer count
 LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
 
 
@@ -121,16 +121,33 @@ class Supervisor:
                     self._set(service, "failed", str(error).splitlines()[0])
                     raise
                 reason = str(error).splitlines()[0]
+            self._set(service, "restarting", reason)
             await self._end(service)
             if time.time() - started > FORGIVEN_AFTER:
                 restarts = 0
-            if restarts == len(BACK_OFF):
+            if self._missing(service):  # then its end says nothing about itself
+                while missing := self._missing(service):
+                    self._set(service, "restarting", f"{reason}; waits for {', '.join(missing)}")
+                    await asyncio.sleep(WATCH_POLL)
+            elif restarts == len(BACK_OFF):
                 self._set(service, "failed", f"{reason}; gave up after {restarts} restarts")
                 return
-            self._set(service, "restarting", reason)
+            else:
+                await asyncio.sleep(BACK_OFF[restarts])
+                restarts += 1
             self.state.services[service.name].restarts += 1
-            await asyncio.sleep(BACK_OFF[restarts])
-            restarts += 1
+
+    def _missing(self, service: Service) -> list[str]:
+        """Names of what a service needs, directly or not, and that is not well now."""
+        found: dict[str, bool] = {}
+        needs = {each.name: each.needs for each in self._services}
+        due = list(service.needs)
+        while due:
+            name = due.pop()
+            if name not in found:
+                found[name] = self.state.services[name].state in ("healthy", "done")
+                due += needs[name]
+        return sorted(name for name, healthy in found.items() if not healthy)
 
     async def _finish_step(self, service: Service) -> None:
         done = service.done_file

@@ -1,0 +1,138 @@
+"""The trading book as a user looks at it, and the switch that stops it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tradewind.errors import ReconciliationError
+from tradewind.settings import Settings
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from tradewind.trading.views import Day, Fill, Order, Position
+
+__all__ = ["fills", "halt", "orders", "pnl", "positions", "reconcile", "resume"]
+
+T = TypeVar("T")
+
+
+def orders(
+    settings: Settings, account: str | None = None, since: date | None = None
+) -> "list[Order]":
+    """Return orders, of one account or of all, for sessions from `since` on.
+
+    Raises
+    ------
+    TradingError
+        If there is no such account, or the database is out of reach.
+    """
+    from tradewind.trading import views
+
+    return _of_each(settings, account, lambda engine, name: views.orders(engine, name, since))
+
+
+def fills(
+    settings: Settings, account: str | None = None, since: date | None = None
+) -> "list[Fill]":
+    """Return trades, of one account or of all, of sessions from `since` on; raises as `orders`."""
+    from tradewind.trading import views
+
+    return _of_each(settings, account, lambda engine, name: views.fills(engine, name, since))
+
+
+def positions(settings: Settings, account: str | None = None) -> "list[Position]":
+    """Return what is held, by one account or by all, at the last close; raises as `orders`."""
+    from tradewind.trading import views
+
+    return _of_each(settings, account, views.positions)
+
+
+def pnl(settings: Settings, account: str | None = None) -> "list[Day]":
+    """Return each session's profit, of one account or of all; raises as `orders`."""
+    from tradewind.trading import views
+
+    return _of_each(settings, account, views.pnl)
+
+
+def halt(settings: Settings, account: str | None, *, reason: str) -> None:
+    """Let no further order leave, of one account or of any; see `tradewind.trading.halts`."""
+    from tradewind.trading import halts
+
+    with _book(settings) as engine:
+        halts.halt(engine, account, reason)
+
+
+def resume(settings: Settings, account: str | None, *, reason: str) -> None:
+    """Take a halt off; see `tradewind.trading.halts`."""
+    from tradewind.trading import halts
+
+    with _book(settings) as engine:
+        halts.resume(engine, account, reason)
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """How an account compares with its broker; `difference` is empty where they agree."""
+
+    account: str
+    compared: Mapping[str, Any]
+    difference: str = ""
+
+
+def reconcile(settings: Settings, account: str | None = None) -> list[Reconciled]:
+    """Hold accounts against their broker's records, now and in this process.
+
+    Raises
+    ------
+    TradingError
+        If there is no such account, or database or broker are out of reach.
+    """
+    import asyncio
+
+    from tradewind.trading.broker import open_broker
+    from tradewind.trading.reconciliation import reconcile as compare
+
+    async def ask(engine: "sa.Engine", name: str) -> dict[str, Any]:
+        broker = open_broker(settings.broker, _url(settings))
+        try:
+            return asdict(await compare(engine, broker, name))
+        finally:
+            await broker.close()
+
+    def one(engine: "sa.Engine", name: str) -> list[Reconciled]:
+        try:
+            return [Reconciled(name, asyncio.run(ask(engine, name)))]
+        except ReconciliationError as error:
+            return [Reconciled(name, {}, str(error))]
+
+    return _of_each(settings, account, one)
+
+
+def _of_each(
+    settings: Settings, account: str | None, ask: "Callable[[sa.Engine, str], list[T]]"
+) -> list[T]:
+    from tradewind.trading.views import account_names
+
+    with _book(settings) as engine:
+        names = account_names(engine) if account is None else [account]
+        return [row for name in names for row in ask(engine, name)]
+
+
+@contextmanager
+def _book(settings: Settings) -> "Iterator[sa.Engine]":
+    from tradewind.trading.database import open_database
+
+    with open_database(_url(settings)) as engine:
+        yield engine
+
+
+def _url(settings: Settings) -> str:
+    """Return the book's address: as a service has it set, or that of this machine's stack."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    from tradewind.desk._connections import ledger_url
+
+    return ledger_url(settings)

@@ -1,0 +1,200 @@
+"""Real sessions, one after the other, as a vendor delivers them: bars in, positions out.
+
+AAPL splits two for one on 2005-02-28. The strategy is long and short, and trades daily.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+import yaml
+
+from tests.stack.airflow import Airflow
+from tests.support import wait_until
+from tradewind.market import sample
+from tradewind.research.accounting import Books, keep_books
+from tradewind.research.strategy import Strategy
+
+NAME = "daily"
+SOURCE = "vendor"
+SYMBOLS = ("AAPL", "IBM", "MSFT")
+LAST = date(2005, 3, 4)
+NEXT = date(2005, 3, 7)
+FEW = 10
+STRATEGY = {
+    "name": NAME,
+    "description": "A straight line, long and short, that trades every session",
+    "universe": {"source": SOURCE, "symbols": list(SYMBOLS)},
+    "horizon": 1,
+    "features": [{"return": {"window": 5}}, {"volatility": {"window": 21}}],
+    "model": {"kind": "ridge", "alpha": 1.0},
+    "walk_forward": {"train": 252, "test": 63},
+    "backtest": {
+        "positions": "long_short",
+        "commission_bps": 1.0,
+        "slippage_bps": 4.0,
+        "borrow_bps": 50.0,
+        "max_gross": 1.0,
+    },
+    "risk": {"max_gross": 1.2},
+    "gate": dict.fromkeys(
+        ("min_deflated_sharpe", "max_pbo", "max_drawdown", "min_trades", "champion_margin")
+    ),
+    "monitor": dict.fromkeys(("max_psi", "max_ks", "min_performance")),
+}
+FILE = {
+    "name": SOURCE,
+    "description": "a file a day",
+    "kind": "files",
+    "calendar": "XNYS",
+    "backdate": True,
+    "schedule": None,
+    "options": {
+        "path": f"sources/{SOURCE}/*.csv",
+        "symbol": {"column": "symbol"},
+        "session": {"column": "session", "format": "%Y-%m-%d"},
+        "columns": {"split_factor": "split_factor", "adjustment_factor": "adjustment_factor"},
+        "adjustment": "factors",
+    },
+}
+
+Ask = Callable[[str], Sequence[Sequence[object]]]
+"""Ask the database `tradewind`."""
+
+
+def count_asked_for(usual: int) -> int:
+    """Return how many sessions are traded: a dozen seconds each, and more on a busy machine."""
+    return int(os.environ.get("TRADED_SESSIONS", usual))
+
+
+def real_bars() -> pl.DataFrame:
+    """Return the bars from two years before the first session on."""
+    bars = sample.load(SYMBOLS)
+    return bars.filter(pl.col("session").is_between(date(2003, 1, 2), LAST))
+
+
+def sessions(count: int) -> list[date]:
+    """Return the session that the account is opened in, and those after it that are traded."""
+    return real_bars()["session"].unique().sort().to_list()[-count - 1 :]
+
+
+def write_files(home: Path, opened: date) -> None:
+    """Write the strategy, its source, and what the vendor has delivered so far."""
+    (home / "strategies" / f"{NAME}.yaml").write_text(yaml.safe_dump(STRATEGY))
+    (home / "sources" / SOURCE).mkdir()
+    deliver(home, real_bars().filter(pl.col("session") <= opened), "history")
+    (home / "sources" / f"{SOURCE}.yaml").write_text(yaml.safe_dump(FILE))
+
+
+def deliver(home: Path, bars: pl.DataFrame, name: str) -> None:
+    """Write bars into a file that is there whole, or not at all."""
+    path = home / "sources" / SOURCE / f"{name}.csv"
+    with path.with_suffix(".part").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(bars.columns)
+        writer.writerows(bars.rows())
+    path.with_suffix(".part").rename(path)
+
+
+def deliver_session(home: Path, session: date) -> None:
+    """Let the vendor deliver the file of a session."""
+    deliver(home, sample.load(SYMBOLS).filter(pl.col("session") == session), str(session))
+
+
+def undisturbed(_: int) -> None:
+    """Let a session take its course."""
+
+
+def play(
+    airflow: Airflow, home: Path, count: int, during: Callable[[int], None] = undisturbed
+) -> list[date]:
+    """Train, then trade sessions one after the other; return them with the first.
+
+    `during` is called with the number of each that is traded, when its orders have begun to flow.
+    """
+    opened, *traded = sessions(count)
+    write_files(home, opened)
+    for dag_id in (f"ingest_{SOURCE}", f"train_{NAME}", f"execute_{NAME}"):
+        wait_until(lambda dag_id=dag_id: airflow.http.get(f"/api/v2/dags/{dag_id}").is_success, 90)
+    airflow.patch(f"/dags/monitor_{NAME}", {"is_paused": True})
+    run(airflow, f"ingest_{SOURCE}")
+    run(airflow, f"train_{NAME}")
+    executed(airflow, 0)  # the new champion has made signals, and they have opened the account
+    for number, session in enumerate(traded, start=1):
+        deliver_session(home, session)
+        run(airflow, f"ingest_{SOURCE}")
+        executed(airflow, number, during)
+    return [opened, *traded]
+
+
+def run(airflow: Airflow, dag_id: str) -> None:
+    state, tasks = airflow.finished(dag_id, airflow.trigger(dag_id))
+    assert state == "success", tasks
+
+
+def executed(airflow: Airflow, number: int, during: Callable[[int], None] = undisturbed) -> None:
+    """Wait for the end of the execution of that number."""
+    dag_id = f"execute_{NAME}"
+    wait_until(lambda: len(airflow.runs(dag_id)) > number, 300, of=lambda: airflow.runs(dag_id))
+    during(number)
+    runs = airflow.runs(dag_id)
+    assert len(runs) == number + 1
+    assert runs[-1]["run_type"] == "asset_triggered"
+    state, tasks = airflow.finished(dag_id, runs[-1]["dag_run_id"])
+    assert state == "success", tasks
+    assert set(tasks.values()) == {"success"}
+
+
+def backtested(ask: Ask) -> Books:
+    """Return the backtest's own books of the stored signals."""
+    rows = ask(
+        f"SELECT symbol, session::text, weight::text FROM signals WHERE strategy = '{NAME}' "
+        "ORDER BY session, symbol"
+    )
+    weights = pl.DataFrame(
+        {
+            "symbol": [str(row[0]) for row in rows],
+            "session": [date.fromisoformat(str(row[1])) for row in rows],
+            "weight": [float(str(row[2])) for row in rows],
+        }
+    )
+    rules = Strategy.model_validate(STRATEGY).backtest
+    return keep_books(weights, real_bars(), rules, sizing="close")
+
+
+def check_book(ask: Ask) -> int:
+    """Hold the trading book against the backtest's: every booking, position and close.
+
+    Returns the number of bookings.
+    """
+    books = backtested(ask)
+    days = ask(
+        "SELECT session::text, cash::text, positions::text, equity::text FROM trading.equity "
+        f"WHERE account = '{NAME}' ORDER BY session"
+    )
+    assert [tuple(day) for day in days] == [
+        tuple(str(value) for value in row) for row in books.equity.rows()
+    ]
+    booked = ask(
+        "SELECT session::text, symbol, kind, shares::text, price::text, amount::text "
+        f"FROM trading.bookings WHERE account = '{NAME}' AND kind <> 'capital'"
+    )
+    expected = [tuple(str(value) for value in row) for row in books.ledger.rows()]
+    assert sorted(tuple(map(str, row)) for row in booked) == sorted(expected)
+    held = ask(
+        f"SELECT symbol, sum(shares)::text FROM trading.bookings WHERE account = '{NAME}' "
+        "GROUP BY symbol HAVING sum(shares) <> 0 ORDER BY symbol"
+    )
+    last = books.positions.filter(pl.col("session") == LAST).sort("symbol")
+    assert [tuple(row) for row in held] == [
+        (symbol, str(shares)) for symbol, shares in last.select("symbol", "shares").rows()
+    ]
+    # The split and a short position are in the ten sessions, not in any few of them.
+    kinds = {"buy", "sell", "commission", "slippage"}
+    if len(days) > FEW:
+        kinds |= {"split", "borrow"}
+    assert kinds <= {row[2] for row in expected}
+    return len(expected)

@@ -1,0 +1,150 @@
+"""From new bars to positions, on real sessions, through the whole local stack.
+
+In each session one of the services that it goes through is killed at a random moment.
+`TRADED_SESSIONS` says how many sessions there are, `TRADED_THROUGH_KILLS_OF` which services are
+killed, in turn; with the seed that a run prints, `TRADED_SEED` draws the moments again.
+"""
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests import sessions
+from tests.stack.conftest import commit
+from tests.support import wait_until
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import load_secrets
+
+COUNT = sessions.count_asked_for(5)
+KILLED = os.environ.get("TRADED_THROUGH_KILLS_OF", "airflow-triggerer trading-worker").split()
+SEED = os.environ.get("TRADED_SEED", str(random.SystemRandom().randrange(10**6)))
+STEPS = ("quote", "settle", "reconcile", "submit", "confirm")
+BEGUN = {"queued", "running", "deferred", "up_for_retry", "success"}
+
+
+@pytest.fixture(scope="module")
+def traded(stack, airflow) -> Iterator[Any]:
+    """The database, once the sessions have been traded."""
+    draw = random.Random(SEED)  # noqa: S311 -- moments, not secrets
+    sys.stdout.write(f"TRADED_SEED={SEED}\n")
+
+    def strike(number: int) -> None:
+        service, step = KILLED[number % len(KILLED)], draw.choice(STEPS)
+        run_id = airflow.runs("execute_daily")[-1]["dag_run_id"]
+        airflow.reach("execute_daily", run_id, step, BEGUN)
+        time.sleep(draw.uniform(0, 1))
+        states = airflow.states("execute_daily", run_id)
+        stack.kill(service)
+        sys.stdout.write(f"{number}. {service} killed when {states}\n")
+
+    sessions.play(airflow, stack.home, COUNT, strike)
+    yield stack.rows
+    commit(stack.home)  # what a training of another test is made from is the commit it names
+
+
+def test_the_book_is_the_backtest_s_to_the_cent(traded) -> None:
+    assert sessions.check_book(traded) > 5 * COUNT
+
+
+def test_each_symbol_had_one_intent_a_session_and_one_order_at_most(traded) -> None:
+    intents = traded(
+        "SELECT count(*), count(DISTINCT session) FROM trading.intents WHERE account = 'daily'"
+    )
+    assert intents == [(3 * (COUNT + 1), COUNT + 1)]
+    states = dict(
+        traded(
+            "SELECT state, count(*) FROM (SELECT DISTINCT ON (client_order_id) state "
+            "FROM trading.order_events JOIN trading.orders USING (client_order_id) "
+            "WHERE account = 'daily' ORDER BY client_order_id, sequence DESC) AS last "
+            "GROUP BY state"
+        )
+    )
+    assert states.keys() == {"filled", "accepted"}  # those for the next open are still working
+    assert sum(states.values()) == orders_on_paper(traded)
+
+
+@pytest.mark.usefixtures("traded")
+def test_the_command_line_shows_the_book(stack) -> None:
+    orders = stack.json("trading", "orders", "daily")
+    assert {order["state"] for order in orders} == {"filled", "accepted"}
+    filled = [order for order in orders if order["state"] == "filled"]
+    fills = stack.json("trading", "fills", "daily")
+    assert len(fills) == len(filled)
+    days = stack.json("trading", "pnl", "daily")
+    assert [day["session"] for day in days] == [str(day) for day in sessions.sessions(COUNT)]
+    held = stack.json("trading", "positions", "daily")
+    assert {each["symbol"] for each in held} <= set(sessions.SYMBOLS)
+    assert any(each["shares"] < 0 for each in held)
+    later = stack.json("trading", "orders", "daily", "--since", str(sessions.NEXT))
+    assert {order["state"] for order in later} == {"accepted"}
+    assert "daily" in stack.ok("trading", "orders")
+    [compared] = stack.json("trading", "reconcile", "daily")
+    assert compared["difference"] == ""
+    assert compared["compared"]["fills"] == len(fills)
+
+
+@pytest.mark.usefixtures("traded")
+def test_a_difference_to_the_broker_fails_the_run_and_is_named(stack, airflow) -> None:
+    # Shares that the broker has and nobody here has asked for.
+    change(stack, "INSERT INTO paper.adjustments (account, session, symbol, shares) "
+                  "VALUES ('daily', '2005-03-04', 'MSFT', 7)")  # fmt: skip
+    try:
+        refused = stack.run("trading", "reconcile", "daily")
+        assert refused.returncode == 1
+        assert "MSFT" in refused.stdout
+        run_id = airflow.trigger("execute_daily")
+        state, tasks = airflow.finished("execute_daily", run_id)
+        assert state == "failed"
+        assert tasks["reconcile"] == "failed"
+        assert tasks["submit"] == "upstream_failed"
+        assert "MSFT" in log_of(airflow, run_id, "reconcile")
+    finally:
+        change(stack, "DELETE FROM paper.adjustments WHERE shares = 7")
+    stack.ok("trading", "reconcile", "daily")
+
+
+@pytest.mark.usefixtures("traded")
+def test_no_order_leaves_while_trading_is_halted(stack, airflow) -> None:
+    assert stack.run("trading", "halt", "nobody", "--reason", "a test").returncode == 1
+    stack.ok("trading", "halt", "daily", "--reason", "the market is mad")
+    before = orders_on_paper(stack.rows)
+    sessions.deliver_session(stack.home, sessions.NEXT)
+    number = len(airflow.runs("execute_daily")) + 1
+    sessions.run(airflow, "ingest_vendor")
+    wait_until(lambda: len(airflow.runs("execute_daily")) == number, 300)
+    run_id = airflow.runs("execute_daily")[-1]["dag_run_id"]
+    state, tasks = airflow.finished("execute_daily", run_id)
+    assert (state, tasks["settle"], tasks["submit"]) == ("failed", "success", "failed")
+    assert "the market is mad" in log_of(airflow, run_id, "submit")
+    assert orders_on_paper(stack.rows) == before
+    stack.ok("trading", "resume", "daily", "--reason", "it calmed down")
+    sessions.run(airflow, "execute_daily")
+    assert orders_on_paper(stack.rows) > before
+    stack.ok("trading", "reconcile")
+
+
+def orders_on_paper(rows) -> int:
+    [(count,)] = rows("SELECT count(*) FROM paper.orders WHERE account = 'daily'")
+    return count
+
+
+def change(stack, statement: str) -> None:
+    """Change the database, and keep the change."""
+    password = load_secrets(Layout(stack.settings.state)).postgres_tradewind
+    with psycopg2.connect(
+        host="127.0.0.1", port=stack.settings.postgres_port,
+        user="tradewind", dbname="tradewind", password=password,
+    ) as connection, connection.cursor() as cursor:  # fmt: skip
+        cursor.execute(statement)
+    connection.close()
+
+
+def log_of(airflow, run_id: str, task_id: str) -> str:
+    [task] = [t for t in airflow.tasks("execute_daily", run_id) if t["task_id"] == task_id]
+    return str(airflow.log("execute_daily", run_id, task, task["try_number"]))
