@@ -16,6 +16,7 @@ from benchmarks.table import Row, table
 RESULTS = Path(__file__).with_name("results")
 ROWS: dict[int, str] = {
     4: "sweep",
+    12: "strategies",
     13: "data",
 }
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
