@@ -18,6 +18,10 @@ ROWS: dict[int, str] = {
     1: "chain",
     2: "fanout",
     3: "latency",
+    6: "mlflow_runs",
+    7: "model_trips",
+    11: "backtest",
+    14: "command_line",
 }
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
 
