@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from benchmarks.mlflow_servers import both
@@ -22,7 +23,7 @@ from tradewind.market import sample
 from tradewind.registry import tracking
 from tradewind.registry.flavours import load_model
 from tradewind.research.dataset import prepare
-from tradewind.research.model import Predictor, fit, predict_rows
+from tradewind.research.model import Predictor, fit, matrix, predict_rows
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategy
 
@@ -55,7 +56,8 @@ def main(who: str) -> None:
     strategy = load_strategy(CHECKOUT / "strategies" / "ranker.yaml")
     dataset = prepare(sample.load(strategy.universe.symbols), strategy)
     model = fit(dataset.latest_rows(), strategy)
-    expected = predict_rows(model, dataset.rows, strategy)
+    features = matrix(dataset.rows, strategy)
+    expected = predict_rows(model, features)
     if who == "ours":
         trip = _ours(model, dataset.rows.select(strategy.feature_names).tail(5), strategy)
     else:
@@ -64,7 +66,7 @@ def main(who: str) -> None:
         began = time.perf_counter()
         found = trip()
         taken = time.perf_counter() - began
-        if not expected.equals(predict_rows(found, dataset.rows, strategy)):
+        if not np.array_equal(predict_rows(found, features), expected):
             raise RuntimeError("the model that came back is not the one that was logged")
         print(taken, file=told, flush=True)
 
