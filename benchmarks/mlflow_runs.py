@@ -53,6 +53,11 @@ class Client:
         self.ask("POST", "runs/update", end)
         return run_id
 
+    def warm_up(self) -> None:
+        """Log a run, and hang up: a server ends connections that wait for slower clients."""
+        self.log_run()
+        self._connection.close()
+
     def log_runs(self, until: float) -> int:
         """Log runs until a time of the clock, at least one, and return how many."""
         count = 0
@@ -63,10 +68,10 @@ class Client:
 
 
 def runs_a_second(server: MlflowServer, clients: int, seconds: float) -> float:
-    """Let clients log runs side by side, all connected and known to the server before."""
+    """Let clients log runs side by side, whose login the server has seen before."""
     logging = [Client(server) for _ in range(clients)]
     with ThreadPoolExecutor(clients) as threads:
-        list(threads.map(Client.log_run, logging))
+        list(threads.map(Client.warm_up, logging))
         began = time.perf_counter()
         counts = list(threads.map(lambda c: c.log_runs(began + seconds), logging))
         return sum(counts) / (time.perf_counter() - began)
@@ -93,7 +98,7 @@ def check(found: Iterable[MlflowServer]) -> None:
 
 def measure(quick: bool) -> list[Row]:
     """Measure both servers in turn."""
-    counts, rounds, seconds = ((1, 16), 2, 3.0) if quick else ((1, 8, 16, 32), 5, 6.0)
+    counts, rounds, seconds = ((1, 16), 2, 3.0) if quick else ((1, 8, 16, 32), 5, 4.0)
     rows = []
     with both() as servers:
         check(servers.values())

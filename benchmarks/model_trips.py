@@ -39,10 +39,12 @@ def measure(quick: bool) -> list[Row]:
         with ExitStack() as stack:
             trips = {}
             for who, server in servers.items():
-                # Models that MLflow fetches and leaves behind go with the folder.
-                environment = {**os.environ, **server.variables(), "TMPDIR": folder}
+                # What MLflow fetches and leaves behind goes with the folder. Nor does it run in the
+                # checkout, whose lock file MLflow would try to export with uv, in vain.
+                home = {"TMPDIR": folder, "PYTHONPATH": str(CHECKOUT)}
+                environment = {**os.environ, **server.variables(), **home}
                 command = [sys.executable, "-W", "ignore", "-m", "benchmarks.model_trips", who]
-                trips[who] = stack.enter_context(worker(command, environment))
+                trips[who] = stack.enter_context(worker(command, environment, folder))
             for _ in range(3 if quick else 7):
                 for who, trip in trips.items():
                     taken[who].append(trip())

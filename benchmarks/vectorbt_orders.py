@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import vectorbt
 
+# It takes amounts below 1e-12 for nothing: with little cash, what is held of one of many.
+CASH = 1e9
+
 
 def main(file: str, engine: str) -> None:
     """Run as often as asked."""
@@ -28,10 +31,10 @@ def main(file: str, engine: str) -> None:
             val_price=opens,
             cash_sharing=True,
             group_by=True,
-            init_cash=1.0,
+            init_cash=CASH,
             engine=engine,
         )
-        return np.asarray(portfolio.value()).ravel()
+        return np.asarray(portfolio.value()).ravel() / CASH
 
     np.save(Path(f"{file}.{engine}.npy"), run())  # the first one compiles
     for _ in sys.stdin:

@@ -10,11 +10,18 @@ __all__ = ["worker"]
 
 @contextmanager
 def worker(
-    command: Sequence[str | Path], environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    environment: Mapping[str, str] | None = None,
+    folder: str | None = None,
 ) -> Iterator[Callable[[], float]]:
     """Start a process that has worked once already, yield what asks for more, and end it."""
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         asked, told = process.stdin, process.stdout
         if asked is None or told is None:
