@@ -14,7 +14,14 @@ from pathlib import Path
 from benchmarks.table import Row, table
 
 RESULTS = Path(__file__).with_name("results")
-ROWS: dict[int, str] = {}
+ROWS: dict[int, str] = {
+    1: "chain",
+    2: "fanout",
+    3: "latency",
+    5: "training",
+    8: "idle",
+    10: "start",
+}
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
 
 
