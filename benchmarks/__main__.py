@@ -14,7 +14,11 @@ from pathlib import Path
 from benchmarks.table import Row, table
 
 RESULTS = Path(__file__).with_name("results")
-ROWS: dict[int, str] = {}
+ROWS: dict[int, str] = {
+    1: "chain",
+    2: "fanout",
+    3: "latency",
+}
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
 
 

@@ -5,8 +5,6 @@ Runs in a folder of its own, on free ports. ``--runs N`` (default 3) first start
 
 import argparse
 import json
-import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support import free_ports
+from tests.stack.conftest import make_stack
 
 CHECKOUT = Path(__file__).parents[1]
 GOALS = {"first start": 60.0, "later start": 20.0}
@@ -26,16 +24,8 @@ GOALS = {"first start": 60.0, "later start": 20.0}
 @contextmanager
 def checkout() -> Iterator[dict[str, str]]:
     """Yield the environment of a fresh checkout on free ports; stop and remove it afterwards."""
-    from tradewind.settings import Settings
-
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("config", "dags", "strategies"):
-            shutil.copytree(CHECKOUT / name, Path(folder) / name)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
-        environment["TRADEWIND_HOME"] = folder
-        names = [name for name in Settings.model_fields if name.endswith("_port")]
-        for name, port in zip(names, free_ports(len(names)), strict=True):
-            environment[f"TRADEWIND_{name.upper()}"] = str(port)
+        environment = make_stack(Path(folder) / "checkout").environment
         try:
             yield environment
         finally:

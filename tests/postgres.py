@@ -10,7 +10,7 @@ import psycopg2
 
 from tests.support import free_ports, kill_tree, wait_until
 from tradewind.stack.layout import Layout
-from tradewind.stack.postgres import create_cluster, initialise, server_command
+from tradewind.stack.postgres import create_cluster, database_url, initialise, server_command
 from tradewind.stack.secrets import ensure_secrets
 
 CONFIG = Path(__file__).parents[1] / "config" / "postgres"
@@ -30,8 +30,17 @@ class RunningPostgres:
     @property
     def url(self) -> str:
         """SQLAlchemy's URL of the database `tradewind`, as its owner."""
-        login = f"tradewind:{self._secrets.postgres_tradewind}"
-        return f"postgresql+psycopg2://{login}@127.0.0.1:{self._port}/tradewind"
+        return self.url_of("tradewind")
+
+    def url_of(self, role: str) -> str:
+        """SQLAlchemy's URL of the database of a role."""
+        return database_url(role, getattr(self._secrets, f"postgres_{role}"), self._port)
+
+    @property
+    def pid(self) -> int:
+        """Of the main process of the server that runs."""
+        assert self._server is not None
+        return self._server.pid
 
     def initialise(self) -> None:
         """Make roles and databases, in a server that runs."""

@@ -1,0 +1,66 @@
+"""The flows as Airflow reads them; the same file in ours and in stock."""
+
+import os
+import time
+from pathlib import Path
+
+import work
+from airflow.sdk import dag, task
+
+OPTIONS = {"schedule": None, "is_paused_upon_creation": False}
+
+
+@task
+def step(number: float) -> float:
+    """One of a chain."""
+    return work.step(number)
+
+
+@dag(**OPTIONS)
+def chain() -> None:
+    """Run eight, one after the other."""
+    number = 0.0
+    for _ in range(8):
+        number = step(number)
+
+
+@task
+def numbers() -> list[int]:
+    """Return what is fanned out."""
+    return list(range(60))
+
+
+@task
+def square(number: int) -> int:
+    """One of many."""
+    return work.square(number)
+
+
+@task
+def total(squares: list[int]) -> int:
+    """Join them."""
+    return sum(squares)
+
+
+@dag(**OPTIONS)
+def fan() -> None:
+    """Run sixty at once."""
+    total(square.expand(number=numbers()))
+
+
+@task
+def first_line() -> None:
+    """Write down when it began."""
+    began = time.time()
+    Path(os.environ["BENCHMARK_FIRST_LINE"]).write_text(repr(began))
+
+
+@dag(**OPTIONS)
+def latency() -> None:
+    """Run one task."""
+    first_line()
+
+
+chain()
+fan()
+latency()
