@@ -15,14 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 from redis import Redis
 
-from tests.stack.airflow import Airflow, login
+from benchmarks.ours import running
 from tests.stack.conftest import Stack, make_stack
 from tests.support import wait_until
 from tradewind.stack.layout import Layout
@@ -40,20 +40,6 @@ with DAG("{dag_id}", schedule=None, is_paused_upon_creation=False):
         task_id="waits", app="trading", task="foreign.paced", queue="foreign"
     ).expand(args=[[index, {paced}, {seconds}] for index in range({count})])
 """
-
-
-@contextmanager
-def running(folder: Path, dag: str) -> Iterator[tuple[Stack, Airflow]]:
-    """Yield a stack that has the DAG, and a session with its Airflow."""
-    stack = make_stack(folder)
-    (folder / "dags" / "benchmark.py").write_text(dag)
-    try:
-        stack.ok("up", "--detach", timeout=1800)
-        page = stack.json("credentials")["airflow"]
-        with login(page["address"], page["user"], page["password"]) as airflow:
-            yield stack, airflow
-    finally:
-        stack.run("down")
 
 
 @contextmanager
@@ -127,10 +113,10 @@ def main() -> None:
     given = parser.parse_args()
     count, paced = given.tasks, given.tasks // 2
     dag = DAG.format(dag_id=DAG_ID, count=count, paced=paced, seconds=given.pace)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running(Path(folder), dag) as (stack, airflow),
-    ):
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as until_the_end:
+        stack = make_stack(Path(folder) / "checkout")
+        (stack.home / "dags" / "benchmark.py").write_text(dag)
+        airflow = until_the_end.enter_context(running(stack))
         password = load_secrets(Layout(stack.settings.state)).redis_trading
         url = f"redis://trading:{password}@127.0.0.1:{stack.settings.redis_port}/1"
         redis = Redis.from_url(url, decode_responses=True)

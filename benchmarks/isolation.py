@@ -22,7 +22,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from tests.stack.airflow import Airflow, login
+from benchmarks.ours import running
+from tests.stack.airflow import Airflow
 from tests.stack.conftest import Stack, commit, make_stack
 from tests.stack.flood import PROBE, Trading, latencies, summary, trading_of
 from tests.support import wait_until
@@ -98,19 +99,14 @@ def main() -> None:
         stack = make_stack(Path(folder) / "checkout")
         (stack.home / "dags" / "latency.py").write_text(PROBE.format(length=CHAIN))
         commit(stack.home)
-        try:
-            stack.ok("up", "--detach", timeout=1800)
-            page = stack.json("credentials")["airflow"]
-            with login(page["address"], page["user"], page["password"]) as airflow:
-                measure(stack, airflow, tasks=0, kill=False)  # what is imported once is
-                found = {
-                    "alone": measure(stack, airflow, tasks=0, kill=False),
-                    "flooded": measure(stack, airflow, tasks=TASKS, kill=False),
-                    "flooded, Redis killed": measure(stack, airflow, tasks=TASKS, kill=True),
-                }
-        finally:
-            stack.run("down")
-            shutil.rmtree(stack.home / ".tradewind", ignore_errors=True)
+        with running(stack) as airflow:
+            measure(stack, airflow, tasks=0, kill=False)  # what is imported once is
+            found = {
+                "alone": measure(stack, airflow, tasks=0, kill=False),
+                "flooded": measure(stack, airflow, tasks=TASKS, kill=False),
+                "flooded, Redis killed": measure(stack, airflow, tasks=TASKS, kill=True),
+            }
+        shutil.rmtree(stack.home / ".tradewind", ignore_errors=True)
     alone = found["alone"]["latency"]["median"]
     for name, row in found.items():
         latency = row["latency"]
