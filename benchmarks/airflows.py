@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -24,17 +24,9 @@ FILES = ("airflow_flows.py", "work.py")
 
 @dataclass(frozen=True)
 class Timer:
-    """Runs DAGs of one Airflow.
-
-    Attributes
-    ----------
-    airflow : Airflow
-    first_line : Path
-        Where the task of the DAG `latency` writes when it began.
-    """
+    """Runs DAGs of one Airflow."""
 
     airflow: Airflow
-    first_line: Path
 
     def run(self, dag_id: str, last: str) -> Timed:
         """Run a DAG; its result is what its last task returns."""
@@ -65,28 +57,21 @@ def airflows() -> Iterator[dict[str, Timer]]:
 
 @contextmanager
 def _ours(folder: Path) -> Iterator[Timer]:
-    first_line = folder / "first-line"
     stack = make_stack(folder)
-    stack = replace(
-        stack, environment={**stack.environment, "BENCHMARK_FIRST_LINE": str(first_line)}
-    )
     _copy_flows(folder / "dags")
     with running(stack) as airflow:
-        yield Timer(airflow, first_line)
+        yield Timer(airflow)
 
 
 @contextmanager
 def _stock(folder: Path) -> Iterator[Timer]:
-    first_line = folder / "first-line"
     _copy_flows(folder / "dags")
     with (
         stores(folder) as kept,
-        stock_airflow(
-            folder / "airflow", kept, folder / "dags", BENCHMARK_FIRST_LINE=str(first_line)
-        ) as stock,
+        stock_airflow(folder / "airflow", kept, folder / "dags") as stock,
         login(stock.address, stock.user, stock.password) as airflow,
     ):
-        yield Timer(airflow, first_line)
+        yield Timer(airflow)
 
 
 def _copy_flows(dags: Path) -> None:

@@ -61,7 +61,7 @@ def stores(folder: Path) -> Iterator[Stores]:
 
 
 @contextmanager
-def stock_airflow(folder: Path, kept: Stores, dags: Path, **variables: str) -> Iterator[Stock]:
+def stock_airflow(folder: Path, kept: Stores, dags: Path) -> Iterator[Stock]:
     """Start Airflow with a Celery worker, and end it.
 
     Parameters
@@ -70,8 +70,6 @@ def stock_airflow(folder: Path, kept: Stores, dags: Path, **variables: str) -> I
     kept : Stores
     dags : Path
         Folder of DAG files.
-    **variables : str
-        More of the environment, for the tasks to read.
     """
     port, worker_logs, trigger_logs = free_ports(3)
     address = f"http://localhost:{port}"
@@ -93,7 +91,6 @@ def stock_airflow(folder: Path, kept: Stores, dags: Path, **variables: str) -> I
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
         # Celery refuses to run as root unless told to, as it may be here.
         "C_FORCE_ROOT": "true",
-        **variables,
     }
     with servers("airflow", folder, given) as found:
         found.run("airflow", "db", "migrate")

@@ -17,14 +17,14 @@ class Timed:
     asked, began, ended : float
         Epoch seconds: when it was asked for, by our clock; its start and its end as the system
         itself keeps them.
-    result : object
+    result : float
         What its last step gave.
     """
 
     asked: float
     began: float
     ended: float
-    result: object
+    result: float
 
 
 def in_turn(
