@@ -3,8 +3,8 @@
 Named by ``[sdk] coordinators`` in ``config/airflow.env``. Airflow's supervisor asks whether the
 task's process has ended each time one of its sockets says something, the last time when they are
 closed. A process closes them a moment before it is over; asked in that moment, it still runs, and
-the supervisor, with nothing left to listen to, asks again when the next heartbeat is due. So every
-second or third task keeps its worker's slot for five seconds after its end.
+the supervisor, with nothing left to listen to, asks again when the next heartbeat is due. Such a
+task keeps its worker's slot for up to five seconds after its end.
 """
 
 import os
