@@ -61,6 +61,11 @@ class Settings(BaseSettings):
     airflow_worker_replicas: int = Field(
         default=2, ge=1, le=64, description="Celery workers that run Airflow's tasks."
     )
+    worker_modules: str = Field(
+        default="",
+        description="Modules that your own tasks import and that take long, separated by commas: "
+        "each worker imports them once, beside those of research, and all its tasks have them.",
+    )
     artifact_store: Literal["auto", "directory", "minio"] = Field(
         default="auto",
         description="Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the "

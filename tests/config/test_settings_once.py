@@ -16,8 +16,8 @@ from tradewind.stack.services import services
 
 CHECKOUT = Path(__file__).parents[2]
 FILES = sorted((CHECKOUT / "config").glob("*.env"))
-# MLflow's client (in Airflow's tasks) and its server each have their own copy of this choice.
-ON_BOTH_SIDES = {"MLFLOW_DISABLE_TELEMETRY"}
+# MLflow's client (in Airflow's tasks) and its server each have their own copy of these choices.
+ON_BOTH_SIDES = {"MLFLOW_DISABLE_TELEMETRY", "OPENBLAS_NUM_THREADS"}
 
 
 def keys_of(path: Path) -> list[str]:

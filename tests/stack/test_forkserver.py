@@ -33,9 +33,11 @@ def script(tmp_path: Path) -> Path:
     return path
 
 
-def program(tmp_path: Path, *command: str, stdin: str = "") -> Program:
+def program(
+    tmp_path: Path, *command: str, stdin: str = "", imports: tuple[str, ...] = ()
+) -> Program:
     environment = {"GREETING": "hello", "PATH": os.environ["PATH"]}
-    return Program(list(command), environment, tmp_path / "child.log", tmp_path, stdin)
+    return Program(list(command), environment, tmp_path / "child.log", tmp_path, stdin, imports)
 
 
 def with_server(
@@ -151,6 +153,43 @@ def test_a_module_that_starts_a_thread_is_refused(
 
     with_server(tmp_path, use, modules=("busy",))
     assert "importing busy started threads (poller)" in (tmp_path / "server.log").read_text()
+
+
+def test_a_program_waits_for_modules_that_it_needs_and_no_other_does(
+    tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow.py").write_text(
+        "import os, time, wsgiref.simple_server\n"
+        "while not os.path.exists('quick-has-run'): time.sleep(0.05)\n"
+    )
+    (tmp_path / "first.py").touch()
+    quick = tmp_path / "quick"
+    quick.write_text("open('quick-has-run', 'w').close()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def use(server: ForkServer) -> None:
+        await server.ping()
+        # Both are read before a module is imported, so the one that needs none goes first.
+        needy, free = await asyncio.gather(
+            server.fork(program(tmp_path, str(script), imports=("first", "slow"))),
+            server.fork(program(tmp_path, str(quick))),
+        )
+        assert await free.wait() == 0
+        assert await needy.wait() == 3
+
+    with_server(tmp_path, use, modules=("io",))
+    assert "warm True" in (tmp_path / "child.log").read_text()
+
+
+def test_modules_that_cannot_be_imported_are_named_and_their_program_runs_without_them(
+    tmp_path: Path, script: Path
+) -> None:
+    async def use(server: ForkServer) -> None:
+        process = await server.fork(program(tmp_path, str(script), imports=("no_such_module",)))
+        assert await process.wait() == 3
+
+    with_server(tmp_path, use)
+    assert "no_such_module cannot be imported" in (tmp_path / "server.log").read_text()
 
 
 def test_programs_outlive_a_killed_server_and_their_end_is_still_seen(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tradewind.stack.secrets import load_secrets
 
 PART = (
     "postgres", "databases", "redis", "minio", "minio-buckets",
-    "mlflow-forkserver", "mlflow-migrate", "mlflow",
+    "forkserver", "mlflow-migrate", "mlflow",
 )  # fmt: skip
 
 

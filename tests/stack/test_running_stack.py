@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import stat
+from collections import Counter
+from pathlib import Path
 
 import httpx
 import psutil
@@ -46,6 +48,20 @@ def test_a_second_up_finds_the_stack_running(stack) -> None:
     before = stack.service("airflow-webserver")["pid"]
     stack.ok("up", "--detach")
     assert stack.service("airflow-webserver")["pid"] == before
+
+
+def test_a_task_finds_the_research_libraries_imported(airflow) -> None:
+    run_id = airflow.trigger("warm")
+    assert airflow.finished("warm", run_id)[0] == "success"
+    assert airflow.returned("warm", run_id, "missing") == []
+
+
+def test_what_is_forked_has_no_thread_that_a_fork_would_lose(stack) -> None:
+    server = stack.service("forkserver")["pid"]
+    names = [path.read_text().strip() for path in Path(f"/proc/{server}/task").glob("*/comm")]
+    extra = Counter(names) - Counter([Path(f"/proc/{server}/comm").read_text().strip()])
+    # jemalloc sees to its own; polars' other one deletes files that a query has spilled.
+    assert set(extra) <= {"jemalloc_bg_thd", "polars-ooc-clea"}
 
 
 def test_nothing_listens_beyond_this_machine(stack) -> None:

@@ -1,7 +1,7 @@
 """Celery's settings for Airflow's executor and workers, with a heartbeat that a probe can read.
 
-Named by ``[celery] celery_config_options`` in ``config/airflow.env``. The worker imports it
-before it builds its consumer. The scheduler imports it too; there the signal is never sent.
+Named by ``[celery] celery_config_options`` in ``config/airflow.env``. The worker imports it before
+it builds its consumer and forks its pool. The scheduler imports it too; there no signal is sent.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 
 from tradewind.heartbeat import connect_heartbeat
+from tradewind.warm import connect_warm_up
 
 __all__ = ["CELERY_CONFIG"]
 
@@ -25,3 +26,4 @@ CELERY_CONFIG: dict[str, Any] = {
 }
 
 connect_heartbeat()
+connect_warm_up()

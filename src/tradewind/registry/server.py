@@ -9,6 +9,7 @@ Run as ``python -m tradewind.registry.server``; nothing imports it.
 
 # ruff: noqa: TID253 - this program is MLflow
 
+import logging
 import multiprocessing
 import os
 import secrets
@@ -70,6 +71,8 @@ def main() -> None:
     # a process of its own, so that no worker inherits its connection.
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as once:
         once.submit(bootstrap_admin_user).result()
+    # Airflow, which the fork server has imported, gives it a handler; Gunicorn adds its own.
+    logging.getLogger("gunicorn.error").handlers.clear()
     _Server(
         {
             "bind": f"{_setting('MLFLOW_HOST')}:{_setting('MLFLOW_PORT')}",

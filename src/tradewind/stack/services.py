@@ -16,11 +16,15 @@ from tradewind.settings import Settings
 from tradewind.stack import minio, postgres, probes, redis
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
+from tradewind.warm import MODULES as RESEARCH_MODULES
 
 __all__ = ["Service", "services"]
 
+# All that is Python is forked by one process, but for what has to do with orders.
+FORK_SERVER = "forkserver"
 # Imported once, before any of Airflow's services is forked: what two or more of them need. No
 # module that talks to the database when it is imported, or starts a thread, may be among them.
+# MLflow's and the workers' modules follow while those start; what they share is imported once, too.
 AIRFLOW_MODULES = (
     "airflow.__main__",
     "airflow.api_fastapi.execution_api.routes",
@@ -39,6 +43,9 @@ AIRFLOW_MODULES = (
     "celery.bin.celery",
     "celery.concurrency.prefork",
     "celery.worker.consumer",
+    # What DAG files are made of: each of their readers, a task among them, would import it anew.
+    "tradewind.orchestration.ingest_dags",
+    "tradewind.orchestration.strategy_dags",
 )
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
@@ -73,6 +80,8 @@ class Service:
         Whether it is a fork server (`tradewind.stack.forkserver`); its probe is its own answer.
     forked_by : str or None
         The fork server that runs the command, among `needs`; None to execute it.
+    imports : tuple of str
+        Modules that the fork server imports before it forks this.
     """
 
     name: str
@@ -91,6 +100,7 @@ class Service:
     stdin: str = field(default="", repr=False)
     forks: bool = False
     forked_by: str | None = None
+    imports: tuple[str, ...] = ()
 
     @property
     def step(self) -> bool:
@@ -101,10 +111,19 @@ class Service:
 def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:
     """Return all services, each after those it needs."""
     base = _base_environment(settings)
+    mlflow = base | _mlflow_environment(settings, layout, secrets)
     airflow = base | _airflow_environment(settings, layout, secrets)
     return [
         *_stores(settings, layout, secrets, base),
-        *_mlflow(settings, layout, secrets, base),
+        # What a module reads when it is imported is the same for all, so the tasks' choices go
+        # first: MLflow's client must not write to standard error, the server may do as it does.
+        Service(
+            FORK_SERVER,
+            [sys.executable, "-m", "tradewind.stack.forkserver", *AIRFLOW_MODULES],
+            mlflow | airflow,
+            forks=True,
+        ),
+        *_mlflow(settings, layout, secrets, mlflow),
         *_trading(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
     ]
@@ -154,42 +173,42 @@ def _stores(
     return found
 
 
-def _mlflow(
-    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
-) -> list[Service]:
+def _mlflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
     with_minio = minio.is_chosen(settings, layout)
-    buckets = ("minio-buckets",) if with_minio else ()
-    environment = {
-        **base,
-        **_merge(
-            _read_config(settings.config_dir / "mlflow.env"),
-            {
-                "PGHOST": "127.0.0.1",
-                "PGPORT": str(settings.postgres_port),
-                "PGUSER": "mlflow",
-                "PGPASSWORD": secrets.postgres_mlflow,
-                "MLFLOW_HOST": "127.0.0.1",
-                "MLFLOW_PORT": str(settings.mlflow_port),
-                "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
-                "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
-                "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
-                "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:{settings.mlflow_port},"
-                f"127.0.0.1:{settings.mlflow_port}",
-                "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow"
-                if with_minio
-                else layout.artifacts_dir.as_uri(),
-            },
-            minio.client_environment(settings, secrets) if with_minio else {},
-        ),
-    }
+    return _merge(
+        _read_config(settings.config_dir / "mlflow.env"),
+        {
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(settings.postgres_port),
+            "PGUSER": "mlflow",
+            "PGPASSWORD": secrets.postgres_mlflow,
+            "MLFLOW_HOST": "127.0.0.1",
+            "MLFLOW_PORT": str(settings.mlflow_port),
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
+            "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
+            "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:{settings.mlflow_port},"
+            f"127.0.0.1:{settings.mlflow_port}",
+            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow"
+            if with_minio
+            else layout.artifacts_dir.as_uri(),
+        },
+        minio.client_environment(settings, secrets) if with_minio else {},
+    )
+
+
+def _mlflow(
+    settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
+) -> list[Service]:
+    buckets = ("minio-buckets",) if minio.is_chosen(settings, layout) else ()
     return [
-        _fork_server("mlflow-forkserver", MLFLOW_MODULES, environment),
         Service(
             "mlflow-migrate",
             [_program("mlflow"), "db", "upgrade", "postgresql+psycopg2:///mlflow"],
             environment,
-            needs=("databases", "mlflow-forkserver"),
-            forked_by="mlflow-forkserver",
+            needs=("databases", FORK_SERVER),
+            forked_by=FORK_SERVER,
+            imports=MLFLOW_MODULES,
             done_file=layout.postgres_dir / "mlflow-migrated",
             done_value=version("mlflow"),
         ),
@@ -197,12 +216,13 @@ def _mlflow(
             "mlflow",
             [sys.executable, "-m", "tradewind.registry.server"],
             environment,
-            needs=("mlflow-forkserver", "mlflow-migrate", *buckets),
+            needs=(FORK_SERVER, "mlflow-migrate", *buckets),
             probe=probes.mlflow_api(settings.mlflow_url, secrets.mlflow_admin),
             port=settings.mlflow_port,
             port_setting="TRADEWIND_MLFLOW_PORT",
             address=settings.mlflow_url,
-            forked_by="mlflow-forkserver",
+            forked_by=FORK_SERVER,
+            imports=MLFLOW_MODULES,
         ),
     ]
 
@@ -211,12 +231,11 @@ def _airflow(
     settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
 ) -> list[Service]:
     program = _program("airflow")
-    parent = "airflow-forkserver"
-    migrated = (parent, "airflow-migrate")
+    migrated = (FORK_SERVER, "airflow-migrate")
     ready = (*migrated, "redis")
     # Making the administrator also writes the roles, and so do these when they start: two that do
     # it in an empty database at one moment break each other's unique keys.
-    roles_written = (parent, "airflow-admin")
+    roles_written = (FORK_SERVER, "airflow-admin")
     marker = f"{version('apache-airflow')} {version('apache-airflow-providers-fab')}"
     long_running = [
         Service(
@@ -228,7 +247,7 @@ def _airflow(
             port=settings.airflow_port,
             port_setting="TRADEWIND_AIRFLOW_PORT",
             address=settings.airflow_url,
-            forked_by=parent,
+            forked_by=FORK_SERVER,
         ),
         Service(
             "airflow-scheduler",
@@ -238,7 +257,7 @@ def _airflow(
             probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
             port=settings.scheduler_health_port,
             port_setting="TRADEWIND_SCHEDULER_HEALTH_PORT",
-            forked_by=parent,
+            forked_by=FORK_SERVER,
         ),
         Service(
             "airflow-dag-processor",
@@ -246,7 +265,7 @@ def _airflow(
             environment,
             needs=roles_written,
             probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
-            forked_by=parent,
+            forked_by=FORK_SERVER,
         ),
         Service(
             "airflow-triggerer",
@@ -254,7 +273,7 @@ def _airflow(
             environment,
             needs=migrated,
             probe=probes.airflow_job(settings.airflow_url, "triggerer"),
-            forked_by=parent,
+            forked_by=FORK_SERVER,
         ),
     ]
     for number in range(1, settings.airflow_worker_replicas + 1):
@@ -270,17 +289,17 @@ def _airflow(
                 needs=(*ready, "trading-migrate"),  # tasks write to its tables
                 probe=probes.heartbeat_file(beat),
                 grace=60.0,  # a warm shutdown lets a running task finish
-                forked_by=parent,
+                forked_by=FORK_SERVER,
+                imports=RESEARCH_MODULES,
             )
         )  # fmt: skip
     return [
-        _fork_server(parent, AIRFLOW_MODULES, environment),
         Service(
             "airflow-migrate",
             [program, "db", "migrate"],
             environment,
-            needs=(parent, "databases"),
-            forked_by=parent,
+            needs=(FORK_SERVER, "databases"),
+            forked_by=FORK_SERVER,
             done_file=layout.postgres_dir / "airflow-migrated",
             done_value=marker,
         ),
@@ -292,7 +311,7 @@ def _airflow(
             needs=migrated,
             done_file=layout.postgres_dir / "airflow-admin",
             done_value="created",
-            forked_by=parent,
+            forked_by=FORK_SERVER,
             stdin=f"{secrets.airflow_admin}\n" * 2,
         ),
         *long_running,
@@ -335,11 +354,6 @@ def _trading(
         ),
         worker,
     ]
-
-
-def _fork_server(name: str, modules: tuple[str, ...], environment: Mapping[str, str]) -> Service:
-    command = [sys.executable, "-m", "tradewind.stack.forkserver", *modules]
-    return Service(name, command, environment, forks=True)
 
 
 def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:

@@ -36,6 +36,8 @@ class Program:
     cwd : Path
     stdin : str
         What it reads: for passwords, which a command line would show to everybody.
+    imports : tuple of str
+        Modules that a fork server imports before it forks it.
     """
 
     command: list[str]
@@ -43,6 +45,7 @@ class Program:
     log: Path
     cwd: Path
     stdin: str = ""
+    imports: tuple[str, ...] = ()
 
 
 class Process(Protocol):
@@ -182,6 +185,7 @@ class ForkServer:
                 "log": str(program.log),
                 "cwd": str(program.cwd),
                 "stdin": program.stdin,
+                "imports": program.imports,
             }
         )
         return self._children[answer["pid"]]

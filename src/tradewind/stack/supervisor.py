@@ -206,6 +206,7 @@ class Supervisor:
             path,
             cwd=self._layout.root if os.geteuid() else Path("/"),
             stdin=service.stdin,
+            imports=service.imports,
         )
         if service.forks:
             return await ForkServer.execute(program)

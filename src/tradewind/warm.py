@@ -1,0 +1,74 @@
+"""What tasks of research need, imported once in a worker's parent, before it forks its pool.
+
+Airflow runs each task in a process of its own, forked by a child of the worker. What the parent has
+imported all of them have, and share; else every task imports it anew, for seconds.
+
+A module belongs here if importing it starts no thread that a forked process would miss. jemalloc,
+of which Arrow, polars and Delta bring one each, sees to its own. The pools of polars, Arrow and
+OpenMP begin with the first call, which nothing here makes, and BLAS has none where
+`OPENBLAS_NUM_THREADS` is 1, as in ``config/``.
+"""
+
+import importlib
+import logging
+
+__all__ = ["MODULES", "connect_warm_up", "import_or_warn", "warm_up"]
+
+MODULES = (
+    "mlflow",
+    "mlflow.lightgbm",
+    "mlflow.pyfunc",
+    "mlflow.sklearn",
+    "pandas",
+    "polars",
+    "scipy.stats",
+    "sklearn.linear_model",
+    "sklearn.pipeline",
+    "lightgbm",
+    "pandera.polars",
+    "exchange_calendars",
+    "deltalake",
+    "optuna",
+    "skfolio.model_selection",
+    "matplotlib.figure",
+    "tradewind.market.ingest",
+    "tradewind.market.validate",
+    "tradewind.registry.monitoring",
+    "tradewind.registry.promotion",
+    "tradewind.registry.retrieval",
+    "tradewind.registry.tracking",
+    "tradewind.research.inference",
+    "tradewind.research.monitor",
+    "tradewind.research.sweep",
+    "tradewind.research.tearsheet",
+    "tradewind.research.training",
+    "tradewind.trading.signals",
+)
+
+log = logging.getLogger(__name__)
+
+
+def import_or_warn(module: str) -> None:
+    """Import a module; if it cannot be, say why, and leave the failing to who uses it."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # noqa: BLE001 - anything may happen in a module of a user
+        log.warning(
+            "%s cannot be imported before tasks are forked (%s: %s): each task imports it anew",
+            module, type(error).__name__, error,
+        )  # fmt: skip
+
+
+def warm_up(**_: object) -> None:
+    """Import `MODULES`, and those that the user names, in this process."""
+    from tradewind.settings import load_settings
+
+    for module in (*MODULES, *load_settings().worker_modules.replace(",", " ").split()):
+        import_or_warn(module)
+
+
+def connect_warm_up() -> None:
+    """Warm up the worker of this process, if it is one, before it forks its pool, once."""
+    from celery.signals import worker_init  # type: ignore[import-untyped]
+
+    worker_init.connect(warm_up, weak=False, dispatch_uid="tradewind.warm_up")
