@@ -41,7 +41,7 @@ test: install
 	.venv/bin/pytest
 
 bench: install
-	.venv/bin/python -m benchmarks.start
+	.venv/bin/python -m benchmarks
 
 # The same for the containers; needs an engine.
 bench-containers: install

@@ -18,6 +18,9 @@ ROWS: dict[int, str] = {
     1: "chain",
     2: "fanout",
     3: "latency",
+    5: "training",
+    8: "idle",
+    10: "start",
 }
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
 
