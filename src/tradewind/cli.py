@@ -14,7 +14,12 @@ from tradewind.errors import TradewindError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # boxes around the help cost more time than all else of it
+)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; is kept in the model's history.")]
 By = Annotated[str | None, typer.Option(help="Who says so; your login name if not given.")]

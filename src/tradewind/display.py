@@ -8,13 +8,6 @@ from typing import TYPE_CHECKING, Any, Self
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -61,6 +54,14 @@ class _Bar:
     """A bar on a terminal, with what is being done and for how long; nothing in a log."""
 
     def __init__(self, what: str) -> None:
+        from rich.progress import (  # most commands show none
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
         self.shown = console.is_terminal
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),

@@ -6,13 +6,15 @@ of the checkout, else from the default below. Names that do not exist are refuse
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
+    BaseModel,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -20,7 +22,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tradewind.errors import SettingsError
 
@@ -32,12 +33,10 @@ ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a user can choose; immutable once read."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore"
-    )  # .env is shared
+    model_config = ConfigDict(frozen=True, validate_default=True)
 
     home: Path = Field(description="The checkout: holds config/, dags/, sources/ and strategies/.")
     state_dir: Path = Field(
@@ -173,12 +172,10 @@ def load_settings(cwd: Path | None = None) -> Settings:
     """
     home = os.environ.get(PREFIX + "HOME")
     root = Path(home).absolute() if home else _find_home(cwd or Path.cwd())
-    dotenv = root / ".env"
-    _refuse_unknown(os.environ, "the environment")
-    if dotenv.is_file():
-        _refuse_unknown(dotenv_values(dotenv), str(dotenv))
+    given = _given(dotenv_values(root / ".env"), str(root / ".env"))
+    given |= _given(os.environ, "the environment")
     try:
-        return Settings(home=root, _env_file=dotenv, _env_file_encoding="utf-8")
+        return Settings.model_validate({**given, "home": root})
     except ValidationError as error:
         problems = "; ".join(
             f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})"
@@ -199,12 +196,18 @@ def _find_home(cwd: Path) -> Path:
     )
 
 
-def _refuse_unknown(names: Iterable[str], where: str) -> None:
-    for name in names:
+def _given(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
+    """Return the values of our variables, by field; the others are not ours to judge."""
+    given: dict[str, str] = {}
+    for name, value in variables.items():
         if not name.startswith(PREFIX) or name in ONLY_COMPOSE:
             continue
-        if name.removeprefix(PREFIX).lower() not in FIELDS:
+        field = name.removeprefix(PREFIX).lower()
+        if field not in FIELDS:
             raise SettingsError(f"unknown setting {name} in {where}.{_did_you_mean(name)}")
+        if value is not None:
+            given[field] = value
+    return given
 
 
 def _did_you_mean(name: str) -> str:

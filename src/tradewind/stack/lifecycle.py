@@ -1,6 +1,5 @@
 """What a user does with the stack: bring it up, take it down, ask how it is."""
 
-import asyncio
 import signal
 import subprocess
 import sys
@@ -37,6 +36,8 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     StackError
         If it cannot start: disk, secrets, ports, another supervisor, or a service that fails.
     """
+    import asyncio
+
     from tradewind.stack.services import services
     from tradewind.stack.supervisor import Supervisor, clear_leftovers, only_supervisor
 
