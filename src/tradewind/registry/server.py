@@ -24,6 +24,7 @@ from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
 from tradewind.registry.artifacts import SCHEME
+from tradewind.registry.stores import batched
 
 __all__ = ["main"]
 
@@ -42,7 +43,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
     def load(self) -> Any:  # noqa: ANN401 - an ASGI application
         # Called in each worker, since processes must not share a connection to a database.
         store = os.environ[constants.BACKEND_STORE_URI_ENV_VAR]
-        initialize_backend_stores(store, store, os.environ[constants.ARTIFACT_ROOT_ENV_VAR])
+        registry = os.environ[constants.REGISTRY_STORE_URI_ENV_VAR]
+        initialize_backend_stores(store, registry, os.environ[constants.ARTIFACT_ROOT_ENV_VAR])
         return create_app()
 
 
@@ -56,7 +58,7 @@ def main() -> None:
     """
     store = _setting("MLFLOW_BACKEND_STORE_URI")
     os.environ |= {
-        constants.BACKEND_STORE_URI_ENV_VAR: store,
+        constants.BACKEND_STORE_URI_ENV_VAR: batched(store),
         constants.REGISTRY_STORE_URI_ENV_VAR: store,
         constants.ARTIFACT_ROOT_ENV_VAR: resolve_default_artifact_root(True, "", store),
         constants.ARTIFACTS_DESTINATION_ENV_VAR: _behind_server(
