@@ -4,107 +4,118 @@ A value is taken from the environment (``TRADEWIND_AIRFLOW_PORT``), else from th
 of the checkout, else from the default below. Names that do not exist are refused.
 """
 
+# Dataclasses and not pydantic: importing that took most of the time that a command needs.
+
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Any, Literal, get_args
 
 from dotenv import dotenv_values
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
 
 from tradewind.errors import SettingsError
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["FIELDS", "Settings", "load_settings"]
 
 PREFIX = "TRADEWIND_"
 # Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
 ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
-Port = Annotated[int, Field(ge=1, le=65535)]
+PORTS, REPLICAS = (1, 65535), (1, 64)
+ArtifactStore = Literal["auto", "directory", "minio"]
 
 
-class Settings(BaseModel):
-    """What a user can choose; immutable once read."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user can choose; immutable once read.
 
-    model_config = ConfigDict(frozen=True, validate_default=True)
+    Attributes
+    ----------
+    home : Path
+        The checkout: holds config/, dags/, sources/ and strategies/.
+    state_dir : Path
+        All state of the local stack; a relative path starts at home.
+    market_store : str
+        Where bars and snapshots are kept: a directory, a relative one starts at home, or
+        s3://bucket/prefix. Default: market, in the state directory.
+    airflow_port, mlflow_port : int
+        The web pages and their APIs.
+    postgres_port, redis_port : int
+        The stores of the local stack.
+    scheduler_health_port : int
+        Health page of Airflow's scheduler.
+    minio_port, minio_console_port : int
+        MinIO's S3 interface and its web page, where it runs.
+    airflow_worker_replicas : int
+        Celery workers that run Airflow's tasks.
+    worker_modules : str
+        Modules that your own tasks import and that take long, separated by commas: each worker
+        imports them once, beside those of research, and all its tasks have them.
+    artifact_store : {"auto", "directory", "minio"}
+        Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the first start,
+        else a directory; the choice of the first start stays.
+    database_url : str or None
+        PostgreSQL with the ledger of trials; services of the stack have it set.
+    broker : str
+        Where orders go: paper, or a broker that a package brings (entry points
+        `tradewind.brokers`).
+    mlflow_public_url : str or None
+        Address of MLflow's page for a browser, where it differs.
+    alert_url : str or None
+        Web hook that is told of failed and late runs.
+    start_timeout : float
+        Seconds a service may take to become healthy.
+    """
 
-    home: Path = Field(description="The checkout: holds config/, dags/, sources/ and strategies/.")
-    state_dir: Path = Field(
-        default=Path(".tradewind"),
-        description="All state of the local stack; a relative path starts at home.",
-    )
-    market_store: str = Field(
-        default_factory=lambda given: str((given["home"] / given["state_dir"]) / "market"),
-        description="Where bars and snapshots are kept: a directory, a relative one starts at "
-        "home, or s3://bucket/prefix. Default: market, in the state directory.",
-    )
-    airflow_port: Port = Field(default=8080, description="Airflow's web page and API.")
-    mlflow_port: Port = Field(default=5500, description="MLflow's web page and API.")
-    postgres_port: Port = Field(default=55432, description="PostgreSQL of the local stack.")
-    redis_port: Port = Field(default=56379, description="Redis of the local stack.")
-    scheduler_health_port: Port = Field(
-        default=58974, description="Health page of Airflow's scheduler."
-    )
-    minio_port: Port = Field(default=59000, description="MinIO's S3 interface, where it runs.")
-    minio_console_port: Port = Field(default=9001, description="MinIO's web page, where it runs.")
-    airflow_worker_replicas: int = Field(
-        default=2, ge=1, le=64, description="Celery workers that run Airflow's tasks."
-    )
-    worker_modules: str = Field(
-        default="",
-        description="Modules that your own tasks import and that take long, separated by commas: "
-        "each worker imports them once, beside those of research, and all its tasks have them.",
-    )
-    artifact_store: Literal["auto", "directory", "minio"] = Field(
-        default="auto",
-        description="Where MLflow keeps files. auto: MinIO where a minio program is on PATH at the "
-        "first start, else a directory; the choice of the first start stays.",
-    )
-    database_url: SecretStr | None = Field(
-        default=None,
-        description="PostgreSQL with the ledger of trials; services of the stack have it set.",
-    )
-    broker: str = Field(
-        default="paper",
-        description="Where orders go: paper, or a broker that a package brings (entry points "
-        "`tradewind.brokers`).",
-    )
-    mlflow_public_url: str | None = Field(
-        default=None, description="Address of MLflow's page for a browser, where it differs."
-    )
-    alert_url: str | None = Field(
-        default=None, description="Web hook that is told of failed and late runs."
-    )
-    start_timeout: float = Field(
-        default=180.0, gt=0, description="Seconds a service may take to become healthy."
-    )
+    home: Path
+    state_dir: Path = Path(".tradewind")
+    market_store: str = ""
+    airflow_port: int = 8080
+    mlflow_port: int = 5500
+    postgres_port: int = 55432
+    redis_port: int = 56379
+    scheduler_health_port: int = 58974
+    minio_port: int = 59000
+    minio_console_port: int = 9001
+    airflow_worker_replicas: int = 2
+    worker_modules: str = ""
+    artifact_store: ArtifactStore = "auto"
+    database_url: str | None = field(default=None, repr=False)  # has a password in it
+    broker: str = "paper"
+    mlflow_public_url: str | None = None
+    alert_url: str | None = None
+    start_timeout: float = 180.0
 
-    @field_validator("market_store")
-    @classmethod
-    def _absolute(cls, root: str, given: ValidationInfo) -> str:
-        return root if "://" in root else str((given.data["home"] / root).absolute())
+    def __post_init__(self) -> None:
+        if problems := "; ".join(self._problems()):
+            raise SettingsError(f"invalid settings: {problems}")
+        root = self.market_store or str(self.state / "market")
+        if "://" not in root:
+            root = str((self.home / root).absolute())
+        object.__setattr__(self, "market_store", root)
 
-    @model_validator(mode="after")
-    def _ports_differ(self) -> Self:
-        names = [name for name in type(self).model_fields if name.endswith("_port")]
+    def _problems(self) -> Iterator[str]:
+        ports = {name: getattr(self, name) for name in FIELDS if name.endswith("_port")}
+        limits = dict.fromkeys(ports, PORTS) | {"airflow_worker_replicas": REPLICAS}
+        for name, (least, most) in limits.items():
+            if not least <= (number := getattr(self, name)) <= most:
+                yield (
+                    f"{variable(name)} should be greater than or equal to {least} and at most "
+                    f"{most}, not {number}"
+                )
+        if not self.start_timeout > 0:
+            yield f"{variable('start_timeout')} should be greater than 0, not {self.start_timeout}"
+        if self.artifact_store not in get_args(ArtifactStore):
+            known = ", ".join(get_args(ArtifactStore))
+            name = variable("artifact_store")
+            yield f"{name} should be one of {known}, not {self.artifact_store}"
         seen: dict[int, str] = {}
-        for name in names:
-            port = getattr(self, name)
+        for name, port in ports.items():
             if port in seen:
-                message = f"{seen[port]} and {name} are both {port}; each service needs its own"
-                raise ValueError(message)
+                yield f"{seen[port]} and {name} are both {port}; each service needs its own"
             seen[port] = name
-        return self
 
     @cached_property
     def state(self) -> Path:
@@ -133,10 +144,9 @@ class Settings(BaseModel):
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""
-        values = {**self.model_dump(exclude={"database_url"}), "state_dir": self.state}
-        return {
-            PREFIX + name.upper(): str(value) for name, value in values.items() if value is not None
-        }
+        values = {name: getattr(self, name) for name in FIELDS if name != "database_url"}
+        values["state_dir"] = self.state
+        return {variable(name): str(value) for name, value in values.items() if value is not None}
 
     @property
     def mlflow_url(self) -> str:
@@ -154,7 +164,12 @@ class Settings(BaseModel):
         return f"http://127.0.0.1:{self.airflow_port}"
 
 
-FIELDS = Settings.model_fields
+FIELDS = {each.name: each for each in fields(Settings)}
+
+
+def variable(name: str) -> str:
+    """Return the variable of the environment that sets a field."""
+    return PREFIX + name.upper()
 
 
 def load_settings(cwd: Path | None = None) -> Settings:
@@ -174,16 +189,7 @@ def load_settings(cwd: Path | None = None) -> Settings:
     root = Path(home).absolute() if home else _find_home(cwd or Path.cwd())
     given = _given(dotenv_values(root / ".env"), str(root / ".env"))
     given |= _given(os.environ, "the environment")
-    try:
-        return Settings.model_validate({**given, "home": root})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']} (got {e['input']!r})"
-            if e["loc"]
-            else e["msg"]
-            for e in error.errors()
-        )
-        raise SettingsError(f"invalid settings: {problems}") from None
+    return Settings(**{**given, "home": root})
 
 
 def _find_home(cwd: Path) -> Path:
@@ -196,21 +202,28 @@ def _find_home(cwd: Path) -> Path:
     )
 
 
-def _given(variables: Mapping[str, str | None], where: str) -> dict[str, str]:
+def _given(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
     """Return the values of our variables, by field; the others are not ours to judge."""
-    given: dict[str, str] = {}
-    for name, value in variables.items():
+    given: dict[str, Any] = {}
+    for name, text in variables.items():
         if not name.startswith(PREFIX) or name in ONLY_COMPOSE:
             continue
-        field = name.removeprefix(PREFIX).lower()
-        if field not in FIELDS:
+        found = FIELDS.get(name.removeprefix(PREFIX).lower())
+        if found is None:
             raise SettingsError(f"unknown setting {name} in {where}.{_did_you_mean(name)}")
-        if value is not None:
-            given[field] = value
+        if text is None:
+            continue
+        kind = found.type if found.type in (int, float, Path) else str
+        try:
+            given[found.name] = kind(text)
+        except ValueError:
+            raise SettingsError(
+                f"invalid settings: {name} should be a number, not {text!r}"
+            ) from None
     return given
 
 
 def _did_you_mean(name: str) -> str:
-    known = [PREFIX + field.upper() for field in FIELDS]
+    known = [variable(name) for name in FIELDS]
     close = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known)}."

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from tradewind.settings import ONLY_COMPOSE, PREFIX, Settings
+from tradewind.settings import FIELDS, ONLY_COMPOSE, PREFIX
 from tradewind.stack.handout import OWNERS, VOLUME_OWNERS
 from tradewind.stack.handout import PREFIX as SECRET
 from tradewind.stack.secrets import Secrets
@@ -173,8 +173,8 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     for name, value in offered:
         if name in used and name != "MLFLOW_PUBLIC_HOST":
             assert value == used[name]
-    known = {PREFIX + field.upper() for field in Settings.model_fields} | ONLY_COMPOSE
+    known = {PREFIX + field.upper() for field in FIELDS} | ONLY_COMPOSE
     assert {name for name in used if name.startswith(PREFIX)} <= known
     for name in set(used) & known - ONLY_COMPOSE:
-        default = Settings.model_fields[name.removeprefix(PREFIX).lower()].default
+        default = FIELDS[name.removeprefix(PREFIX).lower()].default
         assert used[name] == str(default)

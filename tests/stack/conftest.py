@@ -17,7 +17,7 @@ import pytest
 
 from tests.stack.airflow import Airflow, login
 from tests.support import free_ports, wait_until
-from tradewind.settings import Settings, load_settings
+from tradewind.settings import FIELDS, Settings, load_settings
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
@@ -118,7 +118,7 @@ def make_stack(home: Path) -> Stack:
         shutil.copytree(CHECKOUT / folder, home / folder)
     for file in (".gitignore", "uv.lock"):
         shutil.copy(CHECKOUT / file, home)
-    names = [name for name in Settings.model_fields if name.endswith("_port")]
+    names = [name for name in FIELDS if name.endswith("_port")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
     environment |= {f"TRADEWIND_{name.upper()}": str(port) for name, port in ports.items()}

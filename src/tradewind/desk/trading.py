@@ -132,7 +132,7 @@ def _book(settings: Settings) -> "Iterator[sa.Engine]":
 def _url(settings: Settings) -> str:
     """Return the book's address: as a service has it set, or that of this machine's stack."""
     if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
+        return settings.database_url
     from tradewind.desk._connections import ledger_url
 
     return ledger_url(settings)

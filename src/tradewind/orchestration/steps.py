@@ -339,7 +339,7 @@ def ledger_url(settings: Settings) -> str:
             "TRADEWIND_DATABASE_URL is not set, so there is no ledger of trials, and without it "
             "no statistic can be believed. Services of the stack have it set"
         )
-    return settings.database_url.get_secret_value()
+    return settings.database_url
 
 
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
