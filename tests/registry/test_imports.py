@@ -15,3 +15,16 @@ def test_importing_the_registry_loads_no_mlflow() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_client_of_mlflow_loads_nothing_of_the_servers() -> None:
+    script = (
+        "import sys, mlflow; mlflow.MlflowClient('http://nowhere').tracking_uri; "
+        "from mlflow.tracking._tracking_service import utils; "
+        "print('batched-postgresql' in utils._tracking_store_registry._registry, "
+        "'tradewind.registry._batches' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True False\n"
