@@ -18,9 +18,16 @@ ROWS: dict[int, str] = {
     1: "chain",
     2: "fanout",
     3: "latency",
+    4: "sweep",
     5: "training",
+    6: "mlflow_runs",
+    7: "model_trips",
     8: "idle",
     10: "start",
+    11: "backtest",
+    12: "strategies",
+    13: "data",
+    14: "command_line",
 }
 QUICK: tuple[int, ...] = (1, 6, 7, 14)
 
