@@ -13,6 +13,7 @@ import pytest
 from tradewind.errors import LedgerError, SplitError, SweepError
 from tradewind.research.database_ledger import DatabaseLedger
 from tradewind.research.ledger import counted_in, overfitting
+from tradewind.research.parameter_sets import draw
 from tradewind.research.strategy import Strategy
 from tradewind.research.studies import find_study
 from tradewind.research.sweep import SweepPlan, collect, plan, run_batch
@@ -107,6 +108,39 @@ def test_a_batch_that_is_killed_goes_on_where_it_stopped(
     assert collect(planned.study_name, strategy, postgres_url).trials.height == TRIALS
     with DatabaseLedger(postgres_url) as ledger:
         assert len(ledger.trials("killed")) == TRIALS
+
+
+def test_optuna_reads_a_plan_as_it_was_drawn(postgres_url: str) -> None:
+    import optuna
+
+    parameters: dict[str, Any] = {
+        "learning_rate": {"low": 0.01, "high": 0.2, "log": True},
+        "num_leaves": {"low": 3, "high": 31},
+        "lambda_l2": {"choices": [0.0, 1.0, 10.0]},
+    }
+    strategy = swept(name="drawn", sweep={"trials": TRIALS, "parameters": parameters})
+    planned = plan(strategy, "a" * 64, postgres_url)
+    assert plan(strategy, "a" * 64, postgres_url) == planned  # and makes no trial twice
+    made = [
+        optuna.trial.create_trial(
+            state=optuna.trial.TrialState.WAITING,
+            params=each,
+            distributions={
+                "learning_rate": optuna.distributions.FloatDistribution(0.01, 0.2, log=True),
+                "num_leaves": optuna.distributions.IntDistribution(3, 31),
+                "lambda_l2": optuna.distributions.CategoricalDistribution((0.0, 1.0, 10.0)),
+            },
+        )
+        for each in draw(strategy)
+    ]
+    study = optuna.create_study(storage=postgres_url)
+    study.add_trials(made)
+    by_optuna = study.get_trials()
+    ours = optuna.load_study(study_name=planned.study_name, storage=postgres_url).get_trials()
+    assert len(ours) == TRIALS
+    for mine, its in zip(ours, by_optuna, strict=True):
+        mine._trial_id = its._trial_id
+        assert mine == its
 
 
 def test_two_batches_at_once_find_what_one_finds(
