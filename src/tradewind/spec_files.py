@@ -4,6 +4,7 @@ Strategies and sources are kept so. What is wrong is told by file, field and rea
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SpecReader", "field_of"]
 
 _MAX_BYTES: Final = 64 * 1024
+_SUFFIXES: Final = (".yaml", ".yml")
 
 
 def field_of(problem: "ErrorDetails") -> str:
@@ -96,6 +98,13 @@ class SpecReader(Generic[Model, Error]):
             )
         return spec
 
+    def named(self, directory: Path, name: str) -> Model | None:
+        """Return what `folder` would have under a name, reading no other file; None if nothing."""
+        for suffix in _SUFFIXES:
+            with suppress(self._error):
+                return self.file(directory / f"{name}{suffix}")
+        return None
+
     def folder(self, directory: Path) -> tuple[dict[str, Model], dict[Path, Error]]:
         """Read every ``*.yaml`` and ``*.yml`` file of a directory; subdirectories are not searched.
 
@@ -112,7 +121,7 @@ class SpecReader(Generic[Model, Error]):
             Of the kind given, if there is no such directory.
         """
         try:
-            files = sorted(file for file in directory.iterdir() if file.suffix in {".yaml", ".yml"})
+            files = sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
         except OSError as error:
             raise self._error(f"{directory}: no directory of {self._nouns}: {error}") from error
         specs: dict[str, Model] = {}

@@ -210,6 +210,28 @@ def test_only_the_dag_asked_for_is_built(strategies: Path, monkeypatch: pytest.M
         assert list(strategy_dags(strategies)) == [wanted]
 
 
+def test_a_worker_reads_only_the_strategy_it_runs(
+    strategies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.orchestration.strategy_dags.load_strategies", lambda _: 1 / 0)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "signals_trend")
+    assert list(strategy_dags(strategies)) == ["signals_trend"]
+
+
+def test_a_worker_s_dag_is_that_of_the_page(
+    strategies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where two files have a name, the good one counts; of two good ones the first.
+    (strategies / "trend.yml").write_text("nonsense")
+    (strategies / "reversal.yaml").rename(strategies / "reversal.yml")
+    (strategies / "reversal.yaml").write_text("nonsense")
+    for dag_id, dag in strategy_dags(strategies).items():
+        monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+        [(found, again)] = strategy_dags(strategies).items()
+        monkeypatch.delenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID")
+        assert (found, again.doc_md, after(again)) == (dag_id, dag.doc_md, after(dag))
+
+
 def test_airflow_can_store_the_dags(strategies: Path) -> None:
     from airflow.serialization.serialized_objects import DagSerialization
 

@@ -7,14 +7,14 @@ do, in `tradewind.orchestration.steps` and its neighbours.
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, get_parsing_context
 
 from tradewind.orchestration.common import broken_dags, is_wanted
 from tradewind.orchestration.execution_dags import execute_dag
 from tradewind.orchestration.live_dags import monitor_dag, signals_dag
 from tradewind.orchestration.training_dags import training_dag
 from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategies
+from tradewind.research.strategy_files import find_strategy, load_strategies
 
 __all__ = ["strategy_dags"]
 
@@ -31,7 +31,8 @@ def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
     """Return the DAGs of each strategy file, by DAG id.
 
     A file that is no strategy becomes a DAG too, whose page and only task say what is wrong.
-    When Airflow parses the file to run one task, only that task's DAG is made.
+    When Airflow parses the file to run one task, only that task's DAG is made, and of a good
+    strategy no other file is read: what a task waits for does not grow with their number.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
     StrategyError
         If there is no such directory; Airflow shows it as an import error.
     """
+    if asked := _asked_for(strategies_dir):
+        return asked
     strategies, errors = load_strategies(strategies_dir)
     dags = {
         prefix + name: make(prefix + name, strategy)
@@ -51,3 +54,13 @@ def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
         if is_wanted(prefix + name)
     }
     return dags | broken_dags(_TRAIN, "strategy", errors, {_TRAIN + name for name in strategies})
+
+
+def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
+    """Return the DAG that a worker asks for; none if nobody asks, or no good strategy has it."""
+    dag_id = get_parsing_context().dag_id or ""
+    for prefix, make in _KINDS.items():
+        if dag_id.startswith(prefix):
+            strategy = find_strategy(strategies_dir, dag_id.removeprefix(prefix))
+            return {} if strategy is None else {dag_id: make(dag_id, strategy)}
+    return {}

@@ -10,7 +10,7 @@ from tradewind.spec_files import SpecReader, field_of
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["load_strategies", "load_strategy"]
+__all__ = ["find_strategy", "load_strategies", "load_strategy"]
 
 
 def load_strategy(path: Path) -> Strategy:
@@ -32,6 +32,11 @@ def load_strategy(path: Path) -> Strategy:
         the file and lists every field at fault with the reason.
     """
     return _READER.file(path)
+
+
+def find_strategy(directory: Path, name: str) -> Strategy | None:
+    """Return the strategy of a name, reading no other file; None if there is no valid one."""
+    return _READER.named(directory, name)
 
 
 def load_strategies(directory: Path) -> tuple[dict[str, Strategy], dict[Path, StrategyError]]:
