@@ -1,14 +1,10 @@
-"""What the store of bars takes: seconds and peak memory of ingesting, and of reading a part.
+"""What bars take: seconds and peak memory of ingesting, validating and reading, by their number.
 
-Run with ``python -m benchmarks.data [--symbols N] [--years Y]``. The bars are made up, a random
-walk a symbol on New York's sessions: what is measured is size. Each phase is a process of its
-own, so that its peak is its own; 2 GB is the goal for each. Writes ``results/data-N-Y-DATE.json``.
+The bars are made up, a random walk a symbol on twenty years of New York's sessions: what is
+measured is size. Each phase is a process of its own, so that its peak is its own.
 """
 
-import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -17,19 +13,23 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
+from benchmarks.table import AtMost, Row, row
 from tradewind.market.bars import SCHEMA
 from tradewind.market.calendar import sessions_between
 from tradewind.market.ingest import ingest
 from tradewind.market.store import BarStore
+from tradewind.market.validate import check
 
-RESULTS = Path(__file__).parent / "results"
+SIZES = (50, 500, 5_000)
 LAST = date(2024, 12, 31)
-GOAL_MB = 2048
+SESSIONS = sessions_between("XNYS", date(2005, 1, 1), LAST)
+IN_2023 = SESSIONS.dt.year().eq(2023).sum()
+AT_ONCE = 100  # symbols validated together, as many as an ingestion takes
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,15 @@ class Spec:
 
     name: str = "made_up"
     calendar: str = "XNYS"
+    accept: tuple[()] = ()
 
 
 class RandomWalks:
-    """A source of made-up bars, the same ones each time."""
+    """A source of made-up bars, the same ones each time, up to a session."""
 
-    def __init__(self, count: int, years: int, last: date) -> None:
+    def __init__(self, count: int, last: date = LAST) -> None:
         self._names = tuple(f"S{number:05d}" for number in range(count))
-        first = LAST.replace(year=LAST.year - years) + timedelta(days=1)
-        self._all = sessions_between("XNYS", first, LAST)
-        self._shown = self._all.filter(self._all <= last)
+        self._shown = SESSIONS.filter(last >= SESSIONS)
 
     def symbols(self) -> tuple[str, ...]:
         """Return all names."""
@@ -59,7 +58,7 @@ class RandomWalks:
 
     def _walk(self, symbol: str) -> pl.DataFrame:
         draw = np.random.default_rng(int(symbol[1:]))
-        count = self._all.len()
+        count = SESSIONS.len()
         close = 50.0 * np.exp(np.cumsum(draw.normal(0.0, 0.015, count)))
         opened = close * np.exp(draw.normal(0.0, 0.005, count))
         reach = np.exp(np.abs(draw.normal(0.0, 0.005, count)))
@@ -82,85 +81,104 @@ class RandomWalks:
         )
 
 
-def load(store: BarStore, args: argparse.Namespace) -> int:
-    """Ingest all but the last session, into nothing."""
-    source = RandomWalks(args.symbols, args.years, LAST - timedelta(days=1))
+def _ingest(store: BarStore, symbols: int) -> int:
+    """Store all but the last session, into nothing."""
+    source = RandomWalks(symbols, LAST - timedelta(days=1))
     read_at = datetime(2024, 12, 31, 1, tzinfo=UTC)
     return ingest(source, Spec(), store, known_at=read_at, backdate=True).new
 
 
-def update(store: BarStore, args: argparse.Namespace) -> int:
+def _update(store: BarStore, symbols: int) -> int:
     """Ingest all again, with one session more."""
-    source = RandomWalks(args.symbols, args.years, LAST)
-    return ingest(source, Spec(), store, known_at=datetime(2025, 1, 1, 1, tzinfo=UTC)).new
+    read_at = datetime(2025, 1, 1, 1, tzinfo=UTC)
+    return ingest(RandomWalks(symbols), Spec(), store, known_at=read_at).new
 
 
-def read_symbol(store: BarStore, args: argparse.Namespace) -> int:
+def _validate(_: BarStore, symbols: int) -> int:
+    """Hold all against every rule, as an ingestion does: some symbols at a time."""
+    source, checked = RandomWalks(symbols), 0
+    for start in range(0, symbols, AT_ONCE):
+        bars = source.load(source.symbols()[start : start + AT_ONCE])
+        check(bars, "XNYS")
+        checked += bars.height
+    return checked
+
+
+def _read_symbol(store: BarStore, symbols: int) -> int:
     """Take and read a snapshot of one symbol, all its sessions."""
-    symbol = f"S{args.symbols // 2:05d}"
+    symbol = f"S{symbols // 2:05d}"
     return store.read(store.snapshot("made_up", [symbol], calendar="XNYS")).height
 
 
-def read_range(store: BarStore, _: argparse.Namespace) -> int:
+def _read_year(store: BarStore, _: int) -> int:
     """Read one year of all symbols."""
     return store.bars("made_up", start=date(2023, 1, 1), end=date(2023, 12, 31)).height
 
 
-PHASES: dict[str, Callable[[BarStore, argparse.Namespace], int]] = {
-    "load": load,
-    "update": update,
-    "read_symbol": read_symbol,
-    "read_range": read_range,
+@dataclass(frozen=True)
+class Phase:
+    """What is done, and how many bars that must be for a number of symbols."""
+
+    run: Callable[[BarStore, int], int]
+    bars: Callable[[int], int]
+
+
+PHASES = {
+    "ingest": Phase(_ingest, lambda symbols: symbols * (SESSIONS.len() - 1)),
+    "one session more": Phase(_update, lambda symbols: symbols),
+    "validate": Phase(_validate, lambda symbols: symbols * SESSIONS.len()),
+    "read a symbol": Phase(_read_symbol, lambda _: SESSIONS.len()),
+    "read a year": Phase(_read_year, lambda symbols: symbols * IN_2023),
 }
 
 
-def in_this_process(args: argparse.Namespace) -> None:
-    """Run one phase and print its figures."""
-    store = BarStore(args.root)
-    before = time.perf_counter()
-    rows = PHASES[args.phase](store, args)
-    seconds = time.perf_counter() - before
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"rows": rows, "seconds": round(seconds, 2), "peak_mb": round(peak)}))
+def measure(quick: bool) -> list[Row]:
+    """Return seconds and peak memory by size, and how seconds grow from each to the next."""
+    sizes = SIZES[:-1] if quick else SIZES
+    places = [(phase, symbols) for phase in PHASES for symbols in sizes]
+    seconds: dict[tuple[str, int], list[float]] = {place: [] for place in places}
+    peaks: dict[int, list[float]] = {symbols: [] for symbols in sizes}
+    for _ in range(1 if quick else 3):
+        for symbols in sizes:
+            with tempfile.TemporaryDirectory() as root:
+                figures = {phase: _measured(phase, symbols, root) for phase in PHASES}
+            peaks[symbols].append(max(each["peak"] for each in figures.values()))
+            for phase, each in figures.items():
+                seconds[phase, symbols].append(each["seconds"])
+    rows = []
+    for phase in PHASES:
+        for symbols in sizes:
+            found = {"ours": seconds[phase, symbols]}
+            rows.append(row(13, f"{phase}, {symbols:,} symbols", "s", found))
+        for less, more in pairwise(sizes):
+            runs = zip(seconds[phase, less], seconds[phase, more], strict=True)
+            growth = {"ours": [after / before / (more / less) for before, after in runs]}
+            name = f"{phase}, a symbol's share at {more:,} against {less:,}"
+            rows.append(row(13, name, "x", growth, [AtMost(1.1)]))  # 1 is linear, the rest noise
+    for symbols in sizes:
+        name = f"peak memory, {symbols:,} symbols"
+        rows.append(row(13, name, "MB", {"ours": peaks[symbols]}, [AtMost(2048)]))
+    return rows
+
+
+def _measured(phase: str, symbols: int, root: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.data", phase, str(symbols), root]
+    ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(ran.stdout)
+    return found
 
 
 def main() -> None:
-    """Run every phase, print a line each, and write the figures down."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--symbols", type=int, default=500)
-    parser.add_argument("--years", type=int, default=20)
-    parser.add_argument("--phase", choices=PHASES, help=argparse.SUPPRESS)
-    parser.add_argument("--root", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.phase:
-        in_this_process(args)
-        return
-    figures = {}
-    with tempfile.TemporaryDirectory() as root:
-        size = [f"--symbols={args.symbols}", f"--years={args.years}", f"--root={root}"]
-        for phase in PHASES:
-            command = [sys.executable, "-m", "benchmarks.data", *size, f"--phase={phase}"]
-            run = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            figures[phase] = json.loads(run.stdout)
-            print(f"{phase:12}", figures[phase], flush=True)
-        stored = sum(path.stat().st_size for path in Path(root).rglob("*.parquet")) / 1024**2
-    today = datetime.now(UTC).date()
-    machine, python = platform.machine(), platform.python_version()
-    result = {
-        "date": str(today),
-        "machine": f"{os.cpu_count()} cores, {machine}, Python {python}",
-        "symbols": args.symbols,
-        "years": args.years,
-        "stored_mb": round(stored),
-        "goal_peak_mb": GOAL_MB,
-        "phases": figures,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"data-{args.symbols}-{args.years}-{today}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{stored:.0f} MB stored; written to {path}")
-    if any(figure["peak_mb"] > GOAL_MB for figure in figures.values()):
-        sys.exit(f"a phase took more than {GOAL_MB} MB")
+    """Run one phase in this process, and print its figures."""
+    name, symbols, root = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    phase, store = PHASES[name], BarStore(root)
+    began = time.perf_counter()
+    bars = phase.run(store, symbols)
+    seconds = time.perf_counter() - began
+    if bars != phase.bars(symbols):
+        sys.exit(f"{name}: {bars} bars, and it should be {phase.bars(symbols)}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak": peak}))
 
 
 if __name__ == "__main__":
