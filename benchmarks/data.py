@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 
 import numpy as np
 import polars as pl
 
+from benchmarks.growth import growth
 from benchmarks.table import AtMost, Row, row
 from tradewind.market.bars import SCHEMA
 from tradewind.market.calendar import sessions_between
@@ -135,8 +135,9 @@ PHASES = {
 def measure(quick: bool) -> list[Row]:
     """Return seconds and peak memory by size, and how seconds grow from each to the next."""
     sizes = SIZES[:-1] if quick else SIZES
-    places = [(phase, symbols) for phase in PHASES for symbols in sizes]
-    seconds: dict[tuple[str, int], list[float]] = {place: [] for place in places}
+    seconds: dict[str, dict[int, list[float]]] = {
+        phase: {symbols: [] for symbols in sizes} for phase in PHASES
+    }
     peaks: dict[int, list[float]] = {symbols: [] for symbols in sizes}
     for _ in range(1 if quick else 3):
         for symbols in sizes:
@@ -144,20 +145,13 @@ def measure(quick: bool) -> list[Row]:
                 figures = {phase: _measured(phase, symbols, root) for phase in PHASES}
             peaks[symbols].append(max(each["peak"] for each in figures.values()))
             for phase, each in figures.items():
-                seconds[phase, symbols].append(each["seconds"])
+                seconds[phase][symbols].append(each["seconds"])
     rows = []
-    for phase in PHASES:
-        for symbols in sizes:
-            found = {"ours": seconds[phase, symbols]}
-            rows.append(row(13, f"{phase}, {symbols:,} symbols", "s", found))
-        for less, more in pairwise(sizes):
-            runs = zip(seconds[phase, less], seconds[phase, more], strict=True)
-            growth = {"ours": [after / before / (more / less) for before, after in runs]}
-            name = f"{phase}, a symbol's share at {more:,} against {less:,}"
-            rows.append(row(13, name, "x", growth, [AtMost(1.1)]))  # 1 is linear, the rest noise
-    for symbols in sizes:
+    for phase, found in seconds.items():
+        rows += growth(13, phase, "s", "symbols", found)
+    for symbols, found_peaks in peaks.items():
         name = f"peak memory, {symbols:,} symbols"
-        rows.append(row(13, name, "MB", {"ours": peaks[symbols]}, [AtMost(2048)]))
+        rows.append(row(13, name, "MB", {"ours": found_peaks}, [AtMost(2048)]))
     return rows
 
 
