@@ -87,15 +87,16 @@ def require_strategy(settings: Settings, strategy: str) -> "Strategy":
     StrategyError
         If there is no such strategy file, or it is wrong.
     """
-    from tradewind.research.strategy_files import load_strategies
+    from tradewind.research.strategy_files import find_strategy, load_strategies
 
+    found = find_strategy(settings.strategies_dir, strategy)
+    if found is not None:
+        return found
     good, bad = load_strategies(settings.strategies_dir)
     for path, error in bad.items():
         if path.stem == strategy:
             raise error
-    if strategy not in good:
-        raise StrategyError(
-            f"no strategy {strategy!r} in {settings.strategies_dir}. There are: "
-            f"{', '.join(sorted(good)) or 'none'}"
-        )
-    return good[strategy]
+    raise StrategyError(
+        f"no strategy {strategy!r} in {settings.strategies_dir}. There are: "
+        f"{', '.join(sorted(good)) or 'none'}"
+    )
