@@ -17,10 +17,21 @@ from tradewind.strict_yaml import parse
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["SpecReader", "field_of"]
+__all__ = ["SpecReader", "field_of", "spec_files"]
 
 _MAX_BYTES: Final = 64 * 1024
 _SUFFIXES: Final = (".yaml", ".yml")
+
+
+def spec_files(directory: Path) -> list[Path]:
+    """Return the files of a directory that should be specifications, sorted.
+
+    Raises
+    ------
+    OSError
+        If there is no such directory.
+    """
+    return sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
 
 
 def field_of(problem: "ErrorDetails") -> str:
@@ -105,8 +116,16 @@ class SpecReader(Generic[Model, Error]):
                 return self.file(directory / f"{name}{suffix}")
         return None
 
-    def folder(self, directory: Path) -> tuple[dict[str, Model], dict[Path, Error]]:
-        """Read every ``*.yaml`` and ``*.yml`` file of a directory; subdirectories are not searched.
+    def folder(
+        self, directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+    ) -> tuple[dict[str, Model], dict[Path, Error]]:
+        """Read the ``*.yaml`` and ``*.yml`` files of a directory; subdirectories are not searched.
+
+        Parameters
+        ----------
+        directory : Path
+        wanted : callable, optional
+            Tells which files to read; all if not given.
 
         Returns
         -------
@@ -121,12 +140,12 @@ class SpecReader(Generic[Model, Error]):
             Of the kind given, if there is no such directory.
         """
         try:
-            files = sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
+            files = spec_files(directory)
         except OSError as error:
             raise self._error(f"{directory}: no directory of {self._nouns}: {error}") from error
         specs: dict[str, Model] = {}
         errors: dict[Path, Error] = {}
-        for file in files:
+        for file in filter(wanted, files):
             try:
                 spec = self.file(file)
             except self._error as error:

@@ -35,6 +35,7 @@ __all__ = [
     "dag_arguments",
     "defaults",
     "headline",
+    "id_of",
     "is_wanted",
     "signals_asset",
 ]
@@ -70,6 +71,11 @@ def champion_asset(strategy: str) -> Asset:
 def signals_asset(strategy: str) -> Asset:
     """Return the asset that stands for a strategy's stored signals."""
     return Asset(name=f"signals_{strategy}", uri=f"tradewind://signals/{strategy}", group="signals")
+
+
+def id_of(path: Path) -> str:
+    """Return the name of a file as far as Airflow accepts it in an id."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
 
 
 def headline(description: str, name: str) -> str:
@@ -166,7 +172,7 @@ def _broken_dag(dag_id: str, what: str, path: Path, error: TradewindError) -> DA
 
 def _free_id(prefix: str, path: Path, taken: set[str]) -> str:
     """Return an id that Airflow accepts and no other DAG has."""
-    dag_id = prefix + re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    dag_id = prefix + id_of(path)
     if dag_id in taken:
         dag_id = f"{dag_id}_{path.suffix.removeprefix('.')}"
     number = 2

@@ -27,8 +27,10 @@ _KINDS: dict[str, Callable[[str, Strategy], DAG]] = {
 }
 
 
-def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
-    """Return the DAGs of each strategy file, by DAG id.
+def strategy_dags(
+    strategies_dir: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> dict[str, DAG]:
+    """Return the DAGs of strategy files, by DAG id.
 
     A file that is no strategy becomes a DAG too, whose page and only task say what is wrong.
     When Airflow parses the file to run one task, only that task's DAG is made, and of a good
@@ -38,6 +40,8 @@ def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
     ----------
     strategies_dir : Path
         Where the strategy files are kept.
+    wanted : callable, optional
+        Tells of which files the DAGs are made; all if not given.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def strategy_dags(strategies_dir: Path) -> dict[str, DAG]:
     """
     if asked := _asked_for(strategies_dir):
         return asked
-    strategies, errors = load_strategies(strategies_dir)
+    strategies, errors = load_strategies(strategies_dir, wanted=wanted)
     dags = {
         prefix + name: make(prefix + name, strategy)
         for name, strategy in strategies.items()

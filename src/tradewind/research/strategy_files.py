@@ -1,5 +1,6 @@
 """Strategy files: one YAML file a strategy, read so that one bad file hides no other."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -39,13 +40,17 @@ def find_strategy(directory: Path, name: str) -> Strategy | None:
     return _READER.named(directory, name)
 
 
-def load_strategies(directory: Path) -> tuple[dict[str, Strategy], dict[Path, StrategyError]]:
-    """Read every ``*.yaml`` and ``*.yml`` file of a directory.
+def load_strategies(
+    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[dict[str, Strategy], dict[Path, StrategyError]]:
+    """Read the ``*.yaml`` and ``*.yml`` files of a directory.
 
     Parameters
     ----------
     directory : Path
         Where strategies are kept; subdirectories are not searched.
+    wanted : callable, optional
+        Tells which files to read; all if not given.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def load_strategies(directory: Path) -> tuple[dict[str, Strategy], dict[Path, St
     StrategyError
         If there is no such directory.
     """
-    return _READER.folder(directory)
+    return _READER.folder(directory, wanted=wanted)
 
 
 def _field(problem: "ErrorDetails") -> str:

@@ -363,6 +363,7 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
+            "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(layout.airflow_home / "bundles"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "plugins"),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs_dir / "tasks"),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(

@@ -1,0 +1,100 @@
+"""Strategy and source files as DAG files, some dozens together, that change when one of them does.
+
+Airflow parses a DAG file anew when it has changed, and writes all its DAGs in one transaction. One
+file for all strategies would never change and so be parsed again and again, and with 1,000 of them
+that transaction outlasts the DAG processor's heartbeat.
+"""
+
+import os
+from pathlib import Path
+from zlib import crc32
+
+from airflow.dag_processing.bundles.base import BaseDagBundle
+from airflow.sdk import DAG
+
+from tradewind.orchestration.common import id_of
+from tradewind.orchestration.ingest_dags import ingest_dags
+from tradewind.orchestration.strategy_dags import strategy_dags
+from tradewind.settings import load_settings
+from tradewind.spec_files import spec_files
+
+__all__ = ["SpecBundle", "source_file", "strategy_file"]
+
+_TOGETHER = 50  # strategies in a DAG file, about: four DAGs each
+
+
+class SpecBundle(BaseDagBundle):
+    """A folder with a DAG file for the sources, and one for each part of the strategies."""
+
+    @property
+    def path(self) -> Path:
+        """Where the DAG files are; each process that needs them may make them."""
+        return self.base_dir
+
+    def get_current_version(self) -> None:
+        """Return no version: files are read as they are."""
+
+    def initialize(self) -> None:
+        """Make the DAG files."""
+        self.refresh()
+        super().initialize()
+
+    def refresh(self) -> None:
+        """Write those DAG files anew whose strategies or sources were changed, added or removed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        texts = _dag_files()
+        for name, text in texts.items():
+            file = self.path / name
+            if not file.exists() or file.read_text() != text:
+                whole = file.with_suffix(f".{os.getpid()}")
+                whole.write_text(text)
+                whole.replace(file)  # never seen half written
+        for file in self.path.glob("*.py"):
+            if file.name not in texts:
+                file.unlink(missing_ok=True)
+
+
+def strategy_file(part: int, parts: int) -> dict[str, DAG]:
+    """Return the DAGs of one part of the strategies."""
+    return strategy_dags(
+        load_settings().strategies_dir, wanted=lambda file: _part(file, parts) == part
+    )
+
+
+def source_file() -> dict[str, DAG]:
+    """Return the DAGs of all sources."""
+    return ingest_dags(load_settings().sources_dir)
+
+
+def _part(file: Path, parts: int) -> int:
+    """Tell which part a file belongs to; those whose ids could collide, to the same."""
+    return crc32(id_of(file).encode()) % parts
+
+
+def _dag_files() -> dict[str, str]:
+    settings = load_settings()
+    texts = {"sources.py": _text("source_file()", _listed(settings.sources_dir))}
+    strategies = _listed(settings.strategies_dir)
+    held: list[list[Path]] = [[] for _ in range(1 + len(strategies) // _TOGETHER)]
+    for file in strategies:
+        held[_part(file, len(held))].append(file)
+    for part, files in enumerate(held):
+        texts[f"strategies_{part:03}.py"] = _text(f"strategy_file({part}, {len(held)})", files)
+    return texts
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return spec_files(folder)
+    except OSError:
+        return []  # the DAG file will say so: as an import error everybody sees it
+
+
+def _text(call: str, files: list[Path]) -> str:
+    """Return a DAG file that differs whenever one of some files does."""
+    changed = "\n".join(f"# {file.name} {file.stat().st_mtime_ns}" for file in files)
+    return (
+        f"# DAGs for Airflow, made of these files as they were changed last.\n{changed}\n"
+        "from tradewind.orchestration import bundle\n\n"
+        f"globals().update(bundle.{call})\n"
+    )
