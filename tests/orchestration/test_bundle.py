@@ -4,6 +4,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_a_dag_file_changes_when_one_of_its_strategies_does(home: Path, specs: S
     specs.refresh()
     after = times(specs)
     assert {name for name in after if after[name] != before[name]} == {"strategies_000.py"}
+
+
+def test_a_changed_dag_file_is_parsed_once_more_as_airflow_may_have_missed_it(
+    home: Path, specs: SpecBundle
+) -> None:
+    with (home / "strategies" / "ridge.yaml").open("a") as file:
+        file.write("# changed\n")
+    SpecBundle(name="specs").refresh()  # a worker was the first to see it
+    seen = [times(specs)]
+    for _ in range(3):
+        specs.refresh()
+        seen.append(times(specs))
+    changes = [
+        {name for name in after if after[name] != before[name]} for before, after in pairwise(seen)
+    ]
+    assert changes == [set(), {"strategies_000.py"}, set()]
 
 
 def test_strategies_come_and_go(home: Path, specs: SpecBundle) -> None:

@@ -7,6 +7,7 @@ that transaction outlasts the DAG processor's heartbeat.
 
 import os
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from airflow.dag_processing.bundles.base import BaseDagBundle
@@ -26,6 +27,11 @@ _TOGETHER = 50  # strategies in a DAG file, about: four DAGs each
 class SpecBundle(BaseDagBundle):
     """A folder with a DAG file for the sources, and one for each part of the strategies."""
 
+    def __init__(self, **of_bundle: Any) -> None:  # noqa: ANN401 - what Airflow gives any bundle
+        super().__init__(**of_bundle)
+        self._texts: dict[str, str] = {}
+        self._changed: set[str] = set()
+
     @property
     def path(self) -> Path:
         """Where the DAG files are; each process that needs them may make them."""
@@ -40,18 +46,26 @@ class SpecBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Write those DAG files anew whose strategies or sources were changed, added or removed."""
+        """Write those DAG files anew whose strategies or sources were changed, added or removed.
+
+        Airflow takes a file for parsed that changes while it is parsed. So one that has changed is
+        touched at the next refresh, and parsed once more.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        texts = _dag_files()
+        texts, before = _dag_files(), self._texts
+        changed = {name for name, text in texts.items() if before.get(name, text) != text}
         for name, text in texts.items():
             file = self.path / name
             if not file.exists() or file.read_text() != text:
                 whole = file.with_suffix(f".{os.getpid()}")
                 whole.write_text(text)
                 whole.replace(file)  # never seen half written
+        for name in self._changed - changed:
+            (self.path / name).touch()
         for file in self.path.glob("*.py"):
             if file.name not in texts:
                 file.unlink(missing_ok=True)
+        self._texts, self._changed = texts, changed
 
 
 def strategy_file(part: int, parts: int) -> dict[str, DAG]:

@@ -44,8 +44,7 @@ AIRFLOW_MODULES = (
     "celery.concurrency.prefork",
     "celery.worker.consumer",
     # What DAG files are made of: each of their readers, a task among them, would import it anew.
-    "tradewind.orchestration.ingest_dags",
-    "tradewind.orchestration.strategy_dags",
+    "tradewind.orchestration.bundle",
 )
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
