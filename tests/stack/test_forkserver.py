@@ -158,24 +158,26 @@ def test_a_module_that_starts_a_thread_is_refused(
 def test_a_program_waits_for_modules_that_it_needs_and_no_other_does(
     tmp_path: Path, script: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wait = "import os, time\nwhile not os.path.exists({!r}): time.sleep(0.05)\n"
+    (tmp_path / "first.py").write_text(wait.format("both-are-asked"))
     (tmp_path / "slow.py").write_text(
-        "import os, time, wsgiref.simple_server\n"
-        "while not os.path.exists('quick-has-run'): time.sleep(0.05)\n"
+        "import wsgiref.simple_server\n" + wait.format("quick-has-run")
     )
-    (tmp_path / "first.py").touch()
     quick = tmp_path / "quick"
     quick.write_text("open('quick-has-run', 'w').close()")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     async def use(server: ForkServer) -> None:
         await server.ping()
-        # Both are read before a module is imported, so the one that needs none goes first.
-        needy, free = await asyncio.gather(
-            server.fork(program(tmp_path, str(script), imports=("first", "slow"))),
-            server.fork(program(tmp_path, str(quick))),
-        )
-        assert await free.wait() == 0
-        assert await needy.wait() == 3
+        async with asyncio.TaskGroup() as both:
+            needy = both.create_task(
+                server.fork(program(tmp_path, str(script), imports=("first", "slow")))
+            )
+            free = both.create_task(server.fork(program(tmp_path, str(quick))))
+            await asyncio.sleep(0)  # each writes its request at its first turn
+            (tmp_path / "both-are-asked").touch()
+        assert await free.result().wait() == 0
+        assert await needy.result().wait() == 3
 
     with_server(tmp_path, use, modules=("io",))
     assert "warm True" in (tmp_path / "child.log").read_text()
