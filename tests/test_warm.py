@@ -1,5 +1,6 @@
 """A worker's parent has imported what tasks need, and no thread of it is lost by a fork."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from tradewind.warm import import_or_warn, warm_up
+from tradewind.warm import connect_warm_up, import_or_warn, warm_up
 
 # What is done for real in a child of a child, as Airflow's tasks are: each of these has threads.
 IN_A_CHILD = """
@@ -87,3 +88,19 @@ def test_a_user_names_modules_of_their_own(tmp_path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TRADEWIND_WORKER_MODULES", "mine, also_mine")
     warm_up()
     assert {"mine", "also_mine"} <= sys.modules.keys()
+
+
+def test_a_worker_s_parent_shares_what_it_imported_for_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from celery.signals import worker_init, worker_ready
+
+    monkeypatch.setattr("tradewind.warm.MODULES", ())
+    connect_warm_up()
+    worker_init.send(None)
+    gc.unfreeze()  # as Airflow does then
+    worker_ready.send(None)
+    try:
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()

@@ -9,12 +9,17 @@ OpenMP begin with the first call, which nothing here makes, and BLAS has none wh
 `OPENBLAS_NUM_THREADS` is 1, as in ``config/``.
 """
 
+import gc
 import importlib
 import logging
 
 __all__ = ["MODULES", "connect_warm_up", "import_or_warn", "warm_up"]
 
 MODULES = (
+    "airflow.dag_processing.bundles.local",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators",
+    "tradewind.orchestration.bundle",
     "mlflow",
     "mlflow.lightgbm",
     "mlflow.pyfunc",
@@ -59,7 +64,7 @@ def import_or_warn(module: str) -> None:
         )  # fmt: skip
 
 
-def warm_up(**_: object) -> None:
+def warm_up() -> None:
     """Import `MODULES`, and those that the user names, in this process."""
     from tradewind.settings import load_settings
 
@@ -71,4 +76,17 @@ def connect_warm_up() -> None:
     """Warm up the worker of this process, if it is one, before it forks its pool, once."""
     from celery.signals import worker_init  # type: ignore[import-untyped]
 
-    worker_init.connect(warm_up, weak=False, dispatch_uid="tradewind.warm_up")
+    worker_init.connect(_begin, weak=False, dispatch_uid="tradewind.warm_up")
+
+
+def _begin(**_: object) -> None:
+    from celery.signals import worker_ready
+
+    warm_up()
+    # Once the pool is forked, Airflow lets the garbage collector go over all that was imported
+    # again: it would write to each page and so end their sharing. This is connected after that.
+    worker_ready.connect(_keep_shared, weak=False, dispatch_uid="tradewind.keep_shared")
+
+
+def _keep_shared(**_: object) -> None:
+    gc.freeze()

@@ -9,6 +9,7 @@ from typing import Any
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 
 from tradewind.heartbeat import connect_heartbeat
+from tradewind.orchestration.rehearsal import connect_rehearsal
 from tradewind.warm import connect_warm_up
 
 __all__ = ["CELERY_CONFIG"]
@@ -27,3 +28,4 @@ CELERY_CONFIG: dict[str, Any] = {
 
 connect_heartbeat()
 connect_warm_up()
+connect_rehearsal()
