@@ -66,7 +66,7 @@ def test_the_executor_is_celery(airflow: httpx.Client) -> None:
     found = airflow.get(
         "/api/v2/config/section/core/option/executor", headers={"Accept": "application/json"}
     ).json()
-    assert found["sections"][0]["options"][0]["value"] == "CeleryExecutor"
+    assert found["sections"][0]["options"][0]["value"].startswith("CeleryExecutor:")
 
 
 def test_metadata_is_in_postgresql(project: Project, training: dict[str, Any]) -> None:

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from airflow.plugins_manager import AirflowPlugin
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from pendulum import DateTime, instance
 
-__all__ = ["AfterClose", "TradewindPlugin"]
+__all__ = ["AfterClose"]
 
 _DELAY = timedelta(minutes=60)  # vendors need a while to settle the day's bars
 
@@ -85,10 +84,3 @@ class AfterClose(Timetable):
         month = timedelta(days=31)
         closes = closes_between(self._calendar, (moment - month).date(), (moment + month).date())
         return closes.get_column("event_time").to_list()
-
-
-class TradewindPlugin(AirflowPlugin):
-    """What Airflow must know before it can read our DAGs."""
-
-    name = "tradewind"
-    timetables = [AfterClose]  # noqa: RUF012 - as Airflow declares it

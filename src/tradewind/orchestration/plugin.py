@@ -1,0 +1,16 @@
+"""What Airflow is told of tradewind, by the entry point ``airflow.plugins``."""
+
+from airflow.plugins_manager import AirflowPlugin
+
+from tradewind.orchestration.bell import RingsBell
+from tradewind.orchestration.timetables import AfterClose
+
+__all__ = ["TradewindPlugin"]
+
+
+class TradewindPlugin(AirflowPlugin):
+    """What Airflow must know before it can read our DAGs, and what its web server does besides."""
+
+    name = "tradewind"
+    timetables = [AfterClose]  # noqa: RUF012 - as Airflow declares it
+    fastapi_root_middlewares = [{"name": "bell", "middleware": RingsBell}]  # noqa: RUF012
