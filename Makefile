@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: demo install up down lint test bench bench-containers clean
+.PHONY: demo install up down lint test bench bench-quick bench-containers clean
 
 install: $(STAMP)
 
@@ -43,7 +43,11 @@ test: install
 bench: install
 	.venv/bin/python -m benchmarks
 
-# The same for the containers; needs an engine.
+# What CI guards: ratios alone, with wide margins.
+bench-quick: install
+	.venv/bin/python -m benchmarks --quick
+
+# What the containers take; needs an engine.
 bench-containers: install
 	.venv/bin/python -m benchmarks.containers
 

@@ -41,11 +41,15 @@ def measure(quick: bool) -> list[Row]:
             for who, server in servers.items():
                 # What MLflow fetches and leaves behind goes with the folder. Nor does it run in the
                 # checkout, whose lock file MLflow would try to export with uv, in vain.
-                home = {"TMPDIR": folder, "PYTHONPATH": str(CHECKOUT)}
+                home = {
+                    "TMPDIR": folder,
+                    "PYTHONPATH": str(CHECKOUT),
+                    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+                }
                 environment = {**os.environ, **server.variables(), **home}
                 command = [sys.executable, "-W", "ignore", "-m", "benchmarks.model_trips", who]
                 trips[who] = stack.enter_context(worker(command, environment, folder))
-            for _ in range(3 if quick else 7):
+            for _ in range(1 if quick else 7):
                 for who, trip in trips.items():
                     taken[who].append(trip())
     return [row(7, "model logged, registered and loaded", "s", taken, [AtMost(0.5)])]
