@@ -17,13 +17,14 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from mlflow.server import constants
+from mlflow.server import app, constants
 from mlflow.server.auth import bootstrap_admin_user, create_app
 from mlflow.server.handlers import initialize_backend_stores
 from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
 from tradewind.registry.artifacts import SCHEME
+from tradewind.registry.logins import OneAtATime
 from tradewind.registry.stores import batched
 
 __all__ = ["main"]
@@ -45,7 +46,11 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         store = os.environ[constants.BACKEND_STORE_URI_ENV_VAR]
         registry = os.environ[constants.REGISTRY_STORE_URI_ENV_VAR]
         initialize_backend_stores(store, registry, os.environ[constants.ARTIFACT_ROOT_ENV_VAR])
-        return create_app()
+        logins = OneAtATime()
+        logins.before(app)
+        served = create_app(app)
+        logins.after(app)
+        return served
 
 
 def main() -> None:

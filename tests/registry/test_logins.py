@@ -1,0 +1,81 @@
+"""Logins are checked one at a time, and no request keeps its turn."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask, abort, request
+
+from tradewind.registry.logins import OneAtATime
+
+LOGIN = {"Authorization": "Basic " + base64.b64encode(b"somebody:secret").decode()}
+CLIENTS = 8
+
+
+class Checks:
+    """Counts how many check a login, and how many are answered, at one time."""
+
+    def __init__(self) -> None:
+        self.now, self.most = 0, 0
+        self.all_answered = threading.Barrier(CLIENTS)
+        self.lock = threading.Lock()
+
+    def check(self) -> None:
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        threading.Event().wait(0.02)  # a while in which others would come in
+        with self.lock:
+            self.now -= 1
+        if request.path == "/refused":
+            abort(401)
+        if request.path == "/broken":
+            raise RuntimeError("the database of users is gone")
+
+
+@pytest.fixture
+def checks() -> Checks:
+    return Checks()
+
+
+@pytest.fixture
+def app(checks: Checks) -> Iterator[Flask]:
+    app = Flask("registry")
+    logins = OneAtATime()
+    logins.before(app)
+    app.before_request(checks.check)
+    logins.after(app)
+
+    @app.get("/together")
+    def together() -> str:
+        checks.all_answered.wait(30)  # none can pass unless all are past their checks
+        return "done"
+
+    @app.get("/<anything>")
+    def anything(anything: str) -> str:
+        return anything
+
+    return app
+
+
+def get(app: Flask, path: str, headers: dict[str, str] | None = LOGIN) -> int:
+    return app.test_client().get(path, headers=headers).status_code
+
+
+def test_logins_are_checked_one_at_a_time_and_answered_together(app: Flask, checks: Checks) -> None:
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        assert set(clients.map(lambda _: get(app, "/together"), range(CLIENTS))) == {200}
+    assert checks.most == 1
+
+
+@pytest.mark.parametrize(("path", "status"), [("/refused", 401), ("/broken", 500), ("/x", 200)])
+def test_each_request_gives_its_turn_back(app: Flask, path: str, status: int) -> None:
+    assert [get(app, path) for _ in range(3)] == [status] * 3
+
+
+def test_who_has_no_login_waits_for_nobody(app: Flask, checks: Checks) -> None:
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        assert set(clients.map(lambda _: get(app, "/x", None), range(CLIENTS))) == {200}
+    assert checks.most > 1
