@@ -110,7 +110,9 @@ class SpecReader(Generic[Model, Error]):
         return spec
 
     def named(self, directory: Path, name: str) -> Model | None:
-        """Return what `folder` would have under a name, reading no other file; None if nothing."""
+        """Return what a file of a directory says that is named so; None if there is no such."""
+        if Path(name).name != name:  # it is in no other directory
+            return None
         for suffix in _SUFFIXES:
             with suppress(self._error):
                 return self.file(directory / f"{name}{suffix}")

@@ -84,6 +84,16 @@ def test_a_changed_dag_file_is_parsed_once_more_as_airflow_may_have_missed_it(
     assert changes == [set(), {"strategies_000.py"}, set()]
 
 
+def test_no_file_of_an_odd_name_stops_the_others(home: Path, specs: SpecBundle) -> None:
+    strategies = home / "strategies"
+    (strategies / ".#ridge.yaml").symlink_to("somebody@nowhere.1234")  # as an editor locks a file
+    (strategies / "two\nlines.yaml").write_text("name: nonsense")
+    (strategies / b"f\xfcr.yaml".decode("utf-8", "surrogateescape")).write_text("name: nonsense")
+    specs.refresh()
+    [file] = specs.path.glob("strategies_*.py")
+    assert {"train_ridge", "train_two_lines", "train_f_r"} <= dags_of(file)
+
+
 def test_strategies_come_and_go(home: Path, specs: SpecBundle) -> None:
     [file] = specs.path.glob("strategies_*.py")
     assert "train_ridge" in dags_of(file)

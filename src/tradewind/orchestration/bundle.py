@@ -5,7 +5,6 @@ file for all strategies would never change and so be parsed again and again, and
 that transaction outlasts the DAG processor's heartbeat.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -51,13 +50,17 @@ class SpecBundle(BaseDagBundle):
         Airflow takes a file for parsed that changes while it is parsed. So one that has changed is
         touched at the next refresh, and parsed once more.
         """
+        with self.lock():  # on one machine all services and tasks share the folder
+            self._write(_dag_files())
+
+    def _write(self, texts: dict[str, str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        texts, before = _dag_files(), self._texts
+        before = self._texts
         changed = {name for name, text in texts.items() if before.get(name, text) != text}
         for name, text in texts.items():
             file = self.path / name
             if not file.exists() or file.read_text() != text:
-                whole = file.with_suffix(f".{os.getpid()}")
+                whole = file.with_suffix(".whole")
                 whole.write_text(text)
                 whole.replace(file)  # never seen half written
         for name in self._changed - changed:
@@ -104,9 +107,16 @@ def _listed(folder: Path) -> list[Path]:
         return []  # the DAG file will say so: as an import error everybody sees it
 
 
+def _changed_at(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0  # gone meanwhile, or a link to nothing: its DAG's page says what is wrong
+
+
 def _text(call: str, files: list[Path]) -> str:
     """Return a DAG file that differs whenever one of some files does."""
-    changed = "\n".join(f"# {file.name} {file.stat().st_mtime_ns}" for file in files)
+    changed = "\n".join(f"# {file.name!a} {_changed_at(file)}" for file in files)
     return (
         f"# DAGs for Airflow, made of these files as they were changed last.\n{changed}\n"
         "from tradewind.orchestration import bundle\n\n"
