@@ -72,11 +72,35 @@ def test_a_module_that_cannot_be_imported_is_a_warning(
     tmp_path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "broken_module.py").write_text("raise OSError('no GPU')")
+    (tmp_path / "a_program.py").write_text("import sys\nsys.exit('usage: ...')")
     monkeypatch.syspath_prepend(tmp_path)
     with caplog.at_level(logging.WARNING):
         import_or_warn("broken_module")
+        import_or_warn("a_program")
     assert "broken_module" in caplog.text
     assert "OSError: no GPU" in caplog.text
+    assert "SystemExit: usage" in caplog.text
+
+
+def test_no_two_tasks_draw_the_same_random_numbers() -> None:
+    script = """
+import os
+from celery.signals import worker_init
+import tradewind.warm
+tradewind.warm.MODULES = ("numpy.random",)
+tradewind.warm.connect_warm_up()
+worker_init.send(None)
+import numpy as np
+for _ in range(3):
+    if os.fork() == 0:
+        print(np.random.rand(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], check=True, capture_output=True, text=True
+    )
+    assert len(set(done.stdout.split())) == 3
 
 
 def test_a_user_names_modules_of_their_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,15 @@ imported all of them have, and share; else every task imports it anew, for secon
 A module belongs here if importing it starts no thread that a forked process would miss. jemalloc,
 of which Arrow, polars and Delta bring one each, sees to its own. The pools of polars, Arrow and
 OpenMP begin with the first call, which nothing here makes, and BLAS has none where
-`OPENBLAS_NUM_THREADS` is 1, as in ``config/``.
+`OPENBLAS_NUM_THREADS` is 1, as in ``config/``. Nor may it keep a state that no two tasks should
+share: NumPy's global generator is seeded anew in each.
 """
 
 import gc
 import importlib
 import logging
+import os
+import sys
 
 __all__ = ["MODULES", "connect_warm_up", "import_or_warn", "warm_up"]
 
@@ -57,7 +60,7 @@ def import_or_warn(module: str) -> None:
     """Import a module; if it cannot be, say why, and leave the failing to who uses it."""
     try:
         importlib.import_module(module)
-    except Exception as error:  # noqa: BLE001 - anything may happen in a module of a user
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - anything may happen in a module of a user
         log.warning(
             "%s cannot be imported before tasks are forked (%s: %s): each task imports it anew",
             module, type(error).__name__, error,
@@ -83,9 +86,15 @@ def _begin(**_: object) -> None:
     from celery.signals import worker_ready
 
     warm_up()
+    os.register_at_fork(after_in_child=_seed_anew)
     # Once the pool is forked, Airflow lets the garbage collector go over all that was imported
     # again: it would write to each page and so end their sharing. This is connected after that.
     worker_ready.connect(_keep_shared, weak=False, dispatch_uid="tradewind.keep_shared")
+
+
+def _seed_anew() -> None:
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
 
 
 def _keep_shared(**_: object) -> None:
