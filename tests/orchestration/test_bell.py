@@ -81,23 +81,27 @@ def test_without_a_database_the_scheduler_looks_by_itself(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "rings"),
+    ("verb", "path", "status", "rings"),
     [
-        ("POST", "/api/v2/dags/train/dagRuns", True),
-        ("PATCH", "/execution/task-instances/1/state", True),
-        ("GET", "/api/v2/dags", False),
-        ("PATCH", "/execution/task-instances/1/run", False),
-        ("PUT", "/execution/task-instances/1/heartbeat", False),
-        ("PUT", "/execution/task-instances/1/rtif", False),
-        ("POST", "/execution/xcoms/train/1/fit/return_value", False),
+        ("POST", "/api/v2/dags/train/dagRuns", 200, True),
+        ("POST", "/api/v2/dags/train/dagRuns", 401, False),
+        ("PATCH", "/execution/task-instances/1/state", 204, True),
+        ("PATCH", "/execution/task-instances/1/state", 409, False),
+        ("GET", "/api/v2/dags", 200, False),
+        ("PATCH", "/execution/task-instances/1/run", 200, False),
+        ("PUT", "/execution/task-instances/1/heartbeat", 204, False),
+        ("PUT", "/execution/task-instances/1/rtif", 201, False),
+        ("POST", "/execution/xcoms/train/1/fit/return_value", 201, False),
     ],
 )
 def test_requests_ring_once_they_are_answered(
-    verb: str, path: str, rings: bool, monkeypatch: pytest.MonkeyPatch
+    verb: str, path: str, status: int, rings: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
 
-    async def app(*_: Any) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status})
+        await send({"type": "http.response.body"})
         told.append("answered")
 
     async def nothing(*_: Any) -> dict[str, Any]:

@@ -19,9 +19,12 @@ from airflow.configuration import conf
 from psycopg2.extensions import connection as Connection  # noqa: N812 - it is a class
 from sqlalchemy import make_url
 
+from tradewind.research.database import KEEPALIVE
+
 __all__ = ["Bell", "RingsBell"]
 
 CHANNEL = "tradewind_scheduler"
+BAD_REQUEST = 400
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # What a task says while it runs; nothing can be started because of it.
 OF_RUNNING_TASKS = ("/heartbeat", "/run", "/rtif")
@@ -64,7 +67,7 @@ class Bell:
         if self._connection is None:
             url = make_url(conf.get_mandatory_value("database", "sql_alchemy_conn"))
             dsn = url.set(drivername="postgresql").render_as_string(hide_password=False)
-            self._connection = psycopg2.connect(dsn, connect_timeout=10)
+            self._connection = psycopg2.connect(dsn, connect_timeout=10, **KEEPALIVE)
             self._connection.autocommit = True
         with self._connection.cursor() as cursor:
             cursor.execute(statement)
@@ -97,8 +100,19 @@ class RingsBell:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         """Answer a request, and ring if it may have made work for the scheduler."""
-        await self._app(scope, receive, send)
-        if scope["type"] == "http" and _makes_work(scope["method"], scope["path"]):
+        if scope["type"] != "http" or not _makes_work(scope["method"], scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        done = False
+
+        async def noticed(message: Message) -> None:
+            nonlocal done
+            if message["type"] == "http.response.start":
+                done = message["status"] < BAD_REQUEST
+            await send(message)
+
+        await self._app(scope, receive, noticed)
+        if done:
             self.ring()
 
     def ring(self) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -14,7 +14,7 @@ __all__ = ["KEEPALIVE", "Locks", "database_errors", "open_engine"]
 
 # A lock goes with its connection. Where the holder's whole machine is gone nobody closes that
 # connection, so both ends ask after each other: a minute of silence ends it.
-KEEPALIVE: Final = {
+KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
