@@ -75,6 +75,17 @@ def test_each_request_gives_its_turn_back(app: Flask, path: str, status: int) ->
     assert [get(app, path) for _ in range(3)] == [status] * 3
 
 
+def test_a_check_that_hangs_does_not_stop_the_others(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.registry.logins.PATIENCE", 0.05)
+    logins = OneAtATime()
+    logins.before(app)
+    with app.test_request_context("/x", headers=LOGIN):
+        logins._begin()  # and never ends
+        assert get(app, "/x") == 200
+
+
 def test_who_has_no_login_waits_for_nobody(app: Flask, checks: Checks) -> None:
     with ThreadPoolExecutor(CLIENTS) as clients:
         assert set(clients.map(lambda _: get(app, "/x", None), range(CLIENTS))) == {200}

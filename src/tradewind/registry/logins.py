@@ -3,6 +3,9 @@
 To compare a password takes 32 MB and a tenth of a second, by design, and for a minute the answer
 is kept. After that all requests of the moment would compare it again: forty threads a process at
 once more than a gigabyte. Now the first does, and the others find its answer.
+
+A turn lasts as long as MLflow takes to say whether a request may go on, so wrong passwords, which
+are compared each time, are tried one at a time, too, and slow the others down meanwhile.
 """
 
 import threading
@@ -10,6 +13,9 @@ import threading
 from flask import Flask, g, request
 
 __all__ = ["OneAtATime"]
+
+# Who waits longer goes on without a turn: one check that hangs must not stop all others.
+PATIENCE = 5.0  # seconds
 
 
 class OneAtATime:
@@ -29,8 +35,7 @@ class OneAtATime:
 
     def _begin(self) -> None:
         if request.authorization is not None:
-            self._turn.acquire()  # released by the same request's `_end`
-            g.checks_login = True
+            g.checks_login = self._turn.acquire(timeout=PATIENCE)
 
     def _end(self, _: BaseException | None = None) -> None:
         if g.pop("checks_login", False):

@@ -44,8 +44,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
     def load(self) -> Any:  # noqa: ANN401 - an ASGI application
         # Called in each worker, since processes must not share a connection to a database.
         store = os.environ[constants.BACKEND_STORE_URI_ENV_VAR]
-        registry = os.environ[constants.REGISTRY_STORE_URI_ENV_VAR]
-        initialize_backend_stores(store, registry, os.environ[constants.ARTIFACT_ROOT_ENV_VAR])
+        root = os.environ[constants.ARTIFACT_ROOT_ENV_VAR]
+        initialize_backend_stores(batched(store), store, root)
         logins = OneAtATime()
         logins.before(app)
         served = create_app(app)
@@ -63,7 +63,7 @@ def main() -> None:
     """
     store = _setting("MLFLOW_BACKEND_STORE_URI")
     os.environ |= {
-        constants.BACKEND_STORE_URI_ENV_VAR: batched(store),
+        constants.BACKEND_STORE_URI_ENV_VAR: store,
         constants.REGISTRY_STORE_URI_ENV_VAR: store,
         constants.ARTIFACT_ROOT_ENV_VAR: resolve_default_artifact_root(True, "", store),
         constants.ARTIFACTS_DESTINATION_ENV_VAR: _behind_server(
