@@ -27,6 +27,7 @@ ROWS: dict[int, str] = {
     6: "mlflow_runs",
     7: "model_trips",
     8: "idle",
+    9: "idle",
     10: "start",
     11: "backtest",
     12: "strategies",
@@ -43,10 +44,12 @@ def main() -> None:
     parser.add_argument("rows", metavar="ROW", type=int, nargs="*", help=f"of {sorted(ROWS)}")
     parser.add_argument("--quick", action="store_true", help="few runs, of what CI guards")
     wanted = parser.parse_args()
+    if unknown := set(wanted.rows) - ROWS.keys():
+        parser.error(f"no row {', '.join(map(str, sorted(unknown)))}")
     numbers = wanted.rows or sorted(GUARDS if wanted.quick else ROWS)
     found: list[Row] = []
     failed: list[str] = []
-    for number in numbers:
+    for number in sorted({ROWS[number]: number for number in reversed(numbers)}.values()):
         began = time.monotonic()
         try:
             measured = importlib.import_module(f"benchmarks.{ROWS[number]}").measure(wanted.quick)
