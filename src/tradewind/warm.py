@@ -93,8 +93,8 @@ def _begin(**_: object) -> None:
 
 
 def _seed_anew() -> None:
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    if "numpy.random" in sys.modules:  # no fork imports it: who does so later gets fresh numbers
+        sys.modules["numpy.random"].seed()
 
 
 def _keep_shared(**_: object) -> None:

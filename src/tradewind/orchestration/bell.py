@@ -80,7 +80,7 @@ class Bell:
 
 
 class RingsBell:
-    """Middleware of Airflow's web server that rings after each request that changed something.
+    """Middleware of Airflow's web server that rings after what may have made work.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ class SpecBundle(BaseDagBundle):
                 whole = file.with_suffix(".whole")
                 whole.write_text(text)
                 whole.replace(file)  # never seen half written
-        for name in self._changed - changed:
+        for name in (self._changed - changed) & texts.keys():
             (self.path / name).touch()
         for file in self.path.glob("*.py"):
             if file.name not in texts:
