@@ -189,6 +189,11 @@ class Flow:
         every += [f"paper.{table}" for table in ("orders", "order_events", "executions")]
         return [self.desk.rows(f"SELECT '{table}', count(*) FROM {table}") for table in every]
 
+    def waiting(self) -> int:
+        """Return how many in the database wait for a lock that another one has."""
+        [(count,)] = self.desk.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return int(str(count))
+
     def check(self) -> None:
         """Nothing is missing and nothing is there twice: in the book, at the broker, outside."""
         desk, mine = self.desk, f"account = '{self.account}'"
@@ -320,17 +325,11 @@ def test_tasks_that_come_again_when_all_is_over_change_nothing(system: System) -
         day = flow.prepare()
         with flow.desk.engine.connect() as holder:
             holder.exec_driver_sql("LOCK TABLE paper.orders IN ACCESS EXCLUSIVE MODE")
-            late = [
-                system.send(task, flow.account, str(day))
-                for task in ("trading.settle", "trading.submit")
-            ]
-            with system.connected() as redis:
-                wait_until(
-                    lambda: all(
-                        redis.exists(f"{KEY_PREFIX}celery-task-meta-{each}") for each in late
-                    ),
-                    60,
-                )  # both have been started
+            late = []
+            # Settling has the account before the orders ask for it: they are of a settled session.
+            for waiting, task in enumerate(("trading.settle", "trading.submit"), 1):
+                late.append(system.send(task, flow.account, str(day)))
+                wait_until(lambda waiting=waiting: flow.waiting() == waiting, 60, of=flow.waiting)
             kill_worker(system, 1, drawn("late"))
             holder.rollback()
         for _ in range(3):
