@@ -8,8 +8,10 @@ STAMP := .venv/.synced
 
 install: $(STAMP)
 
+# Bytecode at once, as pip does: else the first start compiles it, and every start of every process
+# where PYTHONDONTWRITEBYTECODE is set, as in many containers.
 $(STAMP): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --all-extras --python $(PYTHON)
+	$(UV) sync --frozen --all-extras --compile-bytecode --python $(PYTHON)
 	@touch $@
 
 .uv/bin/uv:

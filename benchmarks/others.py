@@ -33,8 +33,7 @@ def environment(name: str) -> Path:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.stderr.write(f"installing {name} into {folder}\n")
         subprocess.run([uv, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
-        subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", folder, "-r", wanted], check=True
-        )
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder]
+        subprocess.run([*install, "-r", wanted], check=True)
         (folder / ".made").touch()
     return folder / "bin"
