@@ -15,6 +15,8 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 __all__ = ["MODULES", "connect_warm_up", "import_or_warn", "warm_up"]
 
@@ -23,6 +25,8 @@ MODULES = (
     "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.definitions.decorators",
     "tradewind.orchestration.bundle",
+    "tradewind.orchestration.coordinator",
+    "git",
     "mlflow",
     "mlflow.lightgbm",
     "mlflow.pyfunc",
@@ -56,23 +60,45 @@ MODULES = (
 log = logging.getLogger(__name__)
 
 
-def import_or_warn(module: str) -> None:
-    """Import a module; if it cannot be, say why, and leave the failing to who uses it."""
+def _fit_once() -> None:
+    """Fit a line through a frame of pandas, and describe it to MLflow: who is first finds out how.
+
+    scikit-learn imports what it reads frames with, and MLflow and SciPy what they do by type.
+    """
+    from mlflow.models import infer_signature
+    from pandas import DataFrame  # type: ignore[import-untyped]
+    from sklearn.linear_model import LinearRegression
+
+    frame = DataFrame({"x": [0.0, 1.0]})
+    LinearRegression().fit(frame, frame["x"])
+    infer_signature(frame, frame["x"])
+
+
+@contextmanager
+def _or_warn(doing: str) -> Iterator[None]:
     try:
-        importlib.import_module(module)
+        yield
     except (Exception, SystemExit) as error:  # noqa: BLE001 - anything may happen in a module of a user
         log.warning(
-            "%s cannot be imported before tasks are forked (%s: %s): each task imports it anew",
-            module, type(error).__name__, error,
+            "%s failed before tasks are forked (%s: %s): each task does it anew",
+            doing, type(error).__name__, error,
         )  # fmt: skip
 
 
+def import_or_warn(module: str) -> None:
+    """Import a module; if it cannot be, say why, and leave the failing to who uses it."""
+    with _or_warn(f"importing {module}"):
+        importlib.import_module(module)
+
+
 def warm_up() -> None:
-    """Import `MODULES`, and those that the user names, in this process."""
+    """Import `MODULES`, and those that the user names, in this process, and use some of them."""
     from tradewind.settings import load_settings
 
     for module in (*MODULES, *load_settings().worker_modules.replace(",", " ").split()):
         import_or_warn(module)
+    with _or_warn("fitting a line"):
+        _fit_once()
 
 
 def connect_warm_up() -> None:
