@@ -1,9 +1,17 @@
-"""An idle scheduler waits in its executor; one that has something to do never does."""
+"""An idle scheduler waits in its executor; one that has something to do hardly does."""
+
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from airflow.executors.base_executor import BaseExecutor
+from celery.backends.database import session_cleanup
+from dotenv import dotenv_values
 
 from tradewind.orchestration.executor import PromptCeleryExecutor
+
+CHECKOUT = Path(__file__).parents[2]
+OPTIONS = "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"
 
 
 @pytest.fixture
@@ -33,6 +41,34 @@ def test_a_heartbeat_that_sends_something_is_followed_by_another(
     monkeypatch.setattr(BaseExecutor, "heartbeat", lambda self: getattr(self, queue).clear())
     getattr(executor, queue)["a task"] = object()
     executor.heartbeat()
-    assert executor.waits == []
+    assert executor.waits == [0.1]
     executor.heartbeat()
-    assert executor.waits == [0.5]
+    assert executor.waits == [0.1, 0.5]
+
+
+def connection_of(executor: PromptCeleryExecutor) -> object:
+    session = executor.celery_app.backend.ResultSession()
+    with session_cleanup(session):
+        return session.scalar(sa.text("SELECT pg_backend_pid()"))
+
+
+def test_results_are_asked_for_over_one_connection(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__CELERY__RESULT_BACKEND", f"db+{postgres_url}")
+    monkeypatch.setenv(OPTIONS, dotenv_values(CHECKOUT / "config" / "airflow.env")[OPTIONS])
+    executor = PromptCeleryExecutor()
+    executor.start()
+    first = connection_of(executor)
+    assert connection_of(executor) == first
+    engine = sa.create_engine(postgres_url)
+    with engine.connect() as admin:
+        assert admin.scalar(sa.text("SELECT pg_terminate_backend(:pid)"), {"pid": first})
+    engine.dispose()
+    assert connection_of(executor) != first  # made anew, and without an error
+    executor.celery_app.backend.session_manager.invalidate(executor.celery_app.backend.url)
+
+
+def test_results_need_not_be_in_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CELERY__RESULT_BACKEND", "redis://127.0.0.1:1/0")
+    PromptCeleryExecutor().start()

@@ -6,6 +6,7 @@ Named by ``[core] executor`` in ``config/airflow.env``.
 from typing import Any
 
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
+from celery.backends.database import DatabaseBackend  # type: ignore[import-untyped]
 
 from tradewind.orchestration.bell import Bell
 
@@ -13,6 +14,8 @@ __all__ = ["PromptCeleryExecutor"]
 
 # How late the scheduler may be for what does not ring: schedules, triggers, workers that died.
 AT_MOST_SECONDS = 0.5
+# There may be more to do than it takes in one turn; meanwhile what it has sent can begin.
+AFTER_SENDING_SECONDS = 0.1
 
 
 class PromptCeleryExecutor(CeleryExecutor):
@@ -22,9 +25,20 @@ class PromptCeleryExecutor(CeleryExecutor):
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._bell = Bell()
 
+    def start(self) -> None:
+        """Begin, with a connection to Celery's results that stays open."""
+        super().start()
+        results = self.celery_app.backend
+        if isinstance(results, DatabaseBackend):
+            # It keeps connections in processes that Celery has forked; in others it opens one for
+            # each question.
+            results.session_manager.forked = True
+
     def heartbeat(self) -> None:
-        """Send what is queued, see what has ended; if it is nothing, wait."""
+        """Send what is queued, see what has ended, and wait until there may be more."""
         queued = bool(self.queued_tasks or self.queued_callbacks or self.queued_connection_tests)
         super().heartbeat()
-        if not (queued or self.event_buffer):
+        if queued:
+            self._bell.wait(AFTER_SENDING_SECONDS)
+        elif not self.event_buffer:
             self._bell.wait(AT_MOST_SECONDS)
