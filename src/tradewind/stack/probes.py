@@ -124,12 +124,15 @@ def mlflow_api(url: str, password: str) -> Probe:
 
 
 def airflow_api(url: str) -> Probe:
-    """Healthy when the API server answers and reaches its database."""
+    """Healthy when the API server answers, users and tasks, and reaches its database."""
 
     def probe(_started: float) -> None:
         health = _get(f"{url}/api/v2/monitor/health").json()
         if health["metadatabase"]["status"] != "healthy":
             raise ProbeFailure("the API server does not reach its database")
+        # What tasks report to is made at its first use, which takes seconds: that is not to be a
+        # task's.
+        _get(f"{url}/execution/health")
 
     return probe
 
