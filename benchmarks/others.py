@@ -28,12 +28,12 @@ def environment(name: str) -> Path:
     wanted = REQUIREMENTS / f"{name}.txt"
     version = hashlib.sha256(wanted.read_bytes()).hexdigest()[:12]
     folder = FOLDER / f"{name}-{version}"
-    if not (folder / ".made").exists():
+    if not (folder / ".compiled").exists():
         uv = shutil.which("uv") or str(CHECKOUT / ".uv" / "bin" / "uv")
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.stderr.write(f"installing {name} into {folder}\n")
         subprocess.run([uv, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
         install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder]
         subprocess.run([*install, "-r", wanted], check=True)
-        (folder / ".made").touch()
+        (folder / ".compiled").touch()
     return folder / "bin"

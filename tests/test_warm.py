@@ -18,7 +18,8 @@ from pathlib import Path
 def threads():
     return {(Path(task) / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
 
-from tradewind.warm import MODULES, warm_up
+from tradewind.warm import MODULES, log, warm_up
+log.addFilter(lambda warning: sys.exit(warning.getMessage()))
 before = threads()
 warm_up()
 print(*MODULES, file=sys.stderr)
