@@ -154,6 +154,31 @@ def test_waiting_tells_of_every_change_and_returns_the_run(
     ]
 
 
+def test_a_run_is_looked_at_less_often_the_longer_nothing_changes(
+    airflow: Airflow, client: AirflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(round(seconds, 2))
+        clock[0] += seconds
+
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", sleep)
+    looks = 60
+    waits = {"task_instances": [task("ingest", "running", "2024-01-02")]}
+    goes_on = {"task_instances": [task("ingest", "success", "2024-01-02")]}
+    airflow.answers[f"GET {RUN}"] = [(200, run("running"))] * looks + [(200, run("success"))]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, waits)] * (looks - 5) + [(200, goes_on)]
+    client.wait("train_trend", RUN_ID)
+    assert pauses[:10] == [0.5] * 10  # 5 s
+    quiet = pauses[10 : looks - 5]
+    assert quiet == sorted(quiet)
+    assert quiet[-1] == 5.0
+    assert pauses[looks - 5 :] == [0.5] * 5  # something has happened
+
+
 def test_a_failed_run_names_task_and_error(airflow: Airflow, client: AirflowClient) -> None:
     airflow.answers[f"GET {RUN}"] = [(200, run("failed"))]
     tasks = [task("ingest", "failed", "2024-01-02", 2), task("train", "upstream_failed", None)]

@@ -18,6 +18,7 @@ __all__ = ["AirflowClient", "DagRun", "ImportFailure", "TaskState"]
 
 _FINAL = frozenset({"success", "failed"})
 _FAILED_TASK = frozenset({"failed", "upstream_failed"})
+_RAREST_LOOK = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +222,11 @@ class AirflowClient:
             As given to and returned by `trigger`.
         on_change : callable, optional
             Called with the state of each task, by task id, whenever one of them changed.
-        timeout, poll : float
-            Seconds to wait at most, and seconds between two looks.
+        timeout : float
+            Seconds to wait at most.
+        poll : float
+            Seconds between two looks, at first. It is a tenth of how long nothing has changed
+            where that is longer, and 5 s at most: each look is work for the web server.
 
         Returns
         -------
@@ -235,14 +239,16 @@ class AirflowClient:
             If the run failed, the time is up (the run goes on), or Airflow is out of reach.
         """
         deadline = time.monotonic() + timeout
+        changed = 0.0
         seen: dict[str, str] | None = None
         while True:
             run = self._request("GET", _run_path(dag_id, run_id)).json()
             tasks = self.task_states(dag_id, run_id)
             states = {task.task_id: task.state for task in tasks}
-            if on_change is not None and states != seen:
-                on_change(states)
-            seen = states
+            if states != seen:
+                seen, changed = states, time.monotonic()
+                if on_change is not None:
+                    on_change(states)
             if run["state"] in _FINAL:
                 break
             if time.monotonic() >= deadline:
@@ -250,7 +256,7 @@ class AirflowClient:
                     f"run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s "
                     f"({_listed(states)}). It goes on; watch it at {self.run_url(dag_id, run_id)}"
                 )
-            time.sleep(poll)
+            time.sleep(max(poll, min((time.monotonic() - changed) / 10, _RAREST_LOOK)))
         if run["state"] == "failed":
             raise OrchestrationError(self._why_failed(dag_id, run_id, tasks))
         return DagRun(
