@@ -143,6 +143,34 @@ def test_optuna_reads_a_plan_as_it_was_drawn(postgres_url: str) -> None:
         assert mine == its
 
 
+def test_optuna_reads_how_a_trial_ended(postgres_url: str) -> None:
+    import optuna
+
+    planned = plan(swept(name="ended"), "a" * 64, postgres_url)
+    by_optuna = optuna.load_study(study_name=planned.study_name, storage=postgres_url)
+    with find_study(postgres_url, planned.study_name) as study:
+        waiting = study.unfinished()
+        with study.claimed(waiting[1]) as claim:
+            assert claim is not None
+            assert running(planned, postgres_url) == [1]
+            study.finish(claim, -0.25)
+        with study.claimed(waiting[2]) as claim:
+            assert claim is not None
+            study.finish(claim, None)
+        # the next one that waits, as Optuna itself begins and ends it
+        asked = by_optuna.ask()
+        by_optuna.tell(asked, -0.25)
+        assert set(study.unfinished()) == set(range(3, TRIALS))
+    its, mine, failed = by_optuna.get_trials()[:3]
+    assert (its.number, its.state) == (0, mine.state)
+    assert mine.value == its.value == -0.25
+    assert failed.state == optuna.trial.TrialState.FAIL
+    assert failed.value is None
+    times = [mine.datetime_start, mine.datetime_complete, failed.datetime_start]
+    times += [failed.datetime_complete, its.datetime_start, its.datetime_complete]
+    assert times == sorted(times)  # by one clock, in one zone
+
+
 def test_two_batches_at_once_find_what_one_finds(
     bars: pl.DataFrame, postgres_url: str, tmp_path: Path
 ) -> None:
@@ -179,12 +207,13 @@ def test_a_trial_that_another_is_running_is_left_to_it(
     strategy = swept(name="held")
     planned = plan(strategy, "a" * 64, postgres_url)
     with find_study(postgres_url, planned.study_name) as study:
-        with study.claimed(2) as claim:
+        waiting = study.unfinished()
+        with study.claimed(waiting[2]) as claim:
             assert claim is not None
             report = run_batch(planned.study_name, bars, strategy, postgres_url, batch=1)
         assert report.finished == (4, 5, 6, 7, 0, 1, 3)  # begins at a place of its own
-        assert study.unfinished() == {2}
-        with study.claimed(3) as claim:
+        assert set(study.unfinished()) == {2}
+        with study.claimed(waiting[3]) as claim:
             assert claim is None  # finished
     # whoever claimed it let go of it without a result
     again = run_batch(planned.study_name, bars, strategy, postgres_url, batch=1)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, make_url, text
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    TextClause,
+    create_engine,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from tradewind.errors import LedgerError
@@ -81,7 +89,7 @@ class Locks:
     @contextmanager
     def held(self, name: str) -> Iterator[None]:
         """Wait for a lock, and hold it."""
-        self._run("SELECT pg_advisory_lock(:key)", name)
+        self._ask("SELECT pg_advisory_lock(:key)", name)
         try:
             yield
         finally:
@@ -90,7 +98,7 @@ class Locks:
     @contextmanager
     def tried(self, name: str) -> Iterator[bool]:
         """Hold a lock if nobody else does; yields whether it is held."""
-        mine = bool(self._run("SELECT pg_try_advisory_lock(:key)", name))
+        mine = bool(self._ask("SELECT pg_try_advisory_lock(:key)", name))
         try:
             yield mine
         finally:
@@ -99,14 +107,18 @@ class Locks:
 
     def check(self) -> None:
         """Raise if the connection, and so every lock, was lost."""
-        self._connection.execute(text("SELECT 1"))
+        self.run(text("SELECT 1"))
+
+    def run(self, statement: TextClause, **parameters: object) -> CursorResult[Any]:
+        """Run a statement, at once committed, that is to have no effect if the locks are lost."""
+        return self._connection.execute(statement, parameters)
 
     def _release(self, name: str) -> None:
         # After an error the connection may be dead, and the lock with it; the error goes first.
         if not self._connection.invalidated:
-            self._run("SELECT pg_advisory_unlock(:key)", name)
+            self._ask("SELECT pg_advisory_unlock(:key)", name)
 
-    def _run(self, statement: str, name: str) -> object:
+    def _ask(self, statement: str, name: str) -> object:
         digest = hashlib.blake2b(f"tradewind {name}".encode(), digest_size=8).digest()
         key = int.from_bytes(digest, "little", signed=True)
-        return self._connection.execute(text(statement), {"key": key}).scalar()
+        return self.run(text(statement), key=key).scalar()

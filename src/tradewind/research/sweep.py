@@ -204,7 +204,7 @@ def run_batch(
             for number in (each % total for each in range(start, start + total)):
                 if number not in pending:
                     continue
-                with study.claimed(number) as claim:
+                with study.claimed(pending[number]) as claim:
                     if claim is None:
                         continue
                     tried = strategy.with_parameters(claim.parameters)
@@ -307,7 +307,7 @@ def _outcome(dataset: Dataset, strategy: Strategy, sweep: Sweep, num_threads: in
         scored = score(suited, strategy, num_threads=num_threads)
     except (BacktestError, FitError, SplitError) as error:
         return str(error)
-    if math.isnan(scored.metrics[sweep.objective]):
+    if not math.isfinite(scored.metrics[sweep.objective]):
         return f"its {sweep.objective} is not defined: it never traded, or nothing varied"
     return scored
 
