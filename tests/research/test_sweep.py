@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from tradewind.errors import LedgerError, SplitError, SweepError
 from tradewind.research.database_ledger import DatabaseLedger
@@ -143,11 +144,12 @@ def test_optuna_reads_a_plan_as_it_was_drawn(postgres_url: str) -> None:
         assert mine == its
 
 
-def test_optuna_reads_how_a_trial_ended(postgres_url: str) -> None:
+def test_optuna_reads_how_a_trial_ended(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import optuna
 
     planned = plan(swept(name="ended"), "a" * 64, postgres_url)
     by_optuna = optuna.load_study(study_name=planned.study_name, storage=postgres_url)
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")  # a database need not run in UTC
     with find_study(postgres_url, planned.study_name) as study:
         waiting = study.unfinished()
         with study.claimed(waiting[1]) as claim:
@@ -168,7 +170,52 @@ def test_optuna_reads_how_a_trial_ended(postgres_url: str) -> None:
     assert failed.value is None
     times = [mine.datetime_start, mine.datetime_complete, failed.datetime_start]
     times += [failed.datetime_complete, its.datetime_start, its.datetime_complete]
-    assert times == sorted(times)  # by one clock, in one zone
+    assert times == sorted(times)  # in one zone
+
+
+@pytest.mark.parametrize("value", [0.5, None])
+def test_a_trial_that_another_program_ended_keeps_its_end(
+    postgres_url: str, value: float | None
+) -> None:
+    import optuna
+
+    planned = plan(
+        swept(name="told_" + ("failed" if value is None else "a_value")), "a" * 64, postgres_url
+    )
+    by_optuna = optuna.load_study(study_name=planned.study_name, storage=postgres_url)
+    with find_study(postgres_url, planned.study_name) as study:
+        with study.claimed(study.unfinished()[0]) as claim:
+            assert claim is not None
+            by_optuna.tell(0, -1.5)
+            with pytest.raises(SweepError, match="trial 0 was ended by another program"):
+                study.finish(claim, value)
+        with study.claimed(study.trials()[0]) as claim:
+            assert claim is None
+    assert by_optuna.trials[0].value == -1.5
+
+
+def finish_without_a_lock(planned: SweepPlan, url: str) -> None:
+    query = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+    with (
+        find_study(url, planned.study_name) as study,
+        study.claimed(study.unfinished()[0]) as claim,
+        sa.create_engine(url, poolclass=sa.NullPool).connect() as connection,
+    ):
+        assert claim is not None
+        assert connection.execute(sa.text(query)).scalars().all() == [True]
+        study.finish(claim, 0.5)
+
+
+def test_a_trial_whose_lock_is_lost_is_not_finished(postgres_url: str) -> None:
+    planned = plan(swept(name="cut_off"), "a" * 64, postgres_url)
+    with pytest.raises(LedgerError, match="running a sweep: the database refused"):
+        finish_without_a_lock(planned, postgres_url)
+    with find_study(postgres_url, planned.study_name) as study:
+        first = study.trials()[0]
+        assert (first.state.name, first.values) == ("RUNNING", None)
+        with study.claimed(first) as claim:
+            assert claim is not None
+            assert claim.begun_before
 
 
 def test_two_batches_at_once_find_what_one_finds(

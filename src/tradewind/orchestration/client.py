@@ -221,7 +221,7 @@ class AirflowClient:
         dag_id, run_id : str
             As given to and returned by `trigger`.
         on_change : callable, optional
-            Called with the state of each task, by task id, whenever one of them changed.
+            Called with the state of each task, by task id, when a look finds that one has changed.
         timeout : float
             Seconds to wait at most.
         poll : float
@@ -251,12 +251,13 @@ class AirflowClient:
                     on_change(states)
             if run["state"] in _FINAL:
                 break
-            if time.monotonic() >= deadline:
+            now = time.monotonic()
+            if now >= deadline:
                 raise OrchestrationError(
                     f"run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s "
                     f"({_listed(states)}). It goes on; watch it at {self.run_url(dag_id, run_id)}"
                 )
-            time.sleep(max(poll, min((time.monotonic() - changed) / 10, _RAREST_LOOK)))
+            time.sleep(min(max(poll, min((now - changed) / 10, _RAREST_LOOK)), deadline - now))
         if run["state"] == "failed":
             raise OrchestrationError(self._why_failed(dag_id, run_id, tasks))
         return DagRun(

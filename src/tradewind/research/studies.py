@@ -4,7 +4,7 @@ Whoever runs a trial holds a lock on it by a connection of its own, which ends w
 A trial that is marked as running while nobody holds its lock was abandoned.
 
 Optuna's tables are written as they are, and read by Optuna. Its own methods take some twenty
-statements to begin and finish a trial and fifteen to add one; here it is one each.
+statements to begin and finish a trial, and fifteen to add one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,21 +41,20 @@ _PARAMETERS: Final = table(
 )
 _BEGIN: Final = text("""
     UPDATE trials SET state = 'RUNNING', datetime_start = now() AT TIME ZONE 'UTC'
-    FROM (SELECT trial_id, state FROM trials WHERE trial_id = :trial_id) AS before
+    FROM (SELECT trial_id, state FROM trials WHERE trial_id = :trial_id FOR UPDATE) AS before
     WHERE trials.trial_id = before.trial_id AND before.state IN ('WAITING', 'RUNNING')
     RETURNING before.state
 """)
-_COMPLETE: Final = text("""
-    WITH valued AS (
+_FINISH: Final = text("""
+    WITH finished AS (
+        UPDATE trials SET state = :state, datetime_complete = now() AT TIME ZONE 'UTC'
+        WHERE trial_id = :trial_id AND state = 'RUNNING' RETURNING trial_id
+    ), valued AS (
         INSERT INTO trial_values (trial_id, objective, value, value_type)
-        VALUES (:trial_id, 0, :value, 'FINITE')
+        SELECT trial_id, 0, CAST(:value AS double precision), 'FINITE' FROM finished
+        WHERE CAST(:value AS double precision) IS NOT NULL
     )
-    UPDATE trials SET state = 'COMPLETE', datetime_complete = now() AT TIME ZONE 'UTC'
-    WHERE trial_id = :trial_id
-""")
-_FAIL: Final = text("""
-    UPDATE trials SET state = 'FAIL', datetime_complete = now() AT TIME ZONE 'UTC'
-    WHERE trial_id = :trial_id
+    SELECT count(*) FROM finished
 """)
 
 
@@ -68,7 +67,7 @@ class Claim:
     number : int
     parameters : dict
     begun_before : bool
-        Whether a process that has died began it.
+        Whether it was begun before, and not ended.
     """
 
     number: int
@@ -115,11 +114,20 @@ class Study:
                 yield Claim(number, dict(trial.params), before == "RUNNING", trial_id)
 
     def finish(self, claim: Claim, value: float | None) -> None:
-        """Write down that a trial is finished, and its value; None if it failed."""
-        if value is None:
-            self._locks.run(_FAIL, trial_id=claim._trial_id)
-        else:
-            self._locks.run(_COMPLETE, trial_id=claim._trial_id, value=value)
+        """Write down that a trial is finished, and its value; None if it failed.
+
+        Raises
+        ------
+        SweepError
+            If somebody has ended it who does not ask for its lock, such as Optuna's own `tell`.
+        """
+        state = "FAIL" if value is None else "COMPLETE"
+        ended = self._locks.run(_FINISH, trial_id=claim._trial_id, state=state, value=value)
+        if not ended.scalar():
+            raise SweepError(
+                f"sweep {self.name}: trial {claim.number} was ended by another program while it "
+                "ran; leave the sweep's trials to tradewind, and plan it again under another name"
+            )
 
 
 def plan_study(
