@@ -27,7 +27,7 @@ def measure(quick: bool) -> list[Row]:
             stack = stack.part("postgres", "redis")
         try:
             stack.ok("up", "--detach", timeout=600)
-            stock = answers([environment("airflow") / "airflow", "version"], stack, 3)
+            stock = answers([environment("airflow") / "airflow", "version"], stack, 5)
             found = {
                 words: {"ours": answers([PROGRAM, words], stack, 10), "airflow version": stock}
                 for words in ("--help", "status")

@@ -24,7 +24,7 @@ def growth(
     things : str
         What there are more and more of.
     found : mapping of int to sequence of float
-        By size, smallest first; a number a run, each run at every size.
+        By size, smallest first; a number a run, of the largest perhaps fewer.
     """
     rows = [
         row(number, f"{name}, {size:,} {things}", unit, {"ours": runs})
@@ -33,7 +33,7 @@ def growth(
     for less, more in pairwise(found):
         shares = [
             after / before / (more / less)
-            for before, after in zip(found[less], found[more], strict=True)
+            for before, after in zip(found[less], found[more], strict=False)
         ]
         title = f"{name}, the share of one at {more:,} {things} against {less:,}"
         rows.append(row(number, title, "x", {"ours": shares}, [AtMost(NOISE)]))

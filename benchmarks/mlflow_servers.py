@@ -39,6 +39,7 @@ class MlflowServer:
             "MLFLOW_TRACKING_URI": self.address,
             "MLFLOW_TRACKING_USERNAME": self.user,
             "MLFLOW_TRACKING_PASSWORD": self.password,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
         }
 
 

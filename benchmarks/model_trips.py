@@ -1,6 +1,7 @@
 """Row 7: a model logged, registered and loaded back, by ours on ours and as any user does on stock.
 
-Both in a run of its own, through the same client. Run as a program it is that client.
+Each in a run of its own, through the same client. Run as a program it is that client. Stock finds
+out what the model needs, unless it is told; so there is one that is told, as ours is.
 """
 
 import os
@@ -9,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +23,7 @@ from benchmarks.table import AtMost, Row, row
 from benchmarks.workers import worker
 from tradewind.market import sample
 from tradewind.registry import tracking
-from tradewind.registry.flavours import load_model
+from tradewind.registry.flavours import load_model, packages
 from tradewind.research.dataset import prepare
 from tradewind.research.model import Predictor, fit, matrix, predict_rows
 from tradewind.research.strategy import Strategy
@@ -30,15 +32,17 @@ from tradewind.research.strategy_files import load_strategy
 __all__ = ["measure"]
 
 CHECKOUT = Path(__file__).parents[1]
+TOLD = "stock, told its requirements"
 
 
 def measure(quick: bool) -> list[Row]:
     """Measure both in turn."""
     with tempfile.TemporaryDirectory() as folder, both() as servers:
-        taken: dict[str, list[float]] = {who: [] for who in servers}
+        served = servers if quick else {**servers, TOLD: servers["stock"]}
+        taken: dict[str, list[float]] = {who: [] for who in served}
         with ExitStack() as stack:
             trips = {}
-            for who, server in servers.items():
+            for who, server in served.items():
                 # What MLflow fetches and leaves behind goes with the folder. Nor does it run in the
                 # checkout, whose lock file MLflow would try to export with uv, in vain.
                 home = {
@@ -67,7 +71,7 @@ def main(who: str) -> None:
     if who == "ours":
         trip = _ours(model, dataset.rows.select(strategy.feature_names).tail(5), strategy)
     else:
-        trip = _plain(model, strategy)
+        trip = _plain(model, strategy, needs() if who == TOLD else None)
     for _ in sys.stdin:
         began = time.perf_counter()
         found = trip()
@@ -91,12 +95,21 @@ def _ours(model: Predictor, example: pl.DataFrame, strategy: Strategy) -> Callab
     return trip
 
 
-def _plain(model: Predictor, strategy: Strategy) -> Callable[[], Predictor]:
+def needs() -> list[str]:
+    """Return what a model of trees needs, as ours says it."""
+    return [f"{name}=={version(name)}" for name in ("mlflow", *packages("lightgbm"))]
+
+
+def _plain(
+    model: Predictor, strategy: Strategy, requirements: list[str] | None
+) -> Callable[[], Predictor]:
     import mlflow.lightgbm
 
     def trip() -> Predictor:
         with mlflow.start_run():
-            made = mlflow.lightgbm.log_model(model, registered_model_name=strategy.name)
+            made = mlflow.lightgbm.log_model(
+                model, registered_model_name=strategy.name, pip_requirements=requirements
+            )
         address = f"models:/{strategy.name}/{made.registered_model_version}"
         found: Predictor = mlflow.lightgbm.load_model(address)
         return found

@@ -110,6 +110,7 @@ def stock_mlflow(folder: Path, kept: Stores) -> Iterator[Stock]:
     given = {
         "MLFLOW_AUTH_ADMIN_PASSWORD": password,
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(32),
+        "MLFLOW_DISABLE_TELEMETRY": "true",  # nobody is to wait for a network
     }
     with servers("mlflow", folder, given) as found:
         found.start(

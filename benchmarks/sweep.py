@@ -1,13 +1,14 @@
 """A sweep of 1,000 trials through Airflow and Celery, beside a plain loop over the same trials.
 
 The trials are those of ``strategies/ranker.yaml``, with test windows twice as long so that a run
-takes minutes. The loop is a pool of two processes that read the same bars from a store of their
-own, judge and return: no orchestrator, no database, no ledger. It runs while nothing of ours does.
+takes minutes; each run draws others. The loop is a pool of two processes that read the same bars
+from a store of their own, judge and return: no orchestrator, no database, no ledger. It has
+imported what it needs before its clock starts, as a worker has. Neither runs beside the other.
 """
 
 import json
 import multiprocessing
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from tradewind.research.parameter_sets import draw
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategy
 from tradewind.research.walk_forward import score
+from tradewind.warm import warm_up
 
 CORES = 2
 LOOP = "plain loop"
@@ -46,6 +48,14 @@ class Ran(NamedTuple):
     scores: list[float]
 
 
+class Looped(NamedTuple):
+    """What the loop took, in seconds of the clock and of CPU, and what each trial scored."""
+
+    wall: float
+    cpu: float
+    scores: list[float]
+
+
 def measure(quick: bool) -> list[Row]:
     """Return the wall clock of both, and how near it comes to the trials' own seconds of CPU."""
     trials = 60 if quick else 1_000
@@ -54,19 +64,17 @@ def measure(quick: bool) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)  # PostgreSQL's user passes through
         stack = make_stack(Path(folder) / "checkout")
-        file = _write_strategy(stack.home / "strategies" / "ranker.yaml", trials)
-        commit(stack.home)
         bars = _store_bars(stack.home, Path(folder) / "bars")
-        for _ in range(1 if quick else 3):
-            before = _cpu()
+        for seed in range(1 if quick else 3):
+            file = _write_strategy(stack.home / "strategies" / "ranker.yaml", trials, seed)
+            commit(stack.home)
             loop = _loop(file, bars)
-            cpu = _cpu() - before
             ours = _sweep(stack)
             if len(ours.scores) != trials or ours.scores != loop.scores:
-                sys.exit(f"the sweep's trials scored otherwise:\n{ours.scores}\n{loop.scores}")
-            for who, ran in (("ours", ours), (LOOP, loop)):
-                walls[who].append(ran.wall)
-                shares[who].append(ran.wall * CORES / cpu)
+                raise ValueError(f"trials scored otherwise:\n{ours.scores}\n{loop.scores}")
+            for who, wall in (("ours", ours.wall), (LOOP, loop.wall)):
+                walls[who].append(wall)
+                shares[who].append(wall * CORES / loop.cpu)
     name = f"sweep of {trials:,} trials"
     return [
         row(4, name, "s", walls, [Times(LOOP, 1 / 1.25)]),
@@ -74,10 +82,11 @@ def measure(quick: bool) -> list[Row]:
     ]
 
 
-def _write_strategy(file: Path, trials: int) -> Path:
+def _write_strategy(file: Path, trials: int, seed: int) -> Path:
     said: dict[str, Any] = yaml.safe_load(file.read_text())
     said["sweep"]["trials"] = trials
-    said["walk_forward"]["test"] *= 2
+    said["walk_forward"]["test"] = 252
+    said["seed"] = seed
     file.write_text(yaml.safe_dump(said))
     return file
 
@@ -114,17 +123,16 @@ def _end(task: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(task["end_date"])
 
 
-def _loop(file: Path, bars: str) -> Ran:
-    began = time.perf_counter()
+def _loop(file: Path, bars: str) -> Looped:
     command = [sys.executable, "-m", "benchmarks.sweep", str(file), *bars.split()]
     ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Ran(time.perf_counter() - began, json.loads(ran.stdout))
+    return Looped(*json.loads(ran.stdout))
 
 
 def _cpu() -> float:
-    """Return the seconds of CPU of all processes that ended and that this one waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    """Return the seconds of CPU of this process, and of those it started that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 @cache
@@ -140,11 +148,15 @@ def _score(parameters: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    """Judge a strategy's trials in a plain loop, and print what they score."""
+    """Judge a strategy's trials in a plain loop, and print seconds, and what they score."""
+    warm_up()
+    began, before = time.perf_counter(), _cpu()
     trials = draw(load_strategy(Path(sys.argv[1])))
     with multiprocessing.Pool(CORES) as pool:
         scores = pool.map(_score, trials, chunksize=1)
-    print(json.dumps(scores))
+        pool.close()
+        pool.join()
+    print(json.dumps([time.perf_counter() - began, _cpu() - before, scores]))
 
 
 if __name__ == "__main__":

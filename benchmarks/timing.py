@@ -7,7 +7,7 @@ from benchmarks.table import Row, Times, row
 
 __all__ = ["Timed", "in_turn"]
 
-RUNS, RUNS_IF_LONG, LONG_SECONDS, SHORT_SECONDS = 5, 3, 60, 15
+RUNS, RUNS_IF_LONG, LONG_SECONDS = 5, 3, 60
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def in_turn(
     """Run a flow in each system, one after the other; goals of systems that are left out are, too.
 
     A first run of each is not timed: it shows that all give the same result. Quick, there is one
-    more of those that take seconds; of the others the first one counts.
+    more.
 
     Raises
     ------
@@ -50,12 +50,8 @@ def in_turn(
     found: dict[str, list[Timed]] = {who: [run()] for who, run in systems.items()}
     _agree(found)
     took = {who: first.ended - first.asked for who, [first] in found.items()}
-    if quick:
-        again = {who: [run()] for who, run in systems.items() if took[who] < SHORT_SECONDS}
-        _agree(found | again)
-        return _rows(number, name, found | again, goals)
     long = {who for who, seconds in took.items() if seconds > LONG_SECONDS}
-    for turn in range(RUNS):
+    for turn in range(1 if quick else RUNS):
         for who, run in systems.items():
             if turn < RUNS_IF_LONG or who not in long:
                 found[who].append(run())
