@@ -1,4 +1,4 @@
-"""Runs benchmarks, prints one table and writes ``results/DATE.json``.
+"""Runs benchmarks, prints one table and writes it with its figures to ``results/DATE.*``.
 
 ``python -m benchmarks [--quick] [ROW ...]``. A row is a module of this package with a function
 ``measure(quick)``; the results of ours and of the others are compared before they are timed.
@@ -60,15 +60,20 @@ def main() -> None:
         sys.stderr.write(f"row {number} took {time.monotonic() - began:.0f} s\n")
         found += measured
         if not (wanted.quick or wanted.rows):
-            RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"{time.strftime('%Y-%m-%d')}.json").write_text(
-                json.dumps([each.as_json() for each in found], indent=2) + "\n"
-            )
+            _keep(found)
     print(table(found))
     if failed:
         sys.exit(f"not measured: {', '.join(failed)}; see above")
     if wanted.quick and (lost := lost_leads(found)):
         sys.exit(f"slower than it was, beside others: {', '.join(lost)}")
+
+
+def _keep(found: Iterable[Row]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    at = RESULTS / time.strftime("%Y-%m-%d")
+    figures = json.dumps([each.as_json() for each in found], indent=2)
+    at.with_suffix(".json").write_text(f"{figures}\n")
+    at.with_suffix(".md").write_text(f"{table(found)}\n")
 
 
 def lost_leads(found: Iterable[Row]) -> list[str]:

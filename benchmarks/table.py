@@ -146,5 +146,9 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def _number(median: float, unit: str, spread: Sequence[float]) -> str:
-    low, high = spread
-    return f"{median:.3g} {unit} ({low:.3g} to {high:.3g})"
+    low, high = map(_short, spread)
+    return f"{_short(median)} {unit} ({low} to {high})"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
