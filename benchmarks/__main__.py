@@ -53,7 +53,7 @@ def main() -> None:
         began = time.monotonic()
         try:
             measured = importlib.import_module(f"benchmarks.{ROWS[number]}").measure(wanted.quick)
-        except Exception:  # noqa: BLE001 - the other rows take hours, and are not lost for it
+        except Exception:  # noqa: BLE001 - the other rows take an hour, and are not lost for it
             traceback.print_exc()
             failed.append(str(number))
             continue
