@@ -1,7 +1,7 @@
 """Runs benchmarks, prints one table and writes it with its figures to ``results/DATE.*``.
 
 ``python -m benchmarks [--quick] [ROW ...]``. A row is a module of this package with a function
-``measure(quick)``; the results of ours and of the others are compared before they are timed.
+``measure(quick)``; where there are results, those of ours and of the others must agree.
 Quick, it takes few runs of what CI guards, and fails if ours has lost most of its lead: by ratios
 alone, and far below what a noisy machine takes from them.
 """

@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +22,7 @@ from benchmarks.table import AtMost, Row, row
 from benchmarks.workers import worker
 from tradewind.market import sample
 from tradewind.registry import tracking
-from tradewind.registry.flavours import load_model, packages
+from tradewind.registry.flavours import load_model
 from tradewind.research.dataset import prepare
 from tradewind.research.model import Predictor, fit, matrix, predict_rows
 from tradewind.research.strategy import Strategy
@@ -71,7 +70,8 @@ def main(who: str) -> None:
     if who == "ours":
         trip = _ours(model, dataset.rows.select(strategy.feature_names).tail(5), strategy)
     else:
-        trip = _plain(model, strategy, needs() if who == TOLD else None)
+        requirements = tracking._requirements(strategy.model.kind) if who == TOLD else None
+        trip = _plain(model, strategy, requirements)
     for _ in sys.stdin:
         began = time.perf_counter()
         found = trip()
@@ -93,11 +93,6 @@ def _ours(model: Predictor, example: pl.DataFrame, strategy: Strategy) -> Callab
         return load_model(f"models:/{made.name}/{made.version}", strategy.model.kind)
 
     return trip
-
-
-def needs() -> list[str]:
-    """Return what a model of trees needs, as ours says it."""
-    return [f"{name}=={version(name)}" for name in ("mlflow", *packages("lightgbm"))]
 
 
 def _plain(

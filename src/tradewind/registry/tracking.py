@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import RunInfo
 
     from tradewind.market.findings import Finding
+    from tradewind.registry.flavours import Kind
     from tradewind.research.report import Report
     from tradewind.research.training import TrainingResult
 
@@ -196,11 +197,10 @@ def _register(
     run: "RunInfo",
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
-    import mlflow
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
-    from tradewind.registry.flavours import log_model, packages
+    from tradewind.registry.flavours import log_model
 
     example = result.input_example.to_pandas()
     model = log_model(
@@ -208,11 +208,7 @@ def _register(
         name=names.MODEL,
         signature=infer_signature(example, result.model.predict(example)),
         input_example=example,
-        pip_requirements=[
-            # Not from the installed packages: a worker has only MLflow's client, mlflow-skinny.
-            f"mlflow=={mlflow.__version__}",
-            *(f"{name}=={installed_version(name)}" for name in packages(strategy.model.kind)),
-        ],
+        pip_requirements=_requirements(strategy.model.kind),
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
     # a crash between the two leaves nothing in the registry without evidence. By the client, since
@@ -228,6 +224,17 @@ def _register(
         await_creation_for=0,  # its files are there already: it is ready at once
     )  # fmt: skip
     return ModelVersionRef(str(version.name), str(version.version), run.run_id, run.experiment_id)
+
+
+def _requirements(kind: "Kind") -> list[str]:
+    """Return what loads a kind of model, with the versions that are here."""
+    import mlflow
+
+    from tradewind.registry.flavours import packages
+
+    # MLflow's not from the installed packages: a worker has only its client, mlflow-skinny.
+    installed = (f"{name}=={installed_version(name)}" for name in packages(kind))
+    return [f"mlflow=={mlflow.__version__}", *installed]
 
 
 def flatten(fields: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
