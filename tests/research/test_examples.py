@@ -77,7 +77,7 @@ def test_the_shipped_strategies_are_those_promised() -> None:
     assert set(strategies) == {"momentum", "ranker", "ridge", "crossover", "noise"}
     sweep = strategies["ranker"].sweep
     assert sweep is not None
-    assert (sweep.trials, sweep.batches) == (50, 4)
+    assert (sweep.trials, sweep.batches) == (50, 2)
 
 
 @pytest.mark.parametrize("file", sorted(STRATEGIES.glob("*.yaml")), ids=lambda file: file.stem)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from tests.postgres import running_postgres
 from tradewind.errors import LedgerError, SplitError, SweepError
 from tradewind.research.database_ledger import DatabaseLedger
 from tradewind.research.ledger import counted_in, overfitting
@@ -216,6 +217,20 @@ def test_a_trial_whose_lock_is_lost_is_not_finished(postgres_url: str) -> None:
         with study.claimed(first) as claim:
             assert claim is not None
             assert claim.begun_before
+
+
+def test_a_crash_of_the_database_takes_nothing_from_a_batch_that_ended(
+    bars: pl.DataFrame, tmp_path: Path
+) -> None:
+    strategy = swept(
+        name="durable", sweep={"trials": 2, "parameters": {"rounds": {"choices": [1, 2]}}}
+    )
+    with running_postgres(tmp_path) as server:
+        planned = plan(strategy, "a" * 64, server.url)
+        run_batch(planned.study_name, bars, strategy, server.url)
+        server.kill()
+        server.start()
+        assert collect(planned.study_name, strategy, server.url).trials.height == 2
 
 
 def test_two_batches_at_once_find_what_one_finds(

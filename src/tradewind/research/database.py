@@ -30,8 +30,16 @@ KEEPALIVE: Final[dict[str, Any]] = {
 }
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, durable: bool = True) -> Engine:
     """Return an engine for a SQLAlchemy URL; nothing is connected yet.
+
+    Parameters
+    ----------
+    url : str
+    durable : bool
+        Whether each commit waits until it is on the disk. If not, a crash of the database may
+        lose what was committed in its last second; it never loses one commit and keeps a later
+        one, of whatever connection.
 
     Raises
     ------
@@ -49,7 +57,8 @@ def open_engine(url: str) -> Engine:
             f"sweeps and their ledger are kept in PostgreSQL, not in {parsed.get_backend_name()}: "
             "its locks tell a batch that was killed from one that runs"
         )
-    return create_engine(parsed, connect_args=KEEPALIVE)
+    options = KEEPALIVE["options"] + ("" if durable else " -c synchronous_commit=off")
+    return create_engine(parsed, connect_args={**KEEPALIVE, "options": options})
 
 
 @contextmanager

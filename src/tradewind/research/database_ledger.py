@@ -61,6 +61,8 @@ class DatabaseLedger:
     ----------
     storage_url : str
         Of the database, as SQLAlchemy writes it: ``postgresql+psycopg2://...``.
+    durable : bool
+        Whether what is entered is on the disk at once, or within a second.
 
     Raises
     ------
@@ -68,8 +70,8 @@ class DatabaseLedger:
         If the database is out of reach or refuses; so does every method.
     """
 
-    def __init__(self, storage_url: str) -> None:
-        self._engine = open_engine(storage_url)
+    def __init__(self, storage_url: str, *, durable: bool = True) -> None:
+        self._engine = open_engine(storage_url, durable=durable)
         with database_errors("opening the ledger of trials"), self._engine.begin() as connection:
             # Two that find no table would both make it.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('trial_ledger'))"))

@@ -56,6 +56,7 @@ _FINISH: Final = text("""
     )
     SELECT count(*) FROM finished
 """)
+_SAME: Final = text("UPDATE studies SET study_name = study_name WHERE study_id = :study_id")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,14 @@ class Study:
                 f"sweep {self.name}: trial {claim.number} was ended by another program while it "
                 "ran; leave the sweep's trials to tradewind, and plan it again under another name"
             )
+
+    def settle(self) -> None:
+        """Return when the disk has all that was finished, which nothing has waited for yet.
+
+        PostgreSQL writes commits in their order, so that one that it waits for follows the others.
+        """
+        with self._storage.engine.begin() as connection:
+            connection.execute(_SAME, {"study_id": self._id})
 
 
 def plan_study(
@@ -246,7 +255,9 @@ def _opened(storage_url: str) -> "Iterator[tuple[RDBStorage, Locks]]":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    engine = open_engine(storage_url)
+    # A trial that a crash of the database takes back is run again, and none is told as finished
+    # before `Study.settle`.
+    engine = open_engine(storage_url, durable=False)
     with database_errors("running a sweep"):
         locks = Locks(engine)
         try:

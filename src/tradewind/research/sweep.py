@@ -192,7 +192,10 @@ def run_batch(
     sweep = _sweep_of(strategy)
     done: dict[int, bool] = {}
     taken_over = []
-    with find_study(storage_url, study_name) as study, DatabaseLedger(storage_url) as ledger:
+    with (
+        find_study(storage_url, study_name) as study,
+        DatabaseLedger(storage_url, durable=False) as ledger,
+    ):
         data = _data_of(study.identity)
         refuse_another(study_name, study.identity, _identity(strategy, **data))
         dataset = prepare(bars, strategy)
@@ -218,6 +221,7 @@ def run_batch(
                     on_trial(number, total)
             if len(done) == ran:  # what is left, others are running
                 break
+        study.settle()
     return BatchReport(
         finished=tuple(number for number, well in done.items() if well),
         failed=tuple(number for number, well in done.items() if not well),

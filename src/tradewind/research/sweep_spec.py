@@ -68,7 +68,7 @@ class Sweep(_Model):
     trials : int
         Sets of parameters tried. Each makes the statistics stricter.
     batches : int
-        Tasks that share the work.
+        Tasks that share the work; more than there are cores make it slower.
     objective : {"sharpe", "information_coefficient"}
         What the best trial is best at, out of sample over all folds.
     parameters : dict of str to Range or Choices
@@ -76,7 +76,7 @@ class Sweep(_Model):
     """
 
     trials: int = Field(strict=True, ge=2, le=10_000)
-    batches: int = Field(default=4, strict=True, ge=1, le=256)
+    batches: int = Field(default=2, strict=True, ge=1, le=256)
     objective: Literal["sharpe", "information_coefficient"] = "sharpe"
     parameters: dict[str, Range | Choices] = Field(min_length=1)
 
