@@ -48,14 +48,6 @@ class Ran(NamedTuple):
     scores: list[float]
 
 
-class Looped(NamedTuple):
-    """What the loop took, in seconds of the clock and of CPU, and what each trial scored."""
-
-    wall: float
-    cpu: float
-    scores: list[float]
-
-
 def measure(quick: bool) -> list[Row]:
     """Return the wall clock of both, and how near it comes to the trials' own seconds of CPU."""
     trials = 60 if quick else 1_000
@@ -68,13 +60,13 @@ def measure(quick: bool) -> list[Row]:
         for seed in range(1 if quick else 3):
             file = _write_strategy(stack.home / "strategies" / "ranker.yaml", trials, seed)
             commit(stack.home)
-            loop = _loop(file, bars)
+            loop, cpu = _loop(file, bars)
             ours = _sweep(stack)
             if len(ours.scores) != trials or ours.scores != loop.scores:
                 raise ValueError(f"trials scored otherwise:\n{ours.scores}\n{loop.scores}")
             for who, wall in (("ours", ours.wall), (LOOP, loop.wall)):
                 walls[who].append(wall)
-                shares[who].append(wall * CORES / loop.cpu)
+                shares[who].append(wall * CORES / cpu)
     name = f"sweep of {trials:,} trials"
     return [
         row(4, name, "s", walls, [Times(LOOP, 1 / 1.25)]),
@@ -123,10 +115,12 @@ def _end(task: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(task["end_date"])
 
 
-def _loop(file: Path, bars: str) -> Looped:
+def _loop(file: Path, bars: str) -> tuple[Ran, float]:
+    """Run the loop; return its seconds of CPU, too."""
     command = [sys.executable, "-m", "benchmarks.sweep", str(file), *bars.split()]
     ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Looped(*json.loads(ran.stdout))
+    wall, cpu, scores = json.loads(ran.stdout)
+    return Ran(wall, scores), cpu
 
 
 def _cpu() -> float:
