@@ -26,10 +26,9 @@ Importing this module loads no polars: Airflow reads it with every DAG file.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import (
     BaseModel,
@@ -42,6 +41,7 @@ from pydantic import (
     model_validator,
 )
 
+from tradewind.entry_points import offered
 from tradewind.errors import SourceError
 from tradewind.market.accepted import Accepted
 from tradewind.spec_files import SpecReader, field_of
@@ -246,7 +246,12 @@ def open_source(spec: SourceSpec) -> Source:
         file, the field and the reason.
     """
     where = str(spec.file or f"source {spec.name!r}")
-    factory = _factory(spec.kind, where)
+    factory = offered(
+        spec.kind,
+        group=GROUP,
+        noun="kind of source",
+        refuse=lambda problem: SourceError(f"{where}:\n  kind: {problem}"),
+    )
     try:
         source = factory(spec, spec.base_dir)
     except ValidationError as error:
@@ -258,32 +263,6 @@ def open_source(spec: SourceSpec) -> Source:
             "symbols() and load() as tradewind.market.source.Source has"
         )
     return source
-
-
-def _factory(kind: str, where: str) -> Callable[[SourceSpec, Path], object]:
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == kind]
-    if not found:
-        installed = sorted({entry.name for entry in entry_points(group=GROUP)})
-        raise SourceError(
-            f"{where}:\n  kind: no kind of source named {kind!r} is installed; there are "
-            f"{', '.join(installed) or 'none'} (entry points of the group {GROUP})"
-        )
-    values = sorted({entry.value for entry in found})
-    if len(values) > 1:
-        raise SourceError(
-            f"{where}:\n  kind: {kind!r} is offered more than once, by {', '.join(values)}; "
-            "uninstall one of the packages"
-        )
-    return _imported(found[0], where)
-
-
-def _imported(entry: EntryPoint, where: str) -> Callable[[SourceSpec, Path], object]:
-    try:
-        return cast("Callable[[SourceSpec, Path], object]", entry.load())
-    except (ImportError, AttributeError) as error:
-        raise SourceError(
-            f"{where}:\n  kind: {entry.name!r} cannot be imported from {entry.value}: {error}"
-        ) from error
 
 
 _READER: Final = SpecReader(SourceSpec, SourceError, noun="source", nouns="sources")

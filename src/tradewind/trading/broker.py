@@ -11,11 +11,11 @@ where it needs to be told more. All that the book relies on is written down at t
 checked by ``tests/trading/broker_contract.py``, which any broker can be held to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from importlib.metadata import EntryPoint, entry_points
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+from tradewind.entry_points import offered
 from tradewind.errors import TradingError
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
@@ -114,32 +114,16 @@ def open_broker(address: str, database_url: str) -> Broker:
         If no such broker is installed, or it refuses its address.
     """
     name = address.partition("://")[0]
-    found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
-    if not found:
-        installed = sorted({entry.name for entry in entry_points(group=GROUP)})
-        raise TradingError(
-            f"no broker named {name!r} is installed; TRADEWIND_BROKER may be "
-            f"{', '.join(installed) or 'nothing yet'} (entry points of the group {GROUP})"
-        )
-    values = sorted({entry.value for entry in found})
-    if len(values) > 1:
-        raise TradingError(
-            f"the broker {name!r} is offered more than once, by {', '.join(values)}; uninstall one "
-            "of the packages"
-        )
-    broker = _imported(found[0])(address, database_url)
+    factory = offered(
+        name,
+        group=GROUP,
+        noun="broker",
+        refuse=lambda problem: TradingError(f"TRADEWIND_BROKER: {problem}"),
+    )
+    broker = factory(address, database_url)
     if not isinstance(broker, Broker):
         raise TradingError(
             f"the broker {name!r} gave a {type(broker).__name__}, which lacks methods that "
             "tradewind.trading.broker.Broker has"
         )
     return broker
-
-
-def _imported(entry: EntryPoint) -> Callable[[str, str], object]:
-    try:
-        return cast("Callable[[str, str], object]", entry.load())
-    except (ImportError, AttributeError) as error:
-        raise TradingError(
-            f"the broker {entry.name!r} cannot be imported from {entry.value}: {error}"
-        ) from error

@@ -1,0 +1,47 @@
+"""What packages offer under a name, by their entry points."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from tradewind.errors import TradewindError
+
+__all__ = ["offered"]
+
+
+def offered(name: str, *, group: str, noun: str, refuse: Callable[[str], TradewindError]) -> Any:  # noqa: ANN401
+    """Import what a package offers under a name.
+
+    Parameters
+    ----------
+    name : str
+    group : str
+        Of the entry points that are looked through.
+    noun : str
+        What they are, for messages.
+    refuse : callable
+        Makes the error that is raised, of its message.
+
+    Raises
+    ------
+    TradewindError
+        If nobody offers it, more than one does, or it cannot be imported.
+    """
+    all_offered = entry_points(group=group)
+    found = [entry for entry in all_offered if entry.name == name]
+    if not found:
+        installed = ", ".join(sorted({entry.name for entry in all_offered})) or "none"
+        raise refuse(
+            f"no {noun} named {name!r} is installed; there are {installed} "
+            f"(entry points of the group {group})"
+        )
+    values = sorted({entry.value for entry in found})
+    if len(values) > 1:
+        raise refuse(
+            f"{name!r} is offered more than once, by {', '.join(values)}; "
+            "uninstall one of the packages"
+        )
+    try:
+        return found[0].load()
+    except (ImportError, AttributeError) as error:
+        raise refuse(f"{name!r} cannot be imported from {values[0]}: {error}") from error
