@@ -2,10 +2,12 @@
 
 import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from celery.result import AsyncResult
 from redis import Redis
 
 from tests.redis_server import RedisServer, running_redis
@@ -34,6 +36,21 @@ def workers(tmp_path: Path, server: RedisServer, book_url: str) -> Iterator[Work
         yield made
     finally:
         made.stop()
+
+
+@contextmanager
+def held_submission(desk: Desk, workers: Workers) -> Iterator[AsyncResult]:
+    """Ask for orders to be sent, and hold the first meanwhile, written down as about to be."""
+    desk.open(DAYS[0])
+    desk.signal(DAYS[0], weights_of(0))
+    with desk.engine.connect() as holder:
+        holder.exec_driver_sql("LOCK TABLE paper.orders IN ACCESS EXCLUSIVE MODE")
+        answer = workers.client.send_task("trading.submit", ["momentum", str(DAYS[0])])
+        wait_until(
+            lambda: desk.rows("SELECT 1 FROM trading.order_events WHERE state = 'submitted'"), 60
+        )
+        yield answer
+        holder.rollback()
 
 
 def test_sessions_through_a_worker_add_up_to_the_cent(desk: Desk, workers: Workers) -> None:
@@ -73,19 +90,10 @@ def test_an_error_comes_back_by_its_name_and_with_its_words(desk: Desk, workers:
 def test_a_worker_that_is_killed_with_a_task_leaves_it_to_another(
     desk: Desk, workers: Workers
 ) -> None:
-    desk.open(DAYS[0])
-    desk.signal(DAYS[0], weights_of(0))
-    with desk.engine.connect() as holder:
-        # The first order waits here, written down as about to be sent, until the worker is dead.
-        holder.exec_driver_sql("LOCK TABLE paper.orders IN ACCESS EXCLUSIVE MODE")
-        answer = workers.client.send_task("trading.submit", ["momentum", str(DAYS[0])])
-        wait_until(
-            lambda: desk.rows("SELECT 1 FROM trading.order_events WHERE state = 'submitted'"), 60
-        )
+    with held_submission(desk, workers) as answer:
         [worker] = workers.processes
         for child in psutil.Process(worker.pid).children():
             child.kill()
-        holder.rollback()
     # Late acknowledgement and rejection on loss: the task is given out again, to a new child.
     assert answer.get(timeout=120)["states"] == {"accepted": 3}
     assert desk.rows("SELECT count(*) FROM paper.orders") == [(3,)]
@@ -95,16 +103,8 @@ def test_a_worker_that_is_killed_with_a_task_leaves_it_to_another(
 def test_what_was_done_while_redis_was_away_is_told_when_it_is_back(
     desk: Desk, workers: Workers
 ) -> None:
-    desk.open(DAYS[0])
-    desk.signal(DAYS[0], weights_of(0))
-    with desk.engine.connect() as holder:
-        holder.exec_driver_sql("LOCK TABLE paper.orders IN ACCESS EXCLUSIVE MODE")
-        answer = workers.client.send_task("trading.submit", ["momentum", str(DAYS[0])])
-        wait_until(
-            lambda: desk.rows("SELECT 1 FROM trading.order_events WHERE state = 'submitted'"), 60
-        )
+    with held_submission(desk, workers) as answer:
         workers.server.kill()
-        holder.rollback()
     accepted = "SELECT 1 FROM trading.order_events WHERE state = 'accepted'"
     wait_until(lambda: len(desk.rows(accepted)) == 3, 60)
     workers.server.start()
