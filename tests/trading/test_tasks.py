@@ -49,8 +49,7 @@ def held_submission(desk: Desk, workers: Workers) -> Iterator[AsyncResult]:
         wait_until(
             lambda: desk.rows("SELECT 1 FROM trading.order_events WHERE state = 'submitted'"), 60
         )
-        yield answer
-        holder.rollback()
+        yield answer  # let go of with the connection
 
 
 def test_sessions_through_a_worker_add_up_to_the_cent(desk: Desk, workers: Workers) -> None:

@@ -255,8 +255,8 @@ def _opened(storage_url: str) -> "Iterator[tuple[RDBStorage, Locks]]":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # A trial that a crash of the database takes back is run again, and none is told as finished
-    # before `Study.settle`.
+    # A trial that a crash of the database takes back is run again; after `Study.settle`, which ends
+    # a batch, it takes none.
     engine = open_engine(storage_url, durable=False)
     with database_errors("running a sweep"):
         locks = Locks(engine)
