@@ -148,3 +148,139 @@ def test_a_prediction_that_is_no_number_is_refused(value: float | None) -> None:
     rules = Backtest(commission_bps=0.0, slippage_bps=0.0)
     with pytest.raises(BacktestError, match="prediction of B 2024-01-02 is"):
         target_weights(frame, rules, horizon=1)
+
+
+WEEK = [dt.date(2024, 1, day) for day in (1, 2, 3, 4, 5)]
+
+
+def held(
+    predictions: dict[str, list[float | None]],
+    kept: list[tuple[str, int]],
+    horizon: int,
+    **rules: object,
+) -> dict[str, list[float]]:
+    """Weights over a week: a prediction a day and symbol, none where there is none."""
+    frame = pl.concat(
+        pl.DataFrame({"symbol": symbol, "session": WEEK, "prediction": values}).drop_nulls()
+        for symbol, values in predictions.items()
+    )
+    hold = pl.DataFrame(
+        {"symbol": [symbol for symbol, _ in kept], "session": [WEEK[day] for _, day in kept]},
+        schema={"symbol": pl.String, "session": pl.Date},
+    )
+    costs = {"commission_bps": 0.0, "slippage_bps": 0.0}
+    wanted = target_weights(
+        frame,
+        Backtest.model_validate(costs | rules),
+        horizon=horizon,
+        sessions=pl.Series("day", WEEK),
+        hold=hold,
+    )
+    assert wanted.get_column("session").unique().sort().to_list() == WEEK
+    return {
+        str(symbol): group.get_column("weight").to_list()
+        for (symbol,), group in wanted.group_by("symbol", maintain_order=True)
+    }
+
+
+def test_a_session_without_predictions_is_a_tranche_of_cash() -> None:
+    found = held({"A": [0.1, 0.1, None, None, 0.1]}, [], horizon=2)
+    assert found == {"A": [0.5, 1.0, 0.5, 0.0, 0.5]}
+
+
+def test_a_symbol_to_hold_keeps_the_signal_of_its_tranche() -> None:
+    # Signals of A with two tranches: 1, -1, kept from Monday, kept from Tuesday, kept since Monday.
+    found = held(
+        {"A": [0.1, -0.1, None, None, None]},
+        [("A", 2), ("A", 3), ("A", 4)],
+        horizon=2,
+        positions="sign",
+    )
+    assert found == {"A": [0.5, 0.0, 0.0, 0.0, 0.0]}
+    alone = held({"A": [0.1, None, None, 0.1, 0.1]}, [("A", 1), ("A", 2)], horizon=1)
+    assert alone == {"A": [1.0] * 5}
+
+
+def test_before_the_first_signal_there_is_nothing_to_keep() -> None:
+    found = held({"A": [None, None, 0.1, 0.1, 0.1]}, [("A", 0), ("A", 1)], horizon=2)
+    assert found == {"A": [0.0, 0.0, 0.5, 1.0, 1.0]}
+
+
+def test_an_equal_share_counts_what_is_held() -> None:
+    found = held({"A": [-0.1, None, 0.1, 0.1, 0.1], "B": [0.1] * 5}, [("A", 1)], horizon=1)
+    assert found == {"A": [0.0, 0.0, 0.5, 0.5, 0.5], "B": [0.5] * 5}
+
+
+def test_others_make_room_for_what_is_held() -> None:
+    found = held(
+        {"A": [0.6, None, 0.2, 0.2, 0.2], "B": [0.3] * 5, "C": [-0.1] * 5},
+        [("A", 1)],
+        horizon=1,
+        positions="proportional",
+        max_gross=0.8,
+    )
+    # 0.6, 0.3, -0.1 are scaled to 0.8 in all. Then 0.32 is left for B and C: three to one.
+    assert [found[symbol][1] for symbol in "ABC"] == pytest.approx([0.48, 0.24, -0.08])
+
+
+def test_a_hold_of_other_days_and_symbols_changes_nothing() -> None:
+    predictions: dict[str, list[float | None]] = {"A": [0.1, 0.2, -0.1, 0.1, 0.3]}
+    plain = held(predictions, [], horizon=3)
+    costs = {"commission_bps": 0.0, "slippage_bps": 0.0}
+    frame = pl.DataFrame({"symbol": "A", "session": WEEK, "prediction": predictions["A"]})
+    hold = pl.DataFrame({"symbol": ["A"], "session": [dt.date(2023, 12, 29)]})
+    wanted = target_weights(frame, Backtest.model_validate(costs), horizon=3, hold=hold)
+    assert wanted.get_column("weight").to_list() == plain["A"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    predictions=arrays(np.float64, (12, 4), elements=st.floats(-1, 1).map(lambda v: round(v, 3))),
+    states=arrays(np.int64, (12, 4), elements=st.integers(0, 3)),
+    positions=st.sampled_from(["long_flat", "long_short", "sign", "proportional"]),
+    horizon=st.integers(1, 6),
+    limits=st.tuples(st.floats(0.05, 1.0), st.floats(0.1, 2.0)),
+)
+def test_with_holes_and_holds_targets_stay_within_limits(
+    predictions: np.ndarray,
+    states: np.ndarray,
+    positions: str,
+    horizon: int,
+    limits: tuple[float, float],
+) -> None:
+    """A state of 0 is a hole to hold, of 1 a symbol without a bar; others are predicted."""
+    max_weight, max_gross = limits
+    days = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(12)]
+    states[0, 0] = 2  # somebody is predicted
+    frame = pl.DataFrame(
+        {
+            "symbol": np.tile(list("ABCD"), 12),
+            "session": np.repeat(np.array(days, dtype="datetime64[D]"), 4),
+            "prediction": predictions.ravel(),
+            "state": states.ravel(),
+        }
+    )
+    rules = Backtest(
+        positions=positions, commission_bps=0.0, slippage_bps=0.0,
+        max_weight=max_weight, max_gross=max_gross,
+    )  # fmt: skip
+    found = target_weights(
+        frame.filter(pl.col("state") > 1),
+        rules,
+        horizon=horizon,
+        sessions=pl.Series(days),
+        hold=frame.filter(pl.col("state") == 0),
+    )
+    assert found.get_column("session").n_unique() == 12
+    assert found.get_column("weight").abs().max() <= max_weight * (1 + 1e-9)
+    gross = found.group_by("session").agg(pl.col("weight").abs().sum()).get_column("weight")
+    assert gross.max() <= min(max_gross, 1.0) * (1 + 1e-9)
+
+
+def test_predictions_outside_the_sessions_and_of_held_symbols_are_refused() -> None:
+    frame = pl.DataFrame({"symbol": "A", "session": WEEK, "prediction": 0.1})
+    rules = Backtest(commission_bps=0.0, slippage_bps=0.0)
+    with pytest.raises(BacktestError, match=r"predictions for 2024-01-05 \(1 such"):
+        target_weights(frame, rules, horizon=1, sessions=pl.Series(WEEK[:4]))
+    with pytest.raises(BacktestError, match="A 2024-01-01 is to be held"):
+        target_weights(frame, rules, horizon=1, hold=frame.head(1))

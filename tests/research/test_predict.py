@@ -1,11 +1,14 @@
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.errors import ResearchError
-from tradewind.research.predict import predict
+from tests.research.holes import PLACE, punched, walk
+from tradewind.errors import ResearchError, StrategyError
+from tradewind.research.predict import predict, wanted_weights
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult
 
@@ -50,6 +53,78 @@ def test_too_few_bars_are_refused(
     few = bars.filter(pl.col("session") > dt.date(2013, 1, 1))
     with pytest.raises(ResearchError, match="fewer than its features look back"):
         predict(trained.model, few, strategy)
+
+
+@pytest.fixture
+def holed(own: Callable[..., Strategy]) -> Callable[[str, str], Strategy]:
+    """A strategy on made bars whose first feature can be undefined."""
+
+    def make(symbols: str, missing: str) -> Strategy:
+        fields = own(PLACE).model_dump()
+        return Strategy.model_validate(
+            {
+                **fields,
+                "universe": {"source": "made", "symbols": tuple(symbols)},
+                "features": [*fields["features"], {"return": {"window": 5}}],
+                "model": {"kind": "ridge"},
+                "missing": missing,
+            }
+        )
+
+    return make
+
+
+class First:
+    """A model that predicts its first feature."""
+
+    def predict(self, data: np.ndarray) -> np.ndarray:
+        return data[:, 0]
+
+
+def test_sessions_are_those_of_the_bars_not_of_the_rows(
+    holed: Callable[[str, str], Strategy],
+) -> None:
+    bars = walk("AB", 60)
+    days = bars.get_column("session").unique().sort().to_list()
+    broken = punched(punched(bars, "A", days[-3:]), "B", days[-3:-1])
+    for missing in ("drop_row", "hold"):
+        found = predict(First(), broken, holed("AB", missing), sessions=3)
+        assert found.select("symbol", "session").rows() == [("B", days[-1])]
+        four = predict(First(), broken, holed("AB", missing), sessions=4)
+        assert four.get_column("session").to_list() == [days[-4], days[-4], days[-1]]
+
+
+@pytest.mark.parametrize("sessions", [1, 5])
+def test_by_default_what_cannot_be_predicted_is_refused_by_name(
+    holed: Callable[[str, str], Strategy], sessions: int
+) -> None:
+    bars = walk("AB", 60)
+    days = bars.get_column("session").unique().sort().to_list()
+    strategy = holed("AB", "refuse")
+    message = f"feature x of B in 1 session \\({days[-1]}\\).*drop_row.*hold"
+    with pytest.raises(StrategyError, match=message):
+        predict(First(), punched(bars, "B", days[-1:]), strategy, sessions=sessions)
+    long_ago = punched(bars, "B", days[20:22])
+    assert predict(First(), long_ago, strategy, sessions=sessions).height == 2 * sessions
+    with pytest.raises(StrategyError, match=f"feature x of B in 2 sessions \\({days[20]}"):
+        predict(First(), long_ago, strategy, sessions=50)
+
+
+@pytest.mark.parametrize("missing", ["refuse", "drop_row", "hold"])
+def test_a_last_session_that_nobody_can_be_predicted_for_is_always_an_error(
+    holed: Callable[[str, str], Strategy], missing: str
+) -> None:
+    bars = walk("AB", 60)
+    days = bars.get_column("session").unique().sort().to_list()
+    broken = punched(punched(bars, "A", days[-1:]), "B", days[-2:])
+    for ask in (predict, wanted_weights):
+        with pytest.raises(ResearchError, match=f"x of A.*{days[-1]}|{days[-1]}.*x of A"):
+            ask(First(), broken, holed("AB", missing), sessions=5)
+    with pytest.raises(ResearchError, match="still in its warm-up"):
+        predict(First(), bars.filter(pl.col("session").is_in(days[:5])), holed("AB", missing))
+    # B's last bar is older, so nothing is known of it: that is no hole.
+    gone = bars.filter((pl.col("symbol") == "A") | (pl.col("session") < days[-1]))
+    assert predict(First(), gone, holed("AB", missing))["symbol"].to_list() == ["A"]
 
 
 def test_no_sessions_are_refused(

@@ -40,8 +40,7 @@ def signal(strategy: Strategy) -> dict[str, Any]:
         If bars, model or database cannot be had.
     """
     from tradewind.market.calendar import next_session
-    from tradewind.research.positions import target_weights
-    from tradewind.research.predict import predict
+    from tradewind.research.predict import wanted_weights
     from tradewind.research.universe import select_bars
     from tradewind.trading.signals import (
         SignalBook,
@@ -53,8 +52,7 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     recorded = champion.strategy
     refuse_late_bars(select_bars(bars, recorded))
-    predictions = predict(champion.model, bars, recorded, sessions=recorded.horizon)
-    weights = target_weights(predictions, recorded.backtest, horizon=recorded.horizon)
+    weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
     stored = SignalBook(ledger_url(load_settings())).store(
         SignalSet(

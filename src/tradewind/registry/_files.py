@@ -28,7 +28,7 @@ def strategy_of(info: VersionInfo) -> Strategy:
     """
     content = download(info, names.STRATEGY_FILE).decode()
     try:
-        strategy = Strategy.model_validate_json(content)
+        strategy = Strategy.recorded(content)
     except ValidationError as error:
         raise RegistryError(
             f"{info.name} version {info.version} was trained by a strategy that this version of "

@@ -130,7 +130,7 @@ def reproduce(
     ResearchError
         If the running code cannot train the strategy.
     """
-    from tradewind.research.predict import predict
+    from tradewind.research.predict import predict_defined
     from tradewind.research.training import train
 
     record = _fetch(name, version)
@@ -143,7 +143,7 @@ def reproduce(
 
     sessions = bars.get_column("session").n_unique()
     everywhere = [
-        predict(model, bars, record.strategy, sessions=sessions)
+        predict_defined(model, bars, record.strategy, sessions=sessions)
         for model in (record.model, again.model)
     ]
     frames = {
@@ -187,7 +187,7 @@ def _fetch(name: str, version: int) -> _Record:
         info = version_by_number(connect(), name, version)
         text = download(info, names.STRATEGY_FILE).decode()
         try:
-            strategy = Strategy.model_validate_json(text)
+            strategy = Strategy.recorded(text)
         except ValidationError as error:
             raise RegistryError(
                 f"{name} version {version} was trained by a strategy that this version of "

@@ -121,7 +121,7 @@ def verify_round_trip(name: str, which: str | int, store: "BarStore") -> int:
     SnapshotError
         If the snapshot is missing or damaged.
     """
-    from tradewind.research.predict import predict
+    from tradewind.research.predict import predict_defined
 
     model = load_registered(name, which)
     with mlflow_errors(f"fetching the predictions of {name} version {model.info.version}"):
@@ -131,7 +131,7 @@ def verify_round_trip(name: str, which: str | int, store: "BarStore") -> int:
         raise ReproductionError(f"{what}: no prediction was logged in training. Train it again")
     bars = store.read(model.snapshot_id)
     sessions = reference.get_column("session").n_unique()
-    today = predict(model.model, bars, model.strategy, sessions=sessions)
+    today = predict_defined(model.model, bars, model.strategy, sessions=sessions)
     _compare(reference, today, what)
     return reference.height
 

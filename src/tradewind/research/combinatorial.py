@@ -37,6 +37,7 @@ def judge_histories(
     bars: pl.DataFrame,
     strategy: Strategy,
     *,
+    hold: pl.DataFrame | None = None,
     num_threads: int = 1,
     on_fold: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
@@ -52,10 +53,13 @@ def judge_histories(
         symbol, session, the strategy's features, label and label_end (both null where the future
         is not known yet).
     bars : DataFrame of shape (n_bars, 9)
-        Validated bars that hold the strategy's symbols, and no session without rows between the
-        first and the last of `rows`.
+        Validated bars that hold the strategy's symbols. In a session without rows nothing is
+        predicted.
     strategy : Strategy
         With `combinatorial` set.
+    hold : DataFrame of shape (n_held, 2), optional
+        symbol and session of what keeps its signal, as
+        `tradewind.research.positions.target_weights` has it.
     num_threads : int
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
@@ -96,9 +100,17 @@ def judge_histories(
         if on_fold is not None:
             on_fold(done, total)
     histories = pl.concat(predicted).partition_by("path", as_dict=True, include_key=False)
+    traded = bars.get_column("session").unique().sort()
     judged = []
     for (path,), history in sorted(histories.items()):
-        weights = target_weights(history, strategy.backtest, horizon=strategy.horizon)
+        tested = history.get_column("session")
+        weights = target_weights(
+            history,
+            strategy.backtest,
+            horizon=strategy.horizon,
+            sessions=traded.filter(traded.is_between(tested.min(), tested.max())),
+            hold=hold,
+        )
         figures = statistics.summarise(run_backtest(weights, bars, strategy.backtest))
         judged.append({"path": path} | {name: figures[name] for name in FIGURES})
     return pl.DataFrame(judged)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
-from tradewind.research.features import compute_features
+from tradewind.research.features import compute_features, find_features
 from tradewind.research.labels import compute_labels
 from tradewind.research.splits import purged_walk_forward
 from tradewind.research.strategy import MaCrossover, Strategy
+from tradewind.research.undefined import Undefined, refuse_undefined
 from tradewind.research.universe import select_bars
 
 __all__ = ["LEAST_FOLDS", "Dataset", "Window", "prepare"]
@@ -50,13 +51,16 @@ class Dataset:
         symbol, session, the strategy's feature columns, label and label_end (null where the
         future is not known yet); sorted by session and symbol.
     windows : tuple of Window
-        Oldest first, three or more.
+        Oldest first, three or more. Windows are counted in sessions that have rows.
+    undefined : Undefined
+        What is missing from the rows though its warm-up is over.
     """
 
     strategy: Strategy
     bars: pl.DataFrame
     rows: pl.DataFrame
     windows: tuple[Window, ...]
+    undefined: Undefined
 
     @property
     def data_start(self) -> date:
@@ -67,6 +71,20 @@ class Dataset:
     def data_end(self) -> date:
         """Last session of the bars."""
         return self.bars.select(pl.max("session")).item()  # type: ignore[no-any-return]
+
+    @property
+    def held(self) -> pl.DataFrame | None:
+        """Symbols and sessions that keep their signal; None if the strategy holds none."""
+        return self.undefined.rows if self.strategy.missing == "hold" else None
+
+    def traded(self, predictions: pl.DataFrame) -> pl.Series:
+        """Return all sessions of the bars from the first to the last of some predictions.
+
+        Among them are those without rows, in which nothing can be predicted.
+        """
+        tested = predictions.get_column("session")
+        sessions = self.bars.get_column("session").unique().sort()
+        return sessions.filter(sessions.is_between(tested.min(), tested.max()))
 
     def train_rows(self, window: Window) -> pl.DataFrame:
         """Rows of the training window whose label is known."""
@@ -105,13 +123,16 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     Raises
     ------
     StrategyError
-        If a symbol has no bars.
+        If a symbol has no bars, or a feature is undefined after its warm-up and the strategy says
+        ``missing: refuse``.
     SplitError
         If the bars are too few for three folds, or a training label is made of prices from a
         test window and the strategy does not say ``allow_leakage``.
     """
     used = select_bars(bars, strategy)
-    features = compute_features(used, strategy)
+    found = find_features(used, strategy)
+    refuse_undefined(found.undefined, strategy)
+    features = found.rows
     longest = _longest_trial(strategy)
     if longest is not None:
         features = features.join(compute_features(used, longest).select(KEY), on=KEY, how="semi")
@@ -120,7 +141,7 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     windows = _windows(rows, strategy)
     for window in windows:
         _refuse_leak(rows, window, strategy)
-    return Dataset(strategy, used, rows, windows)
+    return Dataset(strategy, used, rows, windows, found.undefined)
 
 
 def _known(rows: pl.DataFrame) -> pl.DataFrame:
@@ -137,6 +158,7 @@ def _preparation(strategy: Strategy) -> Mapping[str, Any]:
         "costs": strategy.backtest if strategy.label.after_costs else None,
         "delisting_return": strategy.backtest.delisting_return,
         "horizon": strategy.horizon,
+        "missing": strategy.missing,
         "walk_forward": strategy.walk_forward,
         "allow_leakage": strategy.allow_leakage,
     }

@@ -14,6 +14,7 @@ __all__ = [
     "MaDistance",
     "MaRatio",
     "Momentum",
+    "PerSymbol",
     "Rank",
     "Return",
     "Rsi",
@@ -36,15 +37,45 @@ class _Spec(BaseModel):
         """Name of the feature's column: kind and parameters, such as ``momentum_252_21``."""
         return "_".join(str(value) for value in self.model_dump().values())
 
+    @property
+    def warm_up(self) -> int | None:
+        """First bars of a symbol without a value, since they are needed to make one.
 
-class Return(_Spec):
+        None where only the values can tell: those of a function of the user's own.
+        """
+        return None
+
+    @property
+    def across_symbols(self) -> bool:
+        """Whether a symbol's value depends on the other symbols of its session."""
+        return False
+
+    @property
+    def parts(self) -> "tuple[PerSymbol, ...]":
+        """The features of one symbol each that it is made of; itself if it is one."""
+        return ()
+
+
+class _OfOneSymbol(_Spec):
+    @property
+    def parts(self) -> "tuple[PerSymbol, ...]":
+        """The feature itself."""
+        return (self,)  # type: ignore[return-value]  # the union of all that derive from it
+
+
+class Return(_OfOneSymbol):
     """Return over the last `window` sessions."""
 
     kind: Literal["return"] = "return"
     window: int = _window(1)
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window
 
-class Momentum(_Spec):
+
+class Momentum(_OfOneSymbol):
     """Return from `window` to `skip` sessions ago, leaving out the latest reversal."""
 
     kind: Literal["momentum"] = "momentum"
@@ -57,29 +88,49 @@ class Momentum(_Spec):
             raise ValueError(f"skip ({self.skip}) must be less than window ({self.window})")
         return self
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window
 
-class Volatility(_Spec):
+
+class Volatility(_OfOneSymbol):
     """Standard deviation of daily returns over the last `window` sessions."""
 
     kind: Literal["volatility"] = "volatility"
     window: int = _window(2)
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window
 
-class Rsi(_Spec):
+
+class Rsi(_OfOneSymbol):
     """Relative strength index over the last `window` sessions, between 0 and 1."""
 
     kind: Literal["rsi"] = "rsi"
     window: int = _window(2)
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window
 
-class MaDistance(_Spec):
+
+class MaDistance(_OfOneSymbol):
     """Close over its mean of the last `window` sessions, minus one."""
 
     kind: Literal["ma_distance"] = "ma_distance"
     window: int = _window(2)
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window - 1
 
-class MaRatio(_Spec):
+
+class MaRatio(_OfOneSymbol):
     """Mean close of the last `fast` sessions over that of the last `slow`, minus one."""
 
     kind: Literal["ma_ratio"] = "ma_ratio"
@@ -92,15 +143,25 @@ class MaRatio(_Spec):
             raise ValueError(f"fast ({self.fast}) must be less than slow ({self.slow})")
         return self
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.slow - 1
 
-class VolumeRatio(_Spec):
+
+class VolumeRatio(_OfOneSymbol):
     """Volume over its mean of the last `window` sessions, minus one."""
 
     kind: Literal["volume_ratio"] = "volume_ratio"
     window: int = _window(2)
 
+    @property
+    def warm_up(self) -> int:
+        """First bars of a symbol without a value."""
+        return self.window - 1
 
-class Custom(_Spec):
+
+class Custom(_OfOneSymbol):
     """A function of the user's own, such as ``my_features:overnight_gap``.
 
     The module is a file beside the strategy files, or an installed one. The function takes
@@ -142,23 +203,45 @@ def _unfold(value: Any) -> Any:  # noqa: ANN401
     return {"kind": kind, **parameters}
 
 
-_PerSymbol = Annotated[
-    Return | Momentum | Volatility | Rsi | MaDistance | MaRatio | VolumeRatio | Custom,
-    Field(discriminator="kind"),
-    BeforeValidator(_unfold),
-]
+PerSymbol = Return | Momentum | Volatility | Rsi | MaDistance | MaRatio | VolumeRatio | Custom
+"""A feature made of one symbol's bars."""
+
+_Part = Annotated[PerSymbol, Field(discriminator="kind"), BeforeValidator(_unfold)]
 
 
-class Rank(_Spec):
-    """Rank of another feature among the symbols of a session, from -0.5 to 0.5."""
+class _OfSeveralSymbols(_Spec):
+    @property
+    def across_symbols(self) -> bool:
+        """It does."""
+        return True
 
-    kind: Literal["rank"] = "rank"
-    of: _PerSymbol
+
+class _Compared(_OfSeveralSymbols):
+    """One feature of every symbol, held against those of the session's other symbols."""
+
+    kind: str
+    of: _Part
 
     @property
     def column(self) -> str:
         """Name of the feature's column, such as ``rank_momentum_252_21``."""
-        return f"rank_{self.of.column}"
+        return f"{self.kind}_{self.of.column}"
+
+    @property
+    def warm_up(self) -> int | None:
+        """That of the feature compared."""
+        return self.of.warm_up
+
+    @property
+    def parts(self) -> tuple[PerSymbol, ...]:
+        """The feature compared."""
+        return (self.of,)
+
+
+class Rank(_Compared):
+    """Rank of another feature among the symbols of a session, from -0.5 to 0.5."""
+
+    kind: Literal["rank"] = "rank"
 
 
 FeatureSpec = Annotated[

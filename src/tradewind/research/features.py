@@ -8,6 +8,7 @@ Features of the user's own may be any expression; `tradewind.research.leaks` hol
 same promise.
 """
 
+from dataclasses import dataclass
 from typing import assert_never
 
 import polars as pl
@@ -27,9 +28,26 @@ from tradewind.research.feature_specs import (
     VolumeRatio,
 )
 from tradewind.research.strategy import Strategy
+from tradewind.research.undefined import Undefined, find_undefined
 from tradewind.research.universe import select_bars
 
-__all__ = ["FeatureTable", "compute_features"]
+__all__ = ["FeatureTable", "Features", "compute_features", "find_features"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What is known of a strategy's features.
+
+    Attributes
+    ----------
+    rows : DataFrame of shape (n_rows, 2 + n_features)
+        As `compute_features` returns them.
+    undefined : Undefined
+        What is missing from the rows though its warm-up is over.
+    """
+
+    rows: pl.DataFrame
+    undefined: Undefined
 
 
 def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
@@ -46,7 +64,8 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     DataFrame of shape (n_rows, 2 + n_features)
         symbol, session, then Float64 columns named by `strategy.feature_names`; sorted by
         symbol and session. Rows of a symbol's warm-up, where a window reaches back before
-        its first bar, are left out, and so are rows with an undefined ratio.
+        its first bar, are left out, and so are rows with an undefined value; `find_features`
+        tells the two apart.
 
     Raises
     ------
@@ -61,7 +80,19 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     a skip). Wilder (1978), New Concepts in Technical Trading Systems (RSI; here with plain
     means, as by Cutler, so that it forgets what lies before its window).
     """
+    return _rows(FeatureTable(strategy).of(select_bars(bars, strategy)), strategy)
+
+
+def find_features(bars: pl.DataFrame, strategy: Strategy) -> Features:
+    """Compute the features of a strategy, and find what is undefined after its warm-up.
+
+    Parameters and errors are those of `compute_features`.
+    """
     table = FeatureTable(strategy).of(select_bars(bars, strategy))
+    return Features(_rows(table, strategy), find_undefined(table, strategy.inputs))
+
+
+def _rows(table: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     return table.select(*KEY, *strategy.feature_names).drop_nulls()
 
 

@@ -12,8 +12,7 @@ from tradewind.research.drift import LEAST_LIVE_SESSIONS, feature_drift
 from tradewind.research.features import compute_features
 from tradewind.research.inference import performance_probability
 from tradewind.research.model import Predictor
-from tradewind.research.positions import target_weights
-from tradewind.research.predict import predict
+from tradewind.research.predict import wanted_weights
 from tradewind.research.statistics import Returns, sharpe
 from tradewind.research.strategy import Strategy
 
@@ -72,6 +71,8 @@ def inspect(
 
     Raises
     ------
+    StrategyError
+        If a feature is undefined since then, and the strategy says ``missing: refuse``.
     ResearchError
         If the bars do not reach back to the training.
     """
@@ -120,7 +121,6 @@ def _live_returns(
         return bars.select(pl.lit(0.0)).head(0).to_series().to_numpy()
     # Tranches of the sessions before are held into the first live one.
     wanted = min(later + strategy.horizon, sessions.len())
-    predictions = predict(model, bars, strategy, sessions=wanted)
-    weights = target_weights(predictions, strategy.backtest, horizon=strategy.horizon)
+    weights = wanted_weights(model, bars, strategy, sessions=wanted, last_is_asked=False)
     traded = run_backtest(weights, bars, strategy.backtest)
     return traded.filter(pl.col("session") > trained_until).get_column("net_return").to_numpy()

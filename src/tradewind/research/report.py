@@ -140,7 +140,13 @@ def report_of(
 
 def _days(result: "TrainingResult") -> pl.DataFrame:
     strategy, weight = result.strategy, pl.col("weight")
-    weights = target_weights(result.predictions, strategy.backtest, horizon=strategy.horizon)
+    weights = target_weights(
+        result.predictions,
+        strategy.backtest,
+        horizon=strategy.horizon,
+        sessions=result.equity.get_column("session"),
+        hold=result.undefined.rows if strategy.missing == "hold" else None,
+    )
     wanted = weights.group_by("session").agg(
         weight.filter(weight > 0.0).sum().alias("wanted_long"),
         weight.filter(weight < 0.0).sum().alias("wanted_short"),

@@ -24,6 +24,7 @@ __all__ = [
     "Label",
     "LightGbm",
     "MaCrossover",
+    "Missing",
     "ModelSpec",
     "Monitor",
     "Ridge",
@@ -38,6 +39,17 @@ ON_NEW_BARS = "on_new_bars"
 
 # What strategy files could not say at first, as the path to it.
 _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (("risk",), ("backtest", "delisting_return"))
+
+# What a record means that lacks a field, where that is not the default of today.
+_MEANT_BEFORE: Final = {"missing": "drop_row"}
+
+Missing = Literal["refuse", "drop_row", "hold"]
+"""What becomes of a row with a feature that is undefined after its warm-up.
+
+``refuse`` stops with an error that names feature, symbol and sessions. ``drop_row`` leaves the row
+out of training and prediction: the symbol has no signal of that session, and its tranche is cash.
+``hold`` leaves it out of training; the symbol keeps the signal that the session would renew.
+"""
 
 Sessions = Annotated[int, Field(strict=True, ge=1)]
 CostBps = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
@@ -329,6 +341,11 @@ class Strategy(_Model):
     label: Label = Label()
     features: tuple[FeatureSpec, ...] = ()
     model: ModelSpec
+    missing: Missing = Field(
+        default="refuse",
+        description="what an undefined feature does after its warm-up: stop everything, or leave "
+        "the row out (drop_row, hold)",
+    )
     walk_forward: WalkForward
     combinatorial: Combinatorial | None = None
     sweep: Sweep | None = None
@@ -372,6 +389,23 @@ class Strategy(_Model):
         model = {**self.model.model_dump(), **parameters}
         return type(self).model_validate({**self.model_dump(), "model": model})
 
+    @classmethod
+    def recorded(cls, content: str | bytes) -> Self:
+        """Return a strategy from the JSON that a training left, which is no file of today.
+
+        Where the record is older than a field whose default is another one than what was done
+        then, it means what was done then.
+
+        Raises
+        ------
+        ValidationError
+            If this version cannot read it.
+        """
+        found = cls.model_validate_json(content)
+        said = found.model_fields_set
+        meant = {name: value for name, value in _MEANT_BEFORE.items() if name not in said}
+        return found.model_copy(update=meant)
+
     def told_apart_by(self) -> dict[str, Any]:
         """Return the fields that hashes are made of, as JSON has them.
 
@@ -387,6 +421,10 @@ class Strategy(_Model):
                 model, inner = getattr(model, section), inner[section]
             if getattr(model, name) == type(model).model_fields[name].default:
                 del inner[name]
+        # Where both give a result they give the same one, since `refuse` gives none of rows that
+        # are left out. Before there was the field, all strategies meant `drop_row`.
+        if self.missing != "hold":
+            del fields["missing"]
         return fields
 
     def content_hash(self) -> str:

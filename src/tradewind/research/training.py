@@ -14,8 +14,9 @@ from tradewind.research.dataset import prepare
 from tradewind.research.leaks import refuse_lookahead
 from tradewind.research.ledger import TrialSummary
 from tradewind.research.model import Predictor, fit, importance
-from tradewind.research.predict import predict
+from tradewind.research.predict import predict_defined
 from tradewind.research.strategy import Strategy
+from tradewind.research.undefined import Undefined
 from tradewind.research.walk_forward import FoldResult, Judgement, judge
 
 __all__ = ["REFERENCE_SESSIONS", "TrainingResult", "train"]
@@ -54,10 +55,12 @@ class TrainingResult:
     input_example : DataFrame of shape (5, n_features)
         The latest rows of features, Float64.
     reference : DataFrame of shape (n_rows, 3)
-        symbol, session, prediction of `model` for the latest 20 sessions: what the same
+        symbol, session, prediction of `model` for the latest 20 sessions with any: what the same
         model must predict again after it was fetched from a registry. Partly in sample.
     importance : dict of str to float
         How much the model makes of each feature.
+    undefined : Undefined
+        Features that are undefined after their warm-up.
     trials : TrialSummary, optional
         What the ledger knows of the strategy; None where no ledger was asked.
     combinatorial : DataFrame, optional
@@ -76,6 +79,7 @@ class TrainingResult:
     input_example: pl.DataFrame
     reference: pl.DataFrame
     importance: dict[str, float]
+    undefined: Undefined
     trials: TrialSummary | None = None
     combinatorial: pl.DataFrame | None = None
 
@@ -113,7 +117,8 @@ def train(
     Raises
     ------
     StrategyError
-        If a symbol has no bars.
+        If a symbol has no bars, or a feature is undefined after its warm-up and the strategy says
+        ``missing: refuse``.
     LeakError
         If a feature looks ahead.
     SplitError
@@ -127,7 +132,9 @@ def train(
     summary = trials(judgement) if callable(trials) else trials
     histories = None
     if strategy.combinatorial is not None:
-        histories = judge_histories(dataset.rows, dataset.bars, strategy, num_threads=num_threads)
+        histories = judge_histories(
+            dataset.rows, dataset.bars, strategy, hold=dataset.held, num_threads=num_threads
+        )
     model = fit(dataset.latest_rows(), strategy, num_threads=num_threads)
     return TrainingResult(
         strategy=strategy,
@@ -140,8 +147,9 @@ def train(
         model=model,
         feature_names=strategy.feature_names,
         input_example=dataset.rows.select(strategy.feature_names).tail(_EXAMPLE_ROWS),
-        reference=predict(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
+        reference=predict_defined(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
         importance=importance(model, strategy.feature_names),
+        undefined=dataset.undefined,
         trials=summary,
         combinatorial=histories,
     )

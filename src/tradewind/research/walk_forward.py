@@ -139,7 +139,7 @@ def score(
         if on_fold is not None:
             on_fold(index + 1, len(dataset.windows))
     predictions = pl.concat(tested)
-    equity = _trade(predictions, dataset.bars, strategy)
+    equity = _trade(predictions, dataset, strategy)
     return Score(_metrics(predictions, equity), predictions, equity)
 
 
@@ -169,10 +169,16 @@ def judge(
     )
 
 
-def _trade(predictions: pl.DataFrame, bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+def _trade(predictions: pl.DataFrame, dataset: Dataset, strategy: Strategy) -> pl.DataFrame:
     rules = strategy.backtest
-    weights = target_weights(predictions, rules, horizon=strategy.horizon)
-    return run_backtest(weights, bars, rules)
+    weights = target_weights(
+        predictions,
+        rules,
+        horizon=strategy.horizon,
+        sessions=dataset.traded(predictions),
+        hold=dataset.held,
+    )
+    return run_backtest(weights, dataset.bars, rules)
 
 
 def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) -> FoldResult:
