@@ -2,11 +2,17 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
+from exchange_calendars import get_calendar_names
 
 from tradewind.errors import MarketDataError
+from tradewind.market._exchange import known
 from tradewind.market.calendar import (
+    close_after,
+    close_before,
     closes_between,
+    known_until,
     last_closed_session,
+    latest_possible_session,
     next_session,
     sessions_between,
     time_zone_of,
@@ -75,10 +81,77 @@ def test_a_calendar_that_begins_within_a_year_gives_what_it_knows() -> None:
     # Shanghai's calendar begins on 1990-12-03.
     found = sessions_between("XSHG", dt.date(1990, 12, 20), dt.date(1990, 12, 24))
     assert found.to_list() == [dt.date(1990, 12, day) for day in (20, 21, 24)]
-    with pytest.raises(MarketDataError, match="calendar XSHG, 1990-01-01"):
+    with pytest.raises(MarketDataError, match="knows sessions from 1990-12-03 on, and not of 1990"):
         sessions_between("XSHG", dt.date(1990, 1, 1), dt.date(1990, 12, 31))
 
 
 def test_the_next_session_jumps_over_weekends_and_closures() -> None:
     assert next_session("XNYS", dt.date(2012, 10, 26)) == dt.date(2012, 10, 31)
     assert next_session("XNYS", dt.date(2013, 2, 28)) == dt.date(2013, 3, 1)
+
+
+# exchange_calendars 4.13 cannot make these with pandas 3.1; another release may.
+BROKEN = {"ASEX", "XBEL", "XBSE", "XCYS", "XTAE"}
+NAMES = get_calendar_names(include_aliases=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_calendar_tells_all_it_knows(name: str) -> None:
+    try:
+        last = known_until(name) or dt.date(2027, 12, 31)
+        sessions_between(name, last, last)
+        sessions_between(name, dt.date(2025, 1, 1), dt.date(2025, 12, 31))
+    except MarketDataError as error:
+        reason = str(error)
+    else:
+        reason = ""
+    if reason:
+        assert name in BROKEN
+        assert f"cannot make the calendar {name}" in reason
+        return
+    # The last weeks that it knows: each session follows the one before.
+    weeks = sessions_between(name, last - dt.timedelta(days=60), last).to_list()
+    assert [next_session(name, day) for day in weeks[:-1]] == weeks[1:]
+    # The first session that it knows, or one of the first.
+    start = max(known(name).first, dt.date(2000, 1, 1))
+    early = closes_between(name, start, start + dt.timedelta(days=40))
+    day, close = early.row(0)
+    assert sessions_between(name, day, day).to_list() == [day]
+    assert last_closed_session(name, close) == day
+    assert close_before(name, close + dt.timedelta(seconds=1)) == close
+    assert close_after(name, close) == early["event_time"][1]
+    assert time_zone_of(name)
+
+
+@pytest.mark.parametrize("name", ["XSHG", "XBOM", "XSES", "XKRX", "XHKG"])
+def test_a_calendar_that_ends_says_so_in_one_sentence(name: str) -> None:
+    end = known_until(name)
+    assert end is not None
+    [*_, last] = sessions_between(name, end - dt.timedelta(days=30), end)
+    sentence = f"calendar {name} knows sessions until {end}, and not of .*; upgrade exchange_cal"
+    close = closes_between(name, last, last)["event_time"][0]
+    later = close + dt.timedelta(days=30)
+    with pytest.raises(MarketDataError, match=sentence):
+        next_session(name, last)
+    with pytest.raises(MarketDataError, match=sentence):
+        sessions_between(name, last, end + dt.timedelta(days=1))
+    with pytest.raises(MarketDataError, match=sentence):
+        last_closed_session(name, later)
+    assert last_closed_session(name, close) == last
+    # What can be said of older bars is said for ever.
+    assert latest_possible_session(name, later) == last
+    assert (close_after(name, close), close_before(name, later)) == (None, close)
+    assert close_after(name, later + dt.timedelta(days=3650)) is None
+
+
+@pytest.mark.parametrize("day", [dt.date.min, dt.date(1600, 1, 1), dt.date.max])
+def test_days_beyond_all_calendars_are_refused(day: dt.date) -> None:
+    with pytest.raises(MarketDataError, match="calendar XNYS knows sessions"):
+        sessions_between("XNYS", day, day)
+    assert known_until("XNYS") is None
+
+
+def test_a_day_that_never_ends_is_a_session() -> None:
+    moment = dt.datetime(2026, 2, 28, 23, 59, tzinfo=dt.UTC)
+    assert last_closed_session("24/7", moment) == dt.date(2026, 2, 27)
+    assert next_session("24/7", dt.date(2026, 2, 28)) == dt.date(2026, 3, 1)

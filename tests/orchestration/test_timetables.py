@@ -1,9 +1,11 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import instance
 
+from tradewind.market.calendar import close_before, known_until
+from tradewind.market.sessions import Opened, SessionCalendar
 from tradewind.orchestration.timetables import AfterClose
 
 HOUR = 3600
@@ -55,3 +57,64 @@ def test_a_run_by_hand_belongs_to_the_session_that_closed_last() -> None:
 def test_the_scheduler_gets_the_same_timetable_back() -> None:
     timetable = AfterClose("XLON")
     assert AfterClose.deserialize(timetable.serialize()).summary == timetable.summary
+
+
+def test_a_source_s_own_sessions_reach_the_scheduler() -> None:
+    sandy_on_wednesday = SessionCalendar(
+        name="XNYS",
+        closed=(date(2012, 10, 31),),
+        opened=(Opened(session=date(2012, 11, 3), close=time(13, 30)),),
+    )
+    stored = AfterClose.deserialize(AfterClose(sandy_on_wednesday).serialize())
+    end = instance(datetime(2012, 10, 26, 20, tzinfo=UTC))
+    found = []
+    for _ in range(4):
+        info = stored.next_dagrun_info(
+            last_automated_data_interval=DataInterval(end.subtract(days=1), end),
+            restriction=TimeRestriction(None, None, catchup=True),
+        )
+        assert info is not None
+        assert info.data_interval is not None
+        end = info.data_interval.end
+        found.append(end)
+    assert found == [
+        datetime(2012, 11, day, hour, minute, tzinfo=UTC)
+        for day, hour, minute in ((1, 20, 0), (2, 20, 0), (3, 17, 30), (5, 21, 0))
+    ]
+
+
+def test_what_an_older_version_stored_is_read() -> None:
+    assert AfterClose.deserialize({"calendar": "XLON"}).serialize() == {"calendar": "XLON"}
+
+
+@pytest.mark.parametrize("calendar", ["XSHG", "XBOM", "XSES"])
+def test_runs_go_on_to_the_calendar_s_last_session_and_then_end(calendar: str) -> None:
+    end = known_until(calendar)
+    assert end is not None
+    last = close_before(calendar, datetime(end.year, end.month, end.day, 23, tzinfo=UTC))
+    assert last is not None
+    before = close_before(calendar, last)
+    timetable, restriction = AfterClose(calendar), TimeRestriction(None, None, catchup=True)
+
+    def after(close: datetime) -> DagRunInfo | None:
+        interval = DataInterval(instance(close - timedelta(days=1)), instance(close))
+        return timetable.next_dagrun_info(
+            last_automated_data_interval=interval, restriction=restriction
+        )
+
+    info = after(before)
+    assert info is not None
+    assert info.data_interval is not None
+    assert info.data_interval.end == last
+    assert after(last) is None
+    assert after(last + timedelta(days=500)) is None
+    by_hand = timetable.infer_manual_data_interval(run_after=instance(last + timedelta(days=90)))
+    assert by_hand.end == last
+
+
+def test_a_calendar_that_cannot_be_made_starts_nothing_and_raises_nothing() -> None:
+    first = instance(datetime(2026, 1, 1, tzinfo=UTC))
+    found = AfterClose("MOON").next_dagrun_info(
+        last_automated_data_interval=None, restriction=TimeRestriction(first, None, catchup=True)
+    )
+    assert found is None

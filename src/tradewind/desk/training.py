@@ -1,18 +1,22 @@
 """Trainings through Airflow, and the strategy files they are made from."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 from tradewind.desk._connections import airflow, trigger_when_known
-from tradewind.errors import StrategyError
+from tradewind.errors import MarketDataError, SourceError, StrategyError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check
 
 if TYPE_CHECKING:
+    from tradewind.market.source import SourceSpec
     from tradewind.orchestration.client import DagRun
     from tradewind.research.strategy import Strategy
 
 __all__ = ["check_files", "require_strategy", "train", "trigger"]
+
+_CALENDAR_DAYS: Final = 45  # some calendars' next year is released in its last weeks
 
 
 def trigger(settings: Settings, strategy: str) -> str:
@@ -62,21 +66,51 @@ def train(
 
 
 def check_files(settings: Settings) -> list[Check]:
-    """Check every source and strategy file, and that strategies name sources that there are."""
+    """Check every source and strategy file, and that strategies name sources that there are.
+
+    A source whose calendar soon knows no further session is a problem weeks before it is one.
+    """
     from tradewind.market.source import load_sources
     from tradewind.research.strategy_files import load_strategies
 
     checks = []
     sources, bad_sources = load_sources(settings.sources_dir)
     strategies, bad_strategies = load_strategies(settings.strategies_dir)
-    checks += [Check(f"source {name}") for name in sources]
+    checks += [_source_check(spec) for spec in sources.values()]
     checks += [Check(f"source {p.stem}", str(e), f"mend {p}") for p, e in bad_sources.items()]
     for name, strategy in strategies.items():
         source = strategy.universe.source
-        missing = "" if source in sources else f"universe.source: there is no sources/{source}.yaml"
-        checks.append(Check(f"strategy {name}", missing, "name one of sources/, or mend that file"))
+        problem = "" if source in sources else f"universe.source: there is no sources/{source}.yaml"
+        if source in sources:
+            try:
+                sources[source].sessions_for(strategy.universe.calendar)
+            except SourceError as error:
+                problem = f"universe.calendar: {error}"
+        checks.append(Check(f"strategy {name}", problem, "name one of sources/, or mend that file"))
     checks += [Check(f"strategy {p.stem}", str(e), f"mend {p}") for p, e in bad_strategies.items()]
     return checks
+
+
+def _source_check(spec: "SourceSpec") -> Check:
+    from tradewind.market.calendar import known_until
+    from tradewind.market.session_rules import exception_findings
+
+    name = f"source {spec.name}"
+    try:
+        until = known_until(spec.calendar)
+        exception_findings(spec.session_calendar)
+    except MarketDataError as error:
+        return Check(name, str(error), f"mend calendar or sessions in {spec.file}")
+    left = None if until is None else (until - datetime.now(UTC).date()).days
+    if left is not None and left <= _CALENDAR_DAYS and spec.schedule is not None:
+        what = f"are known until {until}" if left >= 0 else f"were known until {until}"
+        return Check(
+            name,
+            f"the sessions of {spec.calendar} {what} and no further; then no bars are asked for "
+            "and no signals made",
+            "upgrade exchange_calendars, whose releases bring the next year's holidays",
+        )
+    return Check(name)
 
 
 def require_strategy(settings: Settings, strategy: str) -> "Strategy":

@@ -1,38 +1,47 @@
-"""Sessions of an exchange: which days, from when to when, in which time zone."""
+"""Sessions of an exchange: which days, from when to when, in which time zone.
 
-import functools
-import threading
-import warnings
+Each function takes the name of a calendar, or a `tradewind.market.sessions.SessionCalendar`:
+the calendar of a source's bars with what that source says of its sessions. Who asks about the
+sessions of bars asks with the latter (`tradewind.market.source.SourceSpec.sessions_for`).
+"""
+
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from tradewind.errors import MarketDataError
+from tradewind.market._exchange import exchange, known
+from tradewind.market.sessions import SessionCalendar
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
 __all__ = [
+    "close_after",
+    "close_before",
     "closes_between",
+    "known_until",
     "last_closed_session",
+    "latest_possible_session",
     "next_session",
     "sessions_between",
     "time_zone_of",
 ]
 
 # No exchange has been closed for longer since the calendars begin.
-_LONGEST_PAUSE = timedelta(days=60)
+_LONGEST_PAUSE: Final = timedelta(days=200)
+_DAY: Final = timedelta(days=1)
+_MOMENT: Final = pl.Datetime("us", "UTC")
 
-_ONE_AT_A_TIME = threading.Lock()  # catch_warnings changes the whole process
 
-
-def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
+def sessions_between(calendar: str | SessionCalendar, start: date, end: date) -> pl.Series:
     """Return the sessions of an exchange from `start` to `end`, both included.
 
     Parameters
     ----------
-    calendar : str
+    calendar : str or SessionCalendar
         Name in exchange_calendars, such as ``"XNYS"`` (New York).
     start, end : date
         First and last day looked at; they need not be sessions.
@@ -45,17 +54,17 @@ def sessions_between(calendar: str, start: date, end: date) -> pl.Series:
     Raises
     ------
     MarketDataError
-        If there is no such calendar, it does not cover the days, or `end` precedes `start`.
+        If there is no such calendar, it does not know the days, or `end` precedes `start`.
     """
     return closes_between(calendar, start, end).get_column("session")
 
 
-def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
+def closes_between(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
     """Return when each session of an exchange ends, from `start` to `end`, both included.
 
     Parameters
     ----------
-    calendar : str
+    calendar : str or SessionCalendar
         Name in exchange_calendars, such as ``"XNYS"`` (New York).
     start, end : date
         First and last day looked at; they need not be sessions.
@@ -69,26 +78,27 @@ def closes_between(calendar: str, start: date, end: date) -> pl.DataFrame:
     Raises
     ------
     MarketDataError
-        If there is no such calendar, it does not cover the days, or `end` precedes `start`.
+        If there is no such calendar, it does not know the days, or `end` precedes `start`.
     """
-    exchange = _exchange(calendar, start, end)
-    closes = exchange.closes.to_numpy(dtype="datetime64[us]")  # in UTC
-    return (
-        pl.DataFrame({"session": exchange.sessions.to_numpy(), "event_time": closes})
-        .select(
-            pl.col("session").cast(pl.Date),
-            pl.col("event_time").dt.replace_time_zone("UTC"),
+    if end < start:
+        raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
+    limits = known(SessionCalendar.of(calendar).name)
+    if start < limits.first:
+        raise MarketDataError(
+            f"calendar {calendar} knows sessions from {limits.first} on, and not of {start}; "
+            "leave out what is older, or correct the dates"
         )
-        .filter(pl.col("session").is_between(start, end))
-    )
+    if end > limits.last:
+        raise _ended(calendar, end)
+    return _closes(calendar, start, end)
 
 
-def last_closed_session(calendar: str, known_at: datetime) -> date:
+def last_closed_session(calendar: str | SessionCalendar, known_at: datetime) -> date:
     """Return the latest session that had closed by a moment.
 
     Parameters
     ----------
-    calendar : str
+    calendar : str or SessionCalendar
         Name in exchange_calendars.
     known_at : datetime
         With a time zone.
@@ -96,30 +106,93 @@ def last_closed_session(calendar: str, known_at: datetime) -> date:
     Raises
     ------
     MarketDataError
-        If there is no such calendar, it does not cover that time, or `known_at` lacks a zone.
+        If there is no such calendar, it does not know that time, or `known_at` lacks a zone.
     """
-    if known_at.tzinfo is None:
-        raise MarketDataError(f"{known_at} has no time zone; say datetime.now(UTC) or the like")
-    moment = known_at.astimezone(UTC)
-    closes = closes_between(calendar, moment.date() - _LONGEST_PAUSE, moment.date())
-    session: date = closes.filter(pl.col("event_time") <= moment).get_column("session")[-1]
+    day = _utc(known_at).date()
+    if day > known(SessionCalendar.of(calendar).name).last:
+        raise _ended(calendar, day)
+    return latest_possible_session(calendar, known_at)
+
+
+def latest_possible_session(calendar: str | SessionCalendar, known_at: datetime) -> date:
+    """Return the latest session a calendar knows of those that had closed by a moment.
+
+    What `last_closed_session` returns, but beyond the days that the calendar knows its last
+    session: bars of later ones would be refused in any case, and older bars need not be.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, it knows no session so early, or `known_at` lacks a zone.
+    """
+    moment = _utc(known_at)
+    closes = _closes(calendar, *_around(calendar, moment.date(), before=_LONGEST_PAUSE))
+    closed = closes.filter(pl.col("event_time") <= moment).get_column("session")
+    if closed.is_empty():
+        first = known(SessionCalendar.of(calendar).name).first
+        raise MarketDataError(
+            f"calendar {calendar} knows no session that had closed at {moment.isoformat()}; it "
+            f"begins on {first}"
+        )
+    session: date = closed[-1]
     return session
 
 
-def next_session(calendar: str, session: date) -> date:
+def next_session(calendar: str | SessionCalendar, session: date) -> date:
     """Return the first session after a day.
 
     Raises
     ------
     MarketDataError
-        If there is no such calendar, or it does not cover that time.
+        If there is no such calendar, or it knows no session after that day.
     """
-    later = sessions_between(calendar, session + timedelta(days=1), session + _LONGEST_PAUSE)
-    following: date = later[0]
+    start, end = _around(calendar, session + _DAY, after=_LONGEST_PAUSE)
+    later = [] if end <= session else _closes(calendar, start, end).get_column("session").to_list()
+    following: date | None = next((day for day in later if day > session), None)
+    if following is None:
+        raise _ended(calendar, session + _DAY)
     return following
 
 
-def time_zone_of(calendar: str) -> str:
+def close_after(calendar: str | SessionCalendar, moment: datetime) -> datetime | None:
+    """Return the first close after a moment, in UTC; None where the calendar knows none.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, or `moment` lacks a zone.
+    """
+    days = _around(calendar, _utc(moment).date(), before=2 * _DAY, after=_LONGEST_PAUSE)
+    later = _closes(calendar, *days).filter(pl.col("event_time") > _utc(moment))
+    return next(iter(later.get_column("event_time").sort().head(1).to_list()), None)
+
+
+def close_before(calendar: str | SessionCalendar, moment: datetime) -> datetime | None:
+    """Return the last close before a moment, in UTC; None where the calendar knows none.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, or `moment` lacks a zone.
+    """
+    days = _around(calendar, _utc(moment).date(), before=_LONGEST_PAUSE)
+    earlier = _closes(calendar, *days).filter(pl.col("event_time") < _utc(moment))
+    return next(iter(earlier.get_column("event_time").sort().tail(1).to_list()), None)
+
+
+def known_until(calendar: str | SessionCalendar) -> date | None:
+    """Return the last day whose sessions a calendar knows; None if it goes on for centuries.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar.
+    """
+    limits = known(SessionCalendar.of(calendar).name)
+    return limits.last if limits.ends else None
+
+
+def time_zone_of(calendar: str | SessionCalendar) -> str:
     """Return the name of an exchange's time zone, such as ``"America/New_York"``.
 
     Raises
@@ -127,40 +200,69 @@ def time_zone_of(calendar: str) -> str:
     MarketDataError
         If there is no such calendar.
     """
-    return str(_exchange(calendar, date(2020, 1, 1), date(2020, 2, 1)).tz.key)
+    return _zone(exchange(SessionCalendar.of(calendar).name, date(2020, 1, 1), date(2020, 12, 31)))
 
 
-def _exchange(calendar: str, start: date, end: date) -> "ExchangeCalendar":
-    """Return a calendar that covers the days, and some more."""
-    if end < start:
-        raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
-    # exchange_calendars brings pandas: 1.6 s that only who needs it should pay.
-    from exchange_calendars import get_calendar_names
-
-    if calendar not in get_calendar_names():
-        raise MarketDataError(
-            f"no exchange calendar named {calendar!r}; use a name of exchange_calendars, "
-            "such as XNYS or XLON"
+def _closes(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
+    """Return the closes of those of some days that the calendar knows."""
+    asked = SessionCalendar.of(calendar)
+    made = exchange(asked.name, start, end)
+    closes = pl.DataFrame(
+        {
+            "session": made.sessions.to_numpy(),
+            "event_time": made.closes.to_numpy(dtype="datetime64[us]"),  # in UTC
+        }
+    ).select(pl.col("session").cast(pl.Date), pl.col("event_time").dt.replace_time_zone("UTC"))
+    if asked.closed:
+        closes = closes.filter(~pl.col("session").is_in(list(asked.closed)))
+    if asked.opened:
+        closes = pl.concat([closes, _opened(asked, made)]).unique(
+            "session", keep="first", maintain_order=True
         )
-    # A calendar without any session cannot be made: ask for more days than are needed.
-    margin = timedelta(days=14)
-    first, last = start - margin, end + margin
-    try:
-        # Whole years, so that another day of the same years finds the calendar made.
-        return _made(calendar, first.replace(month=1, day=1), last.replace(month=12, day=31))
-    except ValueError:  # it knows its holidays up to some day within a year
-        try:
-            return _made(calendar, first, last)
-        except ValueError as error:
-            raise MarketDataError(f"calendar {calendar}, {start} to {end}: {error}") from error
+    return closes.sort("session").filter(pl.col("session").is_between(start, end))
 
 
-@functools.lru_cache(maxsize=16)
-def _made(calendar: str, start: date, end: date) -> "ExchangeCalendar":
-    """Return a calendar; making one takes a third of a second."""
-    from exchange_calendars import get_calendar
+def _opened(asked: SessionCalendar, made: "ExchangeCalendar") -> pl.DataFrame:
+    zone = ZoneInfo(_zone(made))
+    rows = []
+    for one in asked.opened:
+        of_day = [
+            at for since, at in made.close_times if since is None or since.date() <= one.session
+        ]
+        close = one.close or of_day[-1]
+        ends_on = one.session if one.close else one.session + made.close_offset * _DAY
+        rows.append((one.session, datetime.combine(ends_on, close, zone).astimezone(UTC)))
+    return pl.DataFrame(rows, {"session": pl.Date, "event_time": _MOMENT}, orient="row")
 
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
-        # exchange_calendars 4.13 reads a pandas attribute that pandas 3.1 deprecates.
-        warnings.filterwarnings("ignore", message="Series.values returning an ndarray")
-        return get_calendar(calendar, start=start, end=end)
+
+def _around(
+    calendar: str | SessionCalendar,
+    day: date,
+    *,
+    before: timedelta = timedelta(0),
+    after: timedelta = 2 * _DAY,  # a session may be named after the day it begins on
+) -> tuple[date, date]:
+    """Return the days around one, as far as the calendar knows them."""
+    limits = known(SessionCalendar.of(calendar).name)
+    held = min(max(day, limits.first), limits.last)
+    first = held - before if held - limits.first > before else limits.first
+    last = held + after if limits.last - held > after else limits.last
+    return first, last
+
+
+def _zone(made: "ExchangeCalendar") -> str:
+    return str(getattr(made.tz, "key", made.tz))
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise MarketDataError(f"{moment} has no time zone; say datetime.now(UTC) or the like")
+    return moment.astimezone(UTC)
+
+
+def _ended(calendar: str | SessionCalendar, asked: date) -> MarketDataError:
+    last = known(SessionCalendar.of(calendar).name).last
+    return MarketDataError(
+        f"calendar {calendar} knows sessions until {last}, and not of {asked}; upgrade "
+        "exchange_calendars, whose releases bring the next year's holidays, or correct the dates"
+    )

@@ -1,15 +1,23 @@
 """Rules about which sessions a symbol has: order, repetition, gaps, the end and the future."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
 from tradewind.market.bars import KEY
-from tradewind.market.calendar import last_closed_session, sessions_between
+from tradewind.market.calendar import latest_possible_session, sessions_between
 from tradewind.market.findings import MOST, Finding, the_rest
+from tradewind.market.sessions import SessionCalendar
 
-__all__ = ["ENDED_EARLY", "calendar_findings", "end_findings", "future_findings", "order_findings"]
+__all__ = [
+    "ENDED_EARLY",
+    "calendar_findings",
+    "end_findings",
+    "exception_findings",
+    "future_findings",
+    "order_findings",
+]
 
 ENDED_EARLY: Final = 5
 """Sessions without a symbol, while others go on, that are worth a warning."""
@@ -52,7 +60,7 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def calendar_findings(bars: pl.DataFrame, calendar: str) -> list[Finding]:
+def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> list[Finding]:
     """Return a finding for each run of sessions that a symbol lacks, or bar that the exchange does.
 
     A symbol is held to the calendar between its own first and last session: a listing or
@@ -62,13 +70,13 @@ def calendar_findings(bars: pl.DataFrame, calendar: str) -> list[Finding]:
     ----------
     bars : DataFrame of shape (n_bars, 9)
         With the columns and types of `tradewind.market.bars.SCHEMA`.
-    calendar : str
-        Name in exchange_calendars.
+    calendar : str or SessionCalendar
+        Name in exchange_calendars, or a source's calendar.
 
     Raises
     ------
     MarketDataError
-        If there is no such calendar, or it does not cover the bars.
+        If there is no such calendar, or it does not know the days of the bars.
     """
     held = bars.select(KEY).drop_nulls().unique()
     if held.is_empty():
@@ -78,7 +86,9 @@ def calendar_findings(bars: pl.DataFrame, calendar: str) -> list[Finding]:
     return _missing(held, open_days, calendar) + _extra(held, open_days, calendar)
 
 
-def _missing(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list[Finding]:
+def _missing(
+    held: pl.DataFrame, open_days: pl.DataFrame, calendar: str | SessionCalendar
+) -> list[Finding]:
     days = open_days.get_column("session")
     spans = (
         held.join(open_days, on="session")
@@ -118,7 +128,10 @@ def _missing(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list
     return findings + the_rest("missing_session", gaps.height)
 
 
-def _extra(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list[Finding]:
+def _extra(
+    held: pl.DataFrame, open_days: pl.DataFrame, calendar: str | SessionCalendar
+) -> list[Finding]:
+    closed = frozenset(SessionCalendar.of(calendar).closed)
     extra = held.join(open_days, on="session", how="anti").sort(KEY)
     return [
         Finding(
@@ -127,22 +140,70 @@ def _extra(held: pl.DataFrame, open_days: pl.DataFrame, calendar: str) -> list[F
             day,
             "extra_session",
             str(day),
-            f"{calendar} was closed that day, "
-            + (f"a {day:%A}" if day.isoweekday() >= _SATURDAY else "a holiday"),
+            f"{calendar} was closed that day, {_why_closed(day, closed)}",
         )
         for symbol, day in extra.head(MOST).iter_rows()
     ] + the_rest("extra_session", extra.height)
 
 
-def future_findings(bars: pl.DataFrame, calendar: str, known_at: datetime) -> list[Finding]:
+def _why_closed(day: date, closed: frozenset[date]) -> str:
+    if day in closed:
+        return "as sessions.closed in the source's file says; take the entry out, or the bar"
+    kind = f"a {day:%A}" if day.isoweekday() >= _SATURDAY else "a holiday"
+    return (
+        f"{kind}; if it was open, say so once in the source's file: sessions: "
+        f"{{open: [{{days: {day}, reason: what happened}}]}}"
+    )
+
+
+def exception_findings(calendar: SessionCalendar) -> list[Finding]:
+    """Return a warning for each exception of a calendar that changes nothing about it.
+
+    Calendars learn of closures and special sessions with later releases; a mistyped day looks
+    the same.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, or it does not know one of the days.
+    """
+    said = [*calendar.closed, *(one.session for one in calendar.opened)]
+    if not said:
+        return []
+    there = set(sessions_between(calendar.name, min(said), max(said)))
+    return [
+        _useless(day, "closed", f"{calendar} has no session that day in any case")
+        for day in calendar.closed
+        if day not in there
+    ] + [
+        _useless(one.session, "open", f"{calendar} has a session that day in any case")
+        for one in calendar.opened
+        if one.session in there
+    ]
+
+
+def _useless(day: date, kind: str, reason: str) -> Finding:
+    return Finding(
+        "warning",
+        None,
+        day,
+        "sessions",
+        kind,
+        f"{reason}, a {day:%A}; take it out of sessions.{kind} in the source's file, or correct it",
+    )
+
+
+def future_findings(
+    bars: pl.DataFrame, calendar: str | SessionCalendar, known_at: datetime
+) -> list[Finding]:
     """Return a finding for each bar of a session that had not closed when it was known.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
         With the columns and types of `tradewind.market.bars.SCHEMA`.
-    calendar : str
-        Name in exchange_calendars.
+    calendar : str or SessionCalendar
+        Name in exchange_calendars, or a source's calendar.
     known_at : datetime
         When the bars were obtained, with a time zone.
 
@@ -151,7 +212,7 @@ def future_findings(bars: pl.DataFrame, calendar: str, known_at: datetime) -> li
     MarketDataError
         If there is no such calendar, or `known_at` has no time zone.
     """
-    closed = last_closed_session(calendar, known_at)
+    closed = latest_possible_session(calendar, known_at)
     later = bars.select(KEY).filter(pl.col("session") > closed).unique().sort(KEY)
     return [
         Finding(

@@ -44,6 +44,7 @@ from pydantic import (
 from tradewind.entry_points import offered
 from tradewind.errors import SourceError
 from tradewind.market.accepted import Accepted
+from tradewind.market.sessions import SessionCalendar, SessionExceptions
 from tradewind.spec_files import SpecReader, field_of
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ class SourceSpec(BaseModel):
         Name of an entry point in the group ``tradewind.sources``.
     calendar : str
         Exchange calendar that sessions are held against, such as ``"XNYS"``.
+    sessions : SessionExceptions
+        What that calendar lacks: days on which the exchange was closed all the same, and sessions
+        that it does not have; see `tradewind.market.sessions`.
     schedule : {"after_close", None}
         Whether new bars are asked for after each close of the exchange, or only by hand.
     backdate : bool
@@ -128,6 +132,7 @@ class SourceSpec(BaseModel):
     kind: str = Field(min_length=1)
     description: str = ""
     calendar: str = Field(default="XNYS", min_length=1)
+    sessions: SessionExceptions = SessionExceptions()
     schedule: Literal["after_close"] | None = "after_close"
     backdate: bool = False
     options: dict[str, Any] = Field(default={})
@@ -147,6 +152,32 @@ class SourceSpec(BaseModel):
     def _remember_the_file(self, info: ValidationInfo) -> Self:
         self._file = (info.context or {}).get("file")
         return self
+
+    @property
+    def session_calendar(self) -> SessionCalendar:
+        """The calendar of the source's bars, with what `sessions` says of it."""
+        return self.sessions.applied_to(self.calendar)
+
+    def sessions_for(self, calendar: str) -> SessionCalendar:
+        """Return the calendar of the source's bars to who believes it to be of that name.
+
+        Parameters
+        ----------
+        calendar : str
+            As a strategy's ``universe.calendar`` has it.
+
+        Raises
+        ------
+        SourceError
+            If the source's bars are held against another calendar.
+        """
+        if calendar != self.calendar:
+            raise SourceError(
+                f"source {self.name!r} has the sessions of {self.calendar}, not of {calendar}; "
+                f"write calendar: {self.calendar} under universe in the strategy's file, or mend "
+                "the source's"
+            )
+        return self.session_calendar
 
     @property
     def file(self) -> Path | None:

@@ -77,4 +77,4 @@ def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
 
 
 def _schedule(spec: SourceSpec) -> Any:  # noqa: ANN401 - Airflow takes many kinds
-    return AfterClose(spec.calendar) if spec.schedule == "after_close" else spec.schedule
+    return AfterClose(spec.session_calendar) if spec.schedule == "after_close" else spec.schedule

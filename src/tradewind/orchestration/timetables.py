@@ -1,29 +1,39 @@
 """A run after each session of an exchange, by its calendar: no holiday, early closes early."""
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
 from pendulum import DateTime, instance
 
+from tradewind.errors import MarketDataError
+from tradewind.market.sessions import SessionCalendar
+
 __all__ = ["AfterClose"]
 
 _DELAY = timedelta(minutes=60)  # vendors need a while to settle the day's bars
+_DAY = timedelta(days=1)
+
+log = logging.getLogger(__name__)
 
 
 class AfterClose(Timetable):
     """Runs one hour after each close; the data interval is from the close before to this one.
 
+    After the last session that the calendar knows there is no next run; `tradewind doctor` says
+    so weeks before.
+
     Parameters
     ----------
-    calendar : str
-        Name in exchange_calendars, such as ``"XNYS"``.
+    calendar : str or SessionCalendar
+        Name in exchange_calendars, such as ``"XNYS"``, or a source's calendar.
     """
 
     description = "after each close of the exchange"
 
-    def __init__(self, calendar: str) -> None:
-        self._calendar = calendar
+    def __init__(self, calendar: str | SessionCalendar) -> None:
+        self._calendar = SessionCalendar.of(calendar)
 
     @property
     def summary(self) -> str:
@@ -32,16 +42,18 @@ class AfterClose(Timetable):
 
     def serialize(self) -> dict[str, Any]:
         """Return what `deserialize` needs."""
-        return {"calendar": self._calendar}
+        held = self._calendar.model_dump(mode="json")
+        return {"calendar": held.pop("name"), **{key: days for key, days in held.items() if days}}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Make the timetable again in the scheduler."""
-        return cls(data["calendar"])
+        fields = {"name" if key == "calendar" else key: value for key, value in data.items()}
+        return cls(SessionCalendar.model_validate(fields))
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """Return the interval of the last session that had closed by then."""
-        return self._interval(self._close_before(run_after))
+        return self._interval(self._close_before(run_after) or run_after)
 
     def next_dagrun_info(
         self,
@@ -49,17 +61,23 @@ class AfterClose(Timetable):
         last_automated_data_interval: DataInterval | None,
         restriction: TimeRestriction,
     ) -> DagRunInfo | None:
-        """Return the next run: the close after the last one, or the latest there was."""
-        now = datetime.now(UTC)
+        """Return the next run: the close after the last one, or the latest there was.
+
+        None where the calendar knows no later close.
+        """
         if last_automated_data_interval is not None:
-            close = self._close_after(last_automated_data_interval.end)
+            after = last_automated_data_interval.end
         elif restriction.earliest is None:
             return None
         else:
-            close = self._close_after(restriction.earliest - timedelta(seconds=1))
-        if not restriction.catchup:
-            close = max(close, self._close_before(now))
-        if restriction.latest is not None and close > restriction.latest:
+            after = restriction.earliest - timedelta(seconds=1)
+        try:
+            close = self._next(after, catchup=restriction.catchup)
+        except MarketDataError:
+            # The scheduler asks twice a minute, and `doctor` says it in words.
+            log.debug("no run after a close of %s", self._calendar, exc_info=True)
+            return None
+        if close is None or (restriction.latest is not None and close > restriction.latest):
             return None
         return DagRunInfo(
             run_after=instance(close + _DELAY),
@@ -68,19 +86,22 @@ class AfterClose(Timetable):
             partition_key=None,
         )
 
+    def _next(self, after: datetime, *, catchup: bool) -> datetime | None:
+        from tradewind.market.calendar import close_after
+
+        close = close_after(self._calendar, after)
+        if catchup:
+            return close
+        latest = self._close_before(datetime.now(UTC))
+        if latest is None or latest <= after:
+            return close
+        return latest
+
     def _interval(self, close: datetime) -> DataInterval:
-        return DataInterval(instance(self._close_before(close)), instance(close))
+        before = self._close_before(close) or close - _DAY
+        return DataInterval(instance(before), instance(close))
 
-    def _close_after(self, moment: datetime) -> datetime:
-        return next(close for close in self._closes(moment) if close > moment)
+    def _close_before(self, moment: datetime) -> datetime | None:
+        from tradewind.market.calendar import close_before
 
-    def _close_before(self, moment: datetime) -> datetime:
-        return next(close for close in reversed(self._closes(moment)) if close < moment)
-
-    def _closes(self, moment: datetime) -> list[datetime]:
-        """Return the closes around a moment: no exchange is shut for a month."""
-        from tradewind.market.calendar import closes_between
-
-        month = timedelta(days=31)
-        closes = closes_between(self._calendar, (moment - month).date(), (moment + month).date())
-        return closes.get_column("event_time").to_list()
+        return close_before(self._calendar, moment)
