@@ -1,10 +1,8 @@
 """The command ``tradewind``: each command parses, calls and shows, and has no logic of its own."""
 
 import getpass
-import json
 import os
 import sys
-from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -108,7 +106,7 @@ def doctor(*, as_json: Json = False) -> None:
 
     settings = _settings()
     checks = [*diagnose(settings), *check_files(settings)]
-    _print_json([asdict(check) for check in checks]) if as_json else display.checks(checks)
+    _print_json(checks) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
@@ -142,7 +140,7 @@ def models_list(*, as_json: Json = False) -> None:
     from tradewind.desk import registry
 
     found = registry.models(_settings())
-    _print_json([asdict(model) for model in found]) if as_json else display.models(found)
+    _print_json(found) if as_json else display.models(found)
 
 
 @models_app.command("show")
@@ -152,7 +150,7 @@ def models_show(name: str, *, as_json: Json = False) -> None:
     from tradewind.desk import registry
 
     found = registry.versions(_settings(), name)
-    _print_json([asdict(version) for version in found]) if as_json else display.versions(found)
+    _print_json(found) if as_json else display.versions(found)
 
 
 @models_app.command("compare")
@@ -162,7 +160,7 @@ def models_compare(name: str, version_a: int, version_b: int, *, as_json: Json =
     from tradewind.desk import registry
 
     found = registry.compare(_settings(), name, version_a, version_b)
-    _print_json(asdict(found)) if as_json else display.comparison(found)
+    _print_json(found) if as_json else display.comparison(found)
 
 
 @models_app.command("promote")
@@ -203,7 +201,7 @@ def reproduce(name: str, version: int, *, as_json: Json = False) -> None:
     from tradewind.desk import registry
 
     found = registry.reproduce(_settings(), name, version)
-    _print_json(asdict(found)) if as_json else display.reproduction(found)
+    _print_json(found) if as_json else display.reproduction(found)
     raise typer.Exit(0 if found.identical else 1)
 
 
@@ -219,7 +217,7 @@ def predict(
     from tradewind.desk import registry
 
     found = registry.predict(_settings(), strategy, alias)
-    _print_json(asdict(found)) if as_json else display.forecast(found)
+    _print_json(found) if as_json else display.forecast(found)
 
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
@@ -233,7 +231,7 @@ def data_sources(*, as_json: Json = False) -> None:
     from tradewind.desk import data
 
     found = data.sources(_settings())
-    _print_json([spec.model_dump() for spec in found]) if as_json else display.sources(found)
+    _print_json(found) if as_json else display.sources(found)
 
 
 @data_app.command("ingest")
@@ -262,7 +260,7 @@ def data_validate(
     from tradewind.desk import data
 
     found = data.validate(_settings(), source, symbols or ())
-    _print_json([asdict(each) for each in found]) if as_json else display.findings(found)
+    _print_json(found) if as_json else display.findings(found)
     raise typer.Exit(1 if any(each.severity == "error" for each in found) else 0)
 
 
@@ -273,7 +271,7 @@ def data_snapshots(*, as_json: Json = False) -> None:
     from tradewind.desk import data
 
     found = data.snapshots(_settings())
-    _print_json([each.model_dump() for each in found]) if as_json else display.snapshots(found)
+    _print_json(found) if as_json else display.snapshots(found)
 
 
 @app.command()
@@ -283,7 +281,7 @@ def backtest(strategy: str, *, as_json: Json = False) -> None:
     from tradewind.desk import research
 
     if as_json:
-        _print_json(asdict(research.backtest(_settings(), strategy)))
+        _print_json(research.backtest(_settings(), strategy))
         return
     with display.counting("folds") as progress:
         found = research.backtest(_settings(), strategy, progress)
@@ -298,7 +296,7 @@ def signals(strategy: str, *, as_json: Json = False) -> None:
 
     found = research.signals(_settings(), strategy)
     if as_json:
-        _print_json(None if found is None else asdict(found))
+        _print_json(found)
     else:
         display.signals(strategy, found)
 
@@ -317,7 +315,7 @@ def trading_orders(account: Account = None, *, since: Since = None, as_json: Jso
     from tradewind.desk import trading
 
     found = trading.orders(_settings(), account, since.date() if since else None)
-    _print_json([asdict(each) for each in found]) if as_json else display.orders(found)
+    _print_json(found) if as_json else display.orders(found)
 
 
 @trading_app.command("fills")
@@ -327,7 +325,7 @@ def trading_fills(account: Account = None, *, since: Since = None, as_json: Json
     from tradewind.desk import trading
 
     found = trading.fills(_settings(), account, since.date() if since else None)
-    _print_json([asdict(each) for each in found]) if as_json else display.fills(found)
+    _print_json(found) if as_json else display.fills(found)
 
 
 @trading_app.command("positions")
@@ -337,7 +335,7 @@ def trading_positions(account: Account = None, *, as_json: Json = False) -> None
     from tradewind.desk import trading
 
     found = trading.positions(_settings(), account)
-    _print_json([asdict(each) for each in found]) if as_json else display.positions(found)
+    _print_json(found) if as_json else display.positions(found)
 
 
 @trading_app.command("pnl")
@@ -347,7 +345,7 @@ def trading_pnl(account: Account = None, *, as_json: Json = False) -> None:
     from tradewind.desk import trading
 
     found = trading.pnl(_settings(), account)
-    _print_json([asdict(each) for each in found]) if as_json else display.pnl(found)
+    _print_json(found) if as_json else display.pnl(found)
 
 
 @trading_app.command("halt")
@@ -375,7 +373,7 @@ def trading_reconcile(account: Account = None, *, as_json: Json = False) -> None
     from tradewind.desk import trading
 
     found = trading.reconcile(_settings(), account)
-    _print_json([asdict(each) for each in found]) if as_json else display.reconciled(found)
+    _print_json(found) if as_json else display.reconciled(found)
     raise typer.Exit(1 if any(each.difference for each in found) else 0)
 
 
@@ -407,7 +405,9 @@ def _settings() -> Any:  # noqa: ANN401 - typed where it is used; importing it c
 
 
 def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))
+    from tradewind.strict_json import dumps
+
+    typer.echo(dumps(value, indent=2))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,24 @@ def test_bars_without_a_finding_are_said_to_have_none(training: Any, tmp_path: P
     kept = json.loads((tmp_path / "validation.json").read_text())
     assert (kept["errors"], kept["warnings"], kept["findings"]) == (0, 0, [])
     assert "|" not in (tmp_path / "validation.md").read_text()
+
+
+def test_a_figure_that_is_not_defined_is_null_to_every_reader(
+    training: Any, report: Report, tmp_path: Path
+) -> None:
+    folds = [
+        replace(fold, metrics={**fold.metrics, "sharpe": math.nan})
+        for fold in training.result.folds
+    ]
+    write_evidence(tmp_path, replace(training.result, folds=folds), report, training.strategy)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    written = sorted(tmp_path.rglob("*.json"))
+    assert tmp_path / "folds.json" in written
+    read = {file.name: json.loads(file.read_text(), parse_constant=refuse) for file in written}
+    assert tmp_path / "tables" / "folds.json" in written
+    kept = json.loads((tmp_path / "folds.json").read_text())
+    assert [fold["metrics"]["sharpe"] for fold in kept] == [None] * len(folds)
+    assert read["validation.json"]["errors"] == 0

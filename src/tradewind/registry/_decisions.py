@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tradewind.registry import _names as names
 from tradewind.registry.gate import Decision, RuleResult
+from tradewind.strict_json import dumps
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,7 +69,7 @@ def record_decision(
     readable[names.GATE] = verdict
 
     name, version = info.name, str(info.version)
-    client.log_text(info.run_id, json.dumps(whole, indent=2) + "\n", names.GATE_FILE)
+    client.log_text(info.run_id, dumps(whole, indent=2) + "\n", names.GATE_FILE)
     client.log_batch(info.run_id, tags=[RunTag(key, value) for key, value in readable.items()])
     registered = client.get_model_version(name, version)
     for key in registered.tags:
@@ -82,7 +83,7 @@ def record_decision(
         client.update_model_version(name, version, described)
     for key, value in readable.items():
         client.set_model_version_tag(name, version, key, value)
-    client.set_model_version_tag(name, version, names.GATE_DECISION, json.dumps(whole))
+    client.set_model_version_tag(name, version, names.GATE_DECISION, dumps(whole))
 
 
 def _line(rule: RuleResult) -> str:

@@ -1,7 +1,5 @@
 """The files that a training leaves behind, written to a folder before they go to MLflow."""
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.registry import _names as names
 from tradewind.research.strategy import Strategy
+from tradewind.strict_json import dumps
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,8 +82,7 @@ class _Folder:
         self.path(name).write_text(text, "utf-8")
 
     def write_json(self, name: str, value: object) -> None:
-        # `default` is for dates. Figures that are not defined stay NaN, as Python reads them.
-        self.write(name, json.dumps(value, indent=2, default=str) + "\n")
+        self.write(name, dumps(value, indent=2) + "\n")
 
     def write_parquet(self, name: str, frame: "pl.DataFrame") -> None:
         frame.write_parquet(self.path(name))
@@ -97,16 +95,12 @@ def _flat(fold: "FoldResult") -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return rows as MLflow's page reads a table: strict JSON, columns apart from data."""
+    """Return rows as MLflow's page reads a table: columns apart from data."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return {
         "columns": columns,
-        "data": [[_strict(row.get(name)) for name in columns] for row in rows],
+        "data": [[row.get(name) for name in columns] for row in rows],
     }
-
-
-def _strict(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _validation(report: "Report") -> Mapping[str, Any]:

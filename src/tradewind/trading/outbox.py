@@ -5,7 +5,6 @@ After the commit it is put on the stream, and then marked as published. Whoever 
 two leaves it to be published once more: readers know an event by its ``id``.
 """
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ import sqlalchemy as sa
 
 from tradewind.errors import TradingError
 from tradewind.research.database import Locks
+from tradewind.strict_json import dumps
 from tradewind.trading.database import database_errors
 from tradewind.trading.schema import events, publications
 
@@ -103,7 +103,7 @@ def _fields(event: sa.Row[Any]) -> dict[Any, Any]:
         "kind": event.kind,
         "account": event.account or "",
         "at": event.created_at.isoformat(),
-        "payload": json.dumps(event.payload, sort_keys=True),
+        "payload": dumps(event.payload, sort_keys=True),
     }
 
 

@@ -1,0 +1,132 @@
+"""Every command's ``--json`` is JSON to every reader, whatever figures it has to show."""
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from tradewind import cli
+from tradewind.desk.registry import Forecast
+from tradewind.desk.research import BacktestReport
+from tradewind.desk.trading import Reconciled
+from tradewind.market.findings import Finding
+from tradewind.market.source import SourceSpec
+from tradewind.market.store import SnapshotInfo
+from tradewind.registry.comparison import Comparison
+from tradewind.registry.gate import Decision, RuleResult
+from tradewind.registry.reproduction import Difference, Reproduction
+from tradewind.registry.versions import ModelSummary, VersionInfo
+from tradewind.stack.checks import Check
+from tradewind.trading.signals import SignalSet
+from tradewind.trading.views import Day, Fill, Order, Position
+
+CHECKOUT = Path(__file__).parents[1]
+DAY, NOW, NAN, CENTS = (
+    date(2012, 1, 31),
+    datetime(2012, 1, 31, tzinfo=UTC),
+    math.nan,
+    Decimal("0.10"),
+)
+VERSION = VersionInfo(
+    "m", 1, ("champion",), "r", {"sharpe": NAN, "sortino": math.inf}, {}, NOW,
+    Decision(False, (RuleResult("max_pbo", NAN, 0.5, False, "is missing"),)),
+)  # fmt: skip
+SNAPSHOT = SnapshotInfo(
+    id="0" * 64, source="s", table_version=1, symbols=("A",), start=DAY, end=None, as_of=NOW,
+    created=NOW, rows=1, content_hash="1" * 64,
+)  # fmt: skip
+# By command: what is called, what it then returns, and the arguments.
+SHOWN: dict[str, tuple[str, object, list[str]]] = {
+    "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
+    "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
+    "doctor": ("stack.doctor.diagnose", [Check("a", "b", "c")], []),
+    "models list": ("desk.registry.models", [ModelSummary("m", VERSION, {"champion": 1})], []),
+    "models show": ("desk.registry.versions", [VERSION], ["m"]),
+    "models compare": (
+        "desk.registry.compare",
+        Comparison("m", 1, 2, {"sharpe": (NAN, None)}, 7, NAN, None, NAN, 0.9, {}, {"a": (NAN, 1)}),
+        ["m", "1", "2"],
+    ),
+    "reproduce": (
+        "desk.registry.reproduce",
+        Reproduction("m", 1, "s", True, (Difference("a", "b", NAN),), (), {"metrics": 1}),
+        ["m", "1"],
+    ),
+    "predict": (
+        "desk.registry.predict", Forecast("m", 1, "champion", DAY, 5, {"A": NAN}), ["m"],
+    ),
+    "data sources": ("desk.data.sources", [SourceSpec(name="s", kind="sample")], []),
+    "data ingest": ("desk.data.ingest", {"new": 1, "revised": 0}, ["s"]),
+    "data validate": (
+        "desk.data.validate", [Finding("error", "A", DAY, "finite", NAN, "no number")], ["s"],
+    ),
+    "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),
+    "backtest": ("desk.research.backtest", BacktestReport("m", "0", {"calmar": NAN}, 3), ["m"]),
+    "signals": ("desk.research.signals", SignalSet("m", DAY, DAY, 1, "0", {"A": NAN}), ["m"]),
+    "trading orders": (
+        "desk.trading.orders", [Order("m", "c", "A", DAY, DAY, 1, 3, 0, "sent", ("why",))], [],
+    ),
+    "trading fills": (
+        "desk.trading.fills", [Fill("m", "e", "c", "A", DAY, 3, CENTS, CENTS, CENTS)], [],
+    ),
+    "trading positions": (
+        "desk.trading.positions", [Position("m", "A", DAY, 3, CENTS, CENTS, Decimal("NaN"))], [],
+    ),
+    "trading pnl": ("desk.trading.pnl", [Day("m", DAY, *[CENTS] * 5)], []),
+    "trading reconcile": (
+        "desk.trading.reconcile", [Reconciled("m", {"orders": 1, "cash": CENTS, "off": NAN})], [],
+    ),
+}  # fmt: skip
+
+
+def with_json(app: typer.Typer, prefix: str = "") -> Iterator[str]:
+    for command in app.registered_commands:
+        assert command.callback is not None
+        name = command.name or command.callback.__name__.replace("_", "-")
+        if "as_json" in inspect.signature(command.callback).parameters:
+            yield prefix + name
+    for group in app.registered_groups:
+        assert group.typer_instance is not None
+        yield from with_json(group.typer_instance, f"{prefix}{group.name} ")
+
+
+def strict(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def returning(value: object) -> Callable[..., object]:
+    return lambda *_, **__: value
+
+
+def test_each_command_with_json_is_looked_at() -> None:
+    assert set(with_json(cli.app)) == set(SHOWN)
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_what_a_command_prints_for_programs_is_strict_json(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, found, arguments = SHOWN[command]
+    monkeypatch.setenv("TRADEWIND_HOME", str(CHECKOUT))
+    monkeypatch.setattr(f"tradewind.{called}", returning(found))
+    monkeypatch.setattr("tradewind.stack.secrets.load_secrets", returning(None))
+    monkeypatch.setattr("tradewind.desk.training.check_files", returning([]))
+    done = CliRunner().invoke(cli.app, [*command.split(), *arguments, "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    printed = strict(done.stdout)
+    assert printed
+    if "0.10" in repr(found):
+        assert '"0.10"' in done.stdout  # money keeps its digits, as text
+    if "datetime.date" in repr(found):
+        assert '"2012-01-31' in done.stdout
