@@ -5,6 +5,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from tradewind.errors import TradewindError
+from tradewind.suggestions import did_you_mean
 
 __all__ = ["offered"]
 
@@ -30,10 +31,9 @@ def offered(name: str, *, group: str, noun: str, refuse: Callable[[str], Tradewi
     all_offered = entry_points(group=group)
     found = [entry for entry in all_offered if entry.name == name]
     if not found:
-        installed = ", ".join(sorted({entry.name for entry in all_offered})) or "none"
+        help_on = did_you_mean(name, sorted({entry.name for entry in all_offered}))
         raise refuse(
-            f"no {noun} named {name!r} is installed; there are {installed} "
-            f"(entry points of the group {group})"
+            f"no {noun} named {name!r} is installed (entry points of the group {group}). {help_on}"
         )
     values = sorted({entry.value for entry in found})
     if len(values) > 1:

@@ -6,7 +6,6 @@ of the checkout, else from the default below. Names that do not exist are refuse
 
 # Dataclasses and not pydantic: importing that took most of the time that a command needs.
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -17,6 +16,7 @@ from typing import Any, Literal, get_args
 from dotenv import dotenv_values
 
 from tradewind.errors import SettingsError
+from tradewind.suggestions import did_you_mean
 
 __all__ = ["FIELDS", "Settings", "load_settings"]
 
@@ -210,7 +210,8 @@ def _given(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
             continue
         found = FIELDS.get(name.removeprefix(PREFIX).lower())
         if found is None:
-            raise SettingsError(f"unknown setting {name} in {where}.{_did_you_mean(name)}")
+            help_on = did_you_mean(name, map(variable, FIELDS), otherwise="Known")
+            raise SettingsError(f"unknown setting {name} in {where}. {help_on}")
         if text is None:
             continue
         kind = found.type if found.type in (int, float, Path) else str
@@ -221,9 +222,3 @@ def _given(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
                 f"invalid settings: {name} should be a number, not {text!r}"
             ) from None
     return given
-
-
-def _did_you_mean(name: str) -> str:
-    known = [variable(name) for name in FIELDS]
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {close[0]}?" if close else f" Known: {', '.join(known)}."

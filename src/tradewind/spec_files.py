@@ -1,25 +1,24 @@
 """Folders of YAML files, one thing a file, read so that one bad file hides no other.
 
-Strategies and sources are kept so. What is wrong is told by file, field and reason.
+Strategies and sources are kept so. What is wrong is told as compilers tell it, a line each:
+``strategies/mine.yaml:7: walk_forward.train: must be a whole number of at least 1, not 0``.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from tradewind.errors import TradewindError
-from tradewind.strict_yaml import parse
+from tradewind.strict_yaml import parse, where
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
-
-__all__ = ["SpecReader", "field_of", "spec_files"]
+__all__ = ["SpecReader", "located", "refusal", "spec_files"]
 
 _MAX_BYTES: Final = 64 * 1024
+_MOST: Final = 50  # problems of one file that are told
 _SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -34,11 +33,53 @@ def spec_files(directory: Path) -> list[Path]:
     return sorted(file for file in directory.iterdir() if file.suffix in _SUFFIXES)
 
 
-def field_of(problem: "ErrorDetails") -> str:
-    """Return the dotted path of the field a problem is about, such as ``features.0.window``."""
-    parts = [str(part) for part in problem["loc"]]
-    extra = problem.get("ctx", {}).get("field")
-    return ".".join([*parts, extra] if extra else parts) or "(whole file)"
+def refusal(
+    place: Path | str,
+    error: ValidationError,
+    model: type[BaseModel] | None,
+    fields: object,
+    *,
+    at: tuple[str, ...] = (),
+) -> str:
+    """Return what is wrong with a part of a specification, a line a problem.
+
+    Parameters
+    ----------
+    place : Path or str
+        The file, whose lines are named; or, where there is none, what to call it.
+    error : ValidationError
+    model : type, optional
+        What refused; without it known names cannot be listed.
+    fields : object
+        What it was given.
+    at : tuple of str
+        Fields that lead to that part, such as ``("options",)``.
+    """
+    from tradewind.spec_problems import problems  # only needed for what is wrong
+
+    written = {}
+    if isinstance(place, Path):
+        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # it has changed meanwhile
+            written = where(place.read_text("utf-8-sig"))
+    found = problems(error, model, fields, written, at=at)
+    return _lines(place, [(one.line, f"{one.field}: {one.message}") for one in found])
+
+
+def located(file: Path, *field: str | int) -> str:
+    """Return a file and the line of one of its fields, such as ``sources/mine.yaml:2``."""
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # it has changed meanwhile
+        found = where(file.read_text("utf-8-sig")).get(field)
+        if found is not None:
+            return f"{file}:{found.line}"
+    return str(file)
+
+
+def _lines(place: Path | str, problems: "list[tuple[int | None, str]]") -> str:
+    """Return problems a line each, in the order of the file's lines."""
+    told = sorted(problems, key=lambda problem: problem[0] or 0)
+    lines = [f"{place}{f':{line}' if line else ''}: {text}" for line, text in told[:_MOST]]
+    more = len(told) - _MOST
+    return "\n".join([*lines, *([f"{place}: and {more} more problems"] if more > 0 else [])])
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -59,8 +100,6 @@ class SpecReader(Generic[Model, Error]):
         What a file holds, such as ``"strategy"``.
     nouns : str
         More than one of it.
-    field : callable
-        Names the field that one of pydantic's problems is about.
     """
 
     def __init__(
@@ -70,10 +109,8 @@ class SpecReader(Generic[Model, Error]):
         *,
         noun: str,
         nouns: str,
-        field: "Callable[[ErrorDetails], str]" = field_of,
     ) -> None:
         self._model, self._error, self._noun, self._nouns = model, error, noun, nouns
-        self._field = field
 
     def file(self, path: Path) -> Model:
         """Read one file.
@@ -87,7 +124,7 @@ class SpecReader(Generic[Model, Error]):
         try:
             fields = parse(self._text(path))
         except yaml.YAMLError as error:
-            raise self._error(f"{path}: {_one_line(error)}") from error
+            raise self._error(f"{path}:{_broken_yaml(error, self._noun)}") from error
         except RecursionError as error:
             raise self._error(f"{path}: nested too deeply for a {self._noun}") from error
         if fields is None:
@@ -95,18 +132,20 @@ class SpecReader(Generic[Model, Error]):
                 f"{path}: the file is empty; copy a shipped {self._noun} to start from"
             )
         if not isinstance(fields, dict):
-            raise self._error(
-                f"{path}: must hold `field: value` lines, but holds a {type(fields).__name__}"
-            )
+            kind = "list" if isinstance(fields, list) else "single value"
+            raise self._error(f"{path}:1: must hold `field: value` lines, but holds a {kind}")
+        named = fields.get("name")
+        misnamed = ""
+        if isinstance(named, str) and named != path.stem:
+            reason = f"name: {named!r} must equal the file's name, {path.stem!r}"
+            misnamed = _lines(path, [(where(self._text(path))[("name",)].line, reason)])
         try:
             spec = self._model.model_validate(fields, context={"file": path.absolute()})
         except ValidationError as error:
-            problems = [f"\n  {self._field(one)}: {one['msg']}" for one in error.errors()]
-            raise self._error(f"{path}:{''.join(problems)}") from error
-        if _name(spec) != path.stem:
-            raise self._error(
-                f"{path}:\n  name: {_name(spec)!r} must equal the file's name, {path.stem!r}"
-            )
+            found = refusal(path, error, self._model, fields)
+            raise self._error("\n".join(filter(None, [misnamed, found]))) from error
+        if misnamed:
+            raise self._error(misnamed)
         return spec
 
     def named(self, directory: Path, name: str) -> Model | None:
@@ -155,7 +194,7 @@ class SpecReader(Generic[Model, Error]):
                 continue
             if _name(spec) in specs:
                 errors[file] = self._error(
-                    f"{file}:\n  name: {_name(spec)!r} is taken by another file"
+                    f"{file}: name: {_name(spec)!r} is taken by another file"
                 )
             else:
                 specs[_name(spec)] = spec
@@ -179,10 +218,31 @@ def _name(spec: BaseModel) -> str:
     return str(spec.model_dump(include={"name"})["name"])
 
 
-def _one_line(error: yaml.YAMLError) -> str:
-    """Return `line 3, column 5: reason`."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        mark = error.problem_mark
-        reason = " ".join(part for part in (error.context, error.problem) if part)
-        return f"line {mark.line + 1}, column {mark.column + 1}: {reason}"
-    return " ".join(str(error).split())
+_YAML = {  # what the parser says, in words about the file
+    "found character '\\t'": "a tab; YAML is indented with spaces",
+    "mapping values are not allowed here": "a second `: ` in one line; put the text in quotes, or "
+    "begin a new line",
+    "found another document": "a second document begins here; a file holds one {noun}, without ---",
+    "<block end>": "this line stands further left or right than those before it",
+    "could not find expected ':'": "no `field: value`; a colon is missing",
+    "expected the node content": "a value is missing here, or a bracket before it is not closed",
+    "expected ',' or ']'": "a comma or the closing ] is missing before this",
+    "expected ',' or '}'": "a comma or the closing }} is missing before this",
+    "while scanning a quoted scalar": "the closing quote of a text is missing",
+    "found character '%'": "a text that begins with % must stand in quotes",
+    "found character '@'": "a text that begins with @ must stand in quotes",
+    "found character '`'": "a text that begins with ` must stand in quotes",
+}
+
+
+def _broken_yaml(error: yaml.YAMLError, noun: str) -> str:
+    """Return `3:5: reason`, which goes on where a path and a colon stand."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " " + " ".join(str(error).split())
+    said = " ".join(part for part in (error.context, error.problem) if part)
+    reason = next((words for what, words in _YAML.items() if what in said), None)
+    mark = error.problem_mark
+    if reason is not None and error.context_mark is not None and "missing" in reason:
+        mark = error.context_mark  # where the bracket, the quote or the key stands
+    place = f"{mark.line + 1}:{mark.column + 1}"
+    return f"{place}: {said if reason is None else reason.format(noun=noun)}"

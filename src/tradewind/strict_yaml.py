@@ -6,12 +6,16 @@ ticker), ``1e-3`` is a number, ``010`` is not eight. Dates stay text for the mod
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-__all__ = ["parse"]
+__all__ = ["Path", "Written", "parse", "quoted", "where"]
+
+Path = tuple[str | int, ...]
+"""The way from the top of a document to a value: keys, and positions in lists from zero on."""
 
 _NUMBER = r"[-+]?(?:0|[1-9][0-9]{0,15})"
 _PLAIN = {
@@ -20,6 +24,29 @@ _PLAIN = {
     "int": _NUMBER,
     "float": rf"{_NUMBER}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+|[-+]?\.inf|\.nan",
 }
+
+
+@dataclass(frozen=True)
+class Written:
+    """How a value stands in its document.
+
+    Attributes
+    ----------
+    line : int
+        Of its key, or of the item of a list; the first is 1.
+    text : str or None
+        A scalar as it is written, without its quotes; None for lists and mappings.
+    quoted : bool
+    """
+
+    line: int
+    text: str | None
+    quoted: bool
+
+
+def quoted(text: str) -> str:
+    """Return a text as YAML has it in quotes."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _refusal(reason: str, at: yaml.Event | yaml.Node) -> yaml.MarkedYAMLError:
@@ -33,20 +60,26 @@ class _StrictLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
-            raise _refusal("aliases are not allowed", event)
+            raise _refusal(
+                "aliases are not allowed; put a text that begins with * in quotes", event
+            )
         if event.tag not in {None, "!"}:
-            raise _refusal("tags are not allowed", event)
+            raise _refusal("tags are not allowed; put a text that begins with ! in quotes", event)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
+        seen: dict[str, int] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                raise _refusal(f"key {key!r} is not text", key_node)
+                reason = f"key {key!r} is not text"
+                if isinstance(key_node, yaml.ScalarNode):
+                    reason += f": write it in quotes: {quoted(key_node.value)}"
+                raise _refusal(reason, key_node)
             if key in seen:
-                raise _refusal(f"key {key!r} is there twice", key_node)
-            seen.add(key)
+                first = f"first in line {seen[key]}"
+                raise _refusal(f"key {key!r} is there twice, {first}: take one out", key_node)
+            seen[key] = key_node.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
 
@@ -77,3 +110,29 @@ def parse(text: str) -> object:
         If it is nested beyond reason.
     """
     return yaml.load(text, Loader=_StrictLoader)  # noqa: S506
+
+
+def where(text: str) -> dict[Path, Written]:
+    """Return how each value of a document is written that `parse` reads without an error."""
+    loader = _StrictLoader(text)
+    try:
+        root = loader.get_single_node()
+    finally:
+        loader.dispose()
+    return {} if root is None else dict(_walk(root, (), root))
+
+
+def _walk(node: yaml.Node, path: Path, at: yaml.Node) -> Iterator[tuple[Path, Written]]:
+    scalar = isinstance(node, yaml.ScalarNode)
+    mark: Any = at.start_mark
+    yield path, Written(mark.line + 1, node.value if scalar else None, _is_quoted(node))
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _walk(value, (*path, str(key.value)), key)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            yield from _walk(value, (*path, position), value)
+
+
+def _is_quoted(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is not None

@@ -42,34 +42,59 @@ def test_every_shipped_strategy_is_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "field", "reason"),
     [
-        ("name: good", "name: Good-1", "name", "match pattern"),
-        ("name: good", f"name: {'g' * 51}", "name", "at most 50 characters"),
+        ("name: good", "name: Good-1", "name", "lower-case letters"),
+        ("name: good", f"name: {'g' * 51}", "name", "50 characters at most"),
         ("name: good", "name: other", "name", "'other' must equal the file's name, 'good'"),
-        ("name: good\n", "", "name", "Field required"),
-        ("name: good", "name: good\ncolour: red", "colour", "Extra inputs are not permitted"),
+        ("name: good\n", "", "name", "is missing"),
+        ("name: good", "name: good\ncolour: red", "colour", "unknown field. Known are: name"),
         ("name: good", "name: good\nschedule: daily", "schedule", "'daily' is no cron expression"),
         ("name: good", "name: good\nschedule: 99 * * * *", "schedule", "is no cron expression"),
-        ("name: good", "name: good\nseed: -1", "seed", "greater than or equal to 0"),
-        ("name: good", "name: good\nlabel: sign", "label.kind", "should be 'forward_return'"),
-        ("horizon: 5", "horizon: 0", "horizon", "greater than or equal to 1"),
-        ("horizon: 5", "horizon: '5'", "horizon", "valid integer"),
-        ("horizon: 5", "horizon: 5.0", "horizon", "valid integer"),
-        ("horizon: 5", "horizon: true", "horizon", "valid integer"),
-        ("horizon: 5", "horizon: 010", "horizon", "valid integer"),
-        ("horizon: 5", "horizon: 1:30", "horizon", "valid integer"),
-        ("horizon: 5", f"horizon: {'9' * 5000}", "horizon", "valid integer"),
-        ("horizon: 5", "horizon:", "horizon", "valid integer"),
-        ("name: good", "name: good\n<<: {seed: 1}", "<<", "Extra inputs"),
-        ("[IBM, MSFT]", "[]", "universe.symbols", "at least 1 item"),
+        ("name: good", "name: good\nseed: -1", "seed", "from 0 to 2147483647, not -1"),
+        (
+            "name: good",
+            "name: good\nlabel: sign",
+            "label",
+            "must be one of forward_return, direction",
+        ),
+        ("horizon: 5", "horizon: 0", "horizon", "from 1 to 252, not 0"),
+        ("horizon: 5", "horizon: '5'", "horizon", "a whole number"),
+        ("horizon: 5", "horizon: 5.0", "horizon", "a whole number"),
+        ("horizon: 5", "horizon: true", "horizon", "a whole number"),
+        ("horizon: 5", "horizon: 010", "horizon", "a whole number"),
+        ("horizon: 5", "horizon: 1:30", "horizon", "a whole number"),
+        ("horizon: 5", f"horizon: {'9' * 5000}", "horizon", "a whole number"),
+        ("horizon: 5", "horizon:", "horizon", "a whole number"),
+        ("name: good", "name: good\n<<: {seed: 1}", "<<", "unknown field"),
+        ("[IBM, MSFT]", "[]", "universe.symbols", "1 or more, not an empty list"),
         ("[IBM, MSFT]", "[IBM, IBM]", "universe.symbols", "listed more than once: IBM"),
-        ("[IBM, MSFT]", "IBM", "universe.symbols", "valid tuple"),
-        ("MSFT]", "MSFT], start: 2010-02-30", "universe.start", "valid date"),
+        ("[IBM, MSFT]", "IBM", "universe.symbols", "a list of texts"),
+        (
+            "MSFT]",
+            "MSFT], start: 2010-02-30",
+            "universe.start",
+            "must be a date such as 2012-01-31",
+        ),
         ("MSFT]", "MSFT], start: 2010-02-02, end: 2009-01-01", "universe", "must lie after start"),
-        ("return: {window: 5}", "return: {window: 0}", "features.0.return.window", "or equal to 1"),
-        ("return: {window: 5}", "return: {windows: 5}", "features.0.return.windows", "not permit"),
-        ("return: {window: 5}", "returns: {window: 5}", "features.0", "'returns' found using"),
+        (
+            "return: {window: 5}",
+            "return: {window: 0}",
+            "features.0.return.window",
+            "from 1 to 2520",
+        ),
+        (
+            "return: {window: 5}",
+            "return: {windows: 5}",
+            "features.0.return.windows",
+            "mean window?",
+        ),
+        (
+            "return: {window: 5}",
+            "returns: {window: 5}",
+            "features.0",
+            "there is no feature 'returns'",
+        ),
         ("return: {window: 5}", "return: 5", "features.0", "return: {window: 5}"),
-        ("return: {window: 5}", "return", "features.0", "dictionary"),
+        ("return: {window: 5}", "return", "features.0", "return: {window: 5}"),
         ("5}\nmodel", "5}\n  - return: {window: 5}\nmodel", "features", "once: return_5"),
         (
             "return: {window: 5}",
@@ -77,14 +102,19 @@ def test_every_shipped_strategy_is_read() -> None:
             "features.0.momentum",
             r"skip (5) must be less than window (5)",
         ),
-        ("kind: lightgbm", "kind: forest", "model", "'forest' found using 'kind'"),
+        (
+            "kind: lightgbm",
+            "kind: forest",
+            "model",
+            "there is no kind 'forest'. There are: lightgbm",
+        ),
         (
             "kind: lightgbm",
             "kind: lightgbm, learning_rate: .nan",
             "model.learning_rate",
-            "finite number",
+            "must be a number, not .nan",
         ),
-        ("train: 504", "train: 0", "walk_forward.train", "greater than or equal to 1"),
+        ("train: 504", "train: 0", "walk_forward.train", "a whole number, at least 1, not 0"),
         (
             "test: 126",
             "test: 126, purge: 4",
@@ -92,9 +122,19 @@ def test_every_shipped_strategy_is_read() -> None:
             "4 is less than the horizon of 5 sessions: the last training labels would be made of "
             "prices from the test window",
         ),
-        ("commission_bps: 1,", "", "backtest.commission_bps", "Field required"),
-        ("slippage_bps: 4", "slippage_bps: -4", "backtest.slippage_bps", "or equal to 0"),
-        ("slippage_bps: 4", "slippage_bps: 4, max_weight: 2", "backtest.max_weight", "equal to 1"),
+        (
+            "commission_bps: 1,",
+            "",
+            "backtest.commission_bps",
+            "is missing; it must be a number from 0",
+        ),
+        ("slippage_bps: 4", "slippage_bps: -4", "backtest.slippage_bps", "from 0 to 1000, not -4"),
+        (
+            "slippage_bps: 4",
+            "slippage_bps: 4, max_weight: 2",
+            "backtest.max_weight",
+            "above 0 and at most 1, not 2",
+        ),
         ("[IBM, MSFT]", "[IBM]", None, None),
     ],
 )
@@ -106,7 +146,7 @@ def test_a_wrong_field_is_named_with_its_reason(
     if field is None or reason is None:  # one symbol is enough, unless ranks compare it
         assert load_strategy(path).universe.symbols == ("IBM",)
         return
-    expected = rf"{re.escape(str(path))}:(?s:.*)\n  {re.escape(field)}: .*{re.escape(reason)}"
+    expected = rf"(?m)^{re.escape(str(path))}(:\d+)?: {re.escape(field)}: .*{re.escape(reason)}"
     with pytest.raises(StrategyError, match=expected):
         load_strategy(path)
 
@@ -120,7 +160,7 @@ def test_a_wrong_field_is_named_with_its_reason(
 )
 def test_what_compares_symbols_needs_two(tmp_path: Path, old: str, new: str, field: str) -> None:
     path = write(tmp_path, GOOD.replace("[IBM, MSFT]", "[IBM]").replace(old, new))
-    with pytest.raises(StrategyError, match=rf"\n  {field}: .*two symbols or more"):
+    with pytest.raises(StrategyError, match=rf":\d+: {field}: .*two symbols or more"):
         load_strategy(path)
 
 
@@ -130,8 +170,10 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     )
     with pytest.raises(StrategyError) as caught:
         load_strategy(path)
-    fields = [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:]]
-    assert fields == ["horizon", "walk_forward.train", "walk_forward.trian"]
+    found = [
+        line.removeprefix(f"{path}:").split(": ")[:2] for line in str(caught.value).split("\n")
+    ]
+    assert found == [["4", "horizon"], ["8", "walk_forward.train"], ["8", "walk_forward.trian"]]
 
 
 @pytest.mark.parametrize(
@@ -139,15 +181,15 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     [
         ("", "the file is empty"),
         ("# only a comment\n", "the file is empty"),
-        ("- a\n- b\n", "but holds a list"),
-        ("name: [unclosed\n", "line 2, column 1: .*"),
-        ("name: a\n\tb: 1\n", r"line 2, column 1: .*\\t"),
-        ("name: a\nname: b\n", "line 2, column 1: key 'name' is there twice"),
-        ("universe: {source: a, source: b}\n", "line 1, column 23: key 'source' is there twice"),
-        ("a: &x [1]\nb: *x\n", "line 2, column 4: aliases are not allowed"),
-        ("a: 1\n---\nb: 2\n", "line 2, column 1: .*single document"),
-        ("a: !!python/object/apply:os.getcwd []\n", "line 1, column 4: tags are not allowed"),
-        ("1: a\n", "line 1, column 1: key 1 is not text"),
+        ("- a\n- b\n", "1: .*but holds a list"),
+        ("name: [unclosed\n", "1:7: .*closing ]"),
+        ("name: a\n\tb: 1\n", "2:1: a tab"),
+        ("name: a\nname: b\n", "2:1: key 'name' is there twice, first in line 1"),
+        ("universe: {source: a, source: b}\n", "1:23: key 'source' is there twice"),
+        ("a: &x [1]\nb: *x\n", "2:4: aliases are not allowed"),
+        ("a: 1\n---\nb: 2\n", "2:1: a second document"),
+        ("a: !!python/object/apply:os.getcwd []\n", "1:4: tags are not allowed"),
+        ("1: a\n", "1:1: key 1 is not text: write it in quotes: '1'"),
         ("[" * 5000, "nested too deeply"),
         ("x" * 70_000, "larger than 64 KiB"),
         ("a: \x00", "unacceptable character"),
@@ -155,7 +197,7 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
 )
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     path = write(tmp_path, text)
-    with pytest.raises(StrategyError, match=f"^{re.escape(str(path))}: .*{reason}"):
+    with pytest.raises(StrategyError, match=f"^{re.escape(str(path))}:.*{reason}"):
         load_strategy(path)
 
 

@@ -8,6 +8,7 @@ from tradewind.desk._connections import airflow, trigger_when_known
 from tradewind.errors import MarketDataError, SourceError, StrategyError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check
+from tradewind.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from tradewind.market.source import SourceSpec
@@ -68,7 +69,8 @@ def train(
 def check_files(settings: Settings) -> list[Check]:
     """Check every source and strategy file, and that strategies name sources that there are.
 
-    A source whose calendar soon knows no further session is a problem weeks before it is one.
+    A source is opened, so that its options are checked, too; its bars are not read. One whose
+    calendar soon knows no further session is a problem weeks before it is one.
     """
     from tradewind.market.source import load_sources
     from tradewind.research.strategy_files import load_strategies
@@ -79,28 +81,37 @@ def check_files(settings: Settings) -> list[Check]:
     checks += [_source_check(spec) for spec in sources.values()]
     checks += [Check(f"source {p.stem}", str(e), f"mend {p}") for p, e in bad_sources.items()]
     for name, strategy in strategies.items():
-        source = strategy.universe.source
-        problem = "" if source in sources else f"universe.source: there is no sources/{source}.yaml"
-        if source in sources:
-            try:
-                sources[source].sessions_for(strategy.universe.calendar)
-            except SourceError as error:
-                problem = f"universe.calendar: {error}"
+        problem = _universe_problem(strategy, sources)
         checks.append(Check(f"strategy {name}", problem, "name one of sources/, or mend that file"))
     checks += [Check(f"strategy {p.stem}", str(e), f"mend {p}") for p, e in bad_strategies.items()]
     return checks
 
 
+def _universe_problem(strategy: "Strategy", sources: Mapping[str, "SourceSpec"]) -> str:
+    """Return what is wrong with the source that a strategy names; nothing if it is sound."""
+    universe = strategy.universe
+    if universe.source not in sources:
+        help_on = did_you_mean(universe.source, sources)
+        return f"universe.source: there is no sound sources/{universe.source}.yaml. {help_on}"
+    try:
+        sources[universe.source].sessions_for(universe.calendar)
+    except SourceError as error:
+        return f"universe.calendar: {error}"
+    return ""
+
+
 def _source_check(spec: "SourceSpec") -> Check:
     from tradewind.market.calendar import known_until
     from tradewind.market.session_rules import exception_findings
+    from tradewind.market.source import open_source
 
     name = f"source {spec.name}"
     try:
+        open_source(spec)
         until = known_until(spec.calendar)
         exception_findings(spec.session_calendar)
     except MarketDataError as error:
-        return Check(name, str(error), f"mend calendar or sessions in {spec.file}")
+        return Check(name, str(error), f"mend {spec.file}")
     left = None if until is None else (until - datetime.now(UTC).date()).days
     if left is not None and left <= _CALENDAR_DAYS and spec.schedule is not None:
         what = f"are known until {until}" if left >= 0 else f"were known until {until}"
@@ -131,6 +142,6 @@ def require_strategy(settings: Settings, strategy: str) -> "Strategy":
         if path.stem == strategy:
             raise error
     raise StrategyError(
-        f"no strategy {strategy!r} in {settings.strategies_dir}. There are: "
-        f"{', '.join(sorted(good)) or 'none'}"
+        f"no strategy {strategy!r} in {settings.strategies_dir}. "
+        f"{did_you_mean(strategy, sorted(good))}"
     )

@@ -53,6 +53,8 @@ class Files:
         If the options are wrong. Files are looked at only when they are asked for.
     """
 
+    Options = FilesOptions
+
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = FilesOptions.model_validate(spec.options)
         self._calendar = spec.calendar

@@ -52,6 +52,8 @@ class _NoOptions(BaseModel):
 class Sample:
     """The bundled bars as a source; it takes no options."""
 
+    Options = _NoOptions
+
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:  # noqa: ARG002 - as all kinds
         _NoOptions.model_validate(spec.options)
 

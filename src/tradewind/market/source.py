@@ -13,6 +13,8 @@ so that a file in ``sources/`` may say ``kind: mine``. A whole source::
         folder: str
 
     class MySource:
+        Options = Options  # so that errors can list the options that there are
+
         def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
             self._folder = base_dir / Options.model_validate(dict(spec.options)).folder
 
@@ -45,7 +47,8 @@ from tradewind.entry_points import offered
 from tradewind.errors import SourceError
 from tradewind.market.accepted import Accepted
 from tradewind.market.sessions import SessionCalendar, SessionExceptions
-from tradewind.spec_files import SpecReader, field_of
+from tradewind.spec_files import SpecReader, located, refusal
+from tradewind.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -252,9 +255,8 @@ def find_source(name: str, directory: Path) -> SourceSpec:
         if path.stem == name:
             raise error
     if name not in specs:
-        raise SourceError(
-            f"no source named {name!r} in {directory}; available are {', '.join(specs) or 'none'}"
-        )
+        help_on = did_you_mean(name, specs)
+        raise SourceError(f"no source named {name!r} in {directory}. {help_on}")
     return specs[name]
 
 
@@ -276,21 +278,22 @@ def open_source(spec: SourceSpec) -> Source:
         If no such kind of source is installed, or it refuses its options; the message names the
         file, the field and the reason.
     """
-    where = str(spec.file or f"source {spec.name!r}")
+    place = spec.file or f"source {spec.name!r}"
+    kind = located(place, "kind") if isinstance(place, Path) else place
     factory = offered(
         spec.kind,
         group=GROUP,
         noun="kind of source",
-        refuse=lambda problem: SourceError(f"{where}:\n  kind: {problem}"),
+        refuse=lambda problem: SourceError(f"{kind}: kind: {problem}"),
     )
     try:
         source = factory(spec, spec.base_dir)
     except ValidationError as error:
-        problems = [f"\n  options.{field_of(one)}: {one['msg']}" for one in error.errors()]
-        raise SourceError(f"{where}:{''.join(problems)}") from error
+        model = getattr(factory, "Options", None)
+        raise SourceError(refusal(place, error, model, spec.options, at=("options",))) from error
     if not isinstance(source, Source):
         raise SourceError(
-            f"{where}:\n  kind: {spec.kind!r} gave a {type(source).__name__}, which has no "
+            f"{kind}: kind: {spec.kind!r} gave a {type(source).__name__}, which has no "
             "symbols() and load() as tradewind.market.source.Source has"
         )
     return source

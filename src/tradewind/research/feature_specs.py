@@ -191,8 +191,10 @@ class Custom(_OfOneSymbol):
 
 def _unfold(value: Any) -> Any:  # noqa: ANN401
     """Turn ``{return: {window: 5}}`` into ``{kind: return, window: 5}``."""
-    if not isinstance(value, dict) or "kind" in value:
+    if isinstance(value, BaseModel) or (isinstance(value, dict) and "kind" in value):
         return value
+    if not isinstance(value, dict):
+        raise ValueError("write a feature with its parameters, such as: return: {window: 5}")  # noqa: TRY004 - as below
     if len(value) != 1:
         raise ValueError("write one feature an entry, such as: return: {window: 5}")
     [(kind, parameters)] = value.items()

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from tradewind.errors import StrategyError
 from tradewind.research.strategy import Strategy
-from tradewind.spec_files import SpecReader, field_of
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from tradewind.spec_files import SpecReader
 
 __all__ = ["find_strategy", "load_strategies", "load_strategy"]
 
@@ -30,7 +27,7 @@ def load_strategy(path: Path) -> Strategy:
     ------
     StrategyError
         If the file cannot be read, is no YAML mapping, or breaks a rule; the message names
-        the file and lists every field at fault with the reason.
+        file, line and field of everything at fault, a line each, with what is allowed there.
     """
     return _READER.file(path)
 
@@ -67,13 +64,4 @@ def load_strategies(
     return _READER.folder(directory, wanted=wanted)
 
 
-def _field(problem: "ErrorDetails") -> str:
-    if problem["loc"][0:1] == ("model",):
-        # Without pydantic's name for the kind of model, which is no level of the file.
-        problem = {**problem, "loc": ("model", *problem["loc"][2:])}
-    return field_of(problem)
-
-
-_READER: Final = SpecReader(
-    Strategy, StrategyError, noun="strategy", nouns="strategies", field=_field
-)
+_READER: Final = SpecReader(Strategy, StrategyError, noun="strategy", nouns="strategies")

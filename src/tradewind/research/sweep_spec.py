@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from tradewind.suggestions import did_you_mean
+
 __all__ = ["Choices", "Range", "Sweep"]
 
 Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
@@ -88,12 +90,14 @@ class Sweep(_Model):
         PydanticCustomError
             Which names the parameter.
         """
+        from tradewind.spec_problems import problems  # only needed for what is wrong
+
         fixed = model.model_dump()
         for name, values in self.parameters.items():
             where = {"field": f"sweep.parameters.{name}"}
             if name not in fixed or name == "kind":
-                known = ", ".join(sorted(set(fixed) - {"kind"}))
-                message = f"the model has no such parameter; it has {known}"
+                help_on = did_you_mean(name, sorted(set(fixed) - {"kind"}), otherwise="It has")
+                message = f"the model has no such parameter. {help_on}"
                 raise PydanticCustomError("parameter", message, where)
             for value in values.ends:
                 try:
@@ -101,7 +105,8 @@ class Sweep(_Model):
                 except ValidationError as error:
                     if self._suits_another(model, name, value):
                         continue
-                    message = f"the model cannot take {value!r}: {error.errors()[0]['msg']}"
+                    [problem, *_] = problems(error, type(model), {**fixed, name: value}, {})
+                    message = f"the model cannot take {value!r}: {problem.message}"
                     raise PydanticCustomError("parameter", message, where) from None
 
     def _suits_another(self, model: BaseModel, name: str, value: object) -> bool:

@@ -1,0 +1,555 @@
+"""What the author of a wrong file is told, whole: file, line, field, value, what to write."""
+
+# ruff: noqa: E501 - what is told is compared whole, a problem a line
+
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import TradewindError
+from tradewind.market.source import load_source, open_source
+from tradewind.research.strategy_files import load_strategy
+
+STRATEGY = """\
+name: good
+description: the least a strategy says
+universe: {source: sample, symbols: [IBM, MSFT]}
+horizon: 5
+features:
+  - return: {window: 5}
+model: {kind: lightgbm}
+walk_forward: {train: 504, test: 126}
+backtest: {commission_bps: 1, slippage_bps: 4}
+"""
+SOURCE = """\
+name: good
+kind: files
+options:
+  path: data/*.csv
+  symbol: {file_name: stem}
+  session: {column: Date, format: "%Y-%m-%d"}
+  adjustment: none
+"""
+
+
+def told(directory: Path, text: str, what: str) -> list[str]:
+    """Return what is wrong with a file, a line a problem, without the directory."""
+    (directory / "sources").mkdir()
+    path = directory / "sources" / "good.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TradewindError) as caught:
+        load_strategy(path) if what == "strategy" else open_source(load_source(path))
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}:") for line in lines), lines
+    return [line.removeprefix(f"{path}:").strip() for line in lines]
+
+
+STRATEGIES: list[tuple[str, str, list[str]]] = [
+    (
+        "[IBM, MSFT]",
+        "[IBM, TRUE, 7203, 1E5, null, ~, 2012-01-01, NO, 1e5, .nan, -3]",
+        [
+            "3: universe.symbols.1: must be text, not TRUE, which YAML takes for true: write it in quotes: 'TRUE'",
+            "3: universe.symbols.2: must be text, not 7203, which YAML takes for a number: write it in quotes: '7203'",
+            "3: universe.symbols.3: must be text, not 1E5, which YAML takes for a number: write it in quotes: '1E5'",
+            "3: universe.symbols.4: must be text, not null, which YAML takes for nothing: write it in quotes: 'null'",
+            "3: universe.symbols.5: must be text, not ~, which YAML takes for nothing: write it in quotes: '~'",
+            "3: universe.symbols.8: must be text, not 1e5, which YAML takes for a number: write it in quotes: '1e5'",
+            "3: universe.symbols.9: must be text, not .nan, which YAML takes for a number: write it in quotes: '.nan'",
+            "3: universe.symbols.10: must be text, not -3, which YAML takes for a number: write it in quotes: '-3'",
+        ],
+    ),
+    (
+        "horizon: 5",
+        "horizon: '5'",
+        ["4: horizon: must be a whole number from 1 to 252, not '5': write it without quotes: 5"],
+    ),
+    (
+        "horizon: 5",
+        "horizon: 5.0",
+        ["4: horizon: must be a whole number from 1 to 252, not 5.0: write 5"],
+    ),
+    (
+        "horizon: 5",
+        "horizon: five",
+        ["4: horizon: must be a whole number from 1 to 252, not 'five'"],
+    ),
+    ("horizon: 5", "horizon: true", ["4: horizon: must be a whole number from 1 to 252, not true"]),
+    (
+        "horizon: 5",
+        "horizon:",
+        ["4: horizon: must be a whole number from 1 to 252, but has no value"],
+    ),
+    ("horizon: 5\n", "", ["horizon: is missing; it must be a whole number from 1 to 252"]),
+    ("horizon: 5", "horizon: 300", ["4: horizon: must be a whole number from 1 to 252, not 300"]),
+    (
+        "horizon: 5",
+        "horizon: 010",
+        ["4: horizon: must be a whole number from 1 to 252, not '010': write 10"],
+    ),
+    (
+        "name: good",
+        "name: Müller",
+        [
+            "1: name: 'Müller' must equal the file's name, 'good'",
+            "1: name: must be lower-case letters a to z, digits and _, a letter first, 50 characters at most, not 'Müller'",
+        ],
+    ),
+    (
+        "name: good",
+        "name: other\nhorizn: 4",
+        [
+            "1: name: 'other' must equal the file's name, 'good'",
+            "2: horizn: unknown field. Did you mean horizon?",
+        ],
+    ),
+    (
+        "name: good",
+        "name: 5",
+        ["1: name: must be text, not 5, which YAML takes for a number: write it in quotes: '5'"],
+    ),
+    (
+        "name: good",
+        "name: good\ncommission_bps: 3",
+        ["2: commission_bps: unknown field. Did you mean backtest.commission_bps?"],
+    ),
+    (
+        "name: good",
+        "name: good\ncolour: red",
+        [
+            "2: colour: unknown field. Known are: name, description, owner, schedule, universe, horizon, allow_leakage, label, features, model, walk_forward, combinatorial, sweep, backtest, gate, monitor, risk, seed."
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "macd: {fast: 12}",
+        [
+            "6: features.0: there is no feature 'macd'. There are: return, momentum, volatility, rsi, ma_distance, ma_ratio, volume_ratio, custom, rank."
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "volatilty: {window: 12}",
+        [
+            "6: features.0: there is no feature 'volatilty'. Did you mean volatility? There are: return, momentum, volatility, rsi, ma_distance, ma_ratio, volume_ratio, custom, rank."
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "return",
+        ["6: features.0: write a feature with its parameters, such as: return: {window: 5}"],
+    ),
+    (
+        "return: {window: 5}",
+        "return: 5",
+        ["6: features.0: write its parameters in braces, such as: return: {window: 5}"],
+    ),
+    (
+        "return: {window: 5}",
+        "return: {windw: 5}",
+        [
+            "6: features.0.return.window: is missing; it must be a whole number from 1 to 2520",
+            "6: features.0.return.windw: unknown field. Did you mean window?",
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "{return: {window: 5}, rsi: {window: 14}}",
+        ["6: features.0: write one feature an entry, such as: return: {window: 5}"],
+    ),
+    (
+        "return: {window: 5}",
+        "rank: {of: return}",
+        [
+            "6: features.0.rank.of: write a feature with its parameters, such as: return: {window: 5}"
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "rank: {of: {retrn: {window: 5}}}",
+        [
+            "6: features.0.rank.of: there is no feature 'retrn'. Did you mean return? There are: return, momentum, volatility, rsi, ma_distance, ma_ratio, volume_ratio, custom."
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        'custom: {name: a, function: "foo.bar"}',
+        [
+            "6: features.0.custom.function: must be module:function, such as my_features:gap, not 'foo.bar'"
+        ],
+    ),
+    (
+        "return: {window: 5}",
+        "kind: return",
+        ["6: features.0.window: is missing; it must be a whole number from 1 to 2520"],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: LightGBM",
+        [
+            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: lightgbm, ridge, ma_crossover."
+        ],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: forest",
+        ["7: model: there is no kind 'forest'. There are: lightgbm, ridge, ma_crossover."],
+    ),
+    (
+        "kind: lightgbm",
+        "type: ridge",
+        ["7: model: has no kind; name one of lightgbm, ridge, ma_crossover"],
+    ),
+    (
+        "{kind: lightgbm}",
+        "lightgbm",
+        ["7: model: must be a mapping such as {kind: lightgbm}, not 'lightgbm'"],
+    ),
+    (
+        "{kind: lightgbm}",
+        "[lightgbm]",
+        [
+            "7: model: must be a mapping whose kind is one of lightgbm, ridge, ma_crossover, not a list of 1"
+        ],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: lightgbm, learning_rat: 0.1, alpha: 3, lambda_l2: .inf",
+        [
+            "7: model.lambda_l2: must be a number, not .inf",
+            "7: model.learning_rat: unknown field. Did you mean learning_rate?",
+            "7: model.alpha: unknown field. Known are: objective, rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2.",
+        ],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: lightgbm, objective: rank",
+        ["7: model.objective: must be one of regression, lambdarank, not 'rank'"],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: ma_crossover, fast: 50, slow: 20",
+        ["7: model: fast (50) must be less than slow (20)"],
+    ),
+    (
+        "kind: lightgbm",
+        "kind: ma_crossover, fast: 5, slow: 20",
+        ["5: features: the model ma_crossover brings its own feature; list none"],
+    ),
+    (
+        "name: good",
+        "name: good\nlabel: sign",
+        ["2: label: must be one of forward_return, direction, not 'sign'"],
+    ),
+    (
+        "name: good",
+        "name: good\nlabel: {kind: direction, after_cost: yes}",
+        ["2: label.after_cost: unknown field. Did you mean after_costs?"],
+    ),
+    (
+        "name: good",
+        "name: good\nlabel: {kind: direction, after_costs: maybe}",
+        ["2: label.after_costs: must be true or false, not 'maybe': write true or false"],
+    ),
+    (
+        "MSFT]",
+        "MSFT], start: 2010-02-30",
+        ["3: universe.start: must be a date such as 2012-01-31 or null, not '2010-02-30'"],
+    ),
+    (
+        "MSFT]",
+        "MSFT], start: 20100101",
+        ["3: universe.start: must be a date such as 2012-01-31 or null, not 20100101"],
+    ),
+    (
+        "MSFT]",
+        "MSFT], start: 31.12.2010",
+        ["3: universe.start: must be a date such as 2012-01-31 or null, not '31.12.2010'"],
+    ),
+    (
+        "[IBM, MSFT]",
+        "IBM",
+        ["3: universe.symbols: must be a list of texts, 1 or more, not 'IBM': write [IBM]"],
+    ),
+    (
+        "[IBM, MSFT]",
+        "[]",
+        ["3: universe.symbols: must be a list of texts, 1 or more, not an empty list"],
+    ),
+    ("[IBM, MSFT]", "[IBM, IBM]", ["3: universe.symbols: listed more than once: IBM"]),
+    (
+        "[IBM, MSFT]",
+        "{IBM: 1}",
+        ["3: universe.symbols: must be a list of texts, 1 or more, not a mapping (IBM)"],
+    ),
+    (
+        "name: good",
+        "name: good\nsweep: {trials: 5, parameters: {learning_rat: {low: 1, high: 2}}}",
+        [
+            "2: sweep.parameters.learning_rat: the model has no such parameter. Did you mean learning_rate?"
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\nsweep: {trials: 5, parameters: {learning_rate: {low: 1, high: 2}}}",
+        [
+            "2: sweep.parameters.learning_rate: the model cannot take 2: must be a number, above 0 and at most 1, not 2"
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\nsweep: {trials: 5, parameters: {learning_rate: [1, 2]}}",
+        [
+            "2: sweep.parameters.learning_rate: must be a mapping of low, high, log or a mapping of choices, not a list of 2"
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\nsweep: {trials: 5, parameters: {learning_rate: {low: 0.1, hihg: '0.2'}, num_leaves: {choice: [3, 4]}}}",
+        [
+            "2: sweep.parameters.learning_rate.high: is missing; it must be a number",
+            "2: sweep.parameters.learning_rate.hihg: unknown field. Did you mean high?",
+            "2: sweep.parameters.num_leaves.choices: is missing; it must be a list, 2 or more",
+            "2: sweep.parameters.num_leaves.choice: unknown field. Did you mean choices?",
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\ngate: {min_deflated_sharpe: 95, promotion: manual, min_sharpe: 1}",
+        [
+            "2: gate.min_deflated_sharpe: must be a number from 0 to 1 or null, not 95",
+            "2: gate.promotion: must be one of automatic, approval, not 'manual'",
+            "2: gate.min_sharpe: unknown field. Did you mean min_deflated_sharpe?",
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\nschedule: daily",
+        [
+            "2: schedule: 'daily' is no cron expression: minute hour day month weekday, such as \"0 22 * * 1-5\"; to train whenever there are new bars: on_new_bars"
+        ],
+    ),
+    (
+        "name: good",
+        "name: good\nname: good",
+        ["2:1: key 'name' is there twice, first in line 1: take one out"],
+    ),
+    ("name: good", "name: good\n\thorizon: 4", ["2:1: a tab; YAML is indented with spaces"]),
+    (
+        "name: good",
+        "name: good: bad",
+        ["1:11: a second `: ` in one line; put the text in quotes, or begin a new line"],
+    ),
+    ("[IBM, MSFT]}", "[IBM, MSFT", ["3:37: a comma or the closing ] is missing before this"]),
+    ("horizon: 5", "'horizon: 5", ["4:1: the closing quote of a text is missing"]),
+    ("horizon: 5", "horizon 5", ["4:1: no `field: value`; a colon is missing"]),
+    (
+        "horizon: 5",
+        "  horizon: 5",
+        ["4:3: this line stands further left or right than those before it"],
+    ),
+    ("horizon: 5", "true: 5", ["4:1: key True is not text: write it in quotes: 'true'"]),
+    ("horizon: 5", "horizon: @5", ["4:10: a text that begins with @ must stand in quotes"]),
+    (
+        "horizon: 5",
+        "horizon: *x",
+        ["4:10: aliases are not allowed; put a text that begins with * in quotes"],
+    ),
+    (
+        "horizon: 5",
+        "horizon: !!int 5",
+        ["4:10: tags are not allowed; put a text that begins with ! in quotes"],
+    ),
+]
+SOURCES: list[tuple[str, str, list[str]]] = [
+    (
+        "kind: files",
+        "kind: file",
+        [
+            "2: kind: no kind of source named 'file' is installed (entry points of the group tradewind.sources). Did you mean files?"
+        ],
+    ),
+    (
+        "kind: files",
+        "kind: files\nshedule: after_close",
+        ["3: shedule: unknown field. Did you mean schedule?"],
+    ),
+    (
+        "kind: files",
+        "kind: files\nschedule: hourly",
+        ["3: schedule: must be after_close or null, not 'hourly'"],
+    ),
+    (
+        "kind: files",
+        "kind: files\ncalender: XNYS",
+        ["3: calender: unknown field. Did you mean calendar?"],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: nothing",
+        [
+            "7: options.adjustment: must be one of adj_close, factors, splits, already_adjusted, none, not 'nothing'"
+        ],
+    ),
+    (
+        "  adjustment: none\n",
+        "",
+        [
+            "3: options.adjustment: is missing; it must be one of adj_close, factors, splits, already_adjusted, none"
+        ],
+    ),
+    (
+        "{file_name: stem}",
+        "stem",
+        ["5: options.symbol: must be a mapping of column, file_name, not 'stem'"],
+    ),
+    (
+        "{file_name: stem}",
+        "{column: a, file_name: stem}",
+        ["5: options.symbol: give either column or file_name"],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: adj_close",
+        ["3: options.columns.adj_close: adjustment 'adj_close' needs this column"],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: none\n  csv: {seperator: ';'}",
+        ["8: options.csv.seperator: unknown field. Did you mean separator?"],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: none\n  csv: {separator: ';;', null_values: [NA, null, 0, -]}",
+        [
+            "8: options.csv.separator: must be one character, not ';;'",
+            "8: options.csv.null_values.1: must be text, not null, which YAML takes for nothing: write it in quotes: 'null'",
+            "8: options.csv.null_values.2: must be text, not 0, which YAML takes for a number: write it in quotes: '0'",
+        ],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: none\n  columns: {open: 1, Close: x}",
+        [
+            "8: options.columns.open: must be text, not 1, which YAML takes for a number: write it in quotes: '1'",
+            "8: options.columns.Close: unknown field. Did you mean close?",
+        ],
+    ),
+    (
+        "adjustment: none",
+        "adjustment: none\n  csv: {decimal: ';', thousands: x, skip_lines: -1}",
+        [
+            "8: options.csv.decimal: must be one of '.', ',', not ';'",
+            "8: options.csv.thousands: must be one of ',', '.', \"'\", ' ', '_' or null, not 'x'",
+            "8: options.csv.skip_lines: must be a whole number from 0 to 1000, not -1",
+        ],
+    ),
+    (
+        "kind: files",
+        "kind: files\naccept: [{symbol: TRUE, session: 2012-13-01, rule: outliers, reason: x}]",
+        [
+            "3: accept.0.symbol: must be text, not TRUE, which YAML takes for true: write it in quotes: 'TRUE'",
+            "3: accept.0.session: must be a date such as 2012-01-31, not '2012-13-01'",
+            "3: accept.0.rule: no rule named 'outliers'; there are copied_symbol, ended_early, factor_step, large_move, missing_session, ohlc_order, outlier, range, repeated_bar, split_ratio, stale_close, unadjusted_split, unit_shift, volume_jump, zero_volume",
+        ],
+    ),
+    (
+        "kind: files",
+        "kind: files\naccept: {symbol: X}",
+        [
+            "3: accept: must be a list of mappings of symbol, session, rule, reason, not a mapping (symbol)"
+        ],
+    ),
+    (
+        "kind: files",
+        "kind: files\nbackdate: sometimes",
+        ["3: backdate: must be true or false, not 'sometimes': write true or false"],
+    ),
+    (
+        "kind: files",
+        "kind: sample",
+        [
+            "4: options.path: unknown field. Known are: none.",
+            "5: options.symbol: unknown field. Known are: none.",
+            "6: options.session: unknown field. Known are: none.",
+            "7: options.adjustment: unknown field. Known are: none.",
+        ],
+    ),
+    (
+        "kind: files",
+        "kind: nope",
+        [
+            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: files, sample."
+        ],
+    ),
+    ("kind: files", "name: x", ["2:1: key 'name' is there twice, first in line 1: take one out"]),
+    (
+        '  session: {column: Date, format: "%Y-%m-%d"}',
+        "  session: Date",
+        ["6: options.session: must be a mapping of column, format, time_zone, not 'Date'"],
+    ),
+    (
+        "kind: files\noptions:",
+        "kind: files\noptions: x\nopt:",
+        ["3: options: must be a mapping, not 'x'", "4: opt: unknown field. Did you mean options?"],
+    ),
+    (
+        'format: "%Y-%m-%d"',
+        "format: %Y-%m-%d",
+        ["6:35: a text that begins with % must stand in quotes"],
+    ),
+    (
+        'format: "%Y-%m-%d"',
+        'format: "%Y-%m-%d %H:%M"',
+        [
+            "6: options.session.time_zone: %Y-%m-%d %H:%M holds a time of day; name its zone, such as UTC, or as_written if the date is the session whatever the time"
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), STRATEGIES)
+def test_the_author_of_a_wrong_strategy_is_told(
+    tmp_path: Path, old: str, new: str, expected: list[str]
+) -> None:
+    assert old in STRATEGY
+    assert told(tmp_path, STRATEGY.replace(old, new), "strategy") == expected
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), SOURCES)
+def test_the_author_of_a_wrong_source_is_told(
+    tmp_path: Path, old: str, new: str, expected: list[str]
+) -> None:
+    assert old in SOURCE
+    assert told(tmp_path, SOURCE.replace(old, new), "source") == expected
+
+
+def test_a_model_of_pydantic_is_never_quoted(tmp_path: Path) -> None:
+    jargon = (
+        "Input",
+        "input",
+        "permitted",
+        "discriminator",
+        "expected tag",
+        "Value error",
+        "valid ",
+    )
+    for number, (old, new, _) in enumerate(STRATEGIES):
+        (tmp_path / str(number)).mkdir()
+        lines = told(tmp_path / str(number), STRATEGY.replace(old, new), "strategy")
+        assert not [line for line in lines if any(word in line for word in jargon)]
+
+
+def test_of_very_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    symbols = ", ".join(map(str, range(7000, 7500)))
+    lines = told(tmp_path, STRATEGY.replace("IBM, MSFT", symbols), "strategy")
+    assert lines[0].startswith("3: universe.symbols.0: must be text, not 7000")
+    assert lines[50:] == ["and 450 more problems"]
+
+
+def test_a_list_over_many_lines_is_told_by_line(tmp_path: Path) -> None:
+    symbols = "\n    - IBM\n    - TRUE\n    # a comment\n    - 7203\n"
+    text = STRATEGY.replace(
+        "{source: sample, symbols: [IBM, MSFT]}", "\n  source: sample\n  symbols:" + symbols
+    )
+    assert [line.split(":")[0] for line in told(tmp_path, text, "strategy")] == ["7", "9"]
