@@ -123,14 +123,14 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     Raises
     ------
     StrategyError
-        If a symbol has no bars, or a feature is undefined after its warm-up and the strategy says
-        ``missing: refuse``.
+        If a symbol has no bars, a feature is undefined after its warm-up and the strategy says
+        ``missing: refuse``, or one has no value at all, or the same in all rows.
     SplitError
         If the bars are too few for three folds, or a training label is made of prices from a
         test window and the strategy does not say ``allow_leakage``.
     """
     used = select_bars(bars, strategy)
-    found = find_features(used, strategy)
+    found = find_features(used, strategy, strict=True)
     refuse_undefined(found.undefined, strategy)
     features = found.rows
     longest = _longest_trial(strategy)

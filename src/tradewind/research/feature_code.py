@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from tradewind.errors import StrategyError
-from tradewind.research.feature_specs import Custom, Rank
+from tradewind.research.feature_specs import Across, Custom, FeatureSpec
 from tradewind.research.strategy import Strategy
 from tradewind.settings import load_settings
 
@@ -31,8 +31,8 @@ class CustomFeature:
 
     strategy: str
     field: str
-    """Such as ``features.0``, or ``features.3.of`` in a rank."""
-    spec: Custom
+    """Such as ``features.0``, or ``features.3.rank.of`` where a rank is made of it."""
+    spec: Custom | Across
 
     @property
     def module(self) -> str:
@@ -42,8 +42,8 @@ class CustomFeature:
     def refusal(self, reason: str) -> StrategyError:
         """Return the error that names strategy, field, function and reason."""
         return StrategyError(
-            f"strategy {self.strategy}: {self.field}.custom.function: {self.spec.function}: "
-            f"{reason}"
+            f"strategy {self.strategy}: {self.field}.{self.spec.kind}.function: "
+            f"{self.spec.function}: {reason}"
         )
 
     def source(self) -> tuple[Path, bytes]:
@@ -115,14 +115,18 @@ class CustomFeature:
 
 
 def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
-    """Return the features of the user's own, each once, those that only a rank uses too."""
+    """Return the features of the user's own, each once, those that only others are made of too."""
     found: dict[str, CustomFeature] = {}
     for index, spec in enumerate(strategy.inputs):
-        field, plain = f"features.{index}", spec
-        if isinstance(spec, Rank):
-            field, plain = f"{field}.rank.of", spec.of
-        if isinstance(plain, Custom):
-            found.setdefault(plain.column, CustomFeature(strategy.name, field, plain))
+        places: list[tuple[str, FeatureSpec]] = [(f"features.{index}", spec)]
+        if isinstance(spec, Across):
+            within = f"features.{index}.across.inputs"
+            places += [(f"{within}.{name}", part) for name, part in spec.inputs.items()]
+        elif spec.across_symbols:
+            places += [(f"features.{index}.{spec.kind}.of", part) for part in spec.parts]
+        for field, plain in places:
+            if isinstance(plain, Custom | Across):
+                found.setdefault(plain.column, CustomFeature(strategy.name, field, plain))
     return tuple(found.values())
 
 

@@ -4,12 +4,16 @@ A file writes ``- momentum: {window: 252, skip: 21}``. This module only says wha
 asked for; `tradewind.research.features` computes it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 __all__ = [
+    "BAR_COLUMNS",
+    "Across",
+    "Compared",
     "Custom",
+    "Demean",
     "FeatureSpec",
     "MaDistance",
     "MaRatio",
@@ -20,7 +24,14 @@ __all__ = [
     "Rsi",
     "Volatility",
     "VolumeRatio",
+    "Zscore",
 ]
+
+_NAME: Final = r"^[a-z][a-z0-9_]*$"
+BAR_COLUMNS: Final = (
+    "symbol", "session", "open", "high", "low", "close", "volume", "raw_close", "dollar_volume",
+)  # fmt: skip
+"""What a function of the user's own can use of the bars."""
 
 _TAKEN = frozenset({"symbol", "session", "label", "label_end", "fold", "prediction"})
 
@@ -161,18 +172,10 @@ class VolumeRatio(_OfOneSymbol):
         return self.window - 1
 
 
-class Custom(_OfOneSymbol):
-    """A function of the user's own, such as ``my_features:overnight_gap``.
+class _OwnFunction(_Spec):
+    """A function of the user's own, and the name of its feature."""
 
-    The module is a file beside the strategy files, or an installed one. The function takes
-    `parameters` by name and returns a polars expression over the adjusted bars of one symbol in
-    the order of its sessions: open, high, low, close, volume, symbol, session. Where it is null
-    or not finite, the row is left out. Use ratios: the level of an adjusted price changes with
-    later splits and dividends, and `tradewind.research.leaks` refuses what depends on it.
-    """
-
-    kind: Literal["custom"] = "custom"
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
+    name: str = Field(pattern=_NAME, max_length=50)
     function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     parameters: dict[str, bool | int | float | str] = Field(default={})
 
@@ -187,6 +190,22 @@ class Custom(_OfOneSymbol):
     def column(self) -> str:
         """Name of the feature's column."""
         return self.name
+
+
+class Custom(_OwnFunction, _OfOneSymbol):
+    """A function of the user's own, such as ``my_features:overnight_gap``.
+
+    The module is a file beside the strategy files, or an installed one. The function takes
+    `parameters` by name and returns a polars expression over the adjusted bars of one symbol in
+    the order of its sessions: open, high, low, close, volume, symbol, session. Two more columns are
+    as traded on the day, so that no later split or dividend changes them: raw_close, and
+    dollar_volume, which is raw_close times the shares traded. Where the expression is null or not
+    finite, the feature is undefined. Of adjusted columns use ratios: the level of an adjusted price
+    changes with later splits and dividends, and `tradewind.research.leaks` refuses what depends on
+    it. What compares symbols is `Across`.
+    """
+
+    kind: Literal["custom"] = "custom"
 
 
 def _unfold(value: Any) -> Any:  # noqa: ANN401
@@ -246,8 +265,49 @@ class Rank(_Compared):
     kind: Literal["rank"] = "rank"
 
 
+class Demean(_Compared):
+    """Another feature less its mean over the symbols of a session."""
+
+    kind: Literal["demean"] = "demean"
+
+
+class Zscore(_Compared):
+    """Another feature less its mean over the symbols of a session, over its standard deviation."""
+
+    kind: Literal["zscore"] = "zscore"
+
+
+class Across(_OwnFunction, _OfSeveralSymbols):
+    """A function of the user's own over one session, such as ``my_features:share``.
+
+    It returns a polars expression that is evaluated on the rows of all symbols with a bar in the
+    session, sorted by symbol: ``pl.col("x") / pl.col("x").sum()`` is a symbol's share of all. The
+    columns are those of `Custom`, and `inputs`: features of one symbol each by the name that the
+    expression calls them, such as ``{mom: {momentum: {window: 252, skip: 21}}}``. Where one is
+    undefined it is null, which sums and means pass over.
+    """
+
+    kind: Literal["across"] = "across"
+    inputs: dict[Annotated[str, Field(pattern=_NAME, max_length=50)], _Part] = Field(default={})
+
+    @field_validator("inputs")
+    @classmethod
+    def _inputs_are_told_from_bars(cls, inputs: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(inputs.keys() & set(BAR_COLUMNS)):
+            raise ValueError(f"{', '.join(taken)}: a column of the bars; choose another name")
+        return inputs
+
+    @property
+    def parts(self) -> tuple[PerSymbol, ...]:
+        """The inputs."""
+        return tuple(self.inputs.values())
+
+
+Compared = Rank | Demean | Zscore
+"""One feature of every symbol, held against those of the session's other symbols."""
+
 FeatureSpec = Annotated[
-    Return | Momentum | Volatility | Rsi | MaDistance | MaRatio | VolumeRatio | Custom | Rank,
+    PerSymbol | Rank | Demean | Zscore | Across,
     Field(discriminator="kind"),
     BeforeValidator(_unfold),
 ]

@@ -1,7 +1,7 @@
 """Features of a strategy, each made of prices up to its own session only.
 
-Every feature is a ratio of adjusted prices or volumes of one symbol, or a rank of such
-ratios within a session. Windows count the symbol's own bars. A feature of session t uses
+Every feature is a ratio of adjusted prices or volumes of one symbol, or compares such ratios
+within a session. Windows count the symbol's own bars. A feature of session t uses
 the close of t, so it is known when that session ends and can be traded at the next open.
 
 Features of the user's own may be any expression; `tradewind.research.leaks` holds them to the
@@ -14,14 +14,20 @@ from typing import assert_never
 import polars as pl
 
 from tradewind.market.bars import KEY, adjusted
+from tradewind.research.comparisons import compared, over_sessions, with_inputs
+from tradewind.research.feature_checks import (
+    refuse_what_says_nothing,
+    refuse_windows_over_sessions,
+)
 from tradewind.research.feature_code import CustomFeature, custom_features, told
 from tradewind.research.feature_specs import (
+    Across,
+    Compared,
     Custom,
-    FeatureSpec,
     MaDistance,
     MaRatio,
     Momentum,
-    Rank,
+    PerSymbol,
     Return,
     Rsi,
     Volatility,
@@ -83,12 +89,30 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     return _rows(FeatureTable(strategy).of(select_bars(bars, strategy)), strategy)
 
 
-def find_features(bars: pl.DataFrame, strategy: Strategy) -> Features:
+def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = False) -> Features:
     """Compute the features of a strategy, and find what is undefined after its warm-up.
 
-    Parameters and errors are those of `compute_features`.
+    Parameters
+    ----------
+    bars, strategy
+        As for `compute_features`.
+    strict : bool
+        Whether to refuse features that can tell a model nothing; see
+        `tradewind.research.feature_checks`. For what is to be trained, not for a model that is.
+
+    Raises
+    ------
+    StrategyError, SettingsError
+        As `compute_features` does; also if a feature says nothing.
+    SplitError
+        If a feature says nothing because the bars are fewer than it looks back.
     """
-    table = FeatureTable(strategy).of(select_bars(bars, strategy))
+    computes = FeatureTable(strategy)
+    if strict:
+        computes.refuse_windows_over_sessions()
+    table = computes.of(select_bars(bars, strategy))
+    if strict:
+        refuse_what_says_nothing(table, strategy)
     return Features(_rows(table, strategy), find_undefined(table, strategy.inputs))
 
 
@@ -113,16 +137,31 @@ class FeatureTable:
     """
 
     def __init__(self, strategy: Strategy) -> None:
-        plain = [spec.of if isinstance(spec, Rank) else spec for spec in strategy.inputs]
-        distinct = {spec.column: spec for spec in plain}
+        distinct = {part.column: part for spec in strategy.inputs for part in spec.parts}
         self._built_in = [
             _expression(spec) for spec in distinct.values() if not isinstance(spec, Custom)
         ]
-        self._custom = [(feature, _own(feature)) for feature in custom_features(strategy)]
-        self._ranks = [_rank(spec) for spec in strategy.inputs if isinstance(spec, Rank)]
+        own = [(feature, _own(feature)) for feature in custom_features(strategy)]
+        self._custom = [each for each in own if not each[0].spec.across_symbols]
+        self._across = [
+            (feature.spec, feature, expression)
+            for feature, expression in own
+            if isinstance(feature.spec, Across)
+        ]
+        self._compared = [compared(spec) for spec in strategy.inputs if isinstance(spec, Compared)]
+
+    def refuse_windows_over_sessions(self) -> None:
+        """Refuse functions that mean to compare symbols, and see one.
+
+        Raises
+        ------
+        StrategyError
+            Which names the function, and what to write instead.
+        """
+        refuse_windows_over_sessions(self._custom)
 
     def of(self, bars: pl.DataFrame) -> pl.DataFrame:
-        """Compute every feature of every bar, and what its ranks are made of.
+        """Compute every feature of every bar, and what its comparisons are made of.
 
         Parameters
         ----------
@@ -140,11 +179,25 @@ class FeatureTable:
         StrategyError
             If a feature of the user's own cannot be computed, or is no number a bar.
         """
-        prices = adjusted(bars.sort(KEY))
-        own = [_computed(prices, feature, expression) for feature, expression in self._custom]
-        frame = prices.select(*KEY, *self._built_in, *own)
-        # Before ranking: what is undefined has no rank.
-        return frame.with_columns(_finite(pl.exclude(KEY))).with_columns(self._ranks)
+        prices = _prices(bars.sort(KEY))
+        own = [
+            _computed(prices, feature, _by_symbol(expression))
+            for feature, expression in self._custom
+        ]
+        # Before comparing: what is undefined has no rank, and no part in a mean.
+        frame = prices.select(*KEY, *self._built_in, *own).with_columns(_finite(pl.exclude(KEY)))
+        across = [
+            _computed(with_inputs(prices, frame, spec), feature, over_sessions(expression))
+            for spec, feature, expression in self._across
+        ]
+        return frame.with_columns(*self._compared, *across).with_columns(_finite(pl.exclude(KEY)))
+
+
+def _prices(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns that features are made of, in the order of `bars`."""
+    traded = pl.col("close").alias("raw_close")
+    dollars = (pl.col("close") * pl.col("volume")).alias("dollar_volume")
+    return adjusted(bars).hstack(bars.select(traded, dollars))
 
 
 def _own(feature: CustomFeature) -> pl.Expr:
@@ -159,10 +212,13 @@ def _own(feature: CustomFeature) -> pl.Expr:
 
 
 def _computed(prices: pl.DataFrame, feature: CustomFeature, expression: pl.Expr) -> pl.Series:
-    """Evaluate one feature of the user's own by itself, so that an error can name it."""
+    """Evaluate one feature of the user's own by itself, so that an error can name it.
+
+    `expression` says itself whether it is over symbols or over sessions.
+    """
     name = feature.spec.column
     try:
-        values = prices.select(_by_symbol(expression).alias(name)).to_series()
+        values = prices.select(expression.alias(name)).to_series()
     # A function that the expression calls may raise anything; a panic of polars is no Exception.
     except (Exception, pl.exceptions.PanicException) as error:
         raise feature.refusal(f"cannot be computed: {told(error)}") from error
@@ -179,7 +235,7 @@ def _by_symbol(value: pl.Expr) -> pl.Expr:
     return value.over("symbol", order_by="session")
 
 
-def _expression(spec: FeatureSpec) -> pl.Expr:
+def _expression(spec: PerSymbol) -> pl.Expr:
     close, volume = pl.col("close"), pl.col("volume")
     match spec:
         case Return(window=window):
@@ -200,18 +256,6 @@ def _expression(spec: FeatureSpec) -> pl.Expr:
             raise TypeError("computed by the function that the file names, not here")
         case VolumeRatio(window=window):
             value = volume / volume.rolling_mean(window) - 1.0
-        case Rank():
-            raise TypeError("a rank is computed within sessions, not within symbols")
         case _:
             assert_never(spec)
     return _by_symbol(value).alias(spec.column)
-
-
-def _rank(spec: Rank) -> pl.Expr:
-    """Return the rank among the symbols that have a value, 0.0 for a symbol on its own."""
-    ranked = pl.col(spec.of.column)
-    others = (ranked.count() - 1).cast(pl.Float64)
-    value = pl.when(others > 0.0).then((ranked.rank() - 1.0) / others - 0.5).otherwise(0.0)
-    return (
-        pl.when(ranked.is_not_null()).then(value.over("session")).otherwise(None).alias(spec.column)
-    )

@@ -464,10 +464,10 @@ class Strategy(_Model):
         repeated = sorted({column for column in columns if columns.count(column) > 1})
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
-        # A feature and what another one ranks share a column if they are the same, and only then.
-        plain = [spec.of if spec.kind == "rank" else spec for spec in features]
-        meant = {spec.column: spec for spec in plain}
-        twice = sorted({spec.column for spec in plain if meant[spec.column] != spec})
+        # A feature and what others are made of share a column if they are the same, and only then.
+        used = [*features, *(part for spec in features for part in spec.parts)]
+        meant = {spec.column: spec for spec in used}
+        twice = sorted({spec.column for spec in used if meant[spec.column] != spec})
         if twice:
             raise ValueError(f"different features of the same name: {', '.join(twice)}")
         return features
@@ -504,13 +504,15 @@ class Strategy(_Model):
         return self
 
     @model_validator(mode="after")
-    def _ranks_need_company(self) -> Self:
+    def _comparisons_need_company(self) -> Self:
         if len(self.universe.symbols) > 1:
             return self
         for index, spec in enumerate(self.features):
-            if spec.kind == "rank":
+            if spec.across_symbols:
                 raise PydanticCustomError(
-                    "rank", "a rank needs two symbols or more", {"field": f"features.{index}"}
+                    "across",
+                    "{kind} compares symbols, and needs two symbols or more",
+                    {"kind": spec.kind, "field": f"features.{index}"},
                 )
         if self.backtest.positions == "long_short":
             raise PydanticCustomError(

@@ -126,8 +126,9 @@ def train(
     BacktestError
         If the predictions cannot be traded.
     """
+    # First: what looks ahead has no value at the end, which is the lesser thing to say of it.
+    refuse_lookahead(bars, strategy, seed=strategy.seed)
     dataset = prepare(bars, strategy)
-    refuse_lookahead(dataset.bars, strategy, seed=strategy.seed)
     judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     summary = trials(judgement) if callable(trials) else trials
     histories = None
