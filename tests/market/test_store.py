@@ -62,6 +62,49 @@ def test_appending_again_makes_no_new_version(store: BarStore, bars: pl.DataFram
     assert version(store) == before
 
 
+def test_a_vendors_rounding_is_no_revision(store: BarStore, handed_out: HandedOut) -> None:
+    """Two downloads of adjusted prices in 32 bits differ in the seventh digit."""
+    ibm = handed_out("IBM", end=date(2005, 3, 1))
+    prices = pl.col("open", "high", "low", "close")
+    first = ibm.with_columns((prices * 0.8123456789).cast(pl.Float32).cast(pl.Float64))
+    append(store, first)
+    for day, scale in enumerate((1.0 + 2e-7, 1.0 - 2e-7, 1.0 + 3e-7), start=1):
+        again = first.with_columns(
+            (prices * scale).cast(pl.Float32).cast(pl.Float64),
+            pl.col("adjustment_factor").cast(pl.Float32).cast(pl.Float64),
+        )
+        done = append(store, again, LOADED + timedelta(days=day))
+        assert counts(done) == (0, 0, ibm.height)
+    assert store.bars("sample")["close"].to_list() == first["close"].to_list()  # as first told
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("close", 92.59), ("open", 93.00001), ("low", 91.9), ("volume", 1), ("volume", -100)],
+)
+def test_a_real_revision_is_one_however_small(
+    store: BarStore, handed_out: HandedOut, name: str, other: float
+) -> None:
+    ibm, day = handed_out("IBM", end=date(2005, 3, 1)), pl.col("session") == date(2005, 2, 28)
+    append(store, ibm)
+    value = pl.col("volume") + int(other) if name == "volume" else pl.lit(other)
+    changed = ibm.with_columns(pl.when(day).then(value).otherwise(name).alias(name))
+    assert counts(append(store, changed, LOADED + timedelta(days=1))) == (0, 1, ibm.height - 1)
+
+
+def test_rounding_in_one_direction_does_not_creep(store: BarStore, handed_out: HandedOut) -> None:
+    """What comes in is held against what is stored, not against what came in before."""
+    ibm = handed_out("IBM", end=date(2005, 3, 1)).with_columns(pl.col("close") * 0.7310585786)
+    append(store, ibm)
+    found = []
+    for day in range(1, 11):
+        drifted = ibm.with_columns(pl.col("close") * (1.0 + day * 2e-7))
+        found.append(append(store, drifted, LOADED + timedelta(days=day)).revised)
+        error = (store.bars("sample")["close"] / drifted["close"] - 1.0).abs().max()
+        assert error <= 5.1e-7
+    assert found == [0, 0, ibm.height, 0, 0, ibm.height, 0, 0, ibm.height, 0]
+
+
 def test_a_revision_is_kept_beside_what_it_revises(store: BarStore, handed_out: HandedOut) -> None:
     ibm, day = handed_out("IBM", end=date(2005, 3, 1)), date(2005, 2, 28)
     monday, tuesday = datetime(2005, 3, 7, tzinfo=UTC), datetime(2005, 3, 8, tzinfo=UTC)

@@ -7,14 +7,12 @@ from typing import Final
 import polars as pl
 
 from tradewind.errors import StoreError
+from tradewind.market._rounding import STEP_NOISE, rounding_apart
 from tradewind.market._steps import STEPS
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.findings import Finding
 
-__all__ = ["RELATIVE_TOLERANCE", "Merge", "merge"]
-
-RELATIVE_TOLERANCE: Final = 1e-9
-"""By how much of itself a price or step must differ from the stored one to be a revision."""
+__all__ = ["Merge", "merge"]
 
 _VALUES: Final = (*PRICES, "volume", *STEPS)
 _LISTED: Final = 1000  # a vendor that restates everything must not fill the memory
@@ -36,6 +34,12 @@ def merge(
 ) -> Merge:
     """Compare incoming bars with what is stored of the same symbols and sessions.
 
+    A price that differs by a vendor's rounding is no revision
+    (`tradewind.market._rounding.rounding_apart`), nor is a step that differs by less than
+    `STEP_NOISE` of itself. What is stored stays, and the next download is compared with that, so
+    that many small differences in one direction end as a revision and not as a drift. Shares are
+    counted: each other volume is a revision.
+
     Parameters
     ----------
     incoming : DataFrame
@@ -56,13 +60,12 @@ def merge(
         stored.select(*KEY, *_VALUES, "knowledge_time"), on=KEY, how="left", suffix="_stored"
     ).with_columns(
         pl.col("knowledge_time").is_null().alias("new"),
-        *(_differs(name).alias(f"{name}_differs") for name in _VALUES),
         # Learning the step of what was the first session is news, and contradicts nothing.
         pl.any_horizontal(
             pl.col(step).is_not_null() & pl.col(f"{step}_stored").is_null() for step in STEPS
         ).alias("linked"),
     )
-    both = both.with_columns(
+    both = both.with_columns(_differs(both, name) for name in _VALUES).with_columns(
         pl.any_horizontal(f"{name}_differs" for name in _VALUES).alias("revised")
     )
     changed = both.filter(pl.col("new") | pl.col("revised") | pl.col("linked"))
@@ -88,13 +91,16 @@ def merge(
     )
 
 
-def _differs(name: str) -> pl.Expr:
+def _differs(both: pl.DataFrame, name: str) -> pl.Series:
     """Whether a value is known on both sides and not the same; false where one is unknown."""
-    now, then = pl.col(name), pl.col(f"{name}_stored")
-    if name == "volume":
-        return (now != then).fill_null(value=False)
-    bound = RELATIVE_TOLERANCE * pl.max_horizontal(now.abs(), then.abs())
-    return ((now - then).abs() > bound).fill_null(value=False)
+    now, then = both.get_column(name), both.get_column(f"{name}_stored")
+    other = (now != then).fill_null(value=False)
+    if name in STEPS:
+        bound = STEP_NOISE * pl.select(pl.max_horizontal(now.abs(), then.abs())).to_series()
+        other &= ((now - then).abs() > bound).fill_null(value=False)
+    elif name != "volume":
+        other &= pl.Series(~rounding_apart(now.to_numpy(), then.to_numpy()))
+    return other.alias(f"{name}_differs")
 
 
 def _refuse_older(stored: pl.DataFrame, changed: pl.DataFrame, known_at: datetime) -> None:

@@ -86,8 +86,9 @@ class BarStore:
     ) -> Appended:
         """Store what is new or different in some bars; all of it or nothing.
 
-        Bars that are stored already, with values that differ by less than 1e-9 of themselves,
-        are not stored again: appending twice makes no new version of the table.
+        Bars that are stored already, with values that differ by no more than a vendor's rounding
+        (see `tradewind.market._rounding`), are not stored again: appending twice makes no new
+        version of the table.
 
         Parameters
         ----------
