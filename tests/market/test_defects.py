@@ -336,3 +336,154 @@ def test_a_stock_that_hardly_trades_may_repeat_a_flat_bar(bars: pl.DataFrame) ->
         thin = put(column, 129.79, flat)(thin)
     found = validate(put("volume", 1_000_000, flat)(thin), "XNYS")
     assert not [str(one) for one in found if one.severity == "error"]
+
+
+def adjusted_prices(bits: int) -> Spoil:
+    """Prices divided by what dividends took, as a vendor of adjusted prices writes them."""
+
+    def spoil(bars: pl.DataFrame) -> pl.DataFrame:
+        kept = pl.Float32 if bits == 32 else pl.Float64
+        split, dividends = 1 / 3, 0.7310585786
+        scaled = [(pl.col(name) * (split * dividends)).cast(kept) for name in PRICES[:3]]
+        scaled.append((pl.col("close") * split * dividends).cast(kept))
+        return bars.with_columns(one.cast(pl.Float64) for one in scaled)
+
+    return spoil
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+def test_a_high_below_the_close_by_rounding_is_no_error(bars: pl.DataFrame, bits: int) -> None:
+    scaled = adjusted_prices(bits)(bars)
+    outside = scaled.filter(
+        (pl.col("high") < pl.max_horizontal("open", "close"))
+        | (pl.col("low") > pl.min_horizontal("open", "close"))
+    )
+    if bits == 64:  # 32 bits round monotonically
+        assert outside.height > 0
+    assert not [str(one) for one in validate(scaled, "XNYS") if one.severity == "error"]
+
+
+def test_a_high_in_cents_may_be_half_a_cent_below_the_close(bars: pl.DataFrame) -> None:
+    cents = (
+        bars.filter(SINCE)
+        .with_columns(pl.col("high").round(2))
+        .with_columns(pl.min_horizontal("low", "high"), pl.min_horizontal("open", "high"))
+    )
+    finer = put("close", 129.9542)(cents)  # the high is 129.95
+    assert not [one for one in validate(finer, "XNYS") if one.rule == "ohlc_order"]
+    beyond = put("close", 129.9552)(cents)
+    assert [one.value for one in validate(beyond, "XNYS") if one.rule == "ohlc_order"] == [
+        "128.93/129.95/128.37/129.9552"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("high", "told"),
+    [(129.78, "the high, 129.78, is below the close, 129.79"), (129.7899, "129.7899, is below")],
+)
+def test_a_cent_is_an_error_with_all_its_digits(bars: pl.DataFrame, high: float, told: str) -> None:
+    found = [one for one in validate(put("high", high)(bars), "XNYS") if one.rule == "ohlc_order"]
+    assert len(found) == 1
+    assert found[0].severity == "error"
+    assert told in found[0].message
+
+
+@pytest.mark.parametrize("share", [0.25, 0.3, 1 / 3, 0.5, 0.6, 0.75, 0.9])
+def test_a_special_dividend_that_the_factor_explains_is_a_warning(
+    bars: pl.DataFrame, share: float
+) -> None:
+    paid = both(
+        times(1.0 - share, *PRICES, where=SINCE),
+        times(1.0 - share, "adjustment_factor", where=BEFORE),
+    )(bars)
+    found = validate(paid, "XNYS")
+    assert not [str(one) for one in found if one.severity == "error"]
+    told = [one for one in found if (one.symbol, one.session) == ("IBM", DAY)]
+    assert [one.rule for one in told] == ["factor_step"]
+    assert f"dividend of {share:.2%} of the price" in told[0].message
+
+
+def test_a_split_that_a_dividend_hides_is_still_an_error(bars: pl.DataFrame) -> None:
+    """A dividend of 1 % explains no fall to the half."""
+    halved = both(times(0.5, *PRICES, where=SINCE), times(0.99, "adjustment_factor", where=BEFORE))(
+        bars
+    )
+    assert_one_matches(
+        [str(one) for one in validate(halved, "XNYS") if one.severity == "error"],
+        r"IBM 2010-06-15: unadjusted_split \(0.50\d+\)",
+    )
+
+
+def test_a_split_and_a_dividend_on_one_day_are_told(bars: pl.DataFrame) -> None:
+    split = both(
+        both(times(0.49, *PRICES, where=SINCE), times(2, "volume", where=SINCE)),
+        both(
+            times(0.5, "split_factor", where=BEFORE),
+            times(0.49, "adjustment_factor", where=BEFORE),
+        ),
+    )(bars)
+    found = validate(split, "XNYS")
+    assert not [str(one) for one in found if one.severity == "error"]
+    told = [one.message for one in found if (one.symbol, one.session) == ("IBM", DAY)]
+    assert len(told) == 1
+    assert told[0].startswith("a split of 2:1 and a dividend of 2.00% of the price on one day")
+
+
+@pytest.mark.parametrize("ratio", [0.01, 0.04, 0.1, 0.125, 0.2, 1.25, 25.0, 50.0])
+def test_a_split_of_any_size_that_the_factors_tell_is_neither(
+    bars: pl.DataFrame, ratio: float
+) -> None:
+    split = both(
+        both(times(1 / ratio, *PRICES, where=SINCE), times(ratio, "volume", where=SINCE)),
+        times(1 / ratio, "split_factor", "adjustment_factor", where=BEFORE),
+    )(bars)
+    assert not [
+        one for one in validate(split, "XNYS") if one.symbol == "IBM" and one.session == DAY
+    ]
+
+
+CLOSES = [pl.col("close").alias(name) for name in ("open", "high", "low")]
+
+
+@pytest.mark.parametrize("volume", [0, 1_000_000, None])
+def test_closes_alone_are_a_warning_by_name_and_nothing_else_cries(
+    bars: pl.DataFrame, volume: int | None
+) -> None:
+    closes = bars.with_columns(*CLOSES)
+    if volume is not None:
+        closes = closes.with_columns(volume=pl.lit(volume, pl.Int64))
+    found = validate(closes, "XNYS")
+    assert not [str(one) for one in found if one.severity == "error"]
+    told = [one for one in found if one.rule == "closes_only"]
+    assert [one.symbol for one in told] == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
+    assert all("trades at the next close" in one.message for one in told)
+    assert all(("no volume is known" in one.message) == (volume == 0) for one in told)
+    assert {one.rule for one in found} == {"closes_only", "large_move", "outlier"}
+
+
+def test_bars_with_a_range_are_not_called_closes(bars: pl.DataFrame) -> None:
+    flat = IBM & (pl.col("session") != DAY)
+    mixed = bars.with_columns(
+        pl.when(flat).then(one).otherwise(one.meta.output_name()).alias(one.meta.output_name())
+        for one in CLOSES
+    )
+    assert not [one for one in validate(mixed, "XNYS") if one.rule == "closes_only"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "volume", "rule"),
+    [
+        (0.5, None, "unadjusted_split"), (10.0, 0, "unit_shift"), (0.01, None, "unit_shift"),
+        (0.5, 0, None), (0.67, None, None),
+    ],
+)  # fmt: skip
+def test_of_closes_only_what_is_sure_is_an_error(
+    bars: pl.DataFrame, factor: float, volume: int | None, rule: str | None
+) -> None:
+    closes = times(factor, *PRICES, where=SINCE)(bars.with_columns(*CLOSES))
+    if volume is not None:
+        closes = closes.with_columns(volume=pl.lit(volume, pl.Int64))
+    elif rule == "unadjusted_split":
+        closes = times(2, "volume", where=SINCE)(closes)
+    errors = {one.rule for one in validate(closes, "XNYS") if one.severity == "error"}
+    assert errors == (set() if rule is None else {rule})

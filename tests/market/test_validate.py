@@ -102,8 +102,11 @@ def test_unsorted_symbols_are_found(bars: pl.DataFrame) -> None:
     assert "unsorted" in {one.rule for one in found}
 
 
-def test_splits_that_the_factor_leaves_out_are_found(bars: pl.DataFrame) -> None:
-    found = validate(bars.with_columns(split_factor=pl.lit(1.0)), "XNYS")
+def test_splits_that_both_factors_leave_out_are_errors(bars: pl.DataFrame) -> None:
+    dividends = pl.col("adjustment_factor") / pl.col("split_factor")
+    found = validate(
+        bars.with_columns(split_factor=pl.lit(1.0), adjustment_factor=dividends), "XNYS"
+    )
     errors = [one for one in where(found) if one[0] == "error"]
     assert errors == [
         ("error", "AAPL", dt.date(2000, 6, 21), "unadjusted_split"),
@@ -111,6 +114,18 @@ def test_splits_that_the_factor_leaves_out_are_found(bars: pl.DataFrame) -> None
         ("error", "MSFT", dt.date(2003, 2, 18), "unadjusted_split"),
     ]
     assert set(ODD) <= set(where(found))
+
+
+def test_splits_that_one_factor_leaves_out_are_warnings(bars: pl.DataFrame) -> None:
+    """The adjustment explains them, as it would special dividends."""
+    found = validate(bars.with_columns(split_factor=pl.lit(1.0)), "XNYS")
+    assert not [one for one in found if one.severity == "error"]
+    assert {
+        ("warning", "AAPL", dt.date(2000, 6, 21), "factor_step"),
+        ("warning", "AAPL", dt.date(2005, 2, 28), "factor_step"),
+        ("warning", "MSFT", dt.date(2003, 2, 18), "factor_step"),
+        *ODD,
+    } == set(where(found))
 
 
 @pytest.mark.parametrize("ratio", [2.0, 3.0, 1.5, 7.0, 10.0, 0.5, 0.1, 4 / 3])

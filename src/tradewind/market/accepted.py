@@ -13,9 +13,9 @@ __all__ = ["ACCEPTABLE", "NEVER", "Accepted", "apply_accepted", "concerning"]
 
 ACCEPTABLE: Final = frozenset(
     {
-        "copied_symbol", "ended_early", "factor_step", "large_move", "missing_session",
-        "ohlc_order", "outlier", "range", "repeated_bar", "split_ratio", "stale_close",
-        "unadjusted_split", "unit_shift", "volume_jump", "zero_volume",
+        "closes_only", "copied_symbol", "ended_early", "factor_step", "large_move",
+        "missing_session", "ohlc_order", "outlier", "range", "repeated_bar", "split_ratio",
+        "stale_close", "unadjusted_split", "unit_shift", "volume_jump", "zero_volume",
     }
 )  # fmt: skip
 """Rules about what is unlikely, and happens."""

@@ -1,20 +1,15 @@
 """Factors from a vendor's adjusted close.
 
-The quotient of adjusted and raw close steps up on the first session after a split or a dividend.
-A step that equals a simple ratio (2:1, 3:2, ...) is a split, every other step a dividend. Price
-moves play no part in this, so a crash is never taken for a split.
+The quotient of adjusted and raw close steps on the first session after a split or a dividend. A
+step that equals the ratio of a split is one, every other step a dividend (`split_ratios` says
+how they are told apart). Price moves play no part in this, so a crash is never taken for a split.
 """
-
-from typing import Final
 
 import polars as pl
 
-__all__ = ["adjustment_factor_from", "split_factor_from"]
+from tradewind.market.split_ratios import splits_shown
 
-_SPLIT_RATIOS: Final = tuple(
-    sorted({p / q for p in range(1, 21) for q in (1, 2, 3, 4)} - {1.0}, reverse=True)
-)
-_SPLIT_TOLERANCE: Final = 1e-4  # relative; vendors that do not round are exact to 1e-12
+__all__ = ["adjustment_factor_from", "split_factor_from"]
 
 
 def adjustment_factor_from(adjusted_close: str) -> pl.Expr:
@@ -35,14 +30,20 @@ def split_factor_from(adjusted_close: str) -> pl.Expr:
     Parameters
     ----------
     adjusted_close : str
-        Name of the column with the vendor's adjusted close, beside ``close`` and ``symbol``. If
-        the vendor rounds it so coarsely that a split's step misses its ratio by more than 1e-4,
-        the split is not found here, and validation reports the prices as not adjusted for it.
+        Name of the column with the vendor's adjusted close, beside ``close`` and ``symbol``.
+
+    See Also
+    --------
+    tradewind.market.split_ratios.splits_shown : which steps are splits.
     """
-    factor = pl.col(adjusted_close) / pl.col("close")
-    step = (factor / factor.shift(1)).fill_null(1.0)
-    split = pl.lit(1.0)
-    for ratio in _SPLIT_RATIOS:
-        split = pl.when((step / ratio - 1.0).abs() < _SPLIT_TOLERANCE).then(ratio).otherwise(split)
+    split = pl.struct("symbol", "close", adjusted_close).map_batches(
+        lambda bars: _splits(bars.struct.unnest()), return_dtype=pl.Float64()
+    )
     since_start = split.cum_prod()  # a raw price is divided by every split after its session
     return (since_start / since_start.last()).over("symbol").alias("split_factor")
+
+
+def _splits(bars: pl.DataFrame) -> pl.Series:
+    symbol, close, adjusted = bars.get_columns()
+    first = (symbol != symbol.shift(1)).fill_null(value=True)
+    return pl.Series(splits_shown(close.to_numpy(), adjusted.to_numpy(), first.to_numpy()))

@@ -2,8 +2,11 @@
 
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from tradewind.market._rounding import decimals, rounding_apart
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.findings import Finding
 
@@ -19,7 +22,7 @@ __all__ = [
 ]
 
 LARGE_MOVE: Final = 0.25
-"""Close-to-close move after split adjustment, as a fraction, that is worth a warning."""
+"""Close-to-close move after adjustment, as a fraction, that is worth a warning."""
 
 OUTLIER: Final = 10.0
 """Robust z-score of a return that is worth a warning."""
@@ -30,6 +33,8 @@ WIDE_RANGE: Final = 1.5
 ABSURD_RANGE: Final = 5.0
 """High over low that is an error: a price in another unit, or a slipped decimal point."""
 
+_JUST_OVER: Final = 1.0 + 1e-6  # half a unit, in floating point
+_COARSEST: Final = 5e-3  # half a unit: a high in whole dollars is rounded at 100, and wrong at 10
 _MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _OUTLIER_WINDOW: Final = 63
 _OUTLIER_LEAST: Final = 21
@@ -37,6 +42,10 @@ _OUTLIER_LEAST: Final = 21
 
 def ohlc_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a finding for each bar whose open or close lies outside low to high.
+
+    A vendor's rounding is none: a high that was divided by a factor, and comes out below the close
+    in the 16th digit (see `tradewind.market._rounding.rounding_apart`), or one that is told in
+    cents on every bar of a symbol whose closes have four digits, and is half a cent below at most.
 
     Parameters
     ----------
@@ -46,18 +55,56 @@ def ohlc_findings(bars: pl.DataFrame) -> list[Finding]:
     broken = bars.filter(
         (pl.col("low") > pl.min_horizontal("open", "close"))
         | (pl.col("high") < pl.max_horizontal("open", "close"))
-    )
-    return [
-        Finding(
-            "error",
-            symbol,
-            session,
-            "ohlc_order",
-            "/".join(f"{price:g}" for price in prices),
-            "open/high/low/close: low must not exceed, and high not fall below, open or close",
+    ).select(*KEY, *PRICES)
+    if broken.is_empty():
+        return []
+    concerned = broken.get_column("symbol").unique().to_list()
+    written = _written(bars.filter(pl.col("symbol").is_in(concerned)))
+    broken = broken.join(written, on="symbol", how="left", maintain_order="left")
+    real = {
+        (edge, inner): _is_beyond(broken, edge, inner)
+        for edge in ("low", "high")
+        for inner in ("open", "close")
+    }
+    broken = broken.select(*KEY, *PRICES)
+    findings = []
+    for index, (symbol, session, *prices) in enumerate(broken.iter_rows()):
+        named = dict(zip(PRICES, prices, strict=True))
+        wrong = [
+            f"the {edge}, {named[edge]:.15g}, is {'above' if edge == 'low' else 'below'} the "
+            f"{inner}, {named[inner]:.15g}"
+            for (edge, inner), beyond in real.items()
+            if beyond[index]
+        ]
+        if wrong:
+            told = "/".join(f"{price:.15g}" for price in prices)
+            message = f"open/high/low/close: {' and '.join(wrong)}; correct the bar"
+            findings.append(Finding("error", symbol, session, "ohlc_order", told, message))
+    return findings
+
+
+def _written(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return with how many digits after the point each price of a symbol is written."""
+    return (
+        bars.select(
+            "symbol",
+            *(pl.Series(name, decimals(bars.get_column(name).to_numpy())) for name in PRICES),
         )
-        for symbol, session, *prices in broken.select(*KEY, *PRICES).iter_rows()
-    ]
+        .group_by("symbol")
+        .agg(pl.max(name).name.suffix("_digits") for name in PRICES)
+    )
+
+
+def _is_beyond(bars: pl.DataFrame, edge: str, inner: str) -> NDArray[np.bool_]:
+    """Return whether a low is above, or a high below, an open or close by more than rounding."""
+    outer, price = bars.get_column(edge).to_numpy(), bars.get_column(inner).to_numpy()
+    gap = outer - price if edge == "low" else price - outer
+    digits = bars.get_column(f"{edge}_digits").to_numpy()
+    half_unit = 0.5 * 10.0 ** -digits.astype(np.float64)
+    coarser = digits < bars.get_column(f"{inner}_digits").to_numpy()
+    rounded = coarser & (gap <= half_unit * _JUST_OVER) & (half_unit < _COARSEST * price)
+    beyond: NDArray[np.bool_] = (gap > 0.0) & ~rounded & ~rounding_apart(outer, price)
+    return beyond
 
 
 def range_findings(bars: pl.DataFrame) -> list[Finding]:
@@ -84,14 +131,16 @@ def range_findings(bars: pl.DataFrame) -> list[Finding]:
 
 
 def move_findings(bars: pl.DataFrame) -> list[Finding]:
-    """Return a warning for each split-adjusted close-to-close move beyond `LARGE_MOVE`.
+    """Return a warning for each close-to-close move beyond `LARGE_MOVE`.
+
+    Splits and dividends are taken out of it, so that no special dividend is called a move.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
         Sorted, distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
     """
-    price = pl.col("close") * pl.col("split_factor")
+    price = pl.col("close") * pl.col("adjustment_factor")
     moves = bars.select(*KEY, (price / price.shift(1) - 1.0).over("symbol").alias("move"))
     large = moves.filter(pl.col("move").is_finite(), pl.col("move").abs() > LARGE_MOVE)
     return [

@@ -5,6 +5,7 @@ from typing import Final
 import polars as pl
 
 from tradewind.market.bars import KEY, PRICES
+from tradewind.market.closes_rules import is_uncounted
 from tradewind.market.findings import Finding
 
 __all__ = ["STALE", "repeat_findings", "stale_findings", "volume_findings"]
@@ -21,7 +22,8 @@ def stale_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Liquid stocks repeat a close once, seldom twice. Without any volume in the run the price is an
     old one carried on; with volume it may be pinned by a bid for the company. Either way a month
-    of it (`STALE`) is no price to trade on.
+    of it (`STALE`) is no price to trade on. Of a symbol whose volume nobody counts (a fund, an
+    index) a run says no more than one with volume.
 
     Parameters
     ----------
@@ -29,10 +31,12 @@ def stale_findings(bars: pl.DataFrame) -> list[Finding]:
         Sorted, distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
     """
     least = min(warning for warning, _ in STALE.values())
-    runs = _runs(bars, pl.col("close")).filter(pl.col("sessions") >= least)
+    known = bars.with_columns(is_uncounted().alias("uncounted"))
+    runs = _runs(known, pl.col("close"), pl.first("uncounted"))
+    runs = runs.filter(pl.col("sessions") >= least)
     findings = []
-    for symbol, first, last, sessions, volume, close in runs.iter_rows():
-        kind = "traded" if volume else "untraded"
+    for symbol, first, last, sessions, volume, close, unknown in runs.iter_rows():
+        kind = "traded" if volume or unknown else "untraded"
         warning, error = STALE[kind]
         if sessions >= warning:
             findings.append(
@@ -81,7 +85,8 @@ def volume_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Where no share changed hands no price was made, so a run whose prices move all the same is
     named as that. A volume of more than 50 times, or less than a 50th of, the median of up to
-    20 sessions before is often counted in other units, such as lots.
+    20 sessions before is often counted in other units, such as lots. A symbol with closes alone
+    and no volume at all has none that could be looked at.
 
     Parameters
     ----------
@@ -89,7 +94,8 @@ def volume_findings(bars: pl.DataFrame) -> list[Finding]:
         Sorted, distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
     """
     moving = (pl.col("high") > pl.col("low")).any().alias("moving")
-    empty = _runs(bars, pl.col("volume") == 0, moving).filter(pl.col("volume") == 0)
+    counted = bars.filter(~is_uncounted())
+    empty = _runs(counted, pl.col("volume") == 0, moving).filter(pl.col("volume") == 0)
     findings = [
         Finding(
             "warning",

@@ -10,6 +10,7 @@ from tradewind.errors import BarValidationError
 from tradewind.market.accepted import ACCEPTABLE, Accepted, apply_accepted
 from tradewind.market.action_rules import factor_findings, gap_findings
 from tradewind.market.bars import KEY, PRICES
+from tradewind.market.closes_rules import closes_findings
 from tradewind.market.findings import Finding, shortened
 from tradewind.market.price_rules import (
     move_findings,
@@ -36,6 +37,7 @@ _FACTORS: Final = ("split_factor", "adjustment_factor")
 
 # Each looks at one symbol by itself, so that a part of the symbols at a time bounds the memory.
 _SYMBOL_RULES: Final[tuple[Callable[[pl.DataFrame], list[Finding]], ...]] = (
+    closes_findings,
     ohlc_findings,
     range_findings,
     gap_findings,
