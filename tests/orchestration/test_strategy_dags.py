@@ -7,6 +7,7 @@ from airflow.sdk import DAG, AssetAny, TriggerRule
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from tradewind.errors import StrategyError
+from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.strategy_dags import strategy_dags
 
 REPOSITORY = Path(__file__).parents[2]
@@ -143,7 +144,8 @@ def test_every_run_has_a_deadline_and_every_task_a_limit(strategies: Path) -> No
 def test_a_training_runs_alone_and_never_catches_up(strategies: Path) -> None:
     dag = strategy_dags(strategies)["train_trend"]
     assert (dag.max_active_runs, dag.catchup, dag.is_paused_upon_creation) == (1, False, False)
-    assert dag.schedule == "0 22 * * 1-5"
+    assert isinstance(dag.schedule, NextSlot)
+    assert dag.schedule.summary == "0 22 * * 1-5"
     assert dag.tags == {"tradewind", "training"}
     assert dag.description == "Follows the trend of three stocks."
     assert "Tested on real prices." in (dag.doc_md or "")

@@ -55,8 +55,10 @@ def test_a_run_by_hand_belongs_to_the_session_that_closed_last() -> None:
 
 
 def test_the_scheduler_gets_the_same_timetable_back() -> None:
-    timetable = AfterClose("XLON")
-    assert AfterClose.deserialize(timetable.serialize()).summary == timetable.summary
+    for since in (None, datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)):
+        timetable = AfterClose("XLON", since)
+        again = AfterClose.deserialize(timetable.serialize())
+        assert (again.summary, again.serialize()) == (timetable.summary, timetable.serialize())
 
 
 def test_a_source_s_own_sessions_reach_the_scheduler() -> None:
@@ -118,3 +120,30 @@ def test_a_calendar_that_cannot_be_made_starts_nothing_and_raises_nothing() -> N
         last_automated_data_interval=None, restriction=TimeRestriction(first, None, catchup=True)
     )
     assert found is None
+
+
+def first_run(since: datetime, *, catchup: bool = False) -> DagRunInfo:
+    info = AfterClose("XNYS", since).next_dagrun_info(
+        last_automated_data_interval=None,
+        restriction=TimeRestriction(instance(datetime(2024, 1, 1, tzinfo=UTC)), None, catchup),
+    )
+    assert info is not None
+    return info
+
+
+def test_a_file_that_just_appeared_waits_for_its_next_close() -> None:
+    now = datetime.now(UTC)
+    assert first_run(now).run_after > now
+
+
+def test_a_close_that_fell_due_after_the_file_was_there_is_run() -> None:
+    now = datetime.now(UTC)
+    due = first_run(now - timedelta(days=8)).run_after  # there is one in any week
+    assert now - timedelta(days=8) <= due <= now
+    # Appeared after the close, and before the hour after it was over.
+    assert first_run(due - timedelta(minutes=10)).run_after == due
+
+
+def test_a_backfill_may_begin_before_the_file() -> None:
+    info = first_run(datetime.now(UTC), catchup=True)
+    assert info.run_after == datetime(2024, 1, 2, 22, tzinfo=UTC)

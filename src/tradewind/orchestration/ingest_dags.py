@@ -3,6 +3,7 @@
 Read again at every start of a task, so nothing here imports polars or pandas; the task does.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tradewind.orchestration.common import (
     headline,
     is_wanted,
 )
+from tradewind.orchestration.slots import counted_since
 from tradewind.orchestration.timetables import AfterClose
 
 __all__ = ["ingest_dags"]
@@ -41,21 +43,21 @@ def ingest_dags(sources_dir: Path) -> dict[str, DAG]:
     """
     sources, errors = load_sources(sources_dir)
     dags = {
-        _PREFIX + name: _ingest_dag(_PREFIX + name, spec)
+        _PREFIX + name: _ingest_dag(_PREFIX + name, spec, counted_since(sources_dir, name))
         for name, spec in sources.items()
         if is_wanted(_PREFIX + name)
     }
     return dags | broken_dags(_PREFIX, "source", errors, {_PREFIX + name for name in sources})
 
 
-def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
+def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:
     with DAG(
         dag_id,
         description=headline(spec.description, spec.name),
         doc_md=f"# {spec.name}\n\n{spec.description}\n\nBars of kind `{spec.kind}`, held against "
         f"the sessions of {spec.calendar}. Strategies with `schedule: on_new_bars` are trained "
         "when a run has stored something new; a run that found nothing new is skipped.",
-        schedule=_schedule(spec),
+        schedule=AfterClose(spec.session_calendar, since) if spec.schedule == "after_close" else None,
         tags=["tradewind", "data"],
         **dag_arguments(),
     ) as dag:
@@ -74,7 +76,3 @@ def _ingest_dag(dag_id: str, spec: SourceSpec) -> DAG:
 
         ingest()
     return dag
-
-
-def _schedule(spec: SourceSpec) -> Any:  # noqa: ANN401 - Airflow takes many kinds
-    return AfterClose(spec.session_calendar) if spec.schedule == "after_close" else spec.schedule

@@ -3,6 +3,7 @@
 from airflow.plugins_manager import AirflowPlugin
 
 from tradewind.orchestration.bell import RingsBell
+from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 
 __all__ = ["TradewindPlugin"]
@@ -12,5 +13,5 @@ class TradewindPlugin(AirflowPlugin):
     """What Airflow must know before it can read our DAGs, and what its web server does besides."""
 
     name = "tradewind"
-    timetables = [AfterClose]  # noqa: RUF012 - as Airflow declares it
+    timetables = [AfterClose, NextSlot]  # noqa: RUF012 - as Airflow declares it
     fastapi_root_middlewares = [{"name": "bell", "middleware": RingsBell}]  # noqa: RUF012

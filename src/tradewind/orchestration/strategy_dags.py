@@ -5,6 +5,7 @@ do, in `tradewind.orchestration.steps` and its neighbours.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
@@ -12,6 +13,7 @@ from airflow.sdk import DAG, get_parsing_context
 from tradewind.orchestration.common import broken_dags, is_wanted
 from tradewind.orchestration.execution_dags import execute_dag
 from tradewind.orchestration.live_dags import monitor_dag, signals_dag
+from tradewind.orchestration.slots import counted_since
 from tradewind.orchestration.training_dags import training_dag
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import find_strategy, load_strategies
@@ -19,11 +21,11 @@ from tradewind.research.strategy_files import find_strategy, load_strategies
 __all__ = ["strategy_dags"]
 
 _TRAIN = "train_"
-_KINDS: dict[str, Callable[[str, Strategy], DAG]] = {
+_KINDS: dict[str, Callable[[str, Strategy, datetime], DAG]] = {
     _TRAIN: training_dag,
-    "signals_": signals_dag,
-    "monitor_": monitor_dag,
-    "execute_": execute_dag,
+    "signals_": lambda dag_id, strategy, _: signals_dag(dag_id, strategy),
+    "monitor_": lambda dag_id, strategy, _: monitor_dag(dag_id, strategy),
+    "execute_": lambda dag_id, strategy, _: execute_dag(dag_id, strategy),
 }
 
 
@@ -52,7 +54,7 @@ def strategy_dags(
         return asked
     strategies, errors = load_strategies(strategies_dir, wanted=wanted)
     dags = {
-        prefix + name: make(prefix + name, strategy)
+        prefix + name: make(prefix + name, strategy, counted_since(strategies_dir, name))
         for name, strategy in strategies.items()
         for prefix, make in _KINDS.items()
         if is_wanted(prefix + name)
@@ -65,6 +67,9 @@ def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
     dag_id = get_parsing_context().dag_id or ""
     for prefix, make in _KINDS.items():
         if dag_id.startswith(prefix):
-            strategy = find_strategy(strategies_dir, dag_id.removeprefix(prefix))
-            return {} if strategy is None else {dag_id: make(dag_id, strategy)}
+            name = dag_id.removeprefix(prefix)
+            strategy = find_strategy(strategies_dir, name)
+            if strategy is None:
+                return {}
+            return {dag_id: make(dag_id, strategy, counted_since(strategies_dir, name))}
     return {}

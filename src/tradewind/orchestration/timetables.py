@@ -28,12 +28,15 @@ class AfterClose(Timetable):
     ----------
     calendar : str or SessionCalendar
         Name in exchange_calendars, such as ``"XNYS"``, or a source's calendar.
+    since : datetime, optional
+        With a time zone: runs due before it are left out, but by a backfill. None for all.
     """
 
     description = "after each close of the exchange"
 
-    def __init__(self, calendar: str | SessionCalendar) -> None:
+    def __init__(self, calendar: str | SessionCalendar, since: datetime | None = None) -> None:
         self._calendar = SessionCalendar.of(calendar)
+        self._since = since
 
     @property
     def summary(self) -> str:
@@ -43,13 +46,19 @@ class AfterClose(Timetable):
     def serialize(self) -> dict[str, Any]:
         """Return what `deserialize` needs."""
         held = self._calendar.model_dump(mode="json")
-        return {"calendar": held.pop("name"), **{key: days for key, days in held.items() if days}}
+        since = None if self._since is None else self._since.isoformat()
+        said = {"calendar": held.pop("name"), **held, "since": since}
+        return {key: value for key, value in said.items() if value}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Make the timetable again in the scheduler."""
-        fields = {"name" if key == "calendar" else key: value for key, value in data.items()}
-        return cls(SessionCalendar.model_validate(fields))
+        since = data.get("since")
+        fields = {key: value for key, value in data.items() if key not in {"calendar", "since"}}
+        return cls(
+            SessionCalendar.model_validate({"name": data["calendar"], **fields}),
+            None if since is None else datetime.fromisoformat(since),
+        )
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
         """Return the interval of the last session that had closed by then."""
@@ -93,9 +102,11 @@ class AfterClose(Timetable):
         if catchup:
             return close
         latest = self._close_before(datetime.now(UTC))
-        if latest is None or latest <= after:
-            return close
-        return latest
+        if latest is not None and latest > after:
+            close = latest
+        if close is not None and self._since is not None and close + _DELAY < self._since:
+            close = close_after(self._calendar, self._since - _DELAY)
+        return close
 
     def _interval(self, close: datetime) -> DataInterval:
         before = self._close_before(close) or close - _DAY

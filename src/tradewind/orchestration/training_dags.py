@@ -1,5 +1,6 @@
 """The training DAG of a strategy: from bars to a version that its gate has judged."""
 
+from datetime import datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -8,19 +9,20 @@ from airflow.sdk import DAG, TriggerRule, get_current_context, task
 from tradewind.orchestration import steps
 from tradewind.orchestration.common import bars_asset, champion_asset, dag_arguments, headline
 from tradewind.orchestration.links import MlflowRunLink
+from tradewind.orchestration.slots import NextSlot
 from tradewind.research.strategy import ON_NEW_BARS, Strategy
 
 __all__ = ["training_dag"]
 
 
-def training_dag(dag_id: str, strategy: Strategy) -> DAG:
-    """Return the training DAG of a strategy."""
+def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
+    """Return the training DAG of a strategy, whose file is there as it is since a moment."""
     champion = champion_asset(strategy.name)
     with DAG(
         dag_id,
         description=headline(strategy.description, strategy.name),
         doc_md=_page(strategy),
-        schedule=_schedule(strategy),
+        schedule=_schedule(strategy, since),
         tags=["tradewind", "training"],
         **dag_arguments(owner=strategy.owner),
     ) as dag:
@@ -83,10 +85,10 @@ def training_dag(dag_id: str, strategy: Strategy) -> DAG:
     return dag
 
 
-def _schedule(strategy: Strategy) -> Any:  # noqa: ANN401 - Airflow takes many kinds
+def _schedule(strategy: Strategy, since: datetime) -> Any:  # noqa: ANN401 - Airflow takes many
     if strategy.schedule == ON_NEW_BARS:
         return [bars_asset(strategy.universe.source)]
-    return strategy.schedule
+    return None if strategy.schedule is None else NextSlot(strategy.schedule, since)
 
 
 def _approval(strategy: Strategy) -> ApprovalOperator:

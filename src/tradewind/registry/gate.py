@@ -238,8 +238,8 @@ def _beats(
         refusal = "a return is not a number on the sessions that both were tested on"
     elif again and np.array_equal(ours, theirs):  # a negative margin would let it pass for ever
         refusal = (
-            f"it is the champion once more: the same strategy, the same returns on {common.height} "
-            "common sessions, and no newer bars"
+            "unchanged: it is the champion's own strategy with the champion's returns on all "
+            f"{common.height} common sessions, and no newer bars, so there is nothing to replace"
         )
     else:
         difference, low, high = sharpe_difference_interval(ours, theirs, level=level, seed=0)
