@@ -40,6 +40,7 @@ STRATEGY = {
         "max_gross": 1.0,
     },
     "risk": {"max_gross": 1.2},
+    "execution": "replay",
     "gate": dict.fromkeys(
         ("min_deflated_sharpe", "max_pbo", "max_drawdown", "min_trades", "champion_margin")
     ),

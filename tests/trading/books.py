@@ -15,6 +15,7 @@ from tradewind.research.strategy import Backtest
 from tradewind.trading.accounts import Account, open_account
 from tradewind.trading.broker import Broker
 from tradewind.trading.paper import PaperBroker
+from tradewind.trading.present import store_openings
 from tradewind.trading.quotes import quotes_from_bars, store_quotes
 from tradewind.trading.reconciliation import Reconciled, reconcile
 from tradewind.trading.settlement import Settled, settle
@@ -39,6 +40,7 @@ TERMS = Account(
     max_price_move=Decimal("0.4"),
     max_signal_age=0,
     delisting_return=Decimal(0),
+    execution="replay",
 )
 RULES = Backtest(commission_bps=1.0, slippage_bps=4.0, borrow_bps=50.0, capital=1_000_000.0)
 
@@ -47,6 +49,14 @@ SESSIONS = BARS.get_column("session").unique().sort().to_list()
 # AAPL was split two for one before the open of 2005-02-28, the fifth of the sessions.
 FIRST = SESSIONS.index(dt.date(2005, 2, 22))
 DAYS = SESSIONS[FIRST : FIRST + 11]
+
+
+NOW = dt.datetime(2026, 11, 27, 12, tzinfo=dt.UTC)
+
+
+def opens_at(session: dt.date) -> dt.datetime:
+    """When New York opened in winter."""
+    return dt.datetime.combine(session, dt.time(14, 30), dt.UTC)
 
 
 def weights_of(day: int) -> dict[str, float]:
@@ -66,11 +76,12 @@ class Desk:
     broker: Broker = field(init=False)
     engine: sa.Engine = field(init=False)
     terms: Account = TERMS
+    now: dt.datetime = NOW
     bars: pl.DataFrame = field(default_factory=lambda: BARS)
 
     def __post_init__(self) -> None:
         self.engine = sa.create_engine(self.url)
-        self.broker = PaperBroker("paper", self.url)
+        self.broker = PaperBroker("paper", self.url, lambda: self.now)
 
     def close(self) -> None:
         asyncio.run(self.broker.close())
@@ -79,12 +90,19 @@ class Desk:
     def open(self, session: dt.date = DAYS[0]) -> None:
         open_account(self.engine, self.terms, session)
         quotes = quotes_from_bars(self.bars, after=None, until=session)
+        self.tell_opens(session)
         store_quotes(self.engine, self.terms.account, quotes)
 
     def quote(self, session: dt.date, after: dt.date | None = None) -> None:
         after = after or SESSIONS[SESSIONS.index(session) - 1]
         quotes = quotes_from_bars(self.bars, after=after, until=session)
         store_quotes(self.engine, self.terms.account, quotes)
+        self.tell_opens(session)
+
+    def tell_opens(self, session: dt.date) -> None:
+        coming = SESSIONS[SESSIONS.index(session) + 1]
+        with self.engine.begin() as connection:
+            store_openings(connection, self.terms.account, {coming: opens_at(coming)})
 
     def signal(self, session: dt.date, weights: Mapping[str, float], version: int = 1) -> None:
         SignalBook(self.url).store(
@@ -102,7 +120,8 @@ class Desk:
         return asyncio.run(settle(self.engine, self.broker, self.terms.account, session))
 
     def submit(self, session: dt.date, version: int | None = None) -> Submitted:
-        return asyncio.run(submit(self.engine, self.broker, self.terms.account, session, version))
+        name = self.terms.account
+        return asyncio.run(submit(self.engine, self.broker, name, session, version, now=self.now))
 
     def reconcile(self) -> Reconciled:
         return asyncio.run(reconcile(self.engine, self.broker, self.terms.account))

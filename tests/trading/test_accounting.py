@@ -155,14 +155,15 @@ def test_a_strategy_s_account_is_opened_once_and_told_of_symbols_that_are_new(
     desk: Desk, training: Training
 ) -> None:
     name, before, after = training.strategy.name, SESSIONS[100], SESSIONS[101]
-    two = BARS.filter(pl.col("symbol") != "IBM")
-    assert quote(desk.engine, training.strategy, two, before) == 2 * HISTORY
-    assert quote(desk.engine, training.strategy, two, before) == 0
+    then, later = (BARS.filter(pl.col("session") <= day) for day in (before, after))
+    two = pl.col("symbol") != "IBM"
+    assert quote(desk.engine, training.strategy, then.filter(two), {}) == 2 * HISTORY
+    assert quote(desk.engine, training.strategy, then.filter(two), {}) == 0
     desk.terms = replace(TERMS, account=name)
-    assert quote(desk.engine, training.strategy, two, after) == 2
+    assert quote(desk.engine, training.strategy, later.filter(two), {}) == 2
     desk.settle(after)
     # What a vendor adds to a settled session later changes nothing; a new symbol has its history.
     desk.change(f"DELETE FROM trading.quotes WHERE symbol = 'MSFT' AND session = '{after}'")
-    assert quote(desk.engine, training.strategy, BARS, after) == HISTORY
+    assert quote(desk.engine, training.strategy, later, {}) == HISTORY
     [terms] = desk.rows("SELECT capital, commission_bps, slippage_bps FROM trading.accounts")
     assert terms == (1_000_000, 1, 4)

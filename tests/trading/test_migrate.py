@@ -51,14 +51,17 @@ def test_migrations_make_the_tables_that_the_code_knows(empty_url: str) -> None:
     assert made == set(metadata.tables) | {f"{SCHEMA}.alembic_version"}
 
 
-def test_an_account_of_the_first_book_is_paid_the_last_close(empty_url: str) -> None:
+def test_an_account_of_the_first_book_is_paid_the_last_close_and_is_on_paper(
+    empty_url: str,
+) -> None:
     engine = sa.create_engine(empty_url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         for schema in (SCHEMA, PAPER):
             connection.execute(sa.schema.CreateSchema(schema))
         command.upgrade(migration_config(connection), "r0001")
         columns = [c.name for c in metadata.tables[f"{SCHEMA}.accounts"].c]
-        columns = [name for name in columns if name not in {"created_at", "delisting_return"}]
+        later = {"created_at", "delisting_return", "execution"}
+        columns = [name for name in columns if name not in later]
         values = ["'old'", "0", "'2024-01-02'", *["1"] * (len(columns) - 3)]
         connection.execute(
             sa.text(
@@ -67,8 +70,10 @@ def test_an_account_of_the_first_book_is_paid_the_last_close(empty_url: str) -> 
         )
     migrate(empty_url)
     with engine.begin() as connection:
-        paid = connection.execute(sa.text("SELECT delisting_return FROM trading.accounts")).scalar()
-    assert paid == 0
+        found = connection.execute(
+            sa.text("SELECT delisting_return, execution FROM trading.accounts")
+        ).one()
+    assert tuple(found) == (0, "paper")
 
 
 def test_eight_that_migrate_at_one_moment_agree(empty_url: str) -> None:
@@ -113,4 +118,4 @@ def test_the_program_migrates(empty_url: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "at version r0002" in done.stdout
+    assert "at version r0003" in done.stdout

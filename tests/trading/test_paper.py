@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.dialects.postgresql import insert
 
 from tests.trading.broker_contract import (
     FIRST,
@@ -48,6 +49,7 @@ TERMS = Account(
     max_price_move=Decimal("0.4"),
     max_signal_age=0,
     delisting_return=Decimal(0),
+    execution="replay",
 )
 THIRD = dt.date(2024, 1, 10)
 
@@ -79,7 +81,24 @@ def open_accounts(url: str, terms: Sequence[Account], quotes: Sequence[dict[str,
         for one in terms:
             open_account(engine, one, SIGNAL)
         with engine.begin() as connection:
-            connection.execute(sa.insert(schema.quotes), quotes)
+            known = [row for row in quotes if row["session"] <= SIGNAL]
+            connection.execute(sa.insert(schema.quotes), known)
+    for one in terms:
+        TO_COME[one.account] = [
+            row for row in quotes if row["account"] == one.account and row["session"] > SIGNAL
+        ]
+
+
+# Quotes of sessions that an account has still to be told of.
+TO_COME: dict[str, list[dict[str, Any]]] = {}
+
+
+def tell(url: str, account: str, session: dt.date) -> None:
+    """Tell an account of a session's quotes, once, before it is traded."""
+    rows = [row for row in TO_COME[account] if row["session"] == session]
+    if rows:
+        with open_database(url) as engine, engine.begin() as connection:
+            connection.execute(insert(schema.quotes).on_conflict_do_nothing(), rows)
 
 
 class OnPaper:
@@ -102,6 +121,7 @@ class OnPaper:
 
     async def trade(self, broker: Broker, account: str, session: dt.date) -> None:
         assert isinstance(broker, SimulatedBroker)
+        tell(self._url, account, session)
         await broker.trade(account, session)
 
 
@@ -122,6 +142,7 @@ def trade(
             for order in orders:
                 await broker.submit(order)
             for session in sessions:
+                tell(url, account, session)
                 await broker.trade(account, session)
             return (
                 await broker.orders(account),
@@ -229,7 +250,7 @@ def test_orders_that_cannot_be_are_rejected_and_stay_so(book_url: str) -> None:
     assert "no multiple of the lot size 10" in objection(book_url, ticket("mine", shares=15))
     trade(book_url, [ticket("mine", shares=20, name="b")], FIRST)
     late = ticket("mine", shares=20, name="c")
-    assert f"too late for the open of {FIRST}" in objection(book_url, late)
+    assert f"too late: the open of {FIRST} is over" in objection(book_url, late)
     gone = ticket("mine", "GONE", name="d", session=SECOND)
     assert f"no quote of GONE on {FIRST}" in objection(book_url, gone)
     for limit in ("0", "-1", "NaN", "Infinity", "1.123456789"):

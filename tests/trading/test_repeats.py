@@ -167,7 +167,14 @@ def test_an_order_whose_fate_is_unknown_is_settled_by_what_the_broker_says(
     assert desk.submit(DAYS[0]).states == {state: 1, "refused": 2}
     reasons = desk.rows("SELECT DISTINCT reasons FROM trading.order_events WHERE state = 'refused'")
     assert reasons == [
-        ([f"stale: the open of {DAYS[1]} is over, momentum is settled up to {DAYS[1]}"],)
+        (
+            [
+                f"too late: the open of {DAYS[1]} is over: momentum is settled up to {DAYS[1]}",
+                f"stale signal: 1 open has gone by since {DAYS[0]}, after which it was made, and "
+                "risk.max_signal_age is 0. Newer bars make newer signals; `execution: replay` "
+                "plays the past on paper",
+            ],
+        )
     ]
     desk.reconcile()
 

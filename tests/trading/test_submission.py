@@ -59,7 +59,7 @@ def test_signals_that_come_a_session_late_are_stale_unless_that_is_allowed(desk:
     desk.settle(DAYS[1])
     desk.signal(DAYS[0], weights_of(0))
     assert desk.submit(DAYS[0]).states == {"refused": 3}
-    assert "stale signal: 1 sessions have closed" in refused(desk)["IBM"]
+    assert "stale signal: 1 open has gone by" in refused(desk)["IBM"]
 
 
 def test_signals_that_come_late_and_may_are_traded_at_the_next_open(desk: Desk) -> None:

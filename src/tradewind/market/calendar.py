@@ -5,8 +5,9 @@ the calendar of a source's bars with what that source says of its sessions. Who 
 sessions of bars asks with the latter (`tradewind.market.source.SourceSpec.sessions_for`).
 """
 
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -26,6 +27,7 @@ __all__ = [
     "last_closed_session",
     "latest_possible_session",
     "next_session",
+    "opens_between",
     "sessions_between",
     "time_zone_of",
 ]
@@ -80,17 +82,33 @@ def closes_between(calendar: str | SessionCalendar, start: date, end: date) -> p
     MarketDataError
         If there is no such calendar, it does not know the days, or `end` precedes `start`.
     """
-    if end < start:
-        raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
-    limits = known(SessionCalendar.of(calendar).name)
-    if start < limits.first:
-        raise MarketDataError(
-            f"calendar {calendar} knows sessions from {limits.first} on, and not of {start}; "
-            "leave out what is older, or correct the dates"
-        )
-    if end > limits.last:
-        raise _ended(calendar, end)
+    _refuse_unknown(calendar, start, end)
     return _closes(calendar, start, end)
+
+
+def opens_between(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
+    """Return when each session of an exchange begins, from `start` to `end`, both included.
+
+    Parameters
+    ----------
+    calendar : str or SessionCalendar
+        Name in exchange_calendars, such as ``"XNYS"`` (New York), or a source's calendar. A
+        session that only the source knows opens when the exchange usually does.
+    start, end : date
+        First and last day looked at; they need not be sessions.
+
+    Returns
+    -------
+    DataFrame of shape (n_sessions, 2)
+        ``session`` (Date), and ``opens_at`` (Datetime in microseconds, UTC).
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, it does not know the days, or `end` precedes `start`.
+    """
+    _refuse_unknown(calendar, start, end)
+    return _hours(calendar, start, end).select("session", "opens_at")
 
 
 def last_closed_session(calendar: str | SessionCalendar, known_at: datetime) -> date:
@@ -203,36 +221,69 @@ def time_zone_of(calendar: str | SessionCalendar) -> str:
     return _zone(exchange(SessionCalendar.of(calendar).name, date(2020, 1, 1), date(2020, 12, 31)))
 
 
+def _refuse_unknown(calendar: str | SessionCalendar, start: date, end: date) -> None:
+    if end < start:
+        raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
+    limits = known(SessionCalendar.of(calendar).name)
+    if start < limits.first:
+        raise MarketDataError(
+            f"calendar {calendar} knows sessions from {limits.first} on, and not of {start}; "
+            "leave out what is older, or correct the dates"
+        )
+    if end > limits.last:
+        raise _ended(calendar, end)
+
+
 def _closes(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
     """Return the closes of those of some days that the calendar knows."""
+    return _hours(calendar, start, end).select("session", "event_time")
+
+
+def _hours(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
+    """Return opens and closes of those of some days that the calendar knows."""
     asked = SessionCalendar.of(calendar)
     made = exchange(asked.name, start, end)
-    closes = pl.DataFrame(
+    hours = pl.DataFrame(
         {
             "session": made.sessions.to_numpy(),
-            "event_time": made.closes.to_numpy(dtype="datetime64[us]"),  # in UTC
+            "opens_at": made.opens.to_numpy(dtype="datetime64[us]"),  # in UTC
+            "event_time": made.closes.to_numpy(dtype="datetime64[us]"),
         }
-    ).select(pl.col("session").cast(pl.Date), pl.col("event_time").dt.replace_time_zone("UTC"))
+    ).select(
+        pl.col("session").cast(pl.Date),
+        pl.col("opens_at", "event_time").dt.replace_time_zone("UTC"),
+    )
     if asked.closed:
-        closes = closes.filter(~pl.col("session").is_in(list(asked.closed)))
+        hours = hours.filter(~pl.col("session").is_in(list(asked.closed)))
     if asked.opened:
-        closes = pl.concat([closes, _opened(asked, made)]).unique(
+        hours = pl.concat([hours, _opened(asked, made)]).unique(
             "session", keep="first", maintain_order=True
         )
-    return closes.sort("session").filter(pl.col("session").is_between(start, end))
+    return hours.sort("session").filter(pl.col("session").is_between(start, end))
 
 
 def _opened(asked: SessionCalendar, made: "ExchangeCalendar") -> pl.DataFrame:
+    """Return the hours of the sessions that only the source knows."""
     zone = ZoneInfo(_zone(made))
+
+    def at(day: date, offset: int, hour: time) -> datetime:
+        return datetime.combine(day + offset * _DAY, hour, zone).astimezone(UTC)
+
     rows = []
     for one in asked.opened:
-        of_day = [
-            at for since, at in made.close_times if since is None or since.date() <= one.session
-        ]
-        close = one.close or of_day[-1]
-        ends_on = one.session if one.close else one.session + made.close_offset * _DAY
-        rows.append((one.session, datetime.combine(ends_on, close, zone).astimezone(UTC)))
-    return pl.DataFrame(rows, {"session": pl.Date, "event_time": _MOMENT}, orient="row")
+        day = one.session
+        opens = _usual(made.open_times, day)
+        closes = one.close or _usual(made.close_times, day)
+        close_offset = 0 if one.close else made.close_offset
+        rows.append((day, at(day, made.open_offset, opens), at(day, close_offset, closes)))
+    return pl.DataFrame(
+        rows, {"session": pl.Date, "opens_at": _MOMENT, "event_time": _MOMENT}, orient="row"
+    )
+
+
+def _usual(times: Iterable[tuple[Any, time]], day: date) -> time:
+    """Return the hour of those that an exchange has had which holds on a day."""
+    return [at for since, at in times if since is None or since.date() <= day][-1]
 
 
 def _around(

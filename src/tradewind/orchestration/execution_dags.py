@@ -1,6 +1,6 @@
 """From a strategy's signals to positions: the trading workers do it, Airflow says when."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -39,12 +39,13 @@ def execute_dag(dag_id: str, strategy: Strategy) -> DAG:
         @task(multiple_outputs=False)
         def quote() -> dict[str, Any]:
             """Store the quotes that the trading workers settle by, and name the session."""
-            return execution_steps.quote(strategy)
+            return execution_steps.quote(strategy, now=datetime.now(UTC))
 
         session = "{{ ti.xcom_pull(task_ids='quote')['session'] }}"
+        last = "{{ ti.xcom_pull(task_ids='quote')['settle_to'] }}"
         version = "{{ ti.xcom_pull(task_ids='quote')['model_version'] }}"
         steps = [
-            _remote("settle", strategy.name, session),
+            _remote("settle", strategy.name, last),
             _remote("reconcile", strategy.name),
             _remote("submit", strategy.name, session, version),
             _remote("confirm", strategy.name, name="reconcile"),

@@ -5,6 +5,7 @@ database here. Imports happen when a step runs: this module is read with every D
 """
 
 import logging
+from datetime import date, datetime
 from typing import Any
 
 from tradewind.orchestration.live_steps import champion_of
@@ -17,30 +18,44 @@ __all__ = ["quote"]
 log = logging.getLogger(__name__)
 
 
-def quote(strategy: Strategy) -> dict[str, Any]:
+def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Open the strategy's account, or renew its terms, and store the quotes it is settled by.
 
-    Capital and costs are those that the champion was judged with; the limits of risk are those of
-    the strategy file as it is today, so that a desk can tighten them without a training.
+    Capital and costs are those that the champion was judged with; the limits of risk, and where
+    orders go, are those of the strategy file as it is today, so that a desk can tighten them
+    without a training.
+
+    The account is told all that the bars know, up to their last session, even where the newest
+    signals are older: nobody may send an order for an open that the bars have seen.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    now : datetime
+        With a time zone.
 
     Returns
     -------
     dict
         ``account``; ``session``, after whose close the champion's newest signals were decided;
-        its ``model_version``; how many ``quotes`` are new.
+        ``settle_to``, the last session of the bars; the champion's ``model_version``; how many
+        ``quotes`` are new.
 
     Raises
     ------
     AirflowSkipException
-        If the strategy has no champion, or the champion has made no signals yet.
+        If the strategy has no champion, or the champion has made no signals yet, or an account
+        that is not open yet could not trade.
     TradewindError
-        If bars, model or database cannot be had.
+        If bars, model or database cannot be had, or a symbol's bar of the last session is late.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from tradewind.market.age import coming_opens, said_of_age, sessions_behind
+    from tradewind.market.source import find_source
     from tradewind.trading import quotes, views
     from tradewind.trading.database import open_database
-    from tradewind.trading.signals import SignalBook
+    from tradewind.trading.signals import SignalBook, refuse_late_bars
 
     settings = load_settings()
     url = ledger_url(settings)
@@ -49,18 +64,53 @@ def quote(strategy: Strategy) -> dict[str, Any]:
     signals = SignalBook(url).latest(strategy.name, version)
     if signals is None:
         raise AirflowSkipException(f"version {version} of {strategy.name} has made no signals yet")
-    recorded = champion.strategy.model_copy(update={"risk": strategy.risk})
+    today = {"risk": strategy.risk, "execution": strategy.execution}
+    recorded = champion.strategy.model_copy(update=today)
     universe = recorded.universe
     with open_database(url) as engine:
         # A former champion may have left positions in symbols that this one does not trade.
         symbols = sorted({*universe.symbols, *views.symbols_in_play(engine, strategy.name)})
         store = bar_store(settings)
         bars = store.read(store.snapshot(universe.source, symbols, calendar=universe.calendar))
-        new = quotes.quote(engine, recorded, bars, signals.session)
-    log.info("%d new quotes of %s up to %s", new, ", ".join(symbols), signals.session)
+        refuse_late_bars(bars)
+        last: date = bars.get_column("session").sort()[-1]
+        replay = strategy.execution == "replay"
+        source = find_source(universe.source, settings.sources_dir)
+        calendar = source.sessions_for(universe.calendar)
+        opens = coming_opens(calendar, signals.session, last if replay else now)
+        behind = 0 if replay else sessions_behind(calendar, last, now)
+        if old := said_of_age(behind, last, calendar):
+            log.warning("%s: ingest %s again", old, universe.source)
+        if strategy.name not in views.account_names(engine):
+            _skip_what_cannot_trade(strategy, signals.session, len(opens) - 1, old)
+        new = quotes.quote(engine, recorded, bars, opens)
+    log.info("%d new quotes of %s up to %s", new, ", ".join(symbols), last)
     return {
         "account": strategy.name,
         "session": str(signals.session),
+        "settle_to": str(last),
         "model_version": version,
         "quotes": new,
     }
+
+
+def _skip_what_cannot_trade(strategy: Strategy, session: date, missed: int, old: str) -> None:
+    """Open no account that could not trade: what it refused once stays refused.
+
+    Raises
+    ------
+    AirflowSkipException
+        If the file says that no order leaves, or its signals are older than it allows.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    if strategy.execution == "off":
+        raise AirflowSkipException(f"{strategy.name} says `execution: off`: no order leaves")
+    most = strategy.risk.max_signal_age
+    if missed > most:
+        why = f"; {old}" if old else ""
+        raise AirflowSkipException(
+            f"the signals of {strategy.name} are of {session}, and {missed:,} opens have gone by "
+            f"since{why}. `risk: {{max_signal_age: {most}}}` allows {most}: ingest newer bars, or "
+            "play the past on paper with `execution: replay`"
+        )

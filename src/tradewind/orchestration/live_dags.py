@@ -1,5 +1,6 @@
 """What a champion does between trainings: it says what to hold, and is watched."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
@@ -35,7 +36,7 @@ def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
         @task(outlets=[signals], multiple_outputs=False)
         def signal() -> dict[str, Any]:
             """Predict with the champion and store what it wants to hold."""
-            stored = live_steps.signal(strategy)
+            stored = live_steps.signal(strategy, now=datetime.now(UTC))
             told = {name: stored[name] for name in ("session", "model_version")}
             get_current_context()["outlet_events"][signals].extra = told
             return stored

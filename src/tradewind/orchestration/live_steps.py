@@ -4,7 +4,7 @@ Each step imports what it needs when it runs: this module is read with every DAG
 """
 
 import logging
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tradewind.orchestration.steps import bar_store, ledger_url
@@ -21,16 +21,24 @@ __all__ = ["champion_of", "signal", "watch"]
 log = logging.getLogger(__name__)
 
 
-def signal(strategy: Strategy) -> dict[str, Any]:
+def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Store what the champion wants to hold at the next open.
 
     The champion decides as it was trained to: features, positions and costs are those of its
-    own record, not of the file as it is today.
+    own record, not of the file as it is today. It decides on the last session of the bars, or
+    not at all.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    now : datetime
+        With a time zone; tells how old the bars are.
 
     Returns
     -------
     dict
-        ``session``, ``trade_session``, ``model_version`` and ``weights`` by symbol.
+        ``session``, ``trade_session``, ``model_version``, ``sessions_behind`` and ``weights`` by
+        symbol.
 
     Raises
     ------
@@ -39,13 +47,16 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     TradewindError
         If bars, model or database cannot be had.
     """
+    from tradewind.market.age import said_of_age, sessions_behind
     from tradewind.market.calendar import next_session
+    from tradewind.market.source import find_source
     from tradewind.research.predict import wanted_weights
     from tradewind.research.universe import select_bars
     from tradewind.trading.signals import (
         SignalBook,
         SignalSet,
         refuse_late_bars,
+        refuse_older_session,
         tradable_weights,
     )
 
@@ -54,11 +65,18 @@ def signal(strategy: Strategy) -> dict[str, Any]:
     refuse_late_bars(select_bars(bars, recorded))
     weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
+    refuse_older_session(session, bars, recorded.universe)
+    universe = recorded.universe
+    source = find_source(universe.source, load_settings().sources_dir)
+    calendar = source.sessions_for(universe.calendar)
+    behind = sessions_behind(calendar, session, now)
+    if behind and strategy.execution != "replay":
+        log.warning("%s: these signals are as old", said_of_age(behind, session, calendar))
     stored = SignalBook(ledger_url(load_settings())).store(
         SignalSet(
             strategy=strategy.name,
             session=session,
-            trade_session=next_session(recorded.universe.calendar, session),
+            trade_session=next_session(calendar, session),
             model_version=champion.info.version,
             snapshot_id=snapshot_id,
             weights=tradable_weights(weights, bars),
@@ -69,6 +87,7 @@ def signal(strategy: Strategy) -> dict[str, Any]:
         "session": str(stored.session),
         "trade_session": str(stored.trade_session),
         "model_version": stored.model_version,
+        "sessions_behind": behind,
         "weights": dict(stored.weights),
     }
 

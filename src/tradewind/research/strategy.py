@@ -20,6 +20,7 @@ __all__ = [
     "ON_NEW_BARS",
     "Backtest",
     "Combinatorial",
+    "Execution",
     "Gate",
     "Label",
     "LightGbm",
@@ -55,6 +56,7 @@ Sessions = Annotated[int, Field(strict=True, ge=1)]
 CostBps = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
 Share = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
+Execution = Literal["off", "paper", "replay", "live"]
 
 
 class _Model(BaseModel):
@@ -304,7 +306,9 @@ class Risk(_Model):
         fraction and after splits. A move beyond it is more often a broken price than a real one;
         0.4 finds a split that the vendor forgot.
     max_signal_age : int
-        How many sessions may have closed since the one that a signal was made after.
+        How many opens of the exchange may lie between the session that a signal was decided on and
+        the open it is traded at: 0 trades at the very next open or not at all. Bars that are old
+        make signals that are old, so this is also how old bars may be.
     lot_size : int
         Shares that can be traded are multiples of this; what is left of a position goes at once.
     max_participation : float
@@ -323,7 +327,16 @@ class Risk(_Model):
 
 
 class Strategy(_Model):
-    """A strategy: what is predicted, from what, by which model, and how it is judged."""
+    """A strategy: what is predicted, from what, by which model, and how it is judged.
+
+    `execution` says where the orders of its champion go:
+
+    - ``off``: nowhere. Signals are made; what the account holds stays and is settled.
+    - ``paper``: to the paper broker, for opens that are still to come by the clock.
+    - ``replay``: to the paper broker, with the last session of the bars as the present: the past
+      is played as if it were today. No clock is asked.
+    - ``live``: to the broker that ``TRADEWIND_BROKER`` names, with real orders.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
     description: str = Field(min_length=1)
@@ -353,6 +366,7 @@ class Strategy(_Model):
     gate: Gate = Gate()
     monitor: Monitor = Monitor()
     risk: Risk = Risk()
+    execution: Execution = Field(default="paper", description="where orders of the champion go")
     seed: int = Field(default=0, strict=True, ge=0, le=2**31 - 1)
 
     @property
@@ -412,8 +426,10 @@ class Strategy(_Model):
         Versions and trials are registered by such hashes. What a file may say only since then
         must not make the strategies of before into others, so it counts only where it says
         something else than its default. That default can therefore never change.
+
+        Where orders go is no part of what a strategy is: `execution` never counts.
         """
-        fields = self.model_dump(mode="json")
+        fields = self.model_dump(mode="json", exclude={"execution"})
         for *sections, name in _SAID_LATER:
             model: BaseModel = self
             inner = fields

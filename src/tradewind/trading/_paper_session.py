@@ -12,11 +12,11 @@ In one transaction, so that a session was traded whole or not at all, and never 
    `tradewind.research.accounting`. A limit order's slippage ends at its limit.
 5. An order that closes the position in a symbol whose quotes have ended is filled whole, at what
    such a share is paid (`tradewind.trading.delistings`).
-6. What was not filled expires.
+6. What was not filled expires; so does, unfilled, an order that came after the session's quotes.
 """
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -142,6 +142,10 @@ class _Day:
         quote = self._quotes.get(symbol)
         return Fraction(quote.split_numerator, quote.split_denominator) if quote else Fraction(1)
 
+    def _known_since(self) -> datetime:
+        first: datetime = min(row.created_at for row in self._quotes.values())
+        return first
+
     def _waiting(self) -> list[_Waiting]:
         last = last_events()
         rows = self._connection.execute(
@@ -159,6 +163,10 @@ class _Day:
         for row in rows:
             if row.session < self._session:
                 reason = f"{row.session} was never traded"
+                note(self._connection, row.client_order_id, 1, OrderState.EXPIRED, reason)
+                continue
+            if row.created_at >= self._known_since():
+                reason = f"it came when the bars of {self._session} were known"
                 note(self._connection, row.client_order_id, 1, OrderState.EXPIRED, reason)
                 continue
             ratio = self._ratio(row.symbol)

@@ -15,7 +15,7 @@ from tradewind.trading.schema import accounts, bookings, equity
 if TYPE_CHECKING:
     from tradewind.research.strategy import Strategy
 
-__all__ = ["Account", "last_settled", "open_account", "read_account", "terms_of"]
+__all__ = ["Account", "last_settled", "open_account", "read_account", "terms_of", "traded_by"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class Account:
     max_price_move : Decimal
         Largest move of the reference price against the close before, as a fraction.
     max_signal_age : int
-        Sessions after which a signal is stale.
+        Opens that may lie between a signal's session and the one it is traded in.
     delisting_return : Decimal
         What a share of a symbol whose quotes have ended earns from its last close to its sale on
         paper.
+    execution : {"off", "paper", "replay", "live"}
+        Where orders go; see `tradewind.research.strategy.Strategy`.
     """
 
     account: str
@@ -63,6 +65,7 @@ class Account:
     max_price_move: Decimal
     max_signal_age: int
     delisting_return: Decimal
+    execution: str
 
 
 _FIELDS = [accounts.c[name] for name in Account.__dataclass_fields__]
@@ -86,6 +89,7 @@ def terms_of(strategy: "Strategy") -> Account:
         max_price_move=decimal_of(risk.max_price_move),
         max_signal_age=risk.max_signal_age,
         delisting_return=decimal_of(costs.delisting_return),
+        execution=strategy.execution,
     )
 
 
@@ -158,6 +162,26 @@ def read_account(connection: sa.Connection, account: str, session: date | None =
             f"no account {account} was opened{when}: the task `quote` of execute_{account} opens it"
         )
     return Account(**row._mapping)
+
+
+def traded_by(connection: sa.Connection, account: str) -> str:
+    """Return how an account is traded, or was before its file said ``execution: off``.
+
+    Raises
+    ------
+    TradingError
+        If the account is not open.
+    """
+    newest = read_account(connection, account).execution
+    if newest != "off":
+        return newest
+    before = connection.execute(
+        sa.select(accounts.c.execution)
+        .where(accounts.c.account == account, accounts.c.execution != "off")
+        .order_by(accounts.c.sequence.desc())
+        .limit(1)
+    ).scalar()
+    return "paper" if before is None else str(before)
 
 
 def last_settled(connection: sa.Connection, account: str) -> date | None:

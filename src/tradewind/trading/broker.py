@@ -13,13 +13,20 @@ checked by ``tests/trading/broker_contract.py``, which any broker can be held to
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from tradewind.entry_points import offered
 from tradewind.errors import TradingError
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
-__all__ = ["GROUP", "Broker", "SimulatedBroker", "open_broker"]
+if TYPE_CHECKING:
+    from tradewind.trading.accounts import Account
+
+__all__ = ["GROUP", "PAPER", "Broker", "SimulatedBroker", "address_for", "open_broker",
+           "refuse_broker"]  # fmt: skip
+
+PAPER: Final = "paper"
+"""The broker of every account whose file does not say ``execution: live``."""
 
 GROUP: Final = "tradewind.brokers"
 """The group of entry points that brokers are found in."""
@@ -95,6 +102,52 @@ class SimulatedBroker(Broker, Protocol):
             If there are no quotes of the session, or a later one was traded already.
         """
         ...
+
+
+def address_for(account: str, execution: str, address: str) -> str:
+    """Return the address of the broker that an account's orders may go to.
+
+    Parameters
+    ----------
+    account : str
+    execution : {"paper", "replay", "live"}
+        What the strategy's file says.
+    address : str
+        What ``TRADEWIND_BROKER`` says.
+
+    Raises
+    ------
+    TradingError
+        If the account is to trade live, and no real broker is named.
+    """
+    if execution != "live":
+        return PAPER
+    if address == PAPER:
+        raise TradingError(
+            f"the file of {account} says `execution: live`, and TRADEWIND_BROKER names no real "
+            "broker: set it, such as ib://gateway:4002?..., or write `execution: paper`"
+        )
+    return address
+
+
+def refuse_broker(terms: "Account", broker: Broker) -> None:
+    """Refuse a broker that an account's orders may not go to.
+
+    Raises
+    ------
+    TradingError
+        If it is a real one and the account trades on paper, or the other way round.
+    """
+    on_paper = isinstance(broker, SimulatedBroker)
+    if terms.execution in {"off", "live" if not on_paper else "paper"}:
+        return
+    if on_paper and terms.execution == "replay":
+        return
+    what = "one on paper" if on_paper else "a real one"
+    raise TradingError(
+        f"the file of {terms.account} says `execution: {terms.execution}`, and this broker is "
+        f"{what}: no order of it goes there"
+    )
 
 
 def open_broker(address: str, database_url: str) -> Broker:

@@ -5,10 +5,9 @@ Shares are sized by the closes that a desk knows before the open, as
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final
 
 import sqlalchemy as sa
 
@@ -17,9 +16,10 @@ from tradewind.research.bookings import decimal_of, equity_of, target_shares
 from tradewind.trading.accounts import last_settled, read_account
 from tradewind.trading.ledger import cash_of, positions_of
 from tradewind.trading.orders import OrderKind, OrderTicket, client_order_id
+from tradewind.trading.present import Present
 from tradewind.trading.quotes import closes_at
 from tradewind.trading.schema import intents
-from tradewind.trading.signals import SignalSet, signals_of
+from tradewind.trading.signals import signals_of
 
 __all__ = ["Intent", "intents_of"]
 
@@ -72,13 +72,15 @@ class Intent:
         )
 
 
-_SATURDAY: Final = 5
-
 _FIELDS = [intents.c[name] for name in Intent.__dataclass_fields__]
 
 
 def intents_of(
-    connection: sa.Connection, account: str, session: date, model_version: int | None = None
+    connection: sa.Connection,
+    account: str,
+    session: date,
+    model_version: int | None,
+    present: Present,
 ) -> list[Intent]:
     """Return an account's intents of a session, made from its signals the first time.
 
@@ -92,6 +94,8 @@ def intents_of(
     session : date
     model_version : int or None
         Whose signals they are made from; None for those that were stored last.
+    present : Present
+        Says which open is the next to come: they are for that one.
 
     Returns
     -------
@@ -101,18 +105,23 @@ def intents_of(
     Raises
     ------
     TradingError
-        If the session has no signals or is not settled, or a symbol has no quote.
+        If the session has no signals or is not settled, a symbol has no quote, or no open to come
+        is known.
     """
     query = sa.select(*_FIELDS).where(intents.c.account == account, intents.c.session == session)
     found = [Intent(**row._mapping) for row in connection.execute(query)]
     if not found:
-        found = _make(connection, account, session, model_version)
+        found = _make(connection, account, session, model_version, present)
         connection.execute(sa.insert(intents), [vars(intent) for intent in found])
     return sorted(found, key=lambda intent: (intent.shares > 0, intent.symbol))
 
 
 def _make(
-    connection: sa.Connection, account: str, session: date, model_version: int | None
+    connection: sa.Connection,
+    account: str,
+    session: date,
+    model_version: int | None,
+    present: Present,
 ) -> list[Intent]:
     terms = read_account(connection, account)
     settled = last_settled(connection, account)
@@ -120,6 +129,11 @@ def _make(
         raise TradingError(
             f"{account} is settled up to {settled}, not to {session}: settle it before its orders "
             "are sent, for they are sized by what it holds"
+        )
+    if present.quoted is not None and present.quoted > settled:
+        raise TradingError(
+            f"{account} has quotes up to {present.quoted} and is settled up to {settled}: settle "
+            "it before its orders are sent, for they are sized by what it holds"
         )
     signals = signals_of(connection, account, session, model_version)
     if signals is None:
@@ -138,7 +152,7 @@ def _make(
         raise TradingError(f"{account} has lost all equity by {settled}: it trades no more")
     cost_bps = terms.commission_bps + terms.slippage_bps
     wanted = target_shares(cash, held, prices, weights, cost_bps)
-    trade_session = _trade_session(signals, settled)
+    trade_session = present.next_open(session)
     made = []
     for symbol, price in prices.items():
         has = held.get(symbol, 0)
@@ -160,14 +174,3 @@ def _make(
             )
         )
     return made
-
-
-def _trade_session(signals: SignalSet, settled: date) -> date:
-    """Return when to trade: if that session is over, on the first weekday after what is settled.
-
-    Which days an exchange is closed is not known here: an order for a holiday expires.
-    """
-    day = settled + timedelta(days=1)
-    while day.weekday() >= _SATURDAY:
-        day += timedelta(days=1)
-    return signals.trade_session if signals.trade_session > settled else day

@@ -4,14 +4,15 @@ Its records are its own (schema ``paper``) and never written in one transaction 
 that the book can lose sight of it as of any broker, and must find it again. How a session is traded
 is in `tradewind.trading._paper_session`.
 
-An order is rejected that comes too late or is for an unknown symbol; and, unless it closes the
-position, one for a symbol without a quote at the last close, or of no multiple of the lot size.
+An order is rejected whose open is over, by the clock or by anything that was known of the session
+when it came (`tradewind.trading.present`), or that is for an unknown symbol; and, unless it closes
+the position, one for a symbol without a quote at the last close, or of no multiple of the lot size.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -24,6 +25,7 @@ from tradewind.trading._paper_session import trade_session
 from tradewind.trading.accounts import read_account
 from tradewind.trading.database import database_errors, open_database
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderKind, OrderState, OrderTicket
+from tradewind.trading.present import read_present
 from tradewind.trading.schema import (
     paper_executions,
     paper_order_events,
@@ -46,11 +48,19 @@ class PaperBroker:
         ``paper``; it has no options.
     database_url : str
         For SQLAlchemy; its tables are made by `tradewind.trading.migrate`.
+    clock : callable
+        Returns the present, with a time zone.
     """
 
-    def __init__(self, address: str, database_url: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        database_url: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         if address != "paper":
             raise TradingError(f"the paper broker has no address and no options; it got {address}")
+        self._clock = clock
         self._open = ExitStack()
         self._engine = self._open.enter_context(open_database(database_url))
 
@@ -94,7 +104,7 @@ class PaperBroker:
             lock(connection, order.account)
             known = _known(connection, order)
             if known is None:
-                reason = _objection(connection, order)
+                reason = _objection(connection, order, self._clock())
                 _write_down(connection, order, reason)
             else:
                 reason = known
@@ -207,15 +217,10 @@ def _known(connection: sa.Connection, order: OrderTicket) -> str | None:
     return str(reason) if status == OrderState.REJECTED else ""
 
 
-def _objection(connection: sa.Connection, order: OrderTicket) -> str:
+def _objection(connection: sa.Connection, order: OrderTicket, now: datetime) -> str:
     """Return why an order is not taken; empty if it is."""
-    traded = connection.execute(
-        sa.select(sa.func.max(paper_sessions.c.session)).where(
-            paper_sessions.c.account == order.account
-        )
-    ).scalar()
-    if traded is not None and order.session <= traded:
-        return f"too late for the open of {order.session}: {traded} was traded"
+    if over := _over(connection, order, now):
+        return f"too late: {over}"
     before = (quotes.c.account == order.account, quotes.c.session < order.session)
     last = connection.execute(sa.select(sa.func.max(quotes.c.session)).where(*before)).scalar()
     quoted = connection.execute(
@@ -231,6 +236,18 @@ def _objection(connection: sa.Connection, order: OrderTicket) -> str:
     if order.shares % lot:
         return f"{order.shares} shares of {order.symbol} are no multiple of the lot size {lot}"
     return ""
+
+
+def _over(connection: sa.Connection, order: OrderTicket, now: datetime) -> str:
+    """Return why an order comes too late: by the broker's own records, or by what is known."""
+    traded = connection.execute(
+        sa.select(sa.func.max(paper_sessions.c.session)).where(
+            paper_sessions.c.account == order.account
+        )
+    ).scalar()
+    if traded is not None and order.session <= traded:
+        return f"the open of {order.session} is over: {traded} was traded"
+    return read_present(connection, order.account, now).over(order.session)
 
 
 def _is_price(limit: Decimal) -> bool:

@@ -4,9 +4,9 @@ They are written by whoever reads bars, before a session is settled, and never c
 is revised afterwards does not change what was traded on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,7 @@ from tradewind.errors import TradingError
 from tradewind.research.bookings import dividend_between, price_of, split_between
 from tradewind.trading.accounts import last_settled, open_account, terms_of
 from tradewind.trading.database import account_lock, database_errors
+from tradewind.trading.present import store_openings
 from tradewind.trading.schema import equity, quotes
 
 if TYPE_CHECKING:
@@ -156,8 +157,13 @@ def store_quotes(engine: sa.Engine, account: str, found: Sequence[Quote]) -> int
         return len(done.all())
 
 
-def quote(engine: sa.Engine, strategy: "Strategy", bars: "pl.DataFrame", session: date) -> int:
-    """Tell an account of the market up to a session, and open it there if it is new.
+def quote(
+    engine: sa.Engine,
+    strategy: "Strategy",
+    bars: "pl.DataFrame",
+    opens: Mapping[date, datetime],
+) -> int:
+    """Tell an account of the market up to the last session of the bars, and open it if it is new.
 
     Parameters
     ----------
@@ -167,7 +173,9 @@ def quote(engine: sa.Engine, strategy: "Strategy", bars: "pl.DataFrame", session
         account's terms from this session on.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars of the strategy's symbols, and of those the account still holds.
-    session : date
+    opens : mapping of date to datetime
+        When the exchange opens, by session: all after the session that signals were decided on,
+        up to one that is still to come.
 
     Returns
     -------
@@ -179,10 +187,13 @@ def quote(engine: sa.Engine, strategy: "Strategy", bars: "pl.DataFrame", session
     TradingError
         If the database refuses or is out of reach.
     """
+    session: date = bars.get_column("session").sort()[-1]
     open_account(engine, terms_of(strategy), session)
-    with database_errors(f"reading the account {strategy.name}"), engine.connect() as connection:
-        settled = last_settled(connection, strategy.name)
-    return store_quotes(engine, strategy.name, quotes_from_bars(bars, after=settled, until=session))
+    name = strategy.name
+    with database_errors(f"reading the account {name}"), engine.begin() as connection:
+        settled = last_settled(connection, name)
+        store_openings(connection, name, opens)
+    return store_quotes(engine, name, quotes_from_bars(bars, after=settled, until=session))
 
 
 def quotes_of(

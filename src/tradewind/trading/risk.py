@@ -4,7 +4,8 @@ A session's orders are judged together, each with the position it starts from, s
 question has the same answer however often it is asked while they are being sent. The kill switch is
 not among these checks: it is asked once more before every single order (`tradewind.trading.halts`).
 
-Each order by itself: the signal's age, whether the symbol was quoted at the last close, how far
+Each order by itself: whether its open is still to come, how many opens have gone by since the
+signal's session, whether the symbol was quoted at the last close, how far
 that close is from the one before, the order's size against the usual volume, and the weight of the
 position that it leads to. An order that closes the position in a symbol that was not quoted has
 neither price nor volume to be held against, and may go: it is how a delisted symbol is left.
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from tradewind.trading.accounts import Account
+    from tradewind.trading.present import Present
 
 __all__ = ["VOLUME_SESSIONS", "Known", "Wanted", "assess"]
 
@@ -41,6 +43,10 @@ class Wanted(Protocol):
     @property
     def session(self) -> date:
         """The one after whose close it was decided."""
+
+    @property
+    def trade_session(self) -> date:
+        """The one at whose open it is to be traded."""
 
     @property
     def reference_price(self) -> Decimal:
@@ -80,6 +86,7 @@ def assess(
     history: Mapping[date, Mapping[str, Known]],
     equity: Decimal,
     terms: "Account",
+    present: "Present",
 ) -> dict[str, tuple[str, ...]]:
     """Return the orders that may not leave, each with its reasons.
 
@@ -95,6 +102,8 @@ def assess(
         Cash and positions at the last close.
     terms : Account
         The limits.
+    present : Present
+        Says which opens are over.
 
     Returns
     -------
@@ -104,13 +113,16 @@ def assess(
     last = max(history, default=None)
     traded = [_Order.of(one) for one in wanted]
     money = Fraction(equity)
-    age = {one.symbol: sum(session > one.session for session in history) for one in wanted}
     found: dict[str, tuple[str, ...]] = {}
-    for order in traded:
+    for one, order in zip(wanted, traded, strict=True):
         if order.shares:
             known = [history[day][order.symbol] for day in sorted(history)
                      if order.symbol in history[day]]  # fmt: skip
-            reasons = [*_stale(age[order.symbol], terms)]
+            missed = max(
+                sum(session > one.session for session in history),
+                present.missed(one.session, one.trade_session),
+            )
+            reasons = [*_too_late(one, present), *_stale(one, missed, terms)]
             if order.target or (known and known[-1].session == last):
                 reasons += [
                     *_quoted(order, known, last),
@@ -153,11 +165,18 @@ class _Order:
         return self.target * self.held >= 0 and abs(self.target) <= abs(self.held)
 
 
-def _stale(age: int, terms: "Account") -> Iterable[str]:
-    if age > terms.max_signal_age:
+def _too_late(one: Wanted, present: "Present") -> Iterable[str]:
+    if over := present.over(one.trade_session):
+        yield f"too late: {over}"
+
+
+def _stale(one: Wanted, missed: int, terms: "Account") -> Iterable[str]:
+    if missed > terms.max_signal_age:
+        opens = "1 open has" if missed == 1 else f"{missed} opens have"
         yield (
-            f"stale signal: {age} sessions have closed since it was made, and max_signal_age is "
-            f"{terms.max_signal_age}"
+            f"stale signal: {opens} gone by since {one.session}, after which it was made, and "
+            f"risk.max_signal_age is {terms.max_signal_age}. Newer bars make newer signals; "
+            "`execution: replay` plays the past on paper"
         )
 
 

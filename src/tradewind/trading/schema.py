@@ -24,6 +24,7 @@ __all__ = [
     "halts",
     "intents",
     "metadata",
+    "openings",
     "order_events",
     "orders",
     "paper_adjustments",
@@ -88,10 +89,12 @@ accounts = sa.Table(
     sa.Column("max_price_move", _EXACT, nullable=False),
     sa.Column("max_signal_age", sa.Integer, nullable=False),
     sa.Column("delisting_return", _EXACT, nullable=False),
+    sa.Column("execution", sa.Text, nullable=False),
     _written_at(),
     sa.CheckConstraint("capital > 0", "capital"),
     sa.CheckConstraint("lot_size > 0", "lot_size"),
     sa.CheckConstraint("delisting_return >= -1", "delisting_return"),
+    sa.CheckConstraint("execution IN ('off', 'paper', 'replay', 'live')", "execution"),
     schema=SCHEMA,
 )
 
@@ -116,6 +119,17 @@ quotes = sa.Table(
     schema=SCHEMA,
 )
 
+# When the exchange opens, of sessions after those that signals were decided on.
+openings = sa.Table(
+    "openings",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("session", sa.Date, primary_key=True),
+    sa.Column("opens_at", sa.DateTime(timezone=True), nullable=False),
+    _written_at(),
+    schema=SCHEMA,
+)
+
 # What the account wants after the close of `session`: `shares` is `target` less `held`.
 intents = sa.Table(
     "intents",
@@ -134,6 +148,8 @@ intents = sa.Table(
     # The model version is part of the key, and one session is traded by one version alone.
     sa.UniqueConstraint("account", "session", "symbol"),
     sa.CheckConstraint("shares = target - held", "shares"),
+    # Whatever decides, it never trades the session that it knows.
+    sa.CheckConstraint("trade_session > session", "later"),
     schema=SCHEMA,
 )
 
@@ -157,6 +173,7 @@ orders = sa.Table(
         [intents.c.account, intents.c.session, intents.c.symbol, intents.c.model_version],
     ),
     sa.CheckConstraint("shares <> 0", "shares"),
+    sa.CheckConstraint("session > signal_session", "later"),
     sa.CheckConstraint(_one_of("kind", OrderKind), "kind"),
     sa.CheckConstraint("(kind = 'limit') = (limit_price IS NOT NULL)", "limit_price"),
     sa.Index(None, "account", "session"),

@@ -156,6 +156,8 @@ class _Session:
         ours = {order.ticket.client_order_id for order in due}
         there = {order.client_order_id: order for order in known}
         new = [fill for fill in filled if fill.client_order_id in ours]
+        for order in due:
+            self._refuse_other_sessions(order, new)
         # Sales first, as the backtest's books have it.
         for fill in sorted(new, key=lambda f: (f.shares > 0, f.symbol, f.execution_id)):
             self._book_fill(fill)
@@ -163,6 +165,17 @@ class _Session:
             mine = [f for f in new if f.client_order_id == order.ticket.client_order_id]
             self._finish(order, there.get(order.ticket.client_order_id), mine)
         return len(new)
+
+    def _refuse_other_sessions(self, order: LoggedOrder, filled: Sequence[BrokerFill]) -> None:
+        """Refuse a fill of another session than its order's: no broker can have traded it."""
+        ticket = order.ticket
+        for fill in filled:
+            if fill.client_order_id == ticket.client_order_id and fill.session != ticket.session:
+                raise TradingError(
+                    f"the broker says that order {ticket.client_order_id} of {ticket.symbol} for "
+                    f"{ticket.session} was filled on {fill.session}: look for it there before "
+                    f"{self._account} is settled"
+                )
 
     def _book_fill(self, fill: BrokerFill) -> None:
         self._connection.execute(

@@ -16,7 +16,16 @@ from tradewind.errors import TradingError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SignalBook", "SignalSet", "refuse_late_bars", "signals_of", "tradable_weights"]
+    from tradewind.research.strategy import Universe
+
+__all__ = [
+    "SignalBook",
+    "SignalSet",
+    "refuse_late_bars",
+    "refuse_older_session",
+    "signals_of",
+    "tradable_weights",
+]
 
 _metadata = sa.MetaData()
 _signals = sa.Table(
@@ -89,6 +98,44 @@ def refuse_late_bars(bars: "pl.DataFrame") -> None:
             "of that session are made once: ingest the source again when the vendor has it. If "
             "it was delisted, the next session's signals are made without it"
         )
+
+
+def refuse_older_session(decided: date, bars: "pl.DataFrame", universe: "Universe") -> None:
+    """Refuse signals of another session than the last of the bars.
+
+    They would be for an open that the bars have seen already.
+
+    Parameters
+    ----------
+    decided : date
+        The session of the weights.
+    bars : DataFrame of shape (n_bars, 9)
+        All that is known of the strategy's symbols.
+    universe : Universe
+        Of the strategy.
+
+    Raises
+    ------
+    TradingError
+        If the bars have a later session.
+    """
+    import polars as pl
+
+    last: date = bars.get_column("session").sort()[-1]
+    if decided >= last:
+        return
+    if universe.end is not None and universe.end < last:
+        raise TradingError(
+            f"universe.end is {universe.end}, and the bars go on to {last}: signals of an older "
+            "session would be for an open that is over. Take `end` out of a strategy that is to "
+            "trade, and train it again"
+        )
+    symbols = bars.filter(pl.col("session") == last).get_column("symbol").sort()
+    raise TradingError(
+        f"the champion decides on {decided}, and the bars end on {last}: a feature of "
+        f"{', '.join(symbols[:10])} is undefined on {last}, and signals of an older session would "
+        "be for an open that is over. Mend the feature, and train the strategy again"
+    )
 
 
 def tradable_weights(weights: "pl.DataFrame", bars: "pl.DataFrame") -> dict[str, float]:

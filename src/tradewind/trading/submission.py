@@ -8,19 +8,20 @@ whose fate is unknown is sent again under the same id, by which the broker knows
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 import sqlalchemy as sa
 
 from tradewind.errors import OrderRejectedError
-from tradewind.trading.accounts import last_settled, read_account
-from tradewind.trading.broker import Broker
+from tradewind.trading.accounts import read_account
+from tradewind.trading.broker import Broker, refuse_broker
 from tradewind.trading.database import account_lock, database_errors
 from tradewind.trading.halts import refuse_if_halted
 from tradewind.trading.intents import Intent, intents_of
 from tradewind.trading.order_log import LoggedOrder, add_order, add_state, logged_orders
-from tradewind.trading.orders import OrderState
+from tradewind.trading.orders import OrderState, is_final
+from tradewind.trading.present import Present, read_present
 from tradewind.trading.quotes import recent_quotes
 from tradewind.trading.risk import assess
 from tradewind.trading.schema import equity, orders
@@ -56,6 +57,8 @@ async def submit(
     account: str,
     session: date,
     model_version: int | None = None,
+    *,
+    now: datetime,
 ) -> Submitted:
     """Send the orders that an account's signals of a session ask for, those that were not sent.
 
@@ -69,6 +72,8 @@ async def submit(
     model_version : int or None
         Whose signals are traded; None for those that were stored last. Orders that another version
         has sent for the same session stand.
+    now : datetime
+        With a time zone: an order for an open that is over by then is refused, but on a replay.
 
     Returns
     -------
@@ -80,15 +85,17 @@ async def submit(
     TradingHaltedError
         If the kill switch is on before an order leaves; those after it stay unsent.
     TradingError
-        If signals, quotes or the settlement are missing, or broker or database refuse.
+        If signals, quotes or the settlement are missing, the broker is not one that the account's
+        orders may go to, or broker or database refuse.
     """
     doing = f"sending the orders of {account}"
     with database_errors(doing), account_lock(engine, account) as lock:
         with engine.begin() as connection:
-            intents = intents_of(connection, account, session, model_version)
+            refuse_broker(read_account(connection, account), broker)
+            present = read_present(connection, account, now)
+            intents = intents_of(connection, account, session, model_version, present)
         with engine.connect() as connection:
-            settled = last_settled(connection, account)
-            refused = _refusals(connection, account, settled, intents)
+            refused = _refusals(connection, account, present, intents)
         for intent in intents:
             if not intent.shares:
                 continue
@@ -108,20 +115,44 @@ async def submit(
 
 
 def _refusals(
-    connection: sa.Connection, account: str, settled: date | None, intents: Sequence[Intent]
+    connection: sa.Connection, account: str, present: Present, intents: Sequence[Intent]
 ) -> Mapping[str, Sequence[str]]:
     """Return which of a session's orders may not leave, and why."""
-    trade_session = intents[0].trade_session
-    if settled is None or trade_session <= settled:
-        late = (
-            f"stale: the open of {trade_session} is over, {account} is settled up to {settled}",
+    terms = read_account(connection, account)
+    if terms.execution == "off":
+        return _all(intents, f"execution is off in the file of {account}: no order leaves")
+    first = intents[0]
+    if other := _waiting_already(connection, account, first):
+        return _all(
+            intents,
+            f"twice: orders of the signals of {other} wait for the open of {first.trade_session}, "
+            "and these were sized as if there were none",
         )
-        return {intent.symbol: late for intent in intents}
     worth: Decimal = connection.execute(
-        sa.select(equity.c.equity).where(equity.c.account == account, equity.c.session == settled)
+        sa.select(equity.c.equity).where(
+            equity.c.account == account, equity.c.session == present.settled
+        )
     ).scalar_one()
-    history = recent_quotes(connection, account, settled)
-    return assess(intents, history, worth, read_account(connection, account))
+    history = recent_quotes(connection, account, present.settled or first.session)
+    return assess(intents, history, worth, terms, present)
+
+
+def _all(intents: Sequence[Intent], reason: str) -> dict[str, tuple[str]]:
+    return {intent.symbol: (reason,) for intent in intents}
+
+
+def _waiting_already(connection: sa.Connection, account: str, intent: Intent) -> date | None:
+    """Return whose orders wait for the same open: the session of other signals, if any."""
+    waiting = logged_orders(
+        connection,
+        account,
+        orders.c.session == intent.trade_session,
+        orders.c.signal_session != intent.session,
+    )
+    for order in waiting:
+        if not is_final(order.state) and order.state is not OrderState.NEW:
+            return order.signal_session
+    return None
 
 
 async def _send(engine: sa.Engine, broker: Broker, intent: Intent, reasons: Sequence[str]) -> None:

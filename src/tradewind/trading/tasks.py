@@ -8,15 +8,16 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
+from tradewind.trading.accounts import traded_by
 from tradewind.trading.app import app
-from tradewind.trading.broker import Broker, open_broker
-from tradewind.trading.database import open_database
+from tradewind.trading.broker import PAPER, Broker, address_for, open_broker
+from tradewind.trading.database import database_errors, open_database
 from tradewind.trading.migrate import DATABASE_URL
 from tradewind.trading.publisher import connect_publisher
 from tradewind.trading.reconciliation import reconcile
@@ -26,7 +27,7 @@ from tradewind.trading.submission import submit
 __all__ = ["BROKER", "reconcile_account", "settle_session", "submit_session"]
 
 BROKER: Final = "TRADEWIND_BROKER"
-"""Which broker orders go to: ``paper`` unless it is set."""
+"""Which broker live orders go to; an account whose file does not say `live` is on paper."""
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ connect_publisher()
 def settle_session(account: str, session: str) -> dict[str, Any]:
     """Settle an account up to a session, and say what it then has."""
     day = _session(session)
-    done = _run(lambda engine, broker: settle(engine, broker, account, day))
+    done = _run(account, lambda engine, broker: settle(engine, broker, account, day))
     return {"account": account, "settled": [_plain(asdict(each)) for each in done]}
 
 
@@ -48,24 +49,27 @@ def submit_session(
     """Send the orders of a session's signals, and say how many there are in which state."""
     day = _session(session)
     version = None if model_version is None else int(model_version)
-    done = _run(lambda engine, broker: submit(engine, broker, account, day, version))
+    now = datetime.now(UTC)
+    done = _run(
+        account, lambda engine, broker: submit(engine, broker, account, day, version, now=now)
+    )
     return {"account": account, **_plain(asdict(done))}
 
 
 @app.task(name="trading.reconcile")  # type: ignore[untyped-decorator]
 def reconcile_account(account: str) -> dict[str, Any]:
     """Compare an account with its broker, and say how much was compared."""
-    done = _run(lambda engine, broker: reconcile(engine, broker, account))
+    done = _run(account, lambda engine, broker: reconcile(engine, broker, account))
     return {"account": account, **_plain(asdict(done))}
 
 
-def _run(ask: Callable[[sa.Engine, Broker], Awaitable[T]]) -> T:
+def _run(account: str, ask: Callable[[sa.Engine, Broker], Awaitable[T]]) -> T:
     url = os.environ.get(DATABASE_URL)
     if not url:
         raise TradingError(f"{DATABASE_URL} is not set for this worker: it names the book")
 
     async def with_broker(engine: sa.Engine) -> T:
-        broker = open_broker(os.environ.get(BROKER) or "paper", url)
+        broker = open_broker(broker_of(engine, account, os.environ.get(BROKER) or PAPER), url)
         try:
             return await ask(engine, broker)
         finally:
@@ -73,6 +77,12 @@ def _run(ask: Callable[[sa.Engine, Broker], Awaitable[T]]) -> T:
 
     with open_database(url) as engine:
         return asyncio.run(with_broker(engine))
+
+
+def broker_of(engine: sa.Engine, account: str, address: str) -> str:
+    """Return the address of an account's broker; `address` is that of live accounts."""
+    with database_errors(f"reading the account {account}"), engine.connect() as connection:
+        return address_for(account, traded_by(connection, account), address)
 
 
 def _session(text: str) -> date:
