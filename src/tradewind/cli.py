@@ -3,7 +3,7 @@
 import getpass
 import os
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -101,11 +101,12 @@ def credentials(*, as_json: Json = False) -> None:
 def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
     from tradewind import display
+    from tradewind.desk.data import check_bars
     from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = _settings()
-    checks = [*diagnose(settings), *check_files(settings)]
+    checks = [*diagnose(settings), *check_files(settings), *check_bars(settings)]
     _print_json(checks) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
@@ -121,6 +122,7 @@ def train(
     from tradewind.desk import registry, training
 
     settings = _settings()
+    typer.echo(training.announcement(settings, strategy), err=True)
     if wait:
         with display.tasks() as progress:
             training.train(settings, strategy, progress)
@@ -214,9 +216,11 @@ def predict(
 ) -> None:
     """Predict the last session with a model fetched from the registry."""
     from tradewind import display
-    from tradewind.desk import registry
+    from tradewind.desk import registry, research
 
-    found = registry.predict(_settings(), strategy, alias)
+    settings = _settings()
+    found = registry.predict(settings, strategy, alias)
+    _warn(research.age_of(settings, strategy, found.session, datetime.now(UTC)))
     _print_json(found) if as_json else display.forecast(found)
 
 
@@ -289,16 +293,26 @@ def backtest(strategy: str, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def signals(strategy: str, *, as_json: Json = False) -> None:
-    """Show what the champion wants to hold at the next open, as it was stored last."""
+def signals(
+    strategy: str,
+    *,
+    session: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Those decided after that session."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what the champion wants to hold at the next open. Exit code 3 if there are none yet."""
     from tradewind import display
     from tradewind.desk import research
 
-    found = research.signals(_settings(), strategy)
-    if as_json:
-        _print_json(found)
-    else:
-        display.signals(strategy, found)
+    settings = _settings()
+    found = research.signals(settings, strategy, session.date() if session else None)
+    _print_json(found) if as_json else display.signals(strategy, found)
+    if found is None:
+        raise typer.Exit(3)
+    if session is None:
+        _warn(research.age_of(settings, strategy, found.session, datetime.now(UTC)))
 
 
 trading_app = typer.Typer(no_args_is_help=True, help="Look at the trading book, and stop it.")
@@ -314,8 +328,23 @@ def trading_orders(account: Account = None, *, since: Since = None, as_json: Jso
     from tradewind import display
     from tradewind.desk import trading
 
-    found = trading.orders(_settings(), account, since.date() if since else None)
+    settings = _settings()
+    found = trading.orders(settings, account, since.date() if since else None)
     _print_json(found) if as_json else display.orders(found)
+    for said in trading.old_bars(settings, account):
+        _warn(said)
+
+
+@trading_app.command("explain")
+def trading_explain(
+    order: Annotated[str, typer.Argument(help="Its client_order_id.")], *, as_json: Json = False
+) -> None:
+    """Show how an order came to its size: signal, weight, equity, close, rounding."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.explain(_settings(), order)
+    _print_json(found) if as_json else display.explanation(found)
 
 
 @trading_app.command("fills")
@@ -389,6 +418,7 @@ def demo(strategy: str = "momentum") -> None:
     settings = _settings()
     with display.stopwatch("start"), display.starting() as starting:
         lifecycle.detach(settings, starting)
+    typer.echo(training.announcement(settings, strategy))
     with display.stopwatch("training"), display.tasks() as progress:
         training.train(settings, strategy, progress)
     display.versions(registry.versions(settings, strategy)[:1])
@@ -396,6 +426,12 @@ def demo(strategy: str = "momentum") -> None:
     display.credentials(
         lifecycle.credentials(settings, load_secrets(Layout(settings.state))),
     )
+
+
+def _warn(said: str) -> None:
+    """Print a warning beside what was asked for, and nothing if there is none."""
+    if said:
+        typer.secho(f"warning: {said}", fg=typer.colors.YELLOW, err=True)
 
 
 def _settings() -> Any:  # noqa: ANN401 - typed where it is used; importing it costs every command

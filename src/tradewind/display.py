@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tradewind.registry.versions import ModelSummary, VersionInfo
     from tradewind.stack.checks import Check
     from tradewind.stack.state import StackState
+    from tradewind.trading.explanation import Explanation
     from tradewind.trading.signals import SignalSet
     from tradewind.trading.views import Day, Fill, Order, Position
 
@@ -380,6 +381,29 @@ def orders(found: "Sequence[Order]") -> None:
             each.state, escape("; ".join(each.reasons)),
         )  # fmt: skip
     _print_or(table, "no orders yet")
+
+
+def explanation(found: "Explanation") -> None:
+    """Print how an order came to its size, a step a line."""
+    one = found
+    mean = f" = mean of {', '.join(f'{own:g}' for own in one.tranches)}" if one.tranches else ""
+    lots = f", in lots of {one.lot_size}" if one.lot_size > 1 else ""
+    steps = {
+        "order": f"{one.client_order_id} of {one.account}: {one.state}",
+        "decided": f"after {one.signal_session} by version {one.model_version}",
+        "for the open of": str(one.trade_session),
+        "weight": f"{one.weight:f}{mean}",
+        "equity": f"{one.equity:,.2f} at the close of {one.settled}, {one.cash:,.2f} of it cash",
+        "set aside": f"{one.set_aside:,.2f} for costs of {one.cost_bps:f} bps",
+        "close": f"{one.close.normalize():f}",
+        "wanted": f"{one.wanted:,.4f} shares, rounded to {one.whole:,}{lots}",
+        "held": f"{one.held:,}",
+        "shares": f"{one.target:,} - {one.held:,} = {one.shares:+,} of {one.symbol}",
+        "why": "; ".join(one.reasons),
+    }
+    for name, said in steps.items():
+        if said:
+            console.print(f"{name:<16} {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 def fills(found: "Sequence[Fill]") -> None:

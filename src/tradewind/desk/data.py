@@ -1,18 +1,22 @@
 """Sources of bars: what there is, whether it can be trusted, what is stored."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import airflow, trigger_when_known
 from tradewind.settings import Settings
+from tradewind.stack.checks import Check, guarded
 
 if TYPE_CHECKING:
     from tradewind.market.findings import Finding
     from tradewind.market.source import SourceSpec
     from tradewind.market.store import SnapshotInfo
+    from tradewind.research.strategy import Strategy, Universe
 
-__all__ = ["ingest", "snapshots", "sources", "validate"]
+__all__ = ["check_bars", "ingest", "snapshots", "sources", "validate"]
+
+_RECENT = timedelta(days=60)
 
 
 def sources(settings: Settings) -> "list[SourceSpec]":
@@ -101,6 +105,39 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
     bars = opened.load(symbols or opened.symbols())
     accepted = concerning(spec.accept, symbols) if symbols else spec.accept
     return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC), accepted=accepted)
+
+
+def check_bars(settings: Settings) -> list[Check]:
+    """Say how old the stored bars are that strategies are to trade on by the clock.
+
+    Old bars are no fault of the stack: orders on them are refused, and this says why.
+    """
+    from tradewind.desk.research import age_of
+    from tradewind.market.store import BarStore
+    from tradewind.research.strategy_files import load_strategies
+
+    store, now = BarStore(settings.market_store), datetime.now(UTC)
+    checks = []
+    for name, strategy in load_strategies(settings.strategies_dir)[0].items():
+        universe = strategy.universe
+        if strategy.execution not in {"paper", "live"}:
+            continue
+
+        def look(
+            name: str = name, strategy: "Strategy" = strategy, universe: "Universe" = universe
+        ) -> Check:
+            what = f"bars of {name}"
+            if store.version(universe.source) is None:
+                return Check(f"{what}: none is stored yet")
+            recent = (now - _RECENT).date()
+            sessions = store.bars(universe.source, universe.symbols, start=recent)["session"]
+            if sessions.is_empty():
+                return Check(f"{what}: none since {recent}, so that no order leaves")
+            old = age_of(settings, strategy, sessions.sort()[-1], now)
+            return Check(f"{what}: {old}" if old else what)
+
+        checks.append(guarded(f"bars of {name}", look))
+    return checks
 
 
 def snapshots(settings: Settings) -> "list[SnapshotInfo]":

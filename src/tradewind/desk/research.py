@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import ledger_url, use_mlflow
@@ -10,9 +10,10 @@ from tradewind.desk.training import require_strategy
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
+    from tradewind.research.strategy import Strategy
     from tradewind.trading.signals import SignalSet
 
-__all__ = ["BacktestReport", "backtest", "signals"]
+__all__ = ["BacktestReport", "age_of", "backtest", "signals"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,15 @@ def backtest(
     return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds))
 
 
-def signals(settings: Settings, strategy: str) -> "SignalSet | None":
+def signals(settings: Settings, strategy: str, session: date | None = None) -> "SignalSet | None":
     """Return what a strategy's champion wants to hold, as it was stored last; None if never.
+
+    Parameters
+    ----------
+    settings : Settings
+    strategy : str
+    session : date, optional
+        Signals that were decided after that session, whichever version made them last.
 
     Raises
     ------
@@ -107,8 +115,27 @@ def signals(settings: Settings, strategy: str) -> "SignalSet | None":
     from tradewind.trading.signals import SignalBook
 
     require_strategy(settings, strategy)
+    book = SignalBook(ledger_url(settings))
+    if session is not None:
+        return book.of(strategy, session)
     use_mlflow(settings)
     champion = aliases_of(strategy).get("champion")
-    if champion is None:
-        return None
-    return SignalBook(ledger_url(settings)).latest(strategy, champion)
+    return None if champion is None else book.latest(strategy, champion)
+
+
+def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: datetime) -> str:
+    """Return in words how old bars are that end on a session; empty where they are not old.
+
+    Raises
+    ------
+    TradewindError
+        If the files of strategy or source are wrong, or the calendar does not know these days.
+    """
+    from tradewind.market.age import said_of_age, sessions_behind
+    from tradewind.market.source import find_source
+
+    asked = require_strategy(settings, strategy) if isinstance(strategy, str) else strategy
+    source = find_source(asked.universe.source, settings.sources_dir)
+    calendar = source.sessions_for(asked.universe.calendar)
+    old = said_of_age(sessions_behind(calendar, session, now), session, calendar)
+    return f"{old}, and are played as the present" if old and asked.execution == "replay" else old

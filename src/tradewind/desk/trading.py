@@ -12,9 +12,20 @@ from tradewind.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from tradewind.trading.explanation import Explanation
     from tradewind.trading.views import Day, Fill, Order, Position
 
-__all__ = ["fills", "halt", "orders", "pnl", "positions", "reconcile", "resume"]
+__all__ = [
+    "explain",
+    "fills",
+    "halt",
+    "old_bars",
+    "orders",
+    "pnl",
+    "positions",
+    "reconcile",
+    "resume",
+]
 
 T = TypeVar("T")
 
@@ -57,6 +68,49 @@ def pnl(settings: Settings, account: str | None = None) -> "list[Day]":
     return _of_each(settings, account, views.pnl)
 
 
+def explain(settings: Settings, order: str) -> "Explanation":
+    """Return how an order came to its size, by its `client_order_id`.
+
+    Raises
+    ------
+    TradingError
+        If there is no such order, or the database is out of reach.
+    """
+    from tradewind.trading import explanation
+
+    with _book(settings) as engine:
+        return explanation.explain(engine, order)
+
+
+def old_bars(settings: Settings, account: str | None = None) -> list[str]:
+    """Return in words which strategies would have to trade on old bars; none of a replay.
+
+    Of each that has an account, or of one. What an account was told of is what is looked at.
+
+    Raises
+    ------
+    TradingError
+        If the database is out of reach.
+    """
+    from datetime import UTC, datetime
+
+    from tradewind.desk.research import age_of
+    from tradewind.research.strategy_files import find_strategy
+    from tradewind.trading.views import account_names, last_quoted
+
+    found = []
+    with _book(settings) as engine:
+        for name in account_names(engine) if account is None else [account]:
+            strategy = find_strategy(settings.strategies_dir, name)
+            quoted = last_quoted(engine, name)
+            if strategy is None or quoted is None or strategy.execution in {"replay", "off"}:
+                continue
+            if old := age_of(settings, strategy, quoted, datetime.now(UTC)):
+                most = strategy.risk.max_signal_age
+                found.append(f"{name}: {old}; risk.max_signal_age allows {most}")
+    return found
+
+
 def halt(settings: Settings, account: str | None, *, reason: str) -> None:
     """Let no further order leave, of one account or of any; see `tradewind.trading.halts`."""
     from tradewind.trading import halts
@@ -92,11 +146,11 @@ def reconcile(settings: Settings, account: str | None = None) -> list[Reconciled
     """
     import asyncio
 
-    from tradewind.trading.broker import open_broker
+    from tradewind.trading.broker import address_of, open_broker
     from tradewind.trading.reconciliation import reconcile as compare
 
     async def ask(engine: "sa.Engine", name: str) -> dict[str, Any]:
-        broker = open_broker(settings.broker, _url(settings))
+        broker = open_broker(address_of(engine, name, settings.broker), _url(settings))
         try:
             return asdict(await compare(engine, broker, name))
         finally:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradewind.orchestration.client import DagRun
     from tradewind.research.strategy import Strategy
 
-__all__ = ["check_files", "require_strategy", "train", "trigger"]
+__all__ = ["announcement", "check_files", "require_strategy", "train", "trigger"]
 
 _CALENDAR_DAYS: Final = 45  # some calendars' next year is released in its last weeks
 
@@ -33,6 +33,19 @@ def trigger(settings: Settings, strategy: str) -> str:
     require_strategy(settings, strategy)
     with airflow(settings) as client:
         return trigger_when_known(client, f"train_{strategy}")
+
+
+def announcement(settings: Settings, strategy: str) -> str:
+    """Return what a version of a strategy will do that passes its gate, to be said before.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such strategy file, or it is wrong.
+    """
+    from tradewind.trading.announcement import consequences
+
+    return consequences(require_strategy(settings, strategy), settings.broker)
 
 
 def train(

@@ -9,6 +9,7 @@ from tradewind.orchestration import execution_steps
 from tradewind.orchestration.bridge.operators import CeleryTaskOperator
 from tradewind.orchestration.common import dag_arguments, signals_asset
 from tradewind.research.strategy import Strategy
+from tradewind.trading.announcement import where_orders_go
 
 __all__ = ["execute_dag"]
 
@@ -76,7 +77,8 @@ def _page(strategy: Strategy) -> str:
         for name, value in strategy.risk.model_dump().items()
     )
     return (
-        f"# Trading {strategy.name}\n\nEach session: its quotes are stored, the trading workers "
+        f"# Trading {strategy.name}\n\n{where_orders_go(strategy)}\n\n"
+        "Each session: its quotes are stored, the trading workers "
         "settle it, the book is held against the broker's, orders for the next open pass the "
         "limits of risk and leave, and both are compared again. Any difference fails the run and "
         f"is told. `tradewind trading halt {strategy.name}` lets no further order leave.\n\n"

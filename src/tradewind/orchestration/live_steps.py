@@ -58,6 +58,7 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
         refuse_late_bars,
         refuse_older_session,
         tradable_weights,
+        tranches_of,
     )
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
@@ -80,6 +81,8 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
             model_version=champion.info.version,
             snapshot_id=snapshot_id,
             weights=tradable_weights(weights, bars),
+            # With `hold` the first of these sessions has what others before it wanted.
+            tranches={} if recorded.missing == "hold" else tranches_of(weights, recorded.horizon),
         )
     )
     log.info("%s", stored)

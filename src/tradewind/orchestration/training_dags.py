@@ -11,6 +11,7 @@ from tradewind.orchestration.common import bars_asset, champion_asset, dag_argum
 from tradewind.orchestration.links import MlflowRunLink
 from tradewind.orchestration.slots import NextSlot
 from tradewind.research.strategy import ON_NEW_BARS, Strategy
+from tradewind.trading.announcement import consequences, where_orders_go
 
 __all__ = ["training_dag"]
 
@@ -97,7 +98,8 @@ def _approval(strategy: Strategy) -> ApprovalOperator:
         task_id="approve",
         subject=f"Make version {version} of {strategy.name} the champion?",
         body="It passed the gate. The evidence is in MLflow: "
-        "{{ ti.xcom_pull(task_ids='train')['url'] }}",
+        "{{ ti.xcom_pull(task_ids='train')['url'] }}\n\n"
+        f"As the champion it trades. {where_orders_go(strategy)}",
         execution_timeout=None,  # a person may take days
     )
 
@@ -114,6 +116,10 @@ def _page(strategy: Strategy) -> str:
         f"overfitting <= {gate.max_pbo}, drawdown <= {gate.max_drawdown}, "
         f"trades >= {gate.min_trades}",
         "promotion": gate.promotion,
+        "execution": strategy.execution,
     }
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return f"# {strategy.name}\n\n{strategy.description}\n\n| | |\n| --- | --- |\n{rows}\n"
+    return (
+        f"# {strategy.name}\n\n{strategy.description}\n\n**What a training leads to.** "
+        f"{consequences(strategy)}\n\n| | |\n| --- | --- |\n{rows}\n"
+    )

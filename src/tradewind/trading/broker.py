@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from tradewind.entry_points import offered
 from tradewind.errors import TradingError
+from tradewind.trading.accounts import Account, traded_by
+from tradewind.trading.database import database_errors
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
 if TYPE_CHECKING:
-    from tradewind.trading.accounts import Account
+    import sqlalchemy as sa
 
-__all__ = ["GROUP", "PAPER", "Broker", "SimulatedBroker", "address_for", "open_broker",
+__all__ = ["GROUP", "PAPER", "Broker", "SimulatedBroker", "address_of", "open_broker",
            "refuse_broker"]  # fmt: skip
 
 PAPER: Final = "paper"
@@ -104,22 +106,24 @@ class SimulatedBroker(Broker, Protocol):
         ...
 
 
-def address_for(account: str, execution: str, address: str) -> str:
+def address_of(engine: "sa.Engine", account: str, address: str) -> str:
     """Return the address of the broker that an account's orders may go to.
 
     Parameters
     ----------
+    engine : Engine
     account : str
-    execution : {"paper", "replay", "live"}
-        What the strategy's file says.
     address : str
-        What ``TRADEWIND_BROKER`` says.
+        What ``TRADEWIND_BROKER`` says: the broker of accounts whose file says ``live``.
 
     Raises
     ------
     TradingError
-        If the account is to trade live, and no real broker is named.
+        If the account is not open, or is to trade live and no real broker is named, or the
+        database refuses.
     """
+    with database_errors(f"reading the account {account}"), engine.connect() as connection:
+        execution = traded_by(connection, account)
     if execution != "live":
         return PAPER
     if address == PAPER:
@@ -130,7 +134,7 @@ def address_for(account: str, execution: str, address: str) -> str:
     return address
 
 
-def refuse_broker(terms: "Account", broker: Broker) -> None:
+def refuse_broker(terms: Account, broker: Broker) -> None:
     """Refuse a broker that an account's orders may not go to.
 
     Raises

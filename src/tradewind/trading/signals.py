@@ -5,7 +5,7 @@ session and a model version are one set: whoever stores it second finds the firs
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ __all__ = [
     "refuse_older_session",
     "signals_of",
     "tradable_weights",
+    "tranches_of",
 ]
 
 _metadata = sa.MetaData()
@@ -39,7 +40,10 @@ _signals = sa.Table(
     sa.Column("weight", sa.Double, nullable=False),
     sa.Column("snapshot_id", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    # Added later: null where nobody wrote it down.
+    sa.Column("tranches", sa.ARRAY(sa.Double)),
 )
+_ADD_TRANCHES = "ALTER TABLE signals ADD COLUMN IF NOT EXISTS tranches DOUBLE PRECISION[]"
 # Two workers that make a missing table at one moment break each other's catalogue entry.
 _LOCK = 7_301_001
 
@@ -60,6 +64,9 @@ class SignalSet:
         The bars that they were made from.
     weights : mapping of str to float
         Fraction of equity by symbol, negative for a short position.
+    tranches : mapping of str to tuple of float
+        By symbol, what each of the last sessions wanted, oldest first: a weight is their mean.
+        Empty where it was not written down.
     """
 
     strategy: str
@@ -68,6 +75,7 @@ class SignalSet:
     model_version: int
     snapshot_id: str
     weights: Mapping[str, float]
+    tranches: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 def refuse_late_bars(bars: "pl.DataFrame") -> None:
@@ -190,6 +198,7 @@ class SignalBook:
                 "weight": weight,
                 "snapshot_id": signals.snapshot_id,
                 "created_at": made,
+                "tranches": list(signals.tranches.get(symbol, ())) or None,
             }
             for symbol, weight in sorted(signals.weights.items())
         ]
@@ -199,6 +208,7 @@ class SignalBook:
             with self._engine.begin() as connection:
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
                 _metadata.create_all(connection)
+                connection.execute(sa.text(_ADD_TRANCHES))
                 found = _read(connection, signals.strategy, signals.session, signals.model_version)
                 if found is not None:
                     return found
@@ -206,6 +216,22 @@ class SignalBook:
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
         return signals
+
+    def of(
+        self, strategy: str, session: date, model_version: int | None = None
+    ) -> SignalSet | None:
+        """Return the signals of a session, if any: a version's, or those that were stored last.
+
+        Raises
+        ------
+        TradingError
+            If the database refuses or is out of reach.
+        """
+        try:
+            with self._engine.connect() as connection:
+                return signals_of(connection, strategy, session, model_version)
+        except sa.exc.SQLAlchemyError as error:
+            raise _refusal(error) from error
 
     def latest(self, strategy: str, model_version: int) -> SignalSet | None:
         """Return the signals that a version of a strategy's model stored last, if any.
@@ -230,6 +256,26 @@ class SignalBook:
             raise _refusal(error) from error
 
 
+def tranches_of(weights: "pl.DataFrame", horizon: int) -> dict[str, tuple[float, ...]]:
+    """Return what each of the last sessions wanted, by symbol, oldest first.
+
+    Parameters
+    ----------
+    weights : DataFrame of shape (horizon * n_symbols, 3)
+        symbol, session, weight, of as many sessions as a signal is held, the first of which finds
+        the other tranches empty: so each weight is the one before and a part of its own signal.
+    horizon : int
+    """
+    import polars as pl
+
+    own = (horizon * pl.col("weight").diff().fill_null(pl.col("weight"))).over(
+        "symbol", order_by="session"
+    )
+    found = weights.select("symbol", "session", own.round(12).alias("own")).sort("session")
+    by_symbol = found.group_by("symbol", maintain_order=True).agg("own")
+    return {symbol: tuple(each) for symbol, each in by_symbol.iter_rows()}
+
+
 def signals_of(
     connection: sa.Connection, strategy: str, session: date, model_version: int | None = None
 ) -> SignalSet | None:
@@ -250,7 +296,7 @@ def signals_of(
 def _read(
     connection: sa.Connection, strategy: str, session: date, model_version: int
 ) -> SignalSet | None:
-    query = sa.select(_signals).where(
+    query = sa.select(*_columns(connection)).where(
         _signals.c.strategy == strategy,
         _signals.c.session == session,
         _signals.c.model_version == model_version,
@@ -265,7 +311,16 @@ def _read(
         model_version=model_version,
         snapshot_id=rows[0].snapshot_id,
         weights={row.symbol: row.weight for row in rows},
+        tranches={
+            row.symbol: tuple(row.tranches) for row in rows if getattr(row, "tranches", None)
+        },
     )
+
+
+def _columns(connection: sa.Connection) -> list[sa.Column[object]]:
+    """Return the table's columns, without one that an older version did not make."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(_signals.name)}
+    return [column for column in _signals.c if column.name in there]
 
 
 def _refusal(error: sa.exc.SQLAlchemyError) -> TradingError:

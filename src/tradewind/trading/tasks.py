@@ -14,10 +14,9 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
-from tradewind.trading.accounts import traded_by
 from tradewind.trading.app import app
-from tradewind.trading.broker import PAPER, Broker, address_for, open_broker
-from tradewind.trading.database import database_errors, open_database
+from tradewind.trading.broker import PAPER, Broker, address_of, open_broker
+from tradewind.trading.database import open_database
 from tradewind.trading.migrate import DATABASE_URL
 from tradewind.trading.publisher import connect_publisher
 from tradewind.trading.reconciliation import reconcile
@@ -69,7 +68,7 @@ def _run(account: str, ask: Callable[[sa.Engine, Broker], Awaitable[T]]) -> T:
         raise TradingError(f"{DATABASE_URL} is not set for this worker: it names the book")
 
     async def with_broker(engine: sa.Engine) -> T:
-        broker = open_broker(broker_of(engine, account, os.environ.get(BROKER) or PAPER), url)
+        broker = open_broker(address_of(engine, account, os.environ.get(BROKER) or PAPER), url)
         try:
             return await ask(engine, broker)
         finally:
@@ -77,12 +76,6 @@ def _run(account: str, ask: Callable[[sa.Engine, Broker], Awaitable[T]]) -> T:
 
     with open_database(url) as engine:
         return asyncio.run(with_broker(engine))
-
-
-def broker_of(engine: sa.Engine, account: str, address: str) -> str:
-    """Return the address of an account's broker; `address` is that of live accounts."""
-    with database_errors(f"reading the account {account}"), engine.connect() as connection:
-        return address_for(account, traded_by(connection, account), address)
 
 
 def _session(text: str) -> date:

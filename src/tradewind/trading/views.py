@@ -14,7 +14,7 @@ from tradewind.trading.ledger import positions_of
 from tradewind.trading.order_log import logged_orders
 from tradewind.trading.orders import is_final
 from tradewind.trading.quotes import closes_at
-from tradewind.trading.schema import accounts, bookings, equity
+from tradewind.trading.schema import accounts, bookings, equity, quotes
 from tradewind.trading.schema import fills as _fills
 from tradewind.trading.schema import orders as _orders
 
@@ -25,6 +25,7 @@ __all__ = [
     "Position",
     "account_names",
     "fills",
+    "last_quoted",
     "orders",
     "pnl",
     "positions",
@@ -138,6 +139,14 @@ def account_names(engine: sa.Engine) -> list[str]:
     with database_errors("reading the accounts"), engine.connect() as connection:
         query = sa.select(accounts.c.account).distinct().order_by(accounts.c.account)
         return list(connection.execute(query).scalars())
+
+
+def last_quoted(engine: sa.Engine, account: str) -> date | None:
+    """Return the last session that an account was given quotes of; None if it has none."""
+    with database_errors(f"reading the quotes of {account}"), engine.connect() as connection:
+        last = sa.select(sa.func.max(quotes.c.session)).where(quotes.c.account == account)
+        found: date | None = connection.execute(last).scalar()
+        return found
 
 
 def symbols_in_play(engine: sa.Engine, account: str) -> set[str]:
@@ -269,6 +278,7 @@ def _settled(connection: sa.Connection, account: str) -> date:
     settled = last_settled(connection, account)
     if settled is None:
         raise TradingError(
-            f"no account {account} was opened: the task `quote` of execute_{account} opens it"
+            f"no account {account} was opened: the task `quote` of execute_{account} opens it, "
+            "unless its file says `execution: off` or the bars are too old; its log says why"
         )
     return settled
