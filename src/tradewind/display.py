@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+
+from tradewind.tables import Grid, Number, Words
 
 if TYPE_CHECKING:
     from tradewind.desk.registry import Forecast
@@ -122,16 +122,18 @@ def status(found: dict[str, Any]) -> None:
     if not found["services"]:
         console.print("The stack has never run here. Start it: tradewind up --detach")
         return
-    table = Table("service", "state", "pid", "memory", "address", box=box.SIMPLE_HEAD)
+    total = sum(row["memory"] or 0 for row in found["services"])
+    table = Grid(
+        "service", "state", Number("pid"), Number("memory"), "address",
+        caption=f"memory together {total / 2**20:.0f} MB (proportional set size)",
+    )  # fmt: skip
     for row in found["services"]:
         memory = f"{row['memory'] / 2**20:.0f} MB" if row["memory"] else ""
-        table.add_row(
+        table.add(
             row["service"], f"[{COLOURS[row['state']]}]{row['state']}[/]", str(row["pid"] or ""),
             memory, row["address"],
         )  # fmt: skip
-    total = sum(row["memory"] or 0 for row in found["services"])
-    table.caption = f"memory together {total / 2**20:.0f} MB (proportional set size)"
-    console.print(table)
+    table.print(console)
     for row in found["services"]:
         if row["restarts"]:
             console.print(f"{row['service']}: started again {row['restarts']} times")
@@ -141,10 +143,10 @@ def status(found: dict[str, Any]) -> None:
 
 def credentials(found: dict[str, dict[str, str]]) -> None:
     """Print a table of logins."""
-    table = Table("page", "address", "user", "password")
+    table = Grid("page", "address", "user", "password")
     for page, login in found.items():
-        table.add_row(page, login["address"], login["user"], login["password"])
-    console.print(table)
+        table.add(page, login["address"], login["user"], login["password"])
+    table.print(console)
 
 
 @contextmanager
@@ -200,25 +202,25 @@ def models(found: "Sequence[ModelSummary]") -> None:
     if not found:
         console.print("No model is registered yet: tradewind train STRATEGY --wait")
         return
-    table = Table("model", "latest version", "aliases")
+    table = Grid("model", Number("latest version"), Words("aliases"))
     for model in found:
         aliases = ", ".join(f"{alias}: {version}" for alias, version in model.aliases.items())
-        table.add_row(model.name, str(model.latest.version) if model.latest else "", aliases)
-    console.print(table)
+        table.add(model.name, str(model.latest.version) if model.latest else "", aliases)
+    table.print(console)
 
 
 def versions(found: "Sequence[VersionInfo]") -> None:
     """Print a table of walk-forward metrics for each version."""
     for version in found:
         aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-        table = Table(
-            "walk-forward metric", "value",
+        table = Grid(
+            "walk-forward metric", Number("value"),
             title=f"{version.name} version {version.version}{aliases}",
             caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC\nrun {version.run_id}",
         )  # fmt: skip
         for name, value in sorted(version.metrics.items()):
-            table.add_row(name, f"{value:,.4f}")
-        console.print(table)
+            table.add(name, f"{value:,.4f}")
+        table.print(console)
         if version.decision is None:
             console.print("The gate has not judged this version.")
         else:
@@ -226,10 +228,11 @@ def versions(found: "Sequence[VersionInfo]") -> None:
 
 
 def _decision(decision: "Decision") -> None:
-    table = Table("gate's rule", "figure", "bound", "verdict", title=f"gate: {_word(decision)}")
+    columns = ("gate's rule", Number("figure"), Number("bound"), "verdict")
+    table = Grid(*columns, title=f"gate: {_word(decision)}")
     for rule in decision.rules:
-        table.add_row(rule.rule, _number(rule.figure), _number(rule.bound), _word(rule))
-    console.print(table)
+        table.add(rule.rule, _number(rule.figure), _number(rule.bound), _word(rule))
+    table.print(console)
     for rule in decision.refused:
         console.print(f"{rule.rule}: {rule.reason}", markup=False)
 
@@ -237,10 +240,10 @@ def _decision(decision: "Decision") -> None:
 def comparison(found: "Comparison") -> None:
     """Print two versions side by side, and in what they differ."""
     first, second = f"version {found.version_a}", f"version {found.version_b}"
-    table = Table("walk-forward metric", first, second, title=found.name)
+    table = Grid("walk-forward metric", Number(first), Number(second), title=found.name)
     for name, values in found.metrics.items():
-        table.add_row(name, *(_number(value) for value in values))
-    console.print(table)
+        table.add(name, *(_number(value) for value in values))
+    table.print(console)
     console.print(
         f"Sharpe ratio of {second} less that of {first} on {found.common_sessions} common "
         f"sessions: {_number(found.sharpe_difference)}, {found.level:.0%} interval "
@@ -248,10 +251,10 @@ def comparison(found: "Comparison") -> None:
     )
     differing = {**found.provenance, **found.strategy}
     if differing:
-        table = Table("what differs", first, second)
+        table = Grid(Words("what differs"), Words(first), Words(second))
         for name, pair in differing.items():
-            table.add_row(name, *(escape(_text(value)) for value in pair))
-        console.print(table)
+            table.add(name, *(escape(_text(value)) for value in pair))
+        table.print(console)
 
 
 def promotion(name: str, done: "Promotion", *, told: bool) -> None:
@@ -295,25 +298,25 @@ def _text(value: object) -> str:
 
 def forecast(found: "Forecast") -> None:
     """Print predictions of one session."""
-    table = Table(
-        "symbol", f"forward return, {found.horizon} sessions",
+    table = Grid(
+        "symbol", Number(f"forward return, {found.horizon} sessions"),
         title=f"{found.strategy}@{found.alias} (version {found.version}) "
         f"at the close of {found.session}",
     )  # fmt: skip
     for symbol, value in found.predictions.items():
-        table.add_row(symbol, f"{value:+.3%}")
-    console.print(table)
+        table.add(escape(symbol), f"{value:+.3%}")
+    table.print(console)
 
 
 def sources(found: "Sequence[SourceSpec]") -> None:
     """Print a table of sources."""
-    table = Table("source", "kind", "calendar", "schedule", "description")
+    table = Grid("source", "kind", "calendar", "schedule", Words("description"))
     for spec in found:
-        table.add_row(
+        table.add(
             spec.name, spec.kind, spec.calendar, spec.schedule or "by hand",
             escape(spec.description),
         )  # fmt: skip
-    console.print(table)
+    table.print(console)
 
 
 def findings(found: "Sequence[Finding]") -> None:
@@ -332,26 +335,28 @@ def snapshots(found: "Sequence[SnapshotInfo]") -> None:
     if not found:
         console.print("There is no snapshot yet: tradewind train STRATEGY --wait")
         return
-    table = Table("snapshot", "source", "symbols", "sessions", "bars", "as of", "taken")
+    table = Grid(
+        "snapshot", "source", Words("symbols"), Words("sessions"), Number("bars"), "as of", "taken"
+    )
     for each in found:
-        table.add_row(
-            each.id[:12], each.source, _some(each.symbols),
+        table.add(
+            each.id[:12], each.source, escape(_some(each.symbols)),
             f"{each.start or '…'} to {each.end or '…'}", f"{each.rows:,}",
             f"{each.as_of:%Y-%m-%d %H:%M}" if each.as_of else "taken",
             f"{each.created:%Y-%m-%d %H:%M}",
         )  # fmt: skip
-    console.print(table)
+    table.print(console)
 
 
 def backtest(found: "BacktestReport") -> None:
     """Print the figures of a backtest."""
-    table = Table(
-        "walk-forward metric", "value", title=f"{found.strategy}, {found.folds} folds",
+    table = Grid(
+        "walk-forward metric", Number("value"), title=f"{found.strategy}, {found.folds} folds",
         caption=f"snapshot {found.snapshot_id[:12]}; entered in the ledger",
     )  # fmt: skip
     for name, value in sorted(found.metrics.items()):
-        table.add_row(name, f"{value:,.4f}")
-    console.print(table)
+        table.add(name, f"{value:,.4f}")
+    table.print(console)
 
 
 def signals(strategy: str, found: "SignalSet | None") -> None:
@@ -362,23 +367,26 @@ def signals(strategy: str, found: "SignalSet | None") -> None:
             f"champion and when its source has stored new bars; see signals_{strategy} in Airflow"
         )
         return
-    table = Table(
-        "symbol", "weight",
+    table = Grid(
+        "symbol", Number("weight"),
         title=f"{strategy}, decided after {found.session} for the open of {found.trade_session}",
         caption=f"version {found.model_version}, snapshot {found.snapshot_id[:12]}",
     )  # fmt: skip
     for symbol, weight in found.weights.items():
-        table.add_row(symbol, f"{weight:+.2%}")
-    console.print(table)
+        table.add(escape(symbol), f"{weight:+.2%}")
+    table.print(console)
 
 
 def orders(found: "Sequence[Order]") -> None:
     """Print orders, and what became of each."""
-    table = Table("account", "for the open of", "symbol", "shares", "filled", "state", "why")
+    table = Grid(
+        "account", "for the open of", "symbol", Number("shares"), Number("filled"), "state",
+        Words("why"), grouped=True,
+    )  # fmt: skip
     for each in found:
-        table.add_row(
-            each.account, str(each.session), each.symbol, f"{each.shares:+,}", f"{each.filled:+,}",
-            each.state, escape("; ".join(each.reasons)),
+        table.add(
+            each.account, str(each.session), escape(each.symbol), f"{each.shares:+,}",
+            f"{each.filled:+,}", each.state, escape("; ".join(each.reasons)),
         )  # fmt: skip
     _print_or(table, "no orders yet")
 
@@ -408,10 +416,16 @@ def explanation(found: "Explanation") -> None:
 
 def fills(found: "Sequence[Fill]") -> None:
     """Print trades."""
-    table = Table("account", "session", "symbol", "shares", "price", "commission", "slippage")
+    table = Grid(
+        "account",
+        "session",
+        "symbol",
+        *map(Number, ("shares", "price", "commission", "slippage")),
+        grouped=True,
+    )
     for each in found:
-        table.add_row(
-            each.account, str(each.session), each.symbol, f"{each.shares:+,}",
+        table.add(
+            each.account, str(each.session), escape(each.symbol), f"{each.shares:+,}",
             f"{each.price.normalize():f}", f"{each.commission:,}", f"{each.slippage:,}",
         )  # fmt: skip
     _print_or(table, "no fills yet")
@@ -419,10 +433,16 @@ def fills(found: "Sequence[Fill]") -> None:
 
 def positions(found: "Sequence[Position]") -> None:
     """Print what is held at the last close."""
-    table = Table("account", "at the close of", "symbol", "shares", "price", "value", "weight")
+    table = Grid(
+        "account",
+        "at the close of",
+        "symbol",
+        *map(Number, ("shares", "price", "value", "weight")),
+        grouped=True,
+    )
     for each in found:
-        table.add_row(
-            each.account, str(each.session), each.symbol, f"{each.shares:,}",
+        table.add(
+            each.account, str(each.session), escape(each.symbol), f"{each.shares:,}",
             f"{each.price.normalize():f}", f"{each.value:,}", f"{each.weight:+.2%}",
         )  # fmt: skip
     _print_or(table, "no positions")
@@ -430,10 +450,15 @@ def positions(found: "Sequence[Position]") -> None:
 
 def pnl(found: "Sequence[Day]") -> None:
     """Print each session's profit and loss."""
-    table = Table("account", "session", "cash", "positions", "equity", "profit", "costs")
+    table = Grid(
+        "account",
+        "session",
+        *map(Number, ("cash", "positions", "equity", "profit", "costs")),
+        grouped=True,
+    )
     for each in found:
         colour = "red" if each.profit < 0 else "green" if each.profit > 0 else "dim"
-        table.add_row(
+        table.add(
             each.account, str(each.session), f"{each.cash:,}", f"{each.positions:,}",
             f"{each.equity:,}", f"[{colour}]{each.profit:+,}[/]", f"{each.costs:,}",
         )  # fmt: skip
@@ -455,8 +480,8 @@ def reconciled(found: "Sequence[Reconciled]") -> None:
 _COMPARED = ("orders", "fills", "positions")
 
 
-def _print_or(table: Table, nothing: str) -> None:
-    console.print(table if table.row_count else nothing)
+def _print_or(table: Grid, nothing: str) -> None:
+    table.print(console) if table else console.print(nothing)
 
 
 def _some(names: "Sequence[str]", shown: int = 6) -> str:

@@ -1,0 +1,223 @@
+"""No figure, date or name of any table is cut, at no width of the terminal."""
+
+import io
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tradewind import display
+from tradewind.desk.registry import Forecast
+from tradewind.desk.research import BacktestReport
+from tradewind.market.source import SourceSpec
+from tradewind.market.store import SnapshotInfo
+from tradewind.registry.comparison import Comparison
+from tradewind.registry.gate import Decision, RuleResult
+from tradewind.registry.versions import ModelSummary, VersionInfo
+from tradewind.tables import Grid, Number, Words
+from tradewind.trading.signals import SignalSet
+from tradewind.trading.views import Day, Fill, Order, Position
+
+DAY, NOW = date(2026, 11, 27), datetime(2026, 11, 29, 10, 30, tzinfo=UTC)
+ACCOUNT = "european_small_caps_long_short"
+WHY = (
+    "the weight 0.3412 is beyond max_weight 0.25; the order is 0.41 of the median volume of 20 "
+    "sessions, beyond max_order_volume 0.1"
+)
+MONEY = Decimal("-1234567890.12")
+VERSION = VersionInfo(
+    ACCOUNT, 128, ("champion", "challenger"), "0123456789abcdef" * 2,
+    {"sharpe_probability_deflated_for_trials": -1234567.1234, "calmar": 0.1}, {}, NOW,
+    Decision(False, (
+        RuleResult("min_deflated_sharpe", 0.123456, 0.95, False, WHY),
+        RuleResult("champion_margin", None, -1234567.0, True, "no champion"),
+    )),
+)  # fmt: skip
+SNAPSHOT = SnapshotInfo(
+    id="0123456789ab" + "0" * 52, source="european_small_caps", table_version=1,
+    symbols=tuple(f"SYM{number}.XETRA" for number in range(500)), start=DAY, end=DAY, as_of=NOW,
+    created=NOW, rows=1_234_567_890, content_hash="1" * 64,
+)  # fmt: skip
+ROW = {
+    "service": "airflow-dag-processor", "state": "restarting", "pid": 4194304, "memory": 2**31,
+    "address": "http://127.0.0.1:65535", "restarts": 3, "detail": "", "healthy": False,
+}  # fmt: skip
+# Each table, and what has to stand in it in one piece.
+SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
+    "status": (
+        lambda: display.status({"services": [ROW]}),
+        ["airflow-dag-processor", "4194304", "2048 MB", "http://127.0.0.1:65535"],
+    ),
+    "credentials": (
+        lambda: display.credentials({"airflow": {
+            "address": "https://airflow.example.com:8443", "user": "admin", "password": "x" * 32}}),
+        ["https://airflow.example.com:8443", "x" * 32],
+    ),
+    "models": (
+        lambda: display.models([ModelSummary(ACCOUNT, VERSION, {"champion": 127})]),
+        [ACCOUNT, "128", "champion: 127"],
+    ),
+    "versions": (
+        lambda: display.versions([VERSION]),
+        ["sharpe_probability_deflated_for_trials", "-1,234,567.1234", "-1.23457e+06", "0.123456",
+         "2026-11-29 10:30", VERSION.run_id],
+    ),
+    "comparison": (
+        lambda: display.comparison(Comparison(
+            ACCOUNT, 127, 128, {"sharpe_probability": (-1234567.5, 0.123456)}, 700, 0.25, -0.1,
+            0.6, 0.9, {"git_commit": ("a" * 40, None)}, {"universe.start": (None, "2012-01-31")})),
+        ["-1.23457e+06", "0.123456", "sharpe_probability"],
+    ),
+    "forecast": (
+        lambda: display.forecast(Forecast(
+            ACCOUNT, 128, "champion", DAY, 252, {"BRK.B": -0.123456})),
+        ["-12.346%", "BRK.B", "2026-11-27"],
+    ),
+    "sources": (
+        lambda: display.sources([SourceSpec(
+            name=ACCOUNT, kind="files", calendar="America/New_York", description=WHY)]),
+        [ACCOUNT, "after_close", "America/New_York"],
+    ),
+    "snapshots": (
+        lambda: display.snapshots([SNAPSHOT]),
+        ["0123456789ab", "1,234,567,890", "2026-11-27", "2026-11-29 10:30"],
+    ),
+    "backtest": (
+        lambda: display.backtest(BacktestReport(ACCOUNT, "0" * 64, dict(VERSION.metrics), 17)),
+        ["sharpe_probability_deflated_for_trials", "-1,234,567.1234"],
+    ),
+    "signals": (
+        lambda: display.signals(ACCOUNT, SignalSet(
+            ACCOUNT, DAY, DAY, 128, "0" * 64, {"BRK.B": -0.123456})),
+        ["BRK.B", "-12.35%", "2026-11-27"],
+    ),
+    "orders": (
+        lambda: display.orders([Order(
+            ACCOUNT, "c", "BRK.B", DAY, DAY, 128, -1_234_567, -1_000_000, "partially_filled",
+            (WHY,))]),
+        [ACCOUNT, "2026-11-27", "-1,234,567", "-1,000,000", "partially_filled"],
+    ),
+    "fills": (
+        lambda: display.fills([Fill(
+            ACCOUNT, "e", "c", "BRK.B", DAY, -1_234_567, Decimal("701234.5678"), MONEY, MONEY)]),
+        ["2026-11-27", "-1,234,567", "701234.5678", "-1,234,567,890.12"],
+    ),
+    "positions": (
+        lambda: display.positions([Position(
+            ACCOUNT, "BRK.B", DAY, -1_234_567, Decimal("701234.5678"), MONEY, Decimal("-0.1234"))]),
+        ["2026-11-27", "-1,234,567", "701234.5678", "-1,234,567,890.12", "-12.34%"],
+    ),
+    "pnl": (
+        lambda: display.pnl([Day(ACCOUNT, DAY, *[MONEY] * 5)]),
+        [ACCOUNT, "2026-11-27", "-1,234,567,890.12"],
+    ),
+}  # fmt: skip
+
+
+def printed(
+    show: Callable[[], None], monkeypatch: pytest.MonkeyPatch, width: int | None
+) -> list[str]:
+    """Return the lines on a terminal of a width, or in a log if there is none."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(forced, raising=False)
+    out = io.StringIO()
+    terminal: dict[str, Any] = {"force_terminal": True, "width": width} if width else {}
+    monkeypatch.setattr(display, "console", Console(file=out, color_system=None, **terminal))
+    show()
+    return out.getvalue().splitlines()
+
+
+def test_every_table_is_looked_at() -> None:
+    functions = re.split(r"^def ", Path(display.__file__).read_text(), flags=re.MULTILINE)
+    shown = {each.partition("(")[0] for each in functions if "Grid(" in each}
+    assert {name for name in shown if name[0].isalpha()} == set(SHOWN)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, None])
+@pytest.mark.parametrize("table", SHOWN)
+def test_no_figure_and_no_date_is_cut(
+    table: str, width: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show, whole = SHOWN[table]
+    lines = printed(show, monkeypatch, width)
+    if width is not None:  # beside the name of its column
+        whole = [piece for piece in whole if len(piece) + 20 <= width]
+    for piece in whole:
+        assert [line for line in lines if piece in line], (piece, lines)
+    assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("table", ["pnl", "orders", "snapshots", "positions", "fills", "sources"])
+def test_no_table_is_wider_than_the_terminal(
+    table: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = printed(SHOWN[table][0], monkeypatch, width)
+    assert max(map(len, lines)) <= width
+
+
+def test_in_a_log_a_row_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(SHOWN["pnl"][0], monkeypatch, None)
+    assert [line.split() for line in lines if "2026" in line] == [
+        [ACCOUNT, "2026-11-27", *["-1,234,567,890.12"] * 5]
+    ]
+
+
+def test_figures_are_flush_right_and_words_are_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid("symbol", Number("shares"), Words("why"))
+    grid.add("A", "7", "it is " + "very " * 20)
+    grid.add("[b]BRK.B[/]", "1,000", "")
+    lines = printed(lambda: grid.print(display.console), monkeypatch, 60)
+    assert [line.rstrip() for line in lines if re.search("A |BRK", line)] == [
+        "A             7   it is very very very very very very very",
+        "BRK.B     1,000",
+    ]
+    assert max(map(len, lines)) <= 60
+
+
+def test_a_narrow_terminal_has_a_block_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid("session", Number("equity"), Words("why"), title="a title", caption="and a note")
+    grid.add("2026-11-27", "[red]1,000,000.00[/]", "")
+    grid.add("2026-11-28", "1,000,001.00", "bought")
+    lines = printed(lambda: grid.print(display.console), monkeypatch, 30)
+    assert [line.rstrip() for line in lines] == [
+        "a title",
+        "session  2026-11-27",
+        "equity   1,000,000.00",
+        "",
+        "session  2026-11-28",
+        "equity   1,000,001.00",
+        "why      bought",
+        "",
+        "and a note",
+    ]
+
+
+def test_a_row_that_lacks_a_cell_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 cells for 2 columns"):
+        Grid("a", "b").add("c")
+
+
+def test_rows_of_one_account_are_a_table_where_the_account_does_not_fit_beside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = map(Decimal, ("41231.07", "958768.93", "1000000.00", "-1234.56", "-12.34"))
+    cells = tuple(figures)
+    days = [Day(name, DAY, *cells) for name in ("momentum", "momentum", "ranker")]
+    lines = [" ".join(line.split()) for line in printed(lambda: display.pnl(days), monkeypatch, 80)]
+    row = "2026-11-27 41,231.07 958,768.93 1,000,000.00 -1,234.56 -12.34"
+    assert [line for line in lines if "─" not in line and "session" not in line] == [
+        "account momentum",
+        row,
+        row,
+        "account ranker",
+        row,
+    ]
+    wide = printed(lambda: display.pnl(days), monkeypatch, 120)
+    assert "momentum   2026-11-27" in wide[2]
