@@ -42,7 +42,14 @@ STRATEGY = {
     "risk": {"max_gross": 1.2},
     "execution": "replay",
     "gate": dict.fromkeys(
-        ("min_deflated_sharpe", "max_pbo", "max_drawdown", "min_trades", "champion_margin")
+        (
+            "min_deflated_sharpe",
+            "min_alpha_probability",
+            "max_pbo",
+            "max_drawdown",
+            "min_trades",
+            "champion_margin",
+        )
     ),
     "monitor": dict.fromkeys(("max_psi", "max_ks", "min_performance")),
 }

@@ -202,10 +202,11 @@ def models(found: "Sequence[ModelSummary]") -> None:
     if not found:
         console.print("No model is registered yet: tradewind train STRATEGY --wait")
         return
-    table = Grid("model", Number("latest version"), Words("aliases"))
+    table = Grid("model", Number("latest version"), Words("aliases"), Words("latest, in words"))
     for model in found:
         aliases = ", ".join(f"{alias}: {version}" for alias, version in model.aliases.items())
-        table.add(model.name, str(model.latest.version) if model.latest else "", aliases)
+        words = model.latest.verdict.partition(":")[0] if model.latest else ""
+        table.add(model.name, str(model.latest.version) if model.latest else "", aliases, words)
     table.print(console)
 
 
@@ -221,6 +222,8 @@ def versions(found: "Sequence[VersionInfo]") -> None:
         for name, value in sorted(version.metrics.items()):
             table.add(name, f"{value:,.4f}")
         table.print(console)
+        if version.verdict:
+            console.print(f"{version.verdict}.", markup=False, highlight=False)
         if version.decision is None:
             console.print("The gate has not judged this version.")
         else:

@@ -15,6 +15,7 @@ from tradewind.market.calendar import (
     latest_possible_session,
     next_session,
     sessions_between,
+    sessions_per_year,
     time_zone_of,
 )
 
@@ -155,3 +156,27 @@ def test_a_day_that_never_ends_is_a_session() -> None:
     moment = dt.datetime(2026, 2, 28, 23, 59, tzinfo=dt.UTC)
     assert last_closed_session("24/7", moment) == dt.date(2026, 2, 27)
     assert next_session("24/7", dt.date(2026, 2, 28)) == dt.date(2026, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("calendar", "sessions"),
+    [
+        ("XNYS", 252.0),
+        ("24/7", 365.0),
+        ("24/5", 261.0),
+        ("XTKS", 245.0),
+        ("XSHG", 243.0),
+        ("XLON", 253.0),
+        ("XPAR", 256.0),
+        ("CMES", 258.0),
+        ("XSAU", 247.0),  # is known since 2021 only
+        ("AIXK", 245.0),  # since 2017
+    ],
+)
+def test_a_year_has_the_sessions_of_its_calendar(calendar: str, sessions: float) -> None:
+    assert sessions_per_year(calendar) == sessions
+
+
+def test_a_year_of_an_unknown_calendar_is_refused() -> None:
+    with pytest.raises(MarketDataError, match="no exchange calendar named 'MOON'"):
+        sessions_per_year("MOON")

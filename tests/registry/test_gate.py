@@ -15,9 +15,16 @@ from tradewind.registry.gate import Decision, Evidence, RuleResult, decide
 from tradewind.research.strategy import Gate
 
 RULES = Gate(
-    min_deflated_sharpe=0.9, max_pbo=0.4, max_drawdown=0.3, min_trades=25, champion_margin=0.1
-)
-GOOD = {"deflated_sharpe_probability": 0.95, "pbo": 0.2, "max_drawdown": -0.25, "trades": 40.0}
+    min_deflated_sharpe=0.9, min_alpha_probability=0.8, max_pbo=0.4, max_drawdown=0.3,
+    min_trades=25, champion_margin=0.1,
+)  # fmt: skip
+GOOD = {
+    "deflated_sharpe_probability": 0.95,
+    "deflated_alpha_probability": 0.85,
+    "pbo": 0.2,
+    "max_drawdown": -0.25,
+    "trades": 40.0,
+}
 NOISE = np.random.default_rng(3).normal(0.0, 0.01, 500)
 
 
@@ -25,15 +32,15 @@ def returns(values: Any, first: date = date(2010, 1, 1)) -> pl.DataFrame:
     values = np.asarray(values, dtype=np.float64)
     sessions = [first + timedelta(days=day) for day in range(values.size)]
     return pl.DataFrame(
-        {"session": sessions, "net_return": values},
-        schema={"session": pl.Date, "net_return": pl.Float64},
+        {"session": sessions, "net_return": values, "benchmark_return": 0.5 * values},
+        schema={"session": pl.Date, "net_return": pl.Float64, "benchmark_return": pl.Float64},
     )
 
 
 def evidence(**changes: Any) -> Evidence:
     good = Evidence(
         metrics=GOOD, returns=returns(NOISE + 0.001), leaks=False, data_errors=0, trials=50,
-        swept=True,
+        swept=True, sessions_per_year=252.0, asked_for_alpha=True, benchmark="equal_weight",
     )  # fmt: skip
     return replace(good, **changes)
 
@@ -51,6 +58,7 @@ def test_good_evidence_without_a_champion_passes_every_rule() -> None:
         ("leakage", 0.0, 0.0, True),
         ("data_errors", 0.0, 0.0, True),
         ("min_deflated_sharpe", 0.95, 0.9, True),
+        ("min_alpha_probability", 0.85, 0.8, True),
         ("max_pbo", 0.2, 0.4, True),
         ("max_drawdown", 0.25, 0.3, True),
         ("min_trades", 40.0, 25.0, True),
@@ -63,6 +71,7 @@ def test_good_evidence_without_a_champion_passes_every_rule() -> None:
     ("rule", "metric", "at_bound", "beyond"),
     [
         ("min_deflated_sharpe", "deflated_sharpe_probability", 0.9, math.nextafter(0.9, 0.0)),
+        ("min_alpha_probability", "deflated_alpha_probability", 0.8, math.nextafter(0.8, 0.0)),
         ("max_pbo", "pbo", 0.4, math.nextafter(0.4, 1.0)),
         ("max_drawdown", "max_drawdown", -0.3, math.nextafter(-0.3, -1.0)),
         ("min_trades", "trades", 25.0, 24.0),
@@ -93,6 +102,7 @@ def test_a_figure_that_is_missing_or_no_number_refuses(metric: str, value: float
     ("metric", "value"),
     [
         ("deflated_sharpe_probability", 1.1),
+        ("deflated_alpha_probability", -0.1),
         ("pbo", -0.1),
         ("max_drawdown", 0.2),
         ("max_drawdown", -1.5),
@@ -100,7 +110,7 @@ def test_a_figure_that_is_missing_or_no_number_refuses(metric: str, value: float
     ],
 )
 def test_a_figure_that_cannot_be_refuses_however_good_it_looks(metric: str, value: float) -> None:
-    loose = Gate(max_drawdown=1.0, champion_margin=None)
+    loose = Gate(min_alpha_probability=0.8, max_drawdown=1.0, champion_margin=None)
     [refused] = decide(evidence(metrics={**GOOD, metric: value}), None, loose).refused
     assert "cannot be" in refused.reason
 
@@ -117,9 +127,12 @@ def test_a_figure_that_cannot_be_refuses_however_good_it_looks(metric: str, valu
     ],
 )
 def test_a_mark_or_a_missing_one_refuses(change: Any, rule: str, reason: str) -> None:
-    [refused] = decide(evidence(**change), None, RULES).refused
+    [refused, *others] = decide(evidence(**change), None, RULES).refused
     assert refused.rule == rule
     assert reason in refused.reason
+    assert [other.rule for other in others] == (
+        ["min_alpha_probability"] if "trials" in change else []
+    )
 
 
 def test_overfitting_is_asked_of_sweeps_and_of_what_might_be_one() -> None:
@@ -135,8 +148,8 @@ def test_overfitting_is_asked_of_sweeps_and_of_what_might_be_one() -> None:
 
 def test_a_rule_that_the_file_leaves_out_is_not_asked_but_marks_always_are() -> None:
     none = Gate(
-        min_deflated_sharpe=None, max_pbo=None, max_drawdown=None, min_trades=None,
-        champion_margin=None,
+        min_deflated_sharpe=None, min_alpha_probability=None, max_pbo=None, max_drawdown=None,
+        min_trades=None, champion_margin=None,
     )  # fmt: skip
     decision = decide(evidence(metrics={}), evidence(), none)
     assert [result.rule for result in decision.rules] == ["leakage", "data_errors"]
@@ -269,25 +282,28 @@ better_by = st.floats(0.0, 0.5)
 
 @settings(deadline=None)
 @given(
-    start=st.tuples(share, share, share, st.integers(0, 60), st.floats(-0.001, 0.002)),
-    steps=st.tuples(better_by, better_by, better_by, st.integers(0, 20), st.floats(0.0, 0.001)),
+    start=st.tuples(share, share, share, share, st.integers(0, 60), st.floats(-0.001, 0.002)),
+    steps=st.tuples(
+        better_by, better_by, better_by, better_by, st.integers(0, 20), st.floats(0.0, 0.001)
+    ),
 )
 def test_better_figures_never_turn_a_pass_into_a_refusal(start: Any, steps: Any) -> None:
-    deflated, pbo, drawdown, trades, daily = start
+    deflated, alpha, pbo, drawdown, trades, daily = start
     champion = evidence(returns=returns(NOISE[:80]))
 
     def judged(by: Any) -> Decision:
         metrics = {
             "deflated_sharpe_probability": min(deflated + by[0], 1.0),
-            "pbo": max(pbo - by[1], 0.0),
-            "max_drawdown": min(by[2] - drawdown, 0.0),
-            "trades": float(trades + by[3]),
+            "deflated_alpha_probability": min(alpha + by[1], 1.0),
+            "pbo": max(pbo - by[2], 0.0),
+            "max_drawdown": min(by[3] - drawdown, 0.0),
+            "trades": float(trades + by[4]),
         }
         return decide(
-            evidence(metrics=metrics, returns=returns(NOISE[:80] + daily + by[4])), champion, RULES
+            evidence(metrics=metrics, returns=returns(NOISE[:80] + daily + by[5])), champion, RULES
         )
 
-    before, after = judged((0.0, 0.0, 0.0, 0, 0.0)), judged(steps)
+    before, after = judged((0.0, 0.0, 0.0, 0.0, 0, 0.0)), judged(steps)
     for old, new in zip(before.rules, after.rules, strict=True):
         assert new.passed or not old.passed, (old, new)
     assert after.passed or not before.passed
@@ -302,3 +318,60 @@ def test_a_pass_is_never_given_without_every_figure(metrics: dict[str, float], l
         assert set(metrics) == set(GOOD)
         assert all(map(math.isfinite, metrics.values()))
     assert decision.passed == (not decision.refused)
+
+
+@pytest.mark.parametrize(("asked", "rules"), [(True, True), (None, True), (False, False)])
+def test_an_alpha_is_asked_of_what_may_live_on_a_market_that_rises(
+    asked: bool | None, rules: bool
+) -> None:
+    poor = {**GOOD, "deflated_alpha_probability": 0.3}
+    decision = decide(evidence(metrics=poor, asked_for_alpha=asked), None, RULES)
+    assert ("min_alpha_probability" in [each.rule for each in decision.rules]) == rules
+    assert decision.passed == (not rules)
+    left_out = RULES.model_copy(update={"min_alpha_probability": None})
+    assert decide(evidence(metrics=poor, asked_for_alpha=asked), None, left_out).passed
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"benchmark": "equal_weight"}, "equal shares of its universe, have a Sharpe ratio above"),
+        ({"benchmark": "SPY"}, "SPY, have a Sharpe ratio above that of the best of 50 worthless"),
+        ({"benchmark": None}, "which is not recorded"),
+        ({"trials": 1}, "have a Sharpe ratio above zero is 0.3; at least 0.8 is asked"),
+        ({"metrics": {**GOOD, "deflated_alpha_probability": 0.3, "beta": 0.7816}}, "less 0.782 t"),
+    ],
+)
+def test_a_missing_alpha_is_refused_with_its_benchmark(change: Any, words: str) -> None:
+    poor = {"metrics": {**GOOD, "deflated_alpha_probability": 0.3}}
+    result = ruled(decide(evidence(**{**poor, **change}), None, RULES), "min_alpha_probability")
+    assert not result.passed
+    assert words in result.reason
+
+
+@pytest.mark.parametrize("kept", ["none", "one is missing", "no session"])
+def test_a_version_of_before_there_was_a_benchmark_is_told_to_train_again(kept: str) -> None:
+    old = returns(NOISE + 0.001)
+    if kept == "none":
+        old = old.with_columns(benchmark_return=pl.lit(None, pl.Float64))
+    elif kept == "one is missing":
+        gone = pl.when(pl.int_range(pl.len()) != 7).then("benchmark_return")
+        old = old.with_columns(benchmark_return=gone)
+    else:
+        old = old.clear()
+    result = ruled(decide(evidence(returns=old), None, RULES), "min_alpha_probability")
+    assert not result.passed
+    assert "train the strategy again" in result.reason
+
+
+def test_the_comparison_is_annualised_by_the_calendar() -> None:
+    champion = evidence(returns=returns(NOISE))
+    figures = {
+        year: ruled(
+            decide(evidence(sessions_per_year=year), champion, RULES), "champion_margin"
+        ).figure
+        for year in (252.0, 365.0)
+    }
+    assert figures[365.0] == pytest.approx(figures[252.0] * math.sqrt(365 / 252))
+    unknown = decide(evidence(sessions_per_year=None), champion, RULES)
+    assert "how many sessions a year" in ruled(unknown, "champion_margin").reason

@@ -27,7 +27,11 @@ pytestmark = [
 ]
 
 PROVENANCE = Provenance(git_commit="c0ffee", git_dirty="false", lock_sha256="10c", python="3.11.7")
-GOOD = {"deflated_sharpe_probability": 0.97, "trades": 200.0}
+GOOD = {
+    "deflated_sharpe_probability": 0.97,
+    "deflated_alpha_probability": 0.97,
+    "trades": 200.0,
+}
 GATE = {"max_drawdown": 0.9}
 WHO = {"reason": "looked at it", "by": "anna"}
 

@@ -181,7 +181,9 @@ def test_other_code_is_reported_although_the_results_are_the_same(
 def test_what_remains_after_many_trials_is_compared_and_overfitting_is_not(
     register: Any, training: Any
 ) -> None:
-    summary = TrialSummary(50, variance=0.0004, pbo=0.4, table=pl.DataFrame())
+    summary = TrialSummary(
+        50, variance=0.0004, alpha_variance=0.0009, pbo=0.4, table=pl.DataFrame()
+    )
     result = train(training.store.read(training.snapshot_id), training.strategy, trials=summary)
     deflated = result.metrics["deflated_sharpe_probability"]
     assert deflated < training.result.metrics["deflated_sharpe_probability"]

@@ -7,7 +7,9 @@ import pytest
 
 from tradewind.market.findings import Finding
 from tradewind.research._belief import statements
+from tradewind.research._words import percent, ratio
 from tradewind.research.report import Report, Trials, report_of
+from tradewind.research.strategy import Strategy
 from tradewind.research.training import TrainingResult
 
 
@@ -42,10 +44,65 @@ def test_the_shipped_strategy_is_told_that_holding_was_better(report: Report) ->
     tone, text = found["No better than holding"]
     assert tone == "bad"
     assert f"{report.metrics['benchmark_annual_return']:.1%}".replace("%", "\u00a0%") in text
-    assert "Better than holding" in said(
-        report, {"benchmark_annual_return": 0.01, "benchmark_sharpe": 0.1}
-    )
-    assert said(report, {"benchmark_annual_return": 0.01})["No better than holding"][0] == "caution"
+    assert "equal shares of the universe" in text
+    assert ratio(report.metrics["beta"]) in text
+    assert percent(report.metrics["alpha"]) in text
+
+
+@pytest.mark.parametrize(
+    ("likely", "title", "tone"),
+    [
+        (0.95, "Better than holding", "good"),
+        (0.949, "No better than holding", "caution"),
+        (0.5, "No better than holding", "caution"),
+        (0.499, "No better than holding", "bad"),
+    ],
+)
+def test_the_probability_of_an_alpha_decides_what_is_said_of_holding(
+    report: Report, likely: float, title: str, tone: str
+) -> None:
+    found = said(report, {"deflated_alpha_probability": likely})
+    assert found[title][0] == tone
+    changed = replace(report, metrics={**report.metrics, "deflated_alpha_probability": likely})
+    assert changed.verdict.startswith(f"{title}: alpha ")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "title", "words"),
+    [
+        ("cash", "Better than cash", "as much short as long"),
+        ({"symbol": "SPY"}, "Better than holding SPY", "The benchmark is SPY"),
+    ],
+)
+def test_the_benchmark_is_named(report: Report, benchmark: object, title: str, words: str) -> None:
+    said_of = Strategy.model_validate({**report.strategy.model_dump(), "benchmark": benchmark})
+    found = said(replace(report, strategy=said_of), {"deflated_alpha_probability": 0.99})
+    assert words in found[title][1]
+
+
+def test_a_training_of_before_there_was_an_alpha_is_compared_by_return_and_ratio(
+    report: Report,
+) -> None:
+    old = {
+        name: value
+        for name, value in report.metrics.items()
+        if "alpha" not in name and name != "beta"
+    }
+    before = replace(report, metrics=old)
+    assert said(before)["No better than holding"][0] == "bad"
+    assert "(alpha)" not in said(before)["No better than holding"][1]
+    better = {"benchmark_annual_return": 0.01, "benchmark_sharpe": 0.1}
+    assert "Better than holding" in said(before, better)
+
+
+@pytest.mark.parametrize(("number", "title"), [
+    (115.0, "The newest 115 sessions are not judged"), (0.0, None), (None, None),
+])  # fmt: skip
+def test_sessions_that_no_window_judges_are_told(
+    report: Report, number: float | None, title: str | None
+) -> None:
+    found = said(report, {} if number is None else {"untested_sessions": number})
+    assert [each for each in found if "not judged" in each] == ([title] if title else [])
 
 
 def test_a_gain_without_skill_is_named(report: Report) -> None:

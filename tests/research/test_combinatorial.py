@@ -87,7 +87,7 @@ def test_a_model_that_never_changes_its_mind_has_one_history(
     found = judge_histories(rows, used, blunt)
     always = rows.select(*KEY, pl.lit(1.0).alias("prediction"))
     weights = target_weights(always, blunt.backtest, horizon=blunt.horizon)
-    figures = statistics.summarise(run_backtest(weights, used, blunt.backtest))
+    figures = statistics.summarise(run_backtest(weights, used, blunt.backtest), per_year=252)
     for path in range(5):
         assert found.row(path, named=True) == {"path": path} | {
             name: figures[name] for name in ("sharpe", "annual_return", "max_drawdown")

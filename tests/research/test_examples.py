@@ -62,11 +62,13 @@ def decision(result: TrainingResult) -> Decision:
     """What the gate says of a first version."""
     evidence = Evidence(
         metrics=result.metrics,
-        returns=result.equity.select("session", "net_return"),
+        returns=result.equity.select("session", "net_return", "benchmark_return"),
         leaks=result.leaks,
         data_errors=0,
         trials=1,
         swept=False,
+        sessions_per_year=252.0,
+        asked_for_alpha=result.strategy.asked_for_alpha,
     )
     return decide(evidence, None, result.strategy.gate)
 

@@ -160,7 +160,7 @@ def test_idle_trial_is_never_the_best() -> None:
 def test_resamples_that_never_vary_do_not_blow_the_interval_up() -> None:
     returns = np.full(60, 0.0013)
     returns[7] = 0.5
-    low, high = sharpe_interval(returns)
+    low, high = sharpe_interval(returns, per_year=252)
     assert 0.0 < low < high < 10.0
 
 
@@ -169,7 +169,7 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     covered = 0
     for seed in range(200):
         returns = np.random.default_rng(seed).normal(0.0005, 0.01, 500)
-        low, high = sharpe_interval(returns, n_samples=400, seed=seed)
+        low, high = sharpe_interval(returns, n_samples=400, seed=seed, per_year=252)
         covered += low <= truth <= high
     assert 0.88 <= covered / 200 <= 0.99
 
@@ -178,16 +178,18 @@ def test_interval_widens_with_autocorrelation_that_single_draws_would_miss() -> 
     random = np.random.default_rng(11)
     shocks = random.normal(0.0, 0.01, 4000)
     returns = np.convolve(shocks, np.full(10, 1 / math.sqrt(10)), mode="valid")
-    blocks = sharpe_interval(returns, block=40.0)
-    singles = sharpe_interval(returns, block=1.0)
+    blocks = sharpe_interval(returns, block=40.0, per_year=252)
+    singles = sharpe_interval(returns, block=1.0, per_year=252)
     assert blocks[1] - blocks[0] > 2.0 * (singles[1] - singles[0])
 
 
 def test_interval_is_repeatable_and_undefined_where_the_ratio_is() -> None:
     returns = noise(300, 1, 6)[:, 0]
-    assert sharpe_interval(returns, seed=4) == sharpe_interval(returns, seed=4)
-    assert all(map(math.isnan, sharpe_interval(np.zeros(50))))
-    assert all(map(math.isnan, sharpe_interval(returns[:2])))
+    assert sharpe_interval(returns, seed=4, per_year=252) == sharpe_interval(
+        returns, seed=4, per_year=252
+    )
+    assert all(map(math.isnan, sharpe_interval(np.zeros(50), per_year=252)))
+    assert all(map(math.isnan, sharpe_interval(returns[:2], per_year=252)))
 
 
 def test_difference_covers_the_truth_as_often_as_it_says() -> None:
@@ -198,17 +200,21 @@ def test_difference_covers_the_truth_as_often_as_it_says() -> None:
         random = np.random.default_rng(seed)
         market = random.normal(0.0, 0.01, 500)
         first, second = (market + random.normal(mean, 0.004, 500) for mean in (0.0008, 0.0005))
-        _, low, high = sharpe_difference_interval(first, second, n_samples=400, seed=seed)
+        _, low, high = sharpe_difference_interval(
+            first, second, n_samples=400, seed=seed, per_year=252
+        )
         covered += low <= truth <= high
     assert 0.83 <= covered / 200 <= 0.96
 
 
 def test_difference_is_that_of_the_ratios_and_turns_with_its_arguments() -> None:
     first, second = noise(400, 2, 3).T
-    difference, low, high = sharpe_difference_interval(first, second, seed=5)
-    assert difference == pytest.approx(statistics.sharpe(first) - statistics.sharpe(second))
+    difference, low, high = sharpe_difference_interval(first, second, seed=5, per_year=252)
+    assert difference == pytest.approx(
+        statistics.sharpe(first, per_year=252) - statistics.sharpe(second, per_year=252)
+    )
     assert low < difference < high
-    turned = sharpe_difference_interval(second, first, seed=5)
+    turned = sharpe_difference_interval(second, first, seed=5, per_year=252)
     assert turned == pytest.approx((-difference, -high, -low))
 
 
@@ -216,32 +222,34 @@ def test_sessions_that_both_share_do_not_blur_the_difference() -> None:
     random = np.random.default_rng(8)
     market = random.normal(0.0005, 0.01, 1000)
     better = market + random.normal(0.0002, 0.0005, 1000)
-    _, low, high = sharpe_difference_interval(better, market)
-    alone = sharpe_interval(market, level=0.9)
+    _, low, high = sharpe_difference_interval(better, market, per_year=252)
+    alone = sharpe_interval(market, level=0.9, per_year=252)
     assert low > 0.0
     assert high - low < 0.2 * (alone[1] - alone[0])
     # The same returns in another order are no pair: the sessions must be the same.
-    _, low, high = sharpe_difference_interval(better, random.permutation(market))
+    _, low, high = sharpe_difference_interval(better, random.permutation(market), per_year=252)
     assert low < 0.0 < high
 
 
 def test_nothing_differs_from_itself() -> None:
     returns = noise(300, 1, 6)[:, 0]
-    assert sharpe_difference_interval(returns, returns) == (0.0, 0.0, 0.0)
+    assert sharpe_difference_interval(returns, returns, per_year=252) == (0.0, 0.0, 0.0)
     # Twice the stake, the same ratio.
-    assert sharpe_difference_interval(returns, 2 * returns) == pytest.approx((0, 0, 0), abs=1e-12)
+    assert sharpe_difference_interval(returns, 2 * returns, per_year=252) == pytest.approx(
+        (0, 0, 0), abs=1e-12
+    )
 
 
 def test_difference_is_repeatable_and_undefined_where_a_ratio_is() -> None:
     first, second = noise(300, 2, 6).T
-    again = [sharpe_difference_interval(first, second, seed=4) for _ in range(2)]
+    again = [sharpe_difference_interval(first, second, seed=4, per_year=252) for _ in range(2)]
     assert again[0] == again[1]
-    wide = sharpe_difference_interval(first, second, level=0.99, seed=4)
+    wide = sharpe_difference_interval(first, second, level=0.99, seed=4, per_year=252)
     assert wide[1] < again[0][1] < again[0][2] < wide[2]
-    assert all(map(math.isnan, sharpe_difference_interval(first, np.zeros(300))))
-    assert all(map(math.isnan, sharpe_difference_interval(first[:2], second[:2])))
+    assert all(map(math.isnan, sharpe_difference_interval(first, np.zeros(300), per_year=252)))
+    assert all(map(math.isnan, sharpe_difference_interval(first[:2], second[:2], per_year=252)))
     with pytest.raises(ValueError, match="same sessions, not on 300 and 299"):
-        sharpe_difference_interval(first, second[1:])
+        sharpe_difference_interval(first, second[1:], per_year=252)
 
 
 def test_overfitting_of_many_trials_fits_into_memory() -> None:

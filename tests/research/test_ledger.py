@@ -53,7 +53,12 @@ def trial(configuration: str = "1", **changes: Any) -> Trial:
 
 
 def summary(ledger: Ledger, **changes: Any) -> TrialSummary:
-    fields: dict[str, Any] = {"data_start": JANUARY, "data_end": JUNE, "symbols": ("AAPL", "IBM")}
+    fields: dict[str, Any] = {
+        "data_start": JANUARY,
+        "data_end": JUNE,
+        "symbols": ("AAPL", "IBM"),
+        "benchmark": returns([0.01, 0.0, -0.01]),
+    }
     return summarise_trials(ledger, "mine", **{**fields, **changes})
 
 

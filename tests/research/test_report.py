@@ -17,7 +17,10 @@ from tradewind.research.training import TrainingResult, train
 
 def swept(trained: TrainingResult, table: pl.DataFrame) -> TrainingResult:
     """A training after a sweep; the ledger counts more than that sweep."""
-    return replace(trained, trials=TrialSummary(60, variance=0.0004, pbo=0.3, table=table))
+    return replace(
+        trained,
+        trials=TrialSummary(60, variance=0.0004, alpha_variance=0.0009, pbo=0.3, table=table),
+    )
 
 
 def trials_of(trained: TrainingResult) -> pl.DataFrame:

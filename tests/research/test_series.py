@@ -68,19 +68,21 @@ def test_real_months_add_up_to_the_equity(trained: TrainingResult) -> None:
 
 
 def test_the_rolling_ratio_is_the_ratio_of_each_window(trained: TrainingResult) -> None:
-    ratios = rolling_sharpe(trained.equity, 126)
+    ratios = rolling_sharpe(trained.equity, 126, per_year=252)
     net = trained.equity.get_column("net_return").to_numpy()
     assert ratios.len() == net.size
     assert ratios.null_count() == 125
     for end in (125, 700, net.size - 1):
-        assert ratios[end] == pytest.approx(statistics.sharpe(net[end - 125 : end + 1]))
+        assert ratios[end] == pytest.approx(
+            statistics.sharpe(net[end - 125 : end + 1], per_year=252)
+        )
 
 
 def test_out_of_the_market_there_is_no_ratio() -> None:
-    ratios = rolling_sharpe(days([0.01, -0.02, 0.01, 0.0, 0.0, 0.0]), 3)
+    ratios = rolling_sharpe(days([0.01, -0.02, 0.01, 0.0, 0.0, 0.0]), 3, per_year=252)
     assert [value is None for value in ratios] == [True, True, False, False, False, True]
 
 
 def test_a_history_shorter_than_the_window_has_none() -> None:
-    assert rolling_sharpe(days([0.01, 0.02]), 3).to_list() == [None, None]
-    assert rolling_sharpe(days([0.01, 0.02, 0.0]), 3).null_count() == 2
+    assert rolling_sharpe(days([0.01, 0.02]), 3, per_year=252).to_list() == [None, None]
+    assert rolling_sharpe(days([0.01, 0.02, 0.0]), 3, per_year=252).null_count() == 2

@@ -1,5 +1,6 @@
 import datetime as dt
 import math
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -18,19 +19,27 @@ SAMPLE = np.array([0.10, -0.10, 0.20, -0.05])
 
 def test_figures_match_a_hand_count() -> None:
     mean, deviation = 0.0375, math.sqrt((0.0625**2 + 0.1375**2 + 0.1625**2 + 0.0875**2) / 3)
-    assert statistics.annualised_return(SAMPLE) == pytest.approx((1.1 * 0.9 * 1.2 * 0.95) ** 63 - 1)
-    assert statistics.annualised_volatility(SAMPLE) == pytest.approx(deviation * 252**0.5)
-    assert statistics.sharpe(SAMPLE) == pytest.approx(mean / deviation * 252**0.5)
+    assert statistics.annualised_return(SAMPLE, per_year=252) == pytest.approx(
+        (1.1 * 0.9 * 1.2 * 0.95) ** 63 - 1
+    )
+    assert statistics.annualised_volatility(SAMPLE, per_year=252) == pytest.approx(
+        deviation * 252**0.5
+    )
+    assert statistics.sharpe(SAMPLE, per_year=252) == pytest.approx(mean / deviation * 252**0.5)
     downside = math.sqrt((0.10**2 + 0.05**2) / 4)
-    assert statistics.sortino(SAMPLE) == pytest.approx(mean / downside * 252**0.5)
+    assert statistics.sortino(SAMPLE, per_year=252) == pytest.approx(mean / downside * 252**0.5)
     assert statistics.max_drawdown(SAMPLE) == pytest.approx(-0.10)
-    assert statistics.calmar(SAMPLE) == pytest.approx(statistics.annualised_return(SAMPLE) / 0.10)
+    assert statistics.calmar(SAMPLE, per_year=252) == pytest.approx(
+        statistics.annualised_return(SAMPLE, per_year=252) / 0.10
+    )
 
 
 def test_sortino_of_the_published_example() -> None:
     # Rollinger and Hoffman (2013), Sortino: A "Sharper" Ratio: eight years, target zero.
     years = np.array([0.17, 0.15, 0.23, -0.05, 0.12, 0.09, 0.13, -0.04])
-    assert statistics.sortino(years) / math.sqrt(252) == pytest.approx(4.417, abs=5e-4)
+    assert statistics.sortino(years, per_year=252) / math.sqrt(252) == pytest.approx(
+        4.417, abs=5e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,8 +53,8 @@ def test_calmar_is_the_growth_of_a_year_over_its_deepest_fall(
     rise = ((1 + growth) / (1 - depth)) ** (1 / 251) - 1
     returns = np.append(-depth, np.full(251, rise))
     assert statistics.max_drawdown(returns) == pytest.approx(-depth)
-    assert statistics.annualised_return(returns) == pytest.approx(growth)
-    assert statistics.calmar(returns) == pytest.approx(expected)
+    assert statistics.annualised_return(returns, per_year=252) == pytest.approx(growth)
+    assert statistics.calmar(returns, per_year=252) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -65,18 +74,18 @@ def test_drawdowns_match_a_hand_count(returns: list[float], deepest: float, long
 @pytest.mark.parametrize(
     ("figure", "returns"),
     [
-        (statistics.annualised_return, NONE),
-        (statistics.annualised_volatility, NONE),
-        (statistics.annualised_volatility, FLAT[:1]),
-        (statistics.sharpe, NONE),
-        (statistics.sharpe, FLAT[:1]),
-        (statistics.sharpe, FLAT),
-        (statistics.sharpe, ZERO),
-        (statistics.sortino, NONE),
-        (statistics.sortino, FLAT),
+        (partial(statistics.annualised_return, per_year=252), NONE),
+        (partial(statistics.annualised_volatility, per_year=252), NONE),
+        (partial(statistics.annualised_volatility, per_year=252), FLAT[:1]),
+        (partial(statistics.sharpe, per_year=252), NONE),
+        (partial(statistics.sharpe, per_year=252), FLAT[:1]),
+        (partial(statistics.sharpe, per_year=252), FLAT),
+        (partial(statistics.sharpe, per_year=252), ZERO),
+        (partial(statistics.sortino, per_year=252), NONE),
+        (partial(statistics.sortino, per_year=252), FLAT),
         (statistics.max_drawdown, NONE),
-        (statistics.calmar, NONE),
-        (statistics.calmar, FLAT),
+        (partial(statistics.calmar, per_year=252), NONE),
+        (partial(statistics.calmar, per_year=252), FLAT),
     ],
 )
 def test_what_is_undefined_is_nan(figure: object, returns: np.ndarray) -> None:
@@ -85,8 +94,8 @@ def test_what_is_undefined_is_nan(figure: object, returns: np.ndarray) -> None:
 
 
 def test_nothing_that_happened_is_zero_not_nan() -> None:
-    assert statistics.annualised_return(ZERO) == 0.0
-    assert statistics.annualised_volatility(ZERO) == 0.0
+    assert statistics.annualised_return(ZERO, per_year=252) == 0.0
+    assert statistics.annualised_volatility(ZERO, per_year=252) == 0.0
     assert statistics.max_drawdown(ZERO) == 0.0
     assert statistics.longest_drawdown(NONE) == 0
 
@@ -95,8 +104,8 @@ def test_nothing_that_happened_is_zero_not_nan() -> None:
 def test_drawdown_and_return_stay_in_bounds(returns: np.ndarray) -> None:
     assert -1.0 <= statistics.max_drawdown(returns) <= 0.0
     assert 0 <= statistics.longest_drawdown(returns) <= returns.size
-    assert statistics.annualised_return(returns) > -1.0 - 1e-12
-    assert statistics.annualised_volatility(returns) >= 0.0
+    assert statistics.annualised_return(returns, per_year=252) > -1.0 - 1e-12
+    assert statistics.annualised_volatility(returns, per_year=252) >= 0.0
 
 
 def test_hit_rate_counts_signs_and_leaves_out_labels_that_are_zero() -> None:
@@ -150,9 +159,23 @@ def test_costs_and_turnover_are_scaled_to_a_year() -> None:
             "opened": [0, 3],
         }
     )
-    figures = statistics.summarise(backtest)
+    figures = statistics.summarise(backtest, per_year=252)
     assert figures["annual_borrow_cost"] == pytest.approx(0.0126)
     assert figures["average_short"] == 0.25
     assert figures["trades"] == 3.0
     assert figures["annual_turnover"] == pytest.approx(126.0)
     assert figures["annual_cost"] == pytest.approx(0.126)
+
+
+@pytest.mark.parametrize("per_year", [252.0, 365.0, 243.0, 52.0])
+def test_figures_of_a_year_follow_the_sessions_it_has(per_year: float) -> None:
+    year = {"per_year": per_year}
+    root = math.sqrt(per_year)
+    deviation = SAMPLE.std(ddof=1)
+    assert statistics.sharpe(SAMPLE, **year) == SAMPLE.mean() / deviation * root
+    assert statistics.annualised_volatility(SAMPLE, **year) == deviation * root
+    grown = (1.0 + SAMPLE).prod() ** (per_year / SAMPLE.size) - 1.0
+    assert statistics.annualised_return(SAMPLE, **year) == pytest.approx(grown)
+    assert statistics.calmar(SAMPLE, **year) == pytest.approx(grown / 0.10)
+    downside = math.sqrt((np.minimum(SAMPLE, 0.0) ** 2).mean())
+    assert statistics.sortino(SAMPLE, **year) == pytest.approx(SAMPLE.mean() / downside * root)

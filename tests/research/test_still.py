@@ -63,7 +63,7 @@ def test_the_picture_tells_the_story_without_texts_on_texts(trained: TrainingRes
     assert found.count("momentum") == 1
     assert f"{trained.metrics['sharpe']:.2f}" in found
     equity, drawdown, heat, rolling = figure.axes
-    assert list(equity.lines[2].get_ydata()) == trained.equity.get_column("equity").to_list()
+    assert list(equity.lines[3].get_ydata()) == trained.equity.get_column("equity").to_list()
     assert list(drawdown.lines[0].get_ydata()) == trained.equity.get_column("drawdown").to_list()
     assert len(heat.patches) == 8 * 12 + 7
     assert len(heat.texts) == 8 * 12 + 7 + 9

@@ -91,3 +91,62 @@ def test_research_needs_neither_airflow_nor_mlflow() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def with_(**changes: Any) -> Strategy:
+    backtest = {**FIELDS["backtest"], **changes.pop("backtest", {})}
+    return Strategy.model_validate({**FIELDS, "backtest": backtest, **changes})
+
+
+@pytest.mark.parametrize(
+    ("backtest", "net_long"),
+    [
+        ({"positions": "long_flat"}, True),
+        ({"positions": "sign"}, True),
+        ({"positions": "proportional"}, True),
+        ({"positions": "long_short"}, False),
+        ({"positions": "long_short", "max_gross": 0.2}, False),
+        ({"positions": "long_short", "max_weight": 0.5}, False),
+        # Of [1, 1, 1, 0] the ranks are a sixth each, and a half short that is cut to 0.3.
+        ({"positions": "long_short", "max_weight": 0.3}, True),
+    ],
+)
+def test_what_may_be_net_long_is_held_against_its_universe(
+    backtest: dict[str, Any], net_long: bool
+) -> None:
+    strategy = with_(backtest=backtest)
+    assert strategy.may_be_net_long == net_long
+    assert strategy.held_against == ("equal_weight" if net_long else "cash")
+    assert strategy.asked_for_alpha == net_long
+    named = with_(backtest=backtest, benchmark="equal_weight")
+    assert (named.held_against, named.asked_for_alpha) == ("equal_weight", True)
+    cash = with_(backtest=backtest, benchmark="cash")
+    assert (cash.held_against, cash.asked_for_alpha) == ("cash", net_long)
+
+
+def test_a_symbol_as_benchmark_is_among_the_bars_it_needs_once() -> None:
+    assert with_(benchmark={"symbol": "SPY"}).bar_symbols == ("IBM", "MSFT", "SPY")
+    assert with_(benchmark={"symbol": "IBM"}).bar_symbols == ("IBM", "MSFT")
+    assert with_().bar_symbols == with_(benchmark="cash").bar_symbols == ("IBM", "MSFT")
+
+
+@pytest.mark.parametrize("benchmark", ["SPY", "", {"symbol": ""}, {"ticker": "SPY"}, 3])
+def test_a_benchmark_that_cannot_be_is_refused(benchmark: object) -> None:
+    with pytest.raises(ValidationError, match="benchmark"):
+        with_(benchmark=benchmark)
+
+
+def test_a_benchmark_does_not_make_an_older_strategy_into_another_one() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    recorded = strategy.model_dump(mode="json")
+    del recorded["benchmark"], recorded["gate"]["min_alpha_probability"]
+    old = Strategy.model_validate(recorded)
+    assert old == strategy
+    assert old.gate.min_alpha_probability == 0.95
+    assert strategy.content_hash() == (
+        "840adebd4891d8ab6445d7aa85a3f8cf827fce9fbc6a8872e2bffef184b5d02e"
+    )
+    for other in (with_(benchmark="cash"), with_(gate={"min_alpha_probability": None})):
+        assert other.content_hash() != strategy.content_hash()
+        # Neither changes what a trial earned.
+        assert configuration_hash(other) == configuration_hash(strategy)

@@ -74,13 +74,13 @@ def backtest(
         open_source(spec),
         spec,
         store,
-        symbols=universe.symbols,
+        symbols=asked.bar_symbols,
         known_at=datetime.now(UTC),
         backdate=spec.backdate,
     )
     snapshot_id = store.snapshot(
         spec.name,
-        universe.symbols,
+        asked.bar_symbols,
         calendar=universe.calendar,
         start=universe.start,
         end=universe.end,

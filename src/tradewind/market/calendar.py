@@ -5,6 +5,8 @@ the calendar of a source's bars with what that source says of its sessions. Who 
 sessions of bars asks with the latter (`tradewind.market.source.SourceSpec.sessions_for`).
 """
 
+import functools
+import statistics
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +31,7 @@ __all__ = [
     "next_session",
     "opens_between",
     "sessions_between",
+    "sessions_per_year",
     "time_zone_of",
 ]
 
@@ -36,6 +39,8 @@ __all__ = [
 _LONGEST_PAUSE: Final = timedelta(days=200)
 _DAY: Final = timedelta(days=1)
 _MOMENT: Final = pl.Datetime("us", "UTC")
+# Long past, so that no later word on a holiday changes what a year is taken to have.
+_COUNTED_YEARS: Final = range(2005, 2025)
 
 
 def sessions_between(calendar: str | SessionCalendar, start: date, end: date) -> pl.Series:
@@ -208,6 +213,38 @@ def known_until(calendar: str | SessionCalendar) -> date | None:
     """
     limits = known(SessionCalendar.of(calendar).name)
     return limits.last if limits.ends else None
+
+
+@functools.lru_cache(maxsize=64)
+def sessions_per_year(calendar: str) -> float:
+    """Return how many sessions a year of an exchange has: what figures are annualised by.
+
+    It is the median over the years 2005 to 2024, or over those of them that the calendar covers
+    without a gap up to the last: a whole number that depends neither on the bars at hand nor on
+    the day it is asked. New York has 252, Tokyo 245, Shanghai 243, and what never closes 365.
+
+    Parameters
+    ----------
+    calendar : str
+        Name in exchange_calendars.
+
+    Raises
+    ------
+    MarketDataError
+        If there is no such calendar, or it covers none of these years.
+    """
+    failure: MarketDataError | None = None
+    end = date(_COUNTED_YEARS[-1], 12, 31)
+    for year in _COUNTED_YEARS:
+        try:
+            sessions = sessions_between(calendar, date(year, 1, 1), end)
+        except MarketDataError as error:  # it begins later
+            failure = failure or error
+            continue
+        counts = sessions.dt.year().value_counts().get_column("count")
+        return float(statistics.median_low(counts.to_list()))
+    assert failure is not None  # noqa: S101 - there are years
+    raise failure
 
 
 def time_zone_of(calendar: str | SessionCalendar) -> str:

@@ -47,11 +47,11 @@ def ingest(strategy: Strategy) -> str:
     settings = load_settings()
     universe = strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
-    _store_new_bars(settings, spec, universe.symbols)
+    _store_new_bars(settings, spec, strategy.bar_symbols)
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
     snapshot_id = bar_store(settings).snapshot(
         spec.name,
-        universe.symbols,
+        strategy.bar_symbols,
         calendar=universe.calendar,
         start=universe.start,
         end=universe.end,
@@ -174,7 +174,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     bars = bar_store(settings).read(snapshot_id)
     universe, days = strategy.universe, bars.get_column("session").sort()
     source = find_source(universe.source, settings.sources_dir)
-    accepted = concerning(source.accept, universe.symbols, start=days[0], end=days[-1])
+    accepted = concerning(source.accept, strategy.bar_symbols, start=days[0], end=days[-1])
     findings = check(bars, universe.calendar, accepted=accepted)
     for warning in findings:
         log.warning("%s", warning)
@@ -230,6 +230,7 @@ def judge(name: str, version: str) -> bool:
         If the evidence cannot be fetched or the decision not be written.
     """
     from tradewind.registry.promotion import judge_version
+    from tradewind.registry.versions import verdict_of
 
     if _is_backfill():
         log.info("a backfill is not judged: %s version %s is for comparison", name, version)
@@ -237,6 +238,8 @@ def judge(name: str, version: str) -> bool:
     decision = judge_version(name, version)
     for rule in decision.rules:
         log.info("%s: %s: %s", "passed" if rule.passed else "REFUSED", rule.rule, rule.reason)
+    if words := verdict_of(name, version):
+        log.info("%s", words)
     return decision.passed
 
 

@@ -77,7 +77,7 @@ def record_decision(
         if stale:  # a rule that was asked before and is no more
             client.delete_model_version_tag(name, version, key)
     own = (registered.description or "").split(_HEADING, 1)[0].rstrip()
-    table = _table(decision, verdict, champion)
+    table = _table(decision, verdict, champion, info.verdict)
     described = f"{own}\n\n{table}" if own else table
     if len(described) <= _MAX_DESCRIPTION:  # else somebody's own words take all the space
         client.update_model_version(name, version, described)
@@ -90,7 +90,7 @@ def _line(rule: RuleResult) -> str:
     return f"{_figure(rule.figure)} vs {_figure(rule.bound)}: {_verdict(rule)}"
 
 
-def _table(decision: Decision, verdict: str, champion: int | None) -> str:
+def _table(decision: Decision, verdict: str, champion: int | None, in_words: str) -> str:
     against = "no champion" if champion is None else f"version {champion}"
     rows = [
         f"| {rule.rule} | {_figure(rule.figure)} | {_figure(rule.bound)} | {_verdict(rule)} |"
@@ -101,6 +101,7 @@ def _table(decision: Decision, verdict: str, champion: int | None) -> str:
         [
             f"{_HEADING}{verdict}, against {against}",
             "",
+            *([f"{in_words}.", ""] if in_words else []),
             "| rule | figure | bound | verdict |",
             "| --- | --- | --- | --- |",
             *rows,

@@ -14,6 +14,7 @@ MODEL_SHA256: Final = PREFIX + "model_sha256"
 TRIALS: Final = PREFIX + "trials"
 LEAKAGE: Final = PREFIX + "leakage"
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
+BENCHMARK: Final = PREFIX + "benchmark"
 DATA_ERRORS: Final = PREFIX + "data_errors"
 
 # What the gate said: the verdict in a word, each rule in a line, all of it as JSON.

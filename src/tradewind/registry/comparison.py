@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final, TypeVar
 
+from tradewind.market.calendar import sessions_per_year
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import strategy_of
@@ -81,13 +82,16 @@ def compare(name: str, version_a: int, version_b: int, *, level: float = 0.9) ->
     with mlflow_errors(f"comparing {name} versions {version_a} and {version_b}", missing=missing):
         client = connect()
         a, b = (version_by_number(client, name, version) for version in (version_a, version_b))
-        before, after = (flatten(strategy_of(info).model_dump(mode="json")) for info in (a, b))
+        strategies = [strategy_of(info) for info in (a, b)]
+        before, after = (flatten(strategy.model_dump(mode="json")) for strategy in strategies)
         common = read_returns(client, b).join(
             read_returns(client, a), on="session", suffix="_a", maintain_order="left"
         )
     difference = sharpe_difference_interval(
         common.get_column("net_return").to_numpy(),
         common.get_column("net_return_a").to_numpy(),
+        # Sessions of both calendars are at most as many as the emptier one has.
+        per_year=min(sessions_per_year(strategy.universe.calendar) for strategy in strategies),
         level=level,
     )
     found, low, high = (value if math.isfinite(value) else None for value in difference)

@@ -4,6 +4,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from tradewind.errors import RegistryError
+from tradewind.market.calendar import sessions_per_year
 from tradewind.registry import _names as names
 from tradewind.registry._files import download, is_there, read_parquet
 from tradewind.registry.gate import Evidence
@@ -46,11 +47,19 @@ def read_evidence(
         strategy_sha256=info.tags.get(names.STRATEGY_SHA256),
         features_sha256=info.tags.get(names.FEATURES_SHA256),
         data_end=_day(info, names.DATA_END),
+        sessions_per_year=None
+        if strategy is None
+        else sessions_per_year(strategy.universe.calendar),
+        asked_for_alpha=None if strategy is None else strategy.asked_for_alpha,
+        benchmark=info.tags.get(names.BENCHMARK),
     )
 
 
 def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
-    """Return session and net_return out of sample, by session; no row if they were not kept.
+    """Return session, net_return and benchmark_return out of sample, by session.
+
+    No row if they were not kept; benchmark_return is null where it was not kept, as in versions
+    of before there was one.
 
     Raises
     ------
@@ -59,11 +68,18 @@ def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
     """
     import polars as pl
 
-    columns = {"session": pl.Date(), "net_return": pl.Float64()}
+    columns = {
+        "session": pl.Date(),
+        "net_return": pl.Float64(),
+        "benchmark_return": pl.Float64(),
+    }
     if not is_there(client, info, names.EQUITY_FILE):
         return pl.DataFrame(schema=columns)
     try:
-        equity = read_parquet(download(info, names.EQUITY_FILE)).select(*columns)
+        equity = read_parquet(download(info, names.EQUITY_FILE))
+        if "benchmark_return" not in equity.columns:
+            equity = equity.with_columns(benchmark_return=pl.lit(None, dtype=pl.Float64()))
+        equity = equity.select(*columns)
     except pl.exceptions.PolarsError as error:
         raise _damaged(info, str(error)) from error
     if dict(equity.schema) != columns:

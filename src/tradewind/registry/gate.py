@@ -29,8 +29,9 @@ class Evidence:
     ----------
     metrics : mapping of str to float
         Out of sample, over all folds.
-    returns : DataFrame of shape (n_sessions, 2)
-        session, net_return: after costs, out of sample; each session once.
+    returns : DataFrame of shape (n_sessions, 3)
+        session, net_return (after costs) and benchmark_return (null throughout where it was not
+        kept): out of sample, each session once.
     leaks : bool or None
         Whether it was trained with labels that reach into the test window.
     data_errors : int or None
@@ -45,6 +46,12 @@ class Evidence:
         Of the source of the strategy's own features.
     data_end : date, optional
         Last session of the bars it was trained on.
+    sessions_per_year : float, optional
+        Of its calendar; what figures are annualised by.
+    asked_for_alpha : bool or None
+        Whether it must be better than its benchmark; None where its strategy is not known.
+    benchmark : str, optional
+        What that is called.
     """
 
     metrics: Mapping[str, float]
@@ -56,6 +63,9 @@ class Evidence:
     strategy_sha256: str | None = None
     features_sha256: str | None = None
     data_end: date | None = None
+    sessions_per_year: float | None = None
+    asked_for_alpha: bool | None = None
+    benchmark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +99,8 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
     """Hold evidence against rules.
 
     Asked are always ``leakage`` and ``data_errors``; of the others those that the strategy file
-    does not leave out, and ``max_pbo`` of strategies with a sweep only.
+    does not leave out, ``max_pbo`` of strategies with a sweep only, and
+    ``min_alpha_probability`` of those that may live on a market that rises.
 
     Parameters
     ----------
@@ -112,6 +123,7 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
         _no_leakage(evidence),
         _no_data_error(evidence),
         _deflated_sharpe(evidence, rules.min_deflated_sharpe),
+        _alpha(evidence, rules.min_alpha_probability),
         _overfitting(evidence, rules.max_pbo),
         _drawdown(evidence, rules.max_drawdown),
         _trades(evidence, rules.min_trades),
@@ -153,6 +165,40 @@ def _deflated_sharpe(evidence: Evidence, bound: float | None) -> RuleResult | No
         f"{evidence.trials} worthless trials",
         at_least=True, possible=_is_probability,
     )  # fmt: skip
+
+
+def _alpha(evidence: Evidence, bound: float | None) -> RuleResult | None:
+    if bound is None or evidence.asked_for_alpha is False:
+        return None
+    rule = "min_alpha_probability"
+    figure = evidence.metrics.get("deflated_alpha_probability")
+    returns = evidence.returns
+    if evidence.trials is None or evidence.trials < 1:
+        reason = "it is not recorded among how many trials it was chosen: nothing can be deflated"
+        return RuleResult(rule, _known(figure), bound, passed=False, reason=reason)
+    if returns.is_empty() or returns.get_column("benchmark_return").has_nulls():
+        reason = (
+            "what its benchmark earned was not kept when it was trained, so nobody knows whether "
+            "it is better than holding; train the strategy again, which keeps it"
+        )
+        return RuleResult(rule, _known(figure), bound, passed=False, reason=reason)
+    luck = (
+        "above zero"
+        if evidence.trials == 1
+        else f"above that of the best of {evidence.trials} worthless trials"
+    )
+    slope = evidence.metrics.get("beta", math.nan)
+    return _bounded(
+        rule, figure, bound,
+        what=f"the probability that its returns less {slope:.3g} times those of its benchmark, "
+        f"{_named(evidence.benchmark)}, have a Sharpe ratio {luck}",
+        at_least=True, possible=_is_probability,
+    )  # fmt: skip
+
+
+def _named(benchmark: str | None) -> str:
+    words = {"equal_weight": "equal shares of its universe", None: "which is not recorded"}
+    return words.get(benchmark, str(benchmark))
 
 
 def _overfitting(evidence: Evidence, bound: float | None) -> RuleResult | None:
@@ -234,7 +280,10 @@ def _beats(
         common.get_column(column).to_numpy() for column in ("net_return", "net_return_champion")
     )
     refusal = None
-    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+    per_year = evidence.sessions_per_year
+    if per_year is None:
+        refusal = "it is not known how many sessions a year its calendar has"
+    elif not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         refusal = "a return is not a number on the sessions that both were tested on"
     elif again and np.array_equal(ours, theirs):  # a negative margin would let it pass for ever
         refusal = (
@@ -242,7 +291,9 @@ def _beats(
             f"{common.height} common sessions, and no newer bars, so there is nothing to replace"
         )
     else:
-        difference, low, high = sharpe_difference_interval(ours, theirs, level=level, seed=0)
+        difference, low, high = sharpe_difference_interval(
+            ours, theirs, per_year=per_year, level=level, seed=0
+        )
         if not math.isfinite(difference + low + high):
             refusal = f"a Sharpe ratio is not defined on the {common.height} common sessions"
     if refusal is not None:

@@ -1,7 +1,7 @@
 """A registered version trained once more, and everything compared bit for bit."""
 
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,8 +28,18 @@ __all__ = ["Difference", "Reproduction", "reproduce"]
 
 # They count other trials than this one. Of those the record holds the number and the variance, by
 # which the Sharpe ratio is deflated once more; but not their returns, which `pbo` is made of.
-_OF_THE_TRIALS: Final = frozenset({"trials", "trials_variance", "deflated_sharpe_probability"})
+_OF_THE_TRIALS: Final = frozenset(
+    {
+        "trials", "trials_variance", "deflated_sharpe_probability",
+        "trials_alpha_variance", "deflated_alpha_probability",
+    }
+)  # fmt: skip
 _PBO: Final = "pbo"
+# What trainings did not compute at first; versions of before then are compared without it.
+_SAID_LATER: Final = (
+    "alpha", "beta", "alpha_probability", "trials_alpha_variance", "deflated_alpha_probability",
+)  # fmt: skip
+_KEPT_LATER: Final = ("benchmark_return",)
 _KEY: Final = ("symbol", "session")
 _COMMIT: Final = names.PREFIX + "git_commit"
 _CODE: Final = names.PREFIX + "code_sha256"
@@ -146,13 +156,19 @@ def reproduce(
         predict_defined(model, bars, record.strategy, sessions=sessions)
         for model in (record.model, again.model)
     ]
+    backtest = record.frames[names.EQUITY_FILE]
     frames = {
         "predictions of the model on all sessions": (everywhere[0], everywhere[1]),
         "reference predictions": (record.frames[names.REFERENCE_FILE], again.reference),
         "out-of-sample predictions": (record.frames[names.OUT_OF_SAMPLE_FILE], again.predictions),
-        "backtest": (record.frames[names.EQUITY_FILE], again.equity),
+        "backtest": (backtest, again.equity.select(_kept(again.equity.columns, backtest.columns))),
     }
     left_out = {} if counted else dict.fromkeys(_OF_THE_TRIALS, "the other trials are not recorded")
+    left_out |= {
+        figure: "it was not computed then"
+        for figure in _SAID_LATER
+        if figure in again.metrics and figure not in recorded
+    }
     left_out |= {_PBO: "it takes the returns of every trial of the sweep"}
     then, now = (_metrics(found, left_out) for found in (recorded, again.metrics))
     results = [
@@ -176,6 +192,11 @@ def reproduce(
             f"metric {key}: {reason}" for key, reason in sorted(left_out.items()) if key in recorded
         ),
     )
+
+
+def _kept(columns: Sequence[str], recorded: Sequence[str]) -> list[str]:
+    """Return columns without those that were not kept when the record was made."""
+    return [each for each in columns if each in recorded or each not in _KEPT_LATER]
 
 
 def _fetch(name: str, version: int) -> _Record:
@@ -290,7 +311,8 @@ def _counted(recorded: Mapping[str, float]) -> "TrialSummary | None":
     trials, variance = recorded.get("trials"), recorded.get("trials_variance")
     if trials is None or variance is None:
         return None
-    return TrialSummary(int(trials), variance, pbo=None, table=pl.DataFrame())
+    beside = recorded.get("trials_alpha_variance", 0.0)
+    return TrialSummary(int(trials), variance, beside, pbo=None, table=pl.DataFrame())
 
 
 def _metrics(values: Mapping[str, float], left_out: Container[str]) -> dict[str, float]:

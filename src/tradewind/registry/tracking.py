@@ -121,6 +121,8 @@ def _tags(
     provenance: Provenance,
     origin: Mapping[str, str],
 ) -> dict[str, str]:
+    from tradewind.research.benchmark import benchmark_name
+
     tags = {
         names.SNAPSHOT_ID: snapshot_id,
         names.STRATEGY_SHA256: strategy.content_hash(),
@@ -129,6 +131,7 @@ def _tags(
         names.DATA_END: str(report.data_end),
         # Without a ledger it is this one set of parameters.
         names.TRIALS: str(1 if report.trials is None else report.trials.n_trials),
+        names.BENCHMARK: benchmark_name(strategy),
         names.LEAKAGE: "true" if strategy.leaks else "false",
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},

@@ -10,6 +10,7 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import NOT_FOUND, connect, mlflow_errors
 from tradewind.registry._decisions import read_decision
 from tradewind.registry.gate import Decision
+from tradewind.research.verdict import verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -20,6 +21,7 @@ __all__ = [
     "aliases_of",
     "list_models",
     "show_model",
+    "verdict_of",
     "version_by_alias",
     "version_by_number",
 ]
@@ -39,6 +41,8 @@ class VersionInfo:
     created: datetime
     decision: Decision | None
     """What the gate said; None if it was not asked."""
+    verdict: str = ""
+    """Whether it is better than its benchmark, in words; empty where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,18 @@ def aliases_of(name: str) -> dict[str, int]:
     return {alias: int(version) for alias, version in held.items()}
 
 
+def verdict_of(name: str, version: int | str) -> str:
+    """Return whether a version is better than its benchmark, in words; empty where unknown.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such version, or MLflow is out of reach.
+    """
+    with mlflow_errors(f"looking up {name} version {version}"):
+        return version_by_number(connect(), name, int(version)).verdict
+
+
 def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionInfo | None:
     """Return the version that carries an alias, if any; MLflow's own errors pass through."""
     held: dict[str, str] = client.get_registered_model(name).aliases
@@ -160,20 +176,22 @@ def version_by_number(client: "MlflowClient", name: str, version: int) -> Versio
 def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> VersionInfo:  # noqa: ANN401
     number = int(version.version)
     judged = read_decision(version.tags)
-    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    found = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    metrics = {
+        key: value
+        for key, value in found.items()
+        if not key.startswith((names.FOLD_PREFIX, names.SERIES_PREFIX))
+    }
     return VersionInfo(
         name=str(version.name),
         version=number,
         aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
         run_id=str(version.run_id or ""),
-        metrics={
-            key: value
-            for key, value in metrics.items()
-            if not key.startswith((names.FOLD_PREFIX, names.SERIES_PREFIX))
-        },
+        metrics=metrics,
         tags=dict(version.tags),
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
         decision=judged[0] if judged else None,
+        verdict=verdict(metrics, version.tags.get(names.BENCHMARK, "equal_weight")),
     )
 
 

@@ -6,13 +6,13 @@ from typing import Final, Literal
 
 from tradewind.research._words import count, percent, probability, ratio
 from tradewind.research.report import Report
-from tradewind.research.statistics import SESSIONS_PER_YEAR
+from tradewind.research.verdict import SURE, is_better, verdict_title
 
 __all__ = ["Statement", "Tone", "statements"]
 
 Tone = Literal["good", "caution", "bad", "plain"]
 
-_LIKELY: Final = 0.95
+_LIKELY: Final = SURE
 _HALF: Final = 0.5
 
 
@@ -41,6 +41,7 @@ def statements(report: Report) -> list[Statement]:
         _windows(report),
         _costs(report),
         _data(report),
+        _untested(report),
     ]
     return [statement for statement in found if statement is not None]
 
@@ -62,7 +63,7 @@ def _interval(report: Report) -> Statement | None:
     low, high = report.metric("sharpe_low_95"), report.metric("sharpe_high_95")
     if not low <= high:  # also where they are not defined
         return None
-    years = report.days.height / SESSIONS_PER_YEAR
+    years = report.days.height / report.per_year
     text = (
         f"{count(report.days.height)} sessions ({years:.1f} years) gave a Sharpe ratio of "
         f"{ratio(report.metric('sharpe'))}. Of histories resampled from it in blocks, 95 % "
@@ -123,20 +124,51 @@ def _overfitting(report: Report) -> Statement | None:
 
 
 def _benchmark(report: Report) -> Statement | None:
+    better = is_better(report.metrics)
+    if better is None:
+        return None
+    likely = report.metric("deflated_alpha_probability")
+    return Statement(
+        "good" if better else "caution" if likely >= _HALF else "bad",
+        verdict_title(report.metrics, report.benchmark),
+        f"{_alpha(report)} {_holding(report)}".strip(),
+    )
+
+
+def _alpha(report: Report) -> str:
+    alpha, slope = report.metric("alpha"), report.metric("beta")
+    if math.isnan(alpha) or math.isnan(slope):
+        return ""
+    likely = probability(report.metric("deflated_alpha_probability"))
+    if report.benchmark == "cash":
+        return (
+            f"The benchmark is cash, which earns nothing here: all of the {percent(alpha)} a year "
+            f"counts, and with a probability of {likely} it is more than luck. That is fair to a "
+            "strategy that is as much short as long, and to no other."
+        )
+    means = (
+        "equal shares of the universe, equal again at each open, at no cost"
+        if report.benchmark == "equal_weight"
+        else f"{report.benchmark}, at no cost"
+    )
+    return (
+        f"The benchmark is {means}. The strategy moved by {ratio(slope)} of it (beta, by least "
+        f"squares on the sessions tested) and earned {percent(alpha)} a year beside that (alpha), "
+        f"which is more than luck with a probability of {likely}; {_LIKELY:.0%} would be sure."
+    )
+
+
+def _holding(report: Report) -> str:
     held, earned = report.metric("benchmark_annual_return"), report.metric("annual_return")
     if math.isnan(held) or math.isnan(earned):
-        return None
-    more = earned > held
-    sharper = report.metric("sharpe") > report.metric("benchmark_sharpe")
-    return Statement(
-        "good" if more and sharper else "caution" if more or sharper else "bad",
-        "Better than holding" if more and sharper else "No better than holding",
+        return ""
+    return (
         f"Buying the same symbols in equal shares and holding them returned {percent(held)} a year "
         f"with a Sharpe ratio of {ratio(report.metric('benchmark_sharpe'))} and a drawdown of "
         f"{percent(report.metric('benchmark_max_drawdown'))}; the strategy returned "
         f"{percent(earned)} with {ratio(report.metric('sharpe'))} and "
         f"{percent(report.metric('max_drawdown'))}. Symbols that are still there today flatter "
-        "both.",
+        "both."
     )
 
 
@@ -189,4 +221,16 @@ def _data(report: Report) -> Statement | None:
         "caution",
         f"{count(number)} {'remark' if number == 1 else 'remarks'} on the data",
         "Validation let the bars pass and noted what is odd about them; listed below.",
+    )
+
+
+def _untested(report: Report) -> Statement | None:
+    number = report.metric("untested_sessions")
+    if not number > 0.0:  # also where it is not known
+        return None
+    return Statement(
+        "plain",
+        f"The newest {count(number)} sessions are not judged",
+        "Test windows are of one length, and these sessions fill none. The final model may have "
+        "been fitted on them.",
     )

@@ -12,10 +12,9 @@ import polars as pl
 
 from tradewind.research._palette import FOLD, GRID, INK, LOSS, MUTED, STRATEGY
 from tradewind.research._panels import LOG_SPAN
-from tradewind.research._series import rolling_sharpe, yearly_returns
+from tradewind.research._series import benchmark_equity, rolling_sharpe, yearly_returns
 from tradewind.research._words import TIMES, percent
 from tradewind.research.report import Report
-from tradewind.research.statistics import SESSIONS_PER_YEAR
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure  # type: ignore[import-untyped]
@@ -40,6 +39,11 @@ def equity(report: Report) -> "Figure":
     if report.has_benchmark:
         held = _line(days, "benchmark", "buy and hold", MUTED, width=1.2)
         traces.append({**held, "hovertemplate": _HOVER_TIMES})
+    if report.has_named_benchmark:
+        line = _line(
+            benchmark_equity(days), "benchmark_equity", report.benchmark_line, INK, width=1.0
+        )
+        traces.append({**line, "hovertemplate": _HOVER_TIMES})
     grown = _line(days, "equity", "strategy, after costs", STRATEGY, width=1.8)
     traces.append({**grown, "hovertemplate": _HOVER_TIMES})
     drawn = np.concatenate([np.array(trace["y"]) for trace in traces])
@@ -74,7 +78,7 @@ def drawdown(report: Report) -> "Figure":
 
 def rolling(report: Report) -> "Figure":
     """Draw the Sharpe ratio of the latest half year, session by session."""
-    ratios = report.days.select("session", rolling_sharpe(report.days))
+    ratios = report.days.select("session", rolling_sharpe(report.days, per_year=report.per_year))
     trace = _line(ratios, "rolling_sharpe", "Sharpe ratio", STRATEGY, width=1.4)
     level = report.metric("sharpe")
     lines = [_level(0.0, MUTED, "solid")]
@@ -144,7 +148,7 @@ def distribution(report: Report) -> "Figure":
 def turnover(report: Report) -> "Figure":
     """Draw turnover of the latest quarter, in multiples of equity a year."""
     name = f"latest {_TURNOVER_SESSIONS} sessions"
-    yearly_rate = pl.col("turnover").rolling_mean(_TURNOVER_SESSIONS) * SESSIONS_PER_YEAR
+    yearly_rate = pl.col("turnover").rolling_mean(_TURNOVER_SESSIONS) * report.per_year
     rates = report.days.select("session", yearly_rate.alias("rate"))
     trace = _line(rates, "rate", name, STRATEGY, width=1.4)
     return _figure(

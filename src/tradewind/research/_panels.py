@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from tradewind.research._palette import FOLD, GRID, INK, LOSS, MUTED, STRATEGY
+from tradewind.research._series import benchmark_equity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,8 +19,11 @@ LOG_SPAN: Final = 3.0
 """From this ratio of highest to lowest on, equal steps should mean equal percentages."""
 
 
-def draw_equity(axes: "Axes", equity: pl.DataFrame) -> None:
-    """Draw growth of one unit of capital, beside buying and holding where there is a benchmark."""
+def draw_equity(axes: "Axes", equity: pl.DataFrame, *, benchmark: str = "") -> None:
+    """Draw growth of one unit of capital, beside buying and holding where there is a benchmark.
+
+    Where `benchmark` is given it names a third line, what the column benchmark_return makes.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     sessions = equity.get_column("session").to_numpy()
@@ -27,14 +31,20 @@ def draw_equity(axes: "Axes", equity: pl.DataFrame) -> None:
     lines = [values]
     axes.axhline(1.0, color=MUTED, linewidth=0.8, zorder=1)
     if not equity.get_column("benchmark").null_count():
-        benchmark = equity.get_column("benchmark")
-        lines.append(benchmark)
+        held = equity.get_column("benchmark")
+        lines.append(held)
         axes.plot(
             sessions,
-            benchmark.to_numpy(),
+            held.to_numpy(),
             color=MUTED,
             linewidth=1.2,
             label="buy and hold, equal shares, no costs",
+        )
+    if benchmark:
+        kept = benchmark_equity(equity).get_column("benchmark_equity")
+        lines.append(kept)
+        axes.plot(
+            sessions, kept.to_numpy(), color=INK, linewidth=0.9, linestyle=":", label=benchmark
         )
     axes.plot(
         sessions, values.to_numpy(), color=STRATEGY, linewidth=1.6, label="strategy, after costs"

@@ -6,10 +6,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from tradewind.research.statistics import SESSIONS_PER_YEAR
-
 __all__ = [
     "ROLLING_SESSIONS",
+    "benchmark_equity",
     "benchmark_returns",
     "monthly_returns",
     "rolling_sharpe",
@@ -26,6 +25,18 @@ def benchmark_returns(days: pl.DataFrame) -> pl.Series:
     """
     held = days.get_column("benchmark")
     return (held / held.shift(1, fill_value=1.0) - 1.0).alias("benchmark_return")
+
+
+def benchmark_equity(days: pl.DataFrame) -> pl.DataFrame:
+    """Return session and benchmark_equity: one unit of capital in the strategy's benchmark.
+
+    Parameters
+    ----------
+    days : DataFrame of shape (n_sessions, 2) or wider
+        session, benchmark_return.
+    """
+    grown = (pl.col("benchmark_return") + 1.0).cum_prod()
+    return days.select("session", grown.alias("benchmark_equity"))
 
 
 def monthly_returns(days: pl.DataFrame) -> pl.DataFrame:
@@ -77,7 +88,9 @@ def yearly_returns(days: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def rolling_sharpe(days: pl.DataFrame, window: int = ROLLING_SESSIONS) -> pl.Series:
+def rolling_sharpe(
+    days: pl.DataFrame, window: int = ROLLING_SESSIONS, *, per_year: float
+) -> pl.Series:
     """Return the annualised Sharpe ratio of the latest `window` sessions, for each session.
 
     Null before there are as many, and where returns did not vary, such as out of the market.
@@ -90,7 +103,7 @@ def rolling_sharpe(days: pl.DataFrame, window: int = ROLLING_SESSIONS) -> pl.Ser
         windows = np.lib.stride_tricks.sliding_window_view(net, window)
         means, deviations = windows.mean(axis=1), windows.std(axis=1, ddof=1)
         varied = np.ptp(windows, axis=1) > 0.0
-        root = math.sqrt(SESSIONS_PER_YEAR)
+        root = math.sqrt(per_year)
         values += [
             float(mean / deviation * root) if moves else None
             for mean, deviation, moves in zip(means, deviations, varied, strict=True)

@@ -15,6 +15,7 @@ from tradewind.research._series import (
 )
 from tradewind.research._words import count, percent, probability, ratio, times
 from tradewind.research.report import Report
+from tradewind.research.verdict import verdict_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,9 @@ def draw(report: Report) -> "Figure":
     drawdown = figure.add_subplot(upper[1], sharex=equity)
     lower = grid[1].subgridspec(1, 2, width_ratios=[1.75, 1.0], wspace=0.1)
     _head(figure, report, height)
-    draw_equity(equity, report.days)
+    draw_equity(
+        equity, report.days, benchmark=report.benchmark_line if report.has_named_benchmark else ""
+    )
     draw_drawdown(drawdown, report.days)
     sessions = report.days.get_column("session")
     equity.set_xlim(sessions[0], sessions[-1])
@@ -87,6 +90,7 @@ def _head(figure: "Figure", report: Report, height: float) -> None:
     subtitle = (
         f"out of sample, after costs: {sessions[0]} to {sessions[-1]}, "
         f"{len(report.folds)} test windows, {len(strategy.universe.symbols)} symbols"
+        + (f"; {said.lower()}" if (said := verdict_title(report.metrics, report.benchmark)) else "")
         + ("; LABELS LEAK: NOT EVIDENCE" if strategy.leaks else "")
     )
     figure.text(_MARGIN, down(0.66), subtitle, fontsize=10.5, color=_SOFT, **plain)
@@ -119,12 +123,21 @@ def _key_figures(report: Report) -> list[tuple[str, str, str]]:
         ("Return a year", percent(metric("annual_return")), held("annual_return")),
         ("Sharpe ratio", ratio(metric("sharpe")), interval),
         ("Deepest drawdown", percent(metric("max_drawdown")), held("max_drawdown")),
-        ("Information coefficient", ratio(metric("information_coefficient"), 3),
-         f"right sign: {percent(metric('hit_rate'))}"),
+        _alpha(report),
         ("Turnover a year", times(metric("annual_turnover")),
          f"{count(metric('longest_drawdown_sessions'))} sessions below peak"),
         belief,
     ]  # fmt: skip
+
+
+def _alpha(report: Report) -> tuple[str, str, str]:
+    """Return what it earned beside its benchmark; how well it predicts where that is not known."""
+    metric = report.metric
+    if math.isnan(metric("alpha")):
+        coefficient = ratio(metric("information_coefficient"), 3)
+        return "Information coefficient", coefficient, f"right sign: {percent(metric('hit_rate'))}"
+    likely = probability(metric("deflated_alpha_probability"))
+    return "Alpha a year", percent(metric("alpha")), f"P(more than luck): {likely}"
 
 
 def _heat(axes: "Axes", report: Report) -> None:
@@ -157,7 +170,7 @@ def _centred() -> dict[str, Any]:
 
 def _rolling(axes: "Axes", report: Report) -> None:
     sessions = report.days.get_column("session").to_numpy()
-    ratios = rolling_sharpe(report.days).to_numpy()
+    ratios = rolling_sharpe(report.days, per_year=report.per_year).to_numpy()
     axes.axhline(0.0, color=MUTED, linewidth=0.8, zorder=1)
     axes.fill_between(
         sessions, ratios, 0.0, where=ratios < 0.0, color=LOSS, alpha=0.25, linewidth=0,

@@ -74,6 +74,14 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "trades": ("Positions opened", count),
     "sharpe_probability": ("P(true Sharpe ratio > 0)", probability),
     "deflated_sharpe_probability": ("P(it beats the best of worthless trials)", probability),
+    "alpha": ("Alpha a year, against the benchmark", percent),
+    "beta": ("Beta to the benchmark", ratio),
+    "alpha_probability": ("P(true alpha > 0)", probability),
+    "deflated_alpha_probability": ("P(it is more than the luck of the trials)", probability),
+    "trials_alpha_variance": (
+        "\u2026 variance of the trials' Sharpe ratios beside the benchmark",
+        lambda value: ratio(value, 6),
+    ),
     "pbo": ("Probability of backtest overfitting", probability),
     "trials": ("Configurations tried", count),
     "trials_variance": (
@@ -82,6 +90,7 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     ),
     "leakage": ("Marked for leakage (1 is yes)", count),
     "n_folds": ("Test windows", count),
+    "untested_sessions": ("Newest sessions, not judged", count),
     "n_test_rows": ("Rows predicted out of sample", count),
 }
 """What a metric is called and how it is written, in the order in which they are read."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
+from tradewind.market.calendar import sessions_per_year
 from tradewind.research import statistics
 from tradewind.research.backtest import run_backtest
 from tradewind.research.model import fit, matrix, predict_rows
@@ -102,6 +103,7 @@ def judge_histories(
     histories = pl.concat(predicted).partition_by("path", as_dict=True, include_key=False)
     traded = bars.get_column("session").unique().sort()
     judged = []
+    per_year = sessions_per_year(strategy.universe.calendar)
     for (path,), history in sorted(histories.items()):
         tested = history.get_column("session")
         weights = target_weights(
@@ -111,7 +113,9 @@ def judge_histories(
             sessions=traded.filter(traded.is_between(tested.min(), tested.max())),
             hold=hold,
         )
-        figures = statistics.summarise(run_backtest(weights, bars, strategy.backtest))
+        figures = statistics.summarise(
+            run_backtest(weights, bars, strategy.backtest), per_year=per_year
+        )
         judged.append({"path": path} | {name: figures[name] for name in FIGURES})
     return pl.DataFrame(judged)
 

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
+from tradewind.research.benchmark import benchmark_bars
 from tradewind.research.features import compute_features, find_features
 from tradewind.research.labels import compute_labels
 from tradewind.research.splits import purged_walk_forward
 from tradewind.research.strategy import MaCrossover, Strategy
 from tradewind.research.undefined import Undefined, refuse_undefined
-from tradewind.research.universe import select_bars
+from tradewind.research.universe import select_bars, within
 
 __all__ = ["LEAST_FOLDS", "Dataset", "Window", "prepare"]
 
@@ -54,6 +55,8 @@ class Dataset:
         Oldest first, three or more. Windows are counted in sessions that have rows.
     undefined : Undefined
         What is missing from the rows though its warm-up is over.
+    benchmark : DataFrame of shape (n_benchmark_bars, 9)
+        Bars of what the strategy is compared with, of the same days.
     """
 
     strategy: Strategy
@@ -61,6 +64,7 @@ class Dataset:
     rows: pl.DataFrame
     windows: tuple[Window, ...]
     undefined: Undefined
+    benchmark: pl.DataFrame
 
     @property
     def data_start(self) -> date:
@@ -141,7 +145,14 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     windows = _windows(rows, strategy)
     for window in windows:
         _refuse_leak(rows, window, strategy)
-    return Dataset(strategy, used, rows, windows, found.undefined)
+    return Dataset(
+        strategy,
+        used,
+        rows,
+        windows,
+        found.undefined,
+        benchmark_bars(within(bars, strategy), strategy),
+    )
 
 
 def _known(rows: pl.DataFrame) -> pl.DataFrame:

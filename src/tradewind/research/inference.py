@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.research.statistics import SESSIONS_PER_YEAR, Returns
+from tradewind.research.statistics import Returns
 
 __all__ = [
     "backtest_overfitting",
@@ -176,6 +176,7 @@ def backtest_overfitting(returns: NDArray[np.float64], n_blocks: int = 16) -> fl
 def sharpe_interval(
     returns: Returns,
     *,
+    per_year: float,
     level: float = 0.95,
     n_samples: int = 2000,
     block: float | None = None,
@@ -186,6 +187,8 @@ def sharpe_interval(
     Parameters
     ----------
     returns : ndarray of shape (n_sessions,)
+    per_year : float
+        Sessions a year.
     level : float
         Between 0 and 1.
     n_samples : int
@@ -208,7 +211,7 @@ def sharpe_interval(
     if _is_undefined(returns):
         return math.nan, math.nan
     index = _resampled(returns.size, n_samples=n_samples, block=block, seed=seed)
-    sharpes = _sharpe_of_each(returns[index])
+    sharpes = _sharpe_of_each(returns[index], per_year)
     return _percentiles(sharpes[np.isfinite(sharpes)], level)
 
 
@@ -249,6 +252,7 @@ def sharpe_difference_interval(
     first: Returns,
     second: Returns,
     *,
+    per_year: float,
     level: float = 0.9,
     n_samples: int = 2000,
     block: float | None = None,
@@ -263,6 +267,8 @@ def sharpe_difference_interval(
     ----------
     first, second : ndarray of shape (n_sessions,)
         Returns on the same sessions in the same order.
+    per_year : float
+        Sessions a year.
     level : float
         Between 0 and 1.
     n_samples : int
@@ -294,8 +300,8 @@ def sharpe_difference_interval(
     if _is_undefined(first) or _is_undefined(second):
         return math.nan, math.nan, math.nan
     index = _resampled(first.size, n_samples=n_samples, block=block, seed=seed)
-    differences = _sharpe_of_each(first[index]) - _sharpe_of_each(second[index])
-    measured = _sharpe_of_each(first[None]) - _sharpe_of_each(second[None])
+    differences = _sharpe_of_each(first[index], per_year) - _sharpe_of_each(second[index], per_year)
+    measured = _sharpe_of_each(first[None], per_year) - _sharpe_of_each(second[None], per_year)
     return float(measured[0]), *_percentiles(differences[np.isfinite(differences)], level)
 
 
@@ -321,12 +327,12 @@ def _resampled(
     return (np.take_along_axis(starts, begun, axis=1) + position - begun) % n_sessions
 
 
-def _sharpe_of_each(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the annualised Sharpe ratio of each row; NaN where nothing varies."""
+def _sharpe_of_each(drawn: NDArray[np.float64], per_year: float = 1.0) -> NDArray[np.float64]:
+    """Return the Sharpe ratio of each row, a session or a year; NaN where nothing varies."""
     varied = np.ptp(drawn, axis=1) > 0.0  # rounding leaves constant returns a deviation
     sharpes = np.full(len(drawn), math.nan)
     some = drawn[varied]
-    sharpes[varied] = some.mean(axis=1) / some.std(axis=1, ddof=1) * math.sqrt(SESSIONS_PER_YEAR)
+    sharpes[varied] = some.mean(axis=1) / some.std(axis=1, ddof=1) * math.sqrt(per_year)
     return sharpes
 
 

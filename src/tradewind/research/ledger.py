@@ -11,14 +11,16 @@ strategy that is trained every night and left as it is has one trial, on whateve
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final, Protocol
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from tradewind.research.alpha import alpha_variance
 from tradewind.research.inference import backtest_overfitting
 from tradewind.research.trials import Returns, Trial
 from tradewind.research.walk_forward import Judgement
@@ -62,6 +64,9 @@ class TrialSummary:
         Distinct configurations ever tried on overlapping data, failed ones among them.
     variance : float
         Of their Sharpe ratios a session; 0.0 below two that are defined.
+    alpha_variance : float
+        Of the Sharpe ratios a session that they have beside the benchmark; see
+        `tradewind.research.alpha.alpha_variance`.
     pbo : float, optional
         Probability of backtest overfitting of the sweep at hand; None without a sweep, NaN if
         too few of its trials or sessions are left to tell.
@@ -75,6 +80,7 @@ class TrialSummary:
 
     n_trials: int
     variance: float
+    alpha_variance: float
     pbo: float | None
     table: pl.DataFrame
 
@@ -164,6 +170,7 @@ def counted_in(
             data_start=judgement.data_start,
             data_end=judgement.data_end,
             symbols=strategy.universe.symbols,
+            benchmark=Returns(judgement.sessions.to_numpy(), judgement.benchmark_returns),
             pbo=None if returns is None else overfitting(returns),
         )
 
@@ -177,6 +184,7 @@ def summarise_trials(
     data_start: date,
     data_end: date,
     symbols: Collection[str],
+    benchmark: Returns,
     pbo: float | None = None,
 ) -> TrialSummary:
     """Count the configurations ever tried for a strategy on data that overlap these.
@@ -192,6 +200,8 @@ def summarise_trials(
         First and last session of the data at hand.
     symbols : collection of str
         Of the data at hand; trials overlap if they share a session and a symbol.
+    benchmark : Returns
+        What all trials are compared with, on the sessions that they share with it.
     pbo : float, optional
         Of the sweep at hand; see `overfitting`.
     """
@@ -206,6 +216,7 @@ def summarise_trials(
     return TrialSummary(
         n_trials=table.height,
         variance=float(sharpes.var(ddof=1)) if sharpes.size > 1 else 0.0,
+        alpha_variance=alpha_variance(_beside(ledger, strategy, table, benchmark)),
         pbo=pbo,
         table=table,
     )
@@ -235,6 +246,22 @@ def overfitting(returns: Sequence[Returns]) -> float:
         return float("nan")
     columns = [each.net[np.searchsorted(each.sessions, common)] for each in returns]
     return backtest_overfitting(np.column_stack(columns), n_blocks=_BLOCKS)
+
+
+def _beside(
+    ledger: Ledger, strategy: str, table: pl.DataFrame, benchmark: Returns
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yield the returns of each trial of a table, and the benchmark's on the same sessions."""
+    if table.height < 2:  # noqa: PLR2004 - one does not vary
+        return
+    for (snapshot_id,), rows in table.group_by("snapshot_id", maintain_order=True):
+        for trial in ledger.returns(
+            strategy, snapshot_id, rows.get_column("configuration").to_list()
+        ):
+            _, ours, theirs = np.intersect1d(
+                trial.sessions, benchmark.sessions, assume_unique=True, return_indices=True
+            )
+            yield trial.net[ours], benchmark.net[theirs]
 
 
 def _latest(trials: Iterable[Trial]) -> Iterable[Trial]:

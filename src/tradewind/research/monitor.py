@@ -7,6 +7,7 @@ from typing import Final
 
 import polars as pl
 
+from tradewind.market.calendar import sessions_per_year
 from tradewind.research.backtest import run_backtest
 from tradewind.research.drift import LEAST_LIVE_SESSIONS, feature_drift
 from tradewind.research.features import compute_features
@@ -86,6 +87,7 @@ def inspect(
     live = _live_returns(model, bars, strategy, trained_until)
     enough = live.size >= LEAST_LIVE_SESSIONS
     performance = performance_probability(expected, live) if enough else math.nan
+    achieved = sharpe(live, per_year=sessions_per_year(strategy.universe.calendar))
     reasons = [
         f"{row['feature']}: {label} {row[kind]:.2f} since training is above {bound:g}, and above "
         f"{row[kind + '_rank']:.0%} of the windows before it"
@@ -99,13 +101,13 @@ def inspect(
     ]
     if rules.min_performance is not None and performance < rules.min_performance:
         reasons.append(
-            f"a Sharpe ratio of {sharpe(live):.2f} over {live.size} sessions since training has a "
+            f"a Sharpe ratio of {achieved:.2f} over {live.size} sessions since training has a "
             f"probability of {performance:.1%} by the backtest, below {rules.min_performance:.1%}"
         )
     return WatchReport(
         drift=drift,
         live_sessions=live.size,
-        live_sharpe=sharpe(live) if enough else math.nan,
+        live_sharpe=achieved if enough else math.nan,
         performance=performance,
         reasons=tuple(reasons),
     )

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from tradewind.market.calendar import sessions_per_year
+from tradewind.research.benchmark import benchmark_name
 from tradewind.research.inference import expected_best_sharpe
 from tradewind.research.positions import target_weights
-from tradewind.research.statistics import SESSIONS_PER_YEAR
+from tradewind.research.verdict import verdict
 
 if TYPE_CHECKING:
     from tradewind.market.findings import Finding
@@ -97,6 +99,33 @@ class Report:
         return self.metrics.get(name, math.nan)
 
     @property
+    def per_year(self) -> float:
+        """Sessions a year of the strategy's calendar."""
+        return sessions_per_year(self.strategy.universe.calendar)
+
+    @property
+    def benchmark(self) -> str:
+        """What the strategy is compared with: ``equal_weight``, ``cash`` or a symbol."""
+        return benchmark_name(self.strategy)
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is better than that, in a sentence; empty where nobody knows."""
+        return verdict(self.metrics, self.benchmark)
+
+    @property
+    def has_named_benchmark(self) -> bool:
+        """Whether its benchmark is more than cash, and what that earned is known."""
+        return self.benchmark != "cash" and "benchmark_return" in self.days.columns
+
+    @property
+    def benchmark_line(self) -> str:
+        """What a line of the benchmark is called in a picture."""
+        if self.benchmark == "equal_weight":
+            return "benchmark: equal weight, kept equal"
+        return f"benchmark: {self.benchmark}"
+
+    @property
     def was_tried_before(self) -> bool:
         """Whether it is the best of several trials, as far as the ledger knows."""
         return self.trials is not None and self.trials.n_trials > 1
@@ -165,7 +194,7 @@ def _trials(result: "TrainingResult") -> Trials | None:
     by_session = expected_best_sharpe(summary.n_trials, summary.variance)
     return Trials(
         n_trials=summary.n_trials,
-        threshold=by_session * math.sqrt(SESSIONS_PER_YEAR),
+        threshold=by_session * math.sqrt(sessions_per_year(result.strategy.universe.calendar)),
         table=summary.table,
         points=_points(summary.table, result),
     )

@@ -1,7 +1,8 @@
 """Figures that judge returns and predictions.
 
-Returns are simple returns a session, as fractions; a year has 252 sessions; the risk-free
-rate is taken as zero. Where a figure is undefined (too few sessions, nothing varies,
+Returns are simple returns a session, as fractions; `per_year` is how many sessions a year of
+their calendar has (`tradewind.market.calendar.sessions_per_year`); the risk-free rate is taken
+as zero. Where a figure is undefined (too few sessions, nothing varies,
 nothing was lost) it is NaN, never zero or infinity.
 """
 
@@ -13,7 +14,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 __all__ = [
-    "SESSIONS_PER_YEAR",
     "annualised_return",
     "annualised_volatility",
     "calmar",
@@ -26,23 +26,24 @@ __all__ = [
     "summarise",
 ]
 
-SESSIONS_PER_YEAR: Final = 252
 _LEAST_FOR_CROSS_SECTION: Final = 3
 
 Returns = NDArray[np.float64]
 
 
-def annualised_return(returns: Returns) -> float:
+def annualised_return(returns: Returns, *, per_year: float) -> float:
     """Return the constant yearly return that compounds to the same end; NaN if empty.
 
     Parameters
     ----------
     returns : ndarray of shape (n_sessions,), each above -1
+    per_year : float
+        Sessions a year.
 
     Returns
     -------
     float
-        Fraction a year: the geometric mean, not 252 times the arithmetic one.
+        Fraction a year: the geometric mean, not `per_year` times the arithmetic one.
 
     References
     ----------
@@ -50,16 +51,17 @@ def annualised_return(returns: Returns) -> float:
     """
     if not returns.size:
         return math.nan
-    return float(np.expm1(np.log1p(returns).mean() * SESSIONS_PER_YEAR))
+    return float(np.expm1(np.log1p(returns).mean() * per_year))
 
 
-def annualised_volatility(returns: Returns) -> float:
-    """Return the sample standard deviation times the root of 252; NaN below two sessions.
+def annualised_volatility(returns: Returns, *, per_year: float) -> float:
+    """Return the standard deviation of a year, by the sessions it has; NaN below two sessions.
 
     Returns
     -------
     float
-        Fraction a year; the scaling assumes returns that are not autocorrelated.
+        Fraction a year: the sample's deviation times the root of `per_year`; this assumes returns
+        that are not autocorrelated.
 
     References
     ----------
@@ -67,34 +69,34 @@ def annualised_volatility(returns: Returns) -> float:
     """
     if returns.size < 2:  # noqa: PLR2004
         return math.nan
-    return float(returns.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR))
+    return float(returns.std(ddof=1) * math.sqrt(per_year))
 
 
-def sharpe(returns: Returns) -> float:
+def sharpe(returns: Returns, *, per_year: float) -> float:
     """Return the annualised mean over standard deviation; NaN if returns do not vary.
 
     Returns
     -------
     float
-        Without unit, for a year: the ratio a session times the root of 252.
+        Without unit, for a year: the ratio a session times the root of `per_year`.
 
     References
     ----------
-    Sharpe (1994), The Sharpe Ratio. The scaling by the root of 252 assumes returns that are
+    Sharpe (1994), The Sharpe Ratio. The scaling by the root assumes returns that are
     not autocorrelated: Lo (2002), The Statistics of Sharpe Ratios.
     """
     if returns.size < 2 or np.ptp(returns) == 0.0:  # noqa: PLR2004
         return math.nan
-    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(SESSIONS_PER_YEAR))
+    return float(returns.mean() / returns.std(ddof=1) * math.sqrt(per_year))
 
 
-def sortino(returns: Returns) -> float:
+def sortino(returns: Returns, *, per_year: float) -> float:
     """Return the annualised mean over downside deviation from zero; NaN without a loss.
 
     Returns
     -------
     float
-        Without unit, for a year: the ratio a session times the root of 252.
+        Without unit, for a year: the ratio a session times the root of `per_year`.
 
     References
     ----------
@@ -104,7 +106,7 @@ def sortino(returns: Returns) -> float:
     downside = np.minimum(returns, 0.0)
     if not downside.any():
         return math.nan
-    return float(returns.mean() / np.sqrt((downside**2).mean()) * math.sqrt(SESSIONS_PER_YEAR))
+    return float(returns.mean() / np.sqrt((downside**2).mean()) * math.sqrt(per_year))
 
 
 def max_drawdown(returns: Returns) -> float:
@@ -128,7 +130,7 @@ def longest_drawdown(returns: Returns) -> int:
     return longest
 
 
-def calmar(returns: Returns) -> float:
+def calmar(returns: Returns, *, per_year: float) -> float:
     """Return the annualised return over the depth of the deepest drawdown; NaN without one.
 
     Returns
@@ -141,7 +143,7 @@ def calmar(returns: Returns) -> float:
     Young (1991), Calmar Ratio: A Smoother Tool. Here over all sessions given, not 36 months.
     """
     depth = -max_drawdown(returns)
-    return annualised_return(returns) / depth if depth > 0.0 else math.nan
+    return annualised_return(returns, per_year=per_year) / depth if depth > 0.0 else math.nan
 
 
 def hit_rate(predictions: Returns, labels: Returns) -> float:
@@ -192,13 +194,15 @@ def information_coefficient(rows: pl.DataFrame) -> float:
     return float(mean) if isinstance(mean, float) else math.nan
 
 
-def summarise(backtest: pl.DataFrame) -> dict[str, float]:
+def summarise(backtest: pl.DataFrame, *, per_year: float) -> dict[str, float]:
     """Return the figures of a backtest, after costs.
 
     Parameters
     ----------
     backtest : DataFrame of shape (n_sessions, 11)
         As returned by `tradewind.research.backtest.run_backtest`.
+    per_year : float
+        Sessions a year of the calendar.
 
     Returns
     -------
@@ -210,16 +214,16 @@ def summarise(backtest: pl.DataFrame) -> dict[str, float]:
     """
     net = backtest.get_column("net_return").to_numpy()
     return {
-        "annual_return": annualised_return(net),
-        "annual_volatility": annualised_volatility(net),
-        "sharpe": sharpe(net),
-        "sortino": sortino(net),
+        "annual_return": annualised_return(net, per_year=per_year),
+        "annual_volatility": annualised_volatility(net, per_year=per_year),
+        "sharpe": sharpe(net, per_year=per_year),
+        "sortino": sortino(net, per_year=per_year),
         "max_drawdown": max_drawdown(net),
         "longest_drawdown_sessions": float(longest_drawdown(net)),
-        "calmar": calmar(net),
-        "annual_turnover": _yearly(backtest.get_column("turnover")),
-        "annual_cost": _yearly(backtest.get_column("cost")),
-        "annual_borrow_cost": _yearly(backtest.get_column("borrow_cost")),
+        "calmar": calmar(net, per_year=per_year),
+        "annual_turnover": _mean(backtest.get_column("turnover")) * per_year,
+        "annual_cost": _mean(backtest.get_column("cost")) * per_year,
+        "annual_borrow_cost": _mean(backtest.get_column("borrow_cost")) * per_year,
         "average_short": _mean(backtest.get_column("short")),
         "trades": float(backtest.get_column("opened").sum()),
     }
@@ -229,10 +233,6 @@ def _drawdowns(returns: Returns) -> Returns:
     equity = np.cumprod(1.0 + returns)
     drawdowns: Returns = equity / np.maximum(np.maximum.accumulate(equity), 1.0) - 1.0
     return drawdowns
-
-
-def _yearly(column: pl.Series) -> float:
-    return _mean(column) * SESSIONS_PER_YEAR
 
 
 def _mean(column: pl.Series) -> float:

@@ -31,6 +31,7 @@ __all__ = [
     "Ridge",
     "Risk",
     "Strategy",
+    "SymbolBenchmark",
     "Universe",
     "WalkForward",
 ]
@@ -39,7 +40,15 @@ ON_NEW_BARS = "on_new_bars"
 """The schedule of a strategy that is trained whenever its source has stored new bars."""
 
 # What strategy files could not say at first, as the path to it.
-_SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (("risk",), ("backtest", "delisting_return"))
+_SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
+    ("risk",),
+    ("backtest", "delisting_return"),
+    ("benchmark",),
+    ("gate", "min_alpha_probability"),
+)
+
+# Of equity, in one symbol, by rank: one against all others, which are tied.
+_LARGEST_RANK_SHARE: Final = 0.5
 
 # What a record means that lacks a field, where that is not the default of today.
 _MEANT_BEFORE: Final = {"missing": "drop_row"}
@@ -229,6 +238,12 @@ class Backtest(_Model):
     delisting_return: float = Field(default=0.0, strict=True, ge=-1.0, le=1.0)
 
 
+class SymbolBenchmark(_Model):
+    """One symbol as the benchmark, such as a fund on an index; the strategy need not trade it."""
+
+    symbol: str = Field(min_length=1, max_length=32, description="a symbol of the same source")
+
+
 class Gate(_Model):
     """What a version must show before it may become the champion; None leaves a rule out.
 
@@ -236,6 +251,11 @@ class Gate(_Model):
     ----------
     min_deflated_sharpe : float
         Least probability that the true Sharpe ratio beats the best of as many worthless trials.
+    min_alpha_probability : float
+        Least probability that the returns less beta times the benchmark's have a true Sharpe
+        ratio above the best of as many worthless trials: that there is more to the strategy than
+        being invested. Asked of strategies that may be net long, and of those whose file names a
+        benchmark other than cash.
     max_pbo : float
         Largest probability of backtest overfitting; asked of strategies with a sweep.
     max_drawdown : float
@@ -253,6 +273,7 @@ class Gate(_Model):
     """
 
     min_deflated_sharpe: Probability | None = 0.95
+    min_alpha_probability: Probability | None = 0.95
     max_pbo: Probability | None = 0.5
     max_drawdown: Share | None = 0.5
     min_trades: int | None = Field(default=30, strict=True, ge=1)
@@ -363,6 +384,11 @@ class Strategy(_Model):
     combinatorial: Combinatorial | None = None
     sweep: Sweep | None = None
     backtest: Backtest
+    benchmark: Literal["equal_weight", "cash"] | SymbolBenchmark | None = Field(
+        default=None,
+        description="what holding is: equal_weight (of the universe), cash, or {symbol: SPY}; if "
+        "not given, cash where positions can never be net long, else equal_weight",
+    )
     gate: Gate = Gate()
     monitor: Monitor = Monitor()
     risk: Risk = Risk()
@@ -379,6 +405,37 @@ class Strategy(_Model):
     def leaks(self) -> bool:
         """Whether training labels reach into the test window."""
         return self.purge < self.horizon
+
+    @property
+    def may_be_net_long(self) -> bool:
+        """Whether its targets may hold more long than short, and so live on a market that rises.
+
+        Ranks add up to nothing, so ``long_short`` may not, unless ties meet a `max_weight` below
+        one half: that cuts one large share on one side and none of the small ones on the other.
+        """
+        rules = self.backtest
+        return rules.positions != "long_short" or rules.max_weight < _LARGEST_RANK_SHARE
+
+    @property
+    def held_against(self) -> Literal["equal_weight", "cash"] | SymbolBenchmark:
+        """The benchmark: that of the file, or the one that suits its positions."""
+        if self.benchmark is not None:
+            return self.benchmark
+        return "equal_weight" if self.may_be_net_long else "cash"
+
+    @property
+    def asked_for_alpha(self) -> bool:
+        """Whether the gate asks it for more than its benchmark."""
+        named = self.benchmark not in (None, "cash")
+        return self.may_be_net_long or named
+
+    @property
+    def bar_symbols(self) -> tuple[str, ...]:
+        """Symbols whose bars a training needs: the universe's, and the benchmark's."""
+        symbols, held = self.universe.symbols, self.held_against
+        if isinstance(held, SymbolBenchmark) and held.symbol not in symbols:
+            return (*symbols, held.symbol)
+        return symbols
 
     @property
     def inputs(self) -> tuple[FeatureSpec, ...]:

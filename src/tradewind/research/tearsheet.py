@@ -19,8 +19,9 @@ from tradewind.research._charts import CHARTS
 from tradewind.research._palette import tint
 from tradewind.research._series import ROLLING_SESSIONS, monthly_returns, yearly_returns
 from tradewind.research._still import draw
-from tradewind.research._words import METRICS, count, percent, ratio, times, words_of
+from tradewind.research._words import METRICS, count, percent, probability, ratio, times, words_of
 from tradewind.research.report import Report, report_of
+from tradewind.research.verdict import is_better
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -97,8 +98,11 @@ def page(report: Report) -> str:
             first=sessions[0],
             last=sessions[-1],
             days=count(report.days.height),
+            per_year=count(report.per_year),
             symbols=_shortened(report.strategy.universe.symbols),
             figures=_key_figures(report),
+            verdict=report.verdict,
+            better=is_better(report.metrics),
             statements=statements(report),
             rolling_sessions=ROLLING_SESSIONS,
             months=MONTHS,
@@ -162,7 +166,23 @@ def _key_figures(report: Report) -> list[dict[str, str]]:
         ("Turnover a year", times(metric("annual_turnover")),
          f"costs: {percent(metric('annual_cost'), 2)} a year"),
     ]  # fmt: skip
+    if not math.isnan(metric("alpha")):
+        deflated = metric("deflated_alpha_probability")
+        rows += [
+            ("Alpha a year", percent(metric("alpha")),
+             f"beta {ratio(metric('beta'))} to {_benchmark_in_words(report)}"),
+            ("P(alpha is more than luck)", probability(deflated), _trials_in_words(report)),
+        ]  # fmt: skip
     return [{"name": name, "value": value, "beside": beside} for name, value, beside in rows]
+
+
+def _benchmark_in_words(report: Report) -> str:
+    return "equal weight" if report.benchmark == "equal_weight" else report.benchmark
+
+
+def _trials_in_words(report: Report) -> str:
+    tried = 1 if report.trials is None else report.trials.n_trials
+    return f"{count(tried)} {'trial' if tried == 1 else 'trials'}"
 
 
 def _monthly(report: Report) -> list[dict[str, Any]]:
@@ -230,6 +250,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("Bars", f"{report.data_start} to {report.data_end}, source {strategy.universe.source}, "
                  f"calendar {strategy.universe.calendar}"),
         ("Symbols", ", ".join(strategy.universe.symbols)),
+        ("Benchmark", _benchmark_in_words(report)),
         ("Snapshot", report.snapshot_id or "not recorded"),
         ("Strategy, SHA-256", strategy.content_hash()),
         ("Seed", str(strategy.seed)),

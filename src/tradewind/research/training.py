@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from tradewind.research import inference
+from tradewind.research.alpha import alpha_probability
 from tradewind.research.combinatorial import judge_histories
 from tradewind.research.dataset import prepare
 from tradewind.research.leaks import refuse_lookahead
@@ -40,13 +41,17 @@ class TrainingResult:
         Over all test windows in a row: one strategy, traded through the refits. Among them
         ``trials``, how many were ever tried, and ``trials_variance``, the variance of their
         Sharpe ratios a session; ``deflated_sharpe_probability``, the probability that the true
-        Sharpe ratio beats the best of as many worthless trials; ``pbo`` where there was a sweep;
+        Sharpe ratio beats the best of as many worthless trials; ``alpha`` (fraction a year) and
+        ``beta`` against the strategy's benchmark, ``alpha_probability`` and
+        ``deflated_alpha_probability``, the same two probabilities of what is left without it, and
+        ``trials_alpha_variance``; ``pbo`` where there was a sweep;
         ``leakage``, 1.0 where training labels reach into a test window.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
     equity : DataFrame, a row a session
-        As returned by `tradewind.research.backtest.run_backtest`.
+        As returned by `tradewind.research.backtest.run_backtest`, with the column
+        benchmark_return.
     model : Predictor
         The final model, fitted on the latest training window whose labels are known. It is
         none of the models that were judged, but their successor.
@@ -159,11 +164,16 @@ def train(
 def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, float]:
     """Return what is left of the Sharpe ratio once every trial is counted."""
     n_trials, variance = (1, 0.0) if trials is None else (trials.n_trials, trials.variance)
+    beside = 0.0 if trials is None else trials.alpha_variance
     figures = {
         "trials": float(n_trials),
         "trials_variance": variance,
         "deflated_sharpe_probability": inference.deflated_sharpe(
             judgement.net_returns, n_trials, variance
+        ),
+        "trials_alpha_variance": beside,
+        "deflated_alpha_probability": alpha_probability(
+            judgement.net_returns, judgement.benchmark_returns, n_trials=n_trials, variance=beside
         ),
         "leakage": float(judgement.strategy.leaks),
     }

@@ -19,8 +19,8 @@ __all__ = ["Returns", "Trial", "configuration_hash"]
 
 # What a strategy file says that changes no trial's returns. The name is the lineage, not a setting.
 _NOT_TRIED: Final = {
-    "allow_leakage", "combinatorial", "description", "gate", "monitor", "name", "owner", "risk",
-    "schedule", "sweep",
+    "allow_leakage", "benchmark", "combinatorial", "description", "gate", "monitor", "name",
+    "owner", "risk", "schedule", "sweep",
 }  # fmt: skip
 _EPOCH: Final = np.datetime64("1970-01-01")
 
@@ -31,7 +31,7 @@ def configuration_hash(strategy: Strategy, feature_code: str = "") -> str:
     Parameters
     ----------
     strategy : Strategy
-        Name, description, owner, schedule, gate, risk limits, sweep and combinatorial
+        Name, description, owner, schedule, benchmark, gate, risk limits, sweep and combinatorial
         cross-validation do not count: they change no return.
     feature_code : str
         Identifies the code of the strategy's own features, such as its hash; an edit of that

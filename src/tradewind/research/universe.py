@@ -6,7 +6,7 @@ from tradewind.errors import StrategyError
 from tradewind.market.bars import KEY
 from tradewind.research.strategy import Strategy
 
-__all__ = ["select_bars"]
+__all__ = ["select_bars", "within"]
 
 
 def select_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
@@ -29,11 +29,7 @@ def select_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         If a symbol has no bar in that span.
     """
     universe = strategy.universe
-    selected = bars.filter(pl.col("symbol").is_in(list(universe.symbols)))
-    if universe.start is not None:
-        selected = selected.filter(pl.col("session") >= universe.start)
-    if universe.end is not None:
-        selected = selected.filter(pl.col("session") <= universe.end)
+    selected = within(bars.filter(pl.col("symbol").is_in(list(universe.symbols))), strategy)
     missing = sorted(set(universe.symbols) - set(selected.get_column("symbol").unique()))
     if missing:
         raise StrategyError(
@@ -41,3 +37,13 @@ def select_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
             f"{universe.start or 'the first'} and {universe.end or 'the last'} session"
         )
     return selected.sort(KEY)
+
+
+def within(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Return the bars of all symbols between a strategy's start and end, in their order."""
+    universe = strategy.universe
+    if universe.start is not None:
+        bars = bars.filter(pl.col("session") >= universe.start)
+    if universe.end is not None:
+        bars = bars.filter(pl.col("session") <= universe.end)
+    return bars

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError
 from tradewind.market.bars import KEY
+from tradewind.market.calendar import sessions_per_year
 from tradewind.research import inference, statistics
+from tradewind.research.alpha import alpha_figures
 from tradewind.research.backtest import run_backtest
+from tradewind.research.benchmark import benchmark_returns
 from tradewind.research.dataset import Dataset, Window
 from tradewind.research.model import fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
@@ -88,12 +91,20 @@ class Judgement(Score):
     data_start, data_end : date
         First and last session of the bars used.
     folds : tuple of FoldResult
+    equity : DataFrame, a row a session
+        With one column more than of a `Score`, benchmark_return: what the strategy's benchmark
+        earned, as returned by `tradewind.research.benchmark.benchmark_returns`.
     """
 
     strategy: Strategy
     data_start: date
     data_end: date
     folds: tuple[FoldResult, ...]
+
+    @property
+    def benchmark_returns(self) -> NDArray[np.float64]:
+        """What the benchmark earned in each session of `net_returns`."""
+        return self.equity.get_column("benchmark_return").to_numpy()
 
 
 def score(
@@ -140,7 +151,7 @@ def score(
             on_fold(index + 1, len(dataset.windows))
     predictions = pl.concat(tested)
     equity = _trade(predictions, dataset, strategy)
-    return Score(_metrics(predictions, equity), predictions, equity)
+    return Score(_metrics(predictions, equity, strategy), predictions, equity)
 
 
 def judge(
@@ -152,13 +163,16 @@ def judge(
     """
     scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     predictions, equity = scored.predictions, scored.equity
+    per_year = sessions_per_year(strategy.universe.calendar)
+    held = benchmark_returns(dataset.benchmark, strategy, scored.sessions)
     return Judgement(
         metrics=scored.metrics
-        | _belief(scored.net_returns)
-        | _benchmark(equity)
+        | _belief(scored.net_returns, per_year)
+        | _benchmark(equity, per_year)
+        | alpha_figures(scored.net_returns, held, per_year=per_year)
         | {"n_folds": float(len(dataset.windows)), "n_test_rows": float(predictions.height)},
         predictions=predictions,
-        equity=equity,
+        equity=equity.with_columns(pl.Series("benchmark_return", held, dtype=pl.Float64)),
         strategy=strategy,
         data_start=dataset.data_start,
         data_end=dataset.data_end,
@@ -197,22 +211,26 @@ def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) ->
         metrics=_metrics(
             scored.predictions.slice(at, tested.len()),
             scored.equity.filter(pl.col("session").is_between(start, end)),
+            dataset.strategy,
         ),
     )
 
 
-def _metrics(predictions: pl.DataFrame, equity: pl.DataFrame) -> dict[str, float]:
+def _metrics(
+    predictions: pl.DataFrame, equity: pl.DataFrame, strategy: Strategy
+) -> dict[str, float]:
     known = predictions.drop_nulls("label")
     predicted, label = known.get_column("prediction"), known.get_column("label")
-    return statistics.summarise(equity) | {
+    per_year = sessions_per_year(strategy.universe.calendar)
+    return statistics.summarise(equity, per_year=per_year) | {
         "information_coefficient": statistics.information_coefficient(known),
         "hit_rate": statistics.hit_rate(predicted.to_numpy(), label.to_numpy()),
     }
 
 
-def _belief(net: NDArray[np.float64]) -> dict[str, float]:
+def _belief(net: NDArray[np.float64], per_year: float) -> dict[str, float]:
     """Return how far the Sharpe ratio can be believed: its 95 % interval, and P(true ratio > 0)."""
-    low, high = inference.sharpe_interval(net)
+    low, high = inference.sharpe_interval(net, per_year=per_year)
     return {
         "sharpe_low_95": low,
         "sharpe_high_95": high,
@@ -220,14 +238,14 @@ def _belief(net: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def _benchmark(equity: pl.DataFrame) -> dict[str, float]:
+def _benchmark(equity: pl.DataFrame, per_year: float) -> dict[str, float]:
     """Return the figures of buying and holding, for comparison; none without a benchmark."""
     held = equity.get_column("benchmark")
     if held.null_count():
         return {}
     returns = (held / held.shift(1, fill_value=1.0) - 1.0).to_numpy()
     return {
-        "benchmark_annual_return": statistics.annualised_return(returns),
-        "benchmark_sharpe": statistics.sharpe(returns),
+        "benchmark_annual_return": statistics.annualised_return(returns, per_year=per_year),
+        "benchmark_sharpe": statistics.sharpe(returns, per_year=per_year),
         "benchmark_max_drawdown": statistics.max_drawdown(returns),
     }

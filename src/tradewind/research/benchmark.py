@@ -1,0 +1,168 @@
+"""What a strategy is compared with: what holding its universe, or one symbol, or nothing earned."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tradewind.errors import StrategyError
+from tradewind.research.strategy import Strategy, SymbolBenchmark
+
+__all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns"]
+
+Matrix = NDArray[np.float64]
+Returns = NDArray[np.float64]
+
+
+def benchmark_name(strategy: Strategy) -> str:
+    """Return what the benchmark is called in a word: ``equal_weight``, ``cash`` or a symbol."""
+    held = strategy.held_against
+    return held.symbol if isinstance(held, SymbolBenchmark) else held
+
+
+def benchmark_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Return the bars that the benchmark's returns are made of; none for cash.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Validated bars that hold those of the strategy's `bar_symbols`.
+    strategy : Strategy
+    """
+    held = strategy.held_against
+    if held == "cash":
+        return bars.clear()
+    wanted = (held.symbol,) if isinstance(held, SymbolBenchmark) else strategy.universe.symbols
+    return bars.filter(pl.col("symbol").is_in(list(wanted)))
+
+
+def benchmark_returns(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Series) -> Returns:
+    """Return what the strategy's benchmark earned in each session that the strategy was tested in.
+
+    ``equal_weight`` holds the same share of every symbol of the universe that had a bar at the
+    close before, put back to equal shares at each open, at no cost: what a strategy that likes
+    everything equally would hold here. It is not bought once and left alone, because what is
+    left alone drifts into the one symbol that rose most, which is another portfolio each year
+    and known in hindsight only. Whoever holds all symbols all the time thus has a beta of one and
+    no alpha but its costs.
+
+    A symbol that starts late is held from its second bar on. One whose bars end is sold as in
+    `tradewind.research.backtest`: at its last close and the file's `delisting_return`. Where a bar
+    is missing in the middle the last close stands until there is another.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        From `benchmark_bars`.
+    strategy : Strategy
+    sessions : Series of Date, length n_sessions
+        Without a gap and increasing; as in a backtest, nothing is held before the open of the
+        second.
+
+    Returns
+    -------
+    ndarray of shape (n_sessions,)
+        Simple returns, close to close; zero throughout for ``cash``.
+
+    Raises
+    ------
+    StrategyError
+        If the symbol that is the benchmark has no bar in one of the sessions.
+    """
+    held = strategy.held_against
+    if held == "cash":
+        return np.zeros(sessions.len())
+    if isinstance(held, SymbolBenchmark):
+        _refuse_holes(bars, held.symbol, sessions, strategy)
+    symbols = bars.get_column("symbol").unique().sort().to_list()
+    opens, closes = _matrices(bars, symbols, sessions)
+    wanted = _fill(
+        opens, closes, _ends(bars, symbols, sessions), strategy.backtest.delisting_return
+    )
+    return _earned(opens, closes, wanted)
+
+
+def _refuse_holes(bars: pl.DataFrame, symbol: str, sessions: pl.Series, strategy: Strategy) -> None:
+    missing = sorted(set(sessions) - set(bars.get_column("session")))
+    if missing:
+        raise StrategyError(
+            f"strategy {strategy.name}: benchmark: {symbol} has no bar on {missing[0]} "
+            f"({len(missing)} of the {sessions.len()} sessions that the strategy is tested in), so "
+            "nobody can say what it earned. Name a symbol of the source that is quoted throughout, "
+            "or write `benchmark: equal_weight`"
+        )
+
+
+def _matrices(
+    bars: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series
+) -> tuple[Matrix, Matrix]:
+    """Return adjusted opens and closes, shape (n_sessions, n_symbols), NaN without a bar."""
+    used = bars.filter(pl.col("session").is_in(sessions.implode()))
+    rows = sessions.search_sorted(used.get_column("session")).to_numpy()
+    columns = used.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
+    found = []
+    for price in ("open", "close"):
+        matrix = np.full((sessions.len(), len(symbols)), np.nan)
+        adjusted = used.select(pl.col(price) * pl.col("adjustment_factor")).to_series()
+        matrix[rows, columns] = adjusted.to_numpy()
+        found.append(matrix)
+    return found[0], found[1]
+
+
+def _ends(bars: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series) -> list[int | None]:
+    """Return the row of each symbol's last bar of all; None if it has one at the end or later."""
+    last: dict[str, date] = dict(bars.group_by("symbol").agg(pl.max("session")).iter_rows())
+    return [
+        None
+        if last[symbol] >= sessions[-1]
+        else int(sessions.search_sorted(last[symbol], side="right")) - 1
+        for symbol in symbols
+    ]
+
+
+def _fill(
+    opens: Matrix, closes: Matrix, ends: Sequence[int | None], delisting_return: float
+) -> NDArray[np.bool_]:
+    """Put a price where one is missing, and return from which open to which close to hold.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_sessions, n_symbols)
+        Whether a symbol is held from the open of a session.
+    """
+    wanted = np.zeros(closes.shape, dtype=bool)
+    for column, end in enumerate(ends):
+        quoted = np.flatnonzero(~np.isnan(closes[:, column]))
+        if not quoted.size:
+            continue
+        first = quoted[0]
+        stop = len(closes) if end is None else end + 1
+        wanted[first + 1 : stop, column] = True
+        for row in range(first + 1, stop):
+            if np.isnan(closes[row, column]):
+                opens[row, column] = closes[row, column] = closes[row - 1, column]
+        if stop < len(closes):
+            sold = closes[stop - 1, column] * (1.0 + delisting_return)
+            opens[stop, column] = closes[stop, column] = sold
+    return wanted
+
+
+def _earned(opens: Matrix, closes: Matrix, wanted: NDArray[np.bool_]) -> Returns:
+    """Return what equal shares earn: the arithmetic of a backtest without costs."""
+    number = wanted.sum(axis=1, keepdims=True)
+    held = np.divide(wanted, number, out=np.zeros(wanted.shape), where=number > 0)
+    # Of what is not held there may be no price, or one of zero.
+    intraday_moves = _moves(closes, opens, wanted)
+    intraday = np.einsum("ij,ij->i", held, intraday_moves)
+    at_close = held * (1.0 + intraday_moves) / (1.0 + intraday)[:, None]
+    overnight_moves = _moves(opens[1:], closes[:-1], wanted[:-1])
+    overnight = np.append(0.0, np.einsum("ij,ij->i", at_close[:-1], overnight_moves))
+    returns: Returns = (1.0 + overnight) * (1.0 + intraday) - 1.0
+    return returns
+
+
+def _moves(later: Matrix, earlier: Matrix, wanted: NDArray[np.bool_]) -> Matrix:
+    moves: Matrix = np.divide(later, earlier, out=np.ones(later.shape), where=wanted) - 1.0
+    return moves
