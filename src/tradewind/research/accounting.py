@@ -196,8 +196,12 @@ class _Account:
     def __init__(self, panel: Panel, rules: Backtest, sizing: str) -> None:
         self._days: list[date] = panel.sessions.to_list()
         self._symbols = panel.symbols
-        self._held = panel.held
-        self._opens, self._closes, self._splits, self._factors = panel.prices
+        n_sessions = panel.sessions.len()
+        self._held = panel.held(0, n_sessions)
+        self._opens, self._closes, self._splits, self._factors = (
+            panel.price(column, 0, n_sessions) for column in range(4)
+        )
+        panel.refuse_unpriced(self._held, np.isnan(self._opens) | np.isnan(self._closes))
         self._commission_bps = decimal_of(rules.commission_bps)
         self._slippage_bps = decimal_of(rules.slippage_bps)
         self._borrow_bps = decimal_of(rules.borrow_bps)

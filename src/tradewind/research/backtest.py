@@ -16,6 +16,7 @@ A symbol without bars for a while is another case. Nobody knows what it could ha
 so holding it is an error.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -23,13 +24,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import BacktestError
-from tradewind.research._panel import Matrix, arrange
+from tradewind.research._panel import Matrix, Panel, arrange
 from tradewind.research.bookings import DAYS_PER_YEAR
 from tradewind.research.strategy import Backtest
 
 __all__ = ["DAYS_PER_YEAR", "run_backtest"]
 
 _BPS: Final = 1e-4
+_CELLS: Final = 2**15  # sessions times symbols of a block: 256 KiB a matrix
+_FIGURES: Final = ("overnight", "intraday", "borrow_cost", "turnover", "short", "opened")
 _NOTHING: Final = 1e-12  # of equity; what rounding leaves of all that was lost
 
 
@@ -96,23 +99,16 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
         [pl.col("open") * factor, pl.col("close") * factor],
         delisting_return=rules.delisting_return,
     )
-    sessions, held, (opens, closes) = panel.sessions, panel.held, panel.prices
-
+    sessions = panel.sessions
+    nights = _nights(sessions)
     # Beyond the first session without equity, which is refused below, divisions mean nothing.
     with np.errstate(divide="ignore", invalid="ignore"):
-        # A symbol without a price is not held; its moves count as none.
-        intraday_moves = np.nan_to_num(closes / opens - 1.0)
-        intraday = np.einsum("ij,ij->i", held, intraday_moves)
-        at_close = held * (1.0 + intraday_moves)
-        at_close /= (1.0 + intraday)[:, None]
-        overnight_moves = np.nan_to_num(opens[1:] / closes[:-1] - 1.0)
-        overnight = np.append(0.0, np.einsum("ij,ij->i", at_close[:-1], overnight_moves))
-        borrow_cost = _borrow_cost(at_close, overnight, _nights(sessions), rules)
-        before_trade = at_close[:-1] * (1.0 + overnight_moves)
-        before_trade /= ((1.0 + overnight) * (1.0 - borrow_cost))[1:, None]
-        turnover = np.append(0.0, np.abs(held[1:] - before_trade).sum(axis=1))
-        cost = turnover * (rules.commission_bps + rules.slippage_bps) * _BPS
-
+        parts = [_trade(panel, start, stop, nights, rules) for start, stop in _blocks(panel)]
+    quoted = np.logical_and.reduce([part.quoted for part in parts])
+    overnight, intraday, borrow_cost, turnover, short, opened = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in _FIGURES
+    )
+    cost = turnover * (rules.commission_bps + rules.slippage_bps) * _BPS
     kept = (1.0 - borrow_cost) * (1.0 - cost)
     gross = (1.0 + overnight) * (1.0 + intraday) - 1.0
     net = (1.0 + gross) * kept - 1.0
@@ -133,12 +129,90 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
             "equity": equity,
             "drawdown": equity / peak - 1.0,
             "turnover": turnover,
-            "short": -np.minimum(held, 0.0).sum(axis=1) + 0.0,  # no negative zero
-            "opened": _opened(held),
-            "benchmark": _buy_and_hold(opens, closes),
+            "short": short,
+            "opened": opened,
+            "benchmark": _buy_and_hold(panel, quoted),
         },
         schema_overrides={"benchmark": pl.Float64},
     )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """What some sessions earned and paid; but for `quoted` a number a session.
+
+    Attributes
+    ----------
+    overnight, intraday : ndarray of float
+        Returns before costs.
+    borrow_cost, turnover, short : ndarray of float
+    opened : ndarray of int
+    quoted : ndarray of bool, shape (n_symbols,)
+        Whether a symbol has an open and a close in all of them but the first of all.
+    """
+
+    overnight: Matrix
+    intraday: Matrix
+    borrow_cost: Matrix
+    turnover: Matrix
+    short: Matrix
+    opened: NDArray[np.int64]
+    quoted: NDArray[np.bool_]
+
+
+def _blocks(panel: Panel) -> list[tuple[int, int]]:
+    """Cut sessions into blocks, start and stop, whose matrices stay in the processor's cache.
+
+    A sum over symbols does not depend on what other sessions are in its block, but for a session
+    alone: NumPy adds up a single row in another order. So a block has two or more.
+    """
+    n_sessions = panel.sessions.len()
+    length = max(_CELLS // len(panel.symbols), 3)
+    starts = list(range(0, n_sessions, length))
+    if len(starts) > 1 and n_sessions - starts[-1] < 2:  # noqa: PLR2004
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n_sessions], strict=True))
+
+
+def _trade(
+    panel: Panel, start: int, stop: int, nights: NDArray[np.int64], rules: Backtest
+) -> _Block:
+    """Trade the sessions of a block, beginning at the close of the session before."""
+    before = max(start - 1, 0)
+    held = panel.held(before, stop)
+    opens, closes = panel.price(0, before, stop), panel.price(1, before, stop)
+    unpriced = np.isnan(opens) | np.isnan(closes)
+    panel.refuse_unpriced(held, unpriced, before)
+
+    intraday_moves = _moves(opens, closes)
+    intraday = np.einsum("ij,ij->i", held, intraday_moves)
+    at_close = held * (1.0 + intraday_moves)
+    at_close /= (1.0 + intraday)[:, None]
+    overnight_moves = _moves(closes[:-1], opens[1:])
+    overnight = np.append(0.0, np.einsum("ij,ij->i", at_close[:-1], overnight_moves))
+    borrow_cost = _borrow_cost(at_close, overnight, nights[before:stop], rules)
+    before_trade = at_close[:-1] * (1.0 + overnight_moves)
+    before_trade /= ((1.0 + overnight) * (1.0 - borrow_cost))[1:, None]
+    turnover = np.append(0.0, np.abs(held[1:] - before_trade).sum(axis=1))
+    short = -np.minimum(held, 0.0).sum(axis=1) + 0.0  # no negative zero
+
+    new = slice(start - before, None)
+    return _Block(
+        overnight[new],
+        intraday[new],
+        borrow_cost[new],
+        turnover[new],
+        short[new],
+        _opened(held)[new],
+        np.logical_not(unpriced[1:].any(axis=0)),
+    )
+
+
+def _moves(before: Matrix, after: Matrix) -> Matrix:
+    """Return simple returns; a symbol without a price is not held, and its moves count as none."""
+    moves = after / before
+    moves -= 1.0
+    return moves if np.isfinite(moves).all() else np.nan_to_num(moves, copy=False)
 
 
 def _borrow_cost(
@@ -162,9 +236,13 @@ def _opened(held: Matrix) -> NDArray[np.int64]:
     return np.append(0, opened.sum(axis=1)).astype(np.int64)
 
 
-def _buy_and_hold(opens: Matrix, closes: Matrix) -> list[float | None]:
-    quoted = ~(np.isnan(opens[1:]) | np.isnan(closes[1:])).any(axis=0)
-    if len(opens) == 1 or not quoted.any():
-        return [None] * len(opens)
-    grown = (closes[1:, quoted] / opens[1, quoted]).mean(axis=1)
-    return [1.0, *grown.tolist()]
+def _buy_and_hold(panel: Panel, quoted: NDArray[np.bool_]) -> list[float | None]:
+    n_sessions = panel.sessions.len()
+    if n_sessions == 1 or not quoted.any():
+        return [None] * n_sessions
+    bought_at = panel.price(0, 1, 2)[0, quoted]
+    grown = [
+        (panel.price(1, max(start, 1), stop)[:, quoted] / bought_at).mean(axis=1)
+        for start, stop in _blocks(panel)
+    ]
+    return [1.0, *np.concatenate(grown).tolist()]
