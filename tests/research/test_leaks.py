@@ -1,15 +1,20 @@
 """Features that know the future are refused by name; honest ones are not."""
 
 import datetime as dt
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from tests.research import disguises
 from tradewind.errors import LeakError, ResearchError, StrategyError
 from tradewind.market.bars import adjusted
-from tradewind.research.leaks import cut_dates, refuse_lookahead
+from tradewind.research import leaks
+from tradewind.research.apart import Here
+from tradewind.research.leaks import refuse_lookahead
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import train
 
@@ -64,9 +69,15 @@ LEVEL = {
     "change in dollars": f"{CLOSE}.diff()",
     "cheap": f"({CLOSE} < 50)",
     "shares": f"{VOLUME}.log()",
-    "dollar volume": f"({CLOSE} * {VOLUME}).log()",
     "last digit": f"{CLOSE} % 1.0",
 }
+
+DIVIDENDS_ONLY = {
+    "dollar volume": f"({CLOSE} * {VOLUME}).log()",
+    "turnover in millions": f"({CLOSE} * {VOLUME}).rolling_mean(20) / 1e6",
+}
+# How many seeds each disguise is tried with.
+SEEDS = int(os.environ.get("TRADEWIND_SEEDS", "3"))
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -97,44 +108,120 @@ def test_levels_are_refused(bars: pl.DataFrame, own: Own, name: str, rank: bool)
         refuse_lookahead(bars, own(LEVEL[name], rank=rank), seed=1)
 
 
+@pytest.mark.parametrize("rank", [False, True])
+@pytest.mark.parametrize("name", DIVIDENDS_ONLY)
+def test_what_only_dividends_change_is_told_so(
+    bars: pl.DataFrame, own: Own, name: str, rank: bool
+) -> None:
+    with pytest.raises(LeakError, match=r"feature x of .* once later dividends have changed"):
+        refuse_lookahead(bars, own(DIVIDENDS_ONLY[name], rank=rank), seed=1)
+
+
+@pytest.mark.parametrize("name", disguises.AHEAD)
+def test_every_disguise_is_seen_through(
+    bars: pl.DataFrame, own: Own, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # None of them remembers, so that one process does as well, and faster.
+    monkeypatch.setattr(leaks, "Apart", Here)
+    disguised = own(code=disguises.AHEAD[name])
+    for seed in range(SEEDS):
+        with pytest.raises(LeakError, match=r"feature x of .* it looks ahead"):
+            refuse_lookahead(bars, disguised, seed=seed)
+
+
+@pytest.mark.parametrize("name", disguises.REMEMBERING)
+def test_what_remembers_is_refused_wherever_it_keeps_it(
+    bars: pl.DataFrame, own: Own, name: str
+) -> None:
+    remembering = own(code=disguises.REMEMBERING[name])
+    # Symbols are computed at one time: what a list of all grows to differs each time, too.
+    reason = r"(it remembers|it looks ahead|A feature may write no file|computed again)"
+    with pytest.raises((LeakError, StrategyError), match=r"mine:feature|feature x of") as caught:
+        refuse_lookahead(bars, remembering, seed=1)
+    assert re.search(reason, str(caught.value))
+
+
+def test_a_scaler_of_the_first_frame_is_said_to_remember(bars: pl.DataFrame, own: Own) -> None:
+    code = disguises.REMEMBERING["a scaler by symbol"]
+    with pytest.raises(LeakError, match=r"feature x of AAPL .* by the same code: it remembers"):
+        refuse_lookahead(bars, own(code=code), seed=1)
+
+
+def test_what_is_written_to_a_file_stays_unwritten(
+    bars: pl.DataFrame, own: Own, tmp_path: Path
+) -> None:
+    with pytest.raises(StrategyError, match="A feature may write no file"):
+        refuse_lookahead(bars, own(code=disguises.REMEMBERING["a file"]), seed=1)
+    kept = list((tmp_path / "strategies").glob("kept_*"))
+    assert all(path.stat().st_size == 0 for path in kept)
+
+
+@pytest.mark.parametrize("labels", ["", ", labels=list('abcde'), allow_duplicates=True"])
+def test_codes_of_quantiles_look_ahead_and_are_not_random(
+    bars: pl.DataFrame, own: Own, labels: str
+) -> None:
+    body = f"{CHANGE}.qcut(5{labels}).to_physical()"
+    with pytest.raises(LeakError, match=r"feature x of AAPL .* it looks ahead"):
+        refuse_lookahead(bars, own(body), seed=1)
+
+
+def test_what_depends_on_the_process_is_refused(bars: pl.DataFrame, own: Own) -> None:
+    body = "pl.col('symbol').map_elements(lambda s: hash(s) % 1000, return_dtype=pl.Int64)"
+    with pytest.raises(StrategyError, match=r"feature x of AAPL .* in this process"):
+        refuse_lookahead(bars, own(body), seed=1)
+
+
+def test_a_feature_that_ends_its_process_is_named(bars: pl.DataFrame, own: Own) -> None:
+    code = (
+        "import os\n\n\ndef feature():\n    return pl.col('close').map_batches(\n"
+        "        lambda s: os._exit(3), return_dtype=pl.Float64)\n"
+    )
+    with pytest.raises(StrategyError, match=r"ended the process that computed it \(exit code 3\)"):
+        refuse_lookahead(bars, own(code=code), seed=1)
+
+
+def test_a_feature_that_fails_on_few_bars_is_told_so(bars: pl.DataFrame, own: Own) -> None:
+    code = (
+        "def feature():\n    return pl.col('close').pct_change().map_batches(\n"
+        "        lambda s: s if len(s) > 2000 else s / ([] or 1 / 0), return_dtype=pl.Float64)\n"
+    )
+    with pytest.raises(StrategyError, match=r"division by zero.*It can be of all bars, but not"):
+        refuse_lookahead(bars, own(code=code), seed=1)
+
+
+def test_what_a_feature_prints_does_no_harm(bars: pl.DataFrame, own: Own) -> None:
+    code = (
+        "import sys\n\n\ndef feature():\n    print('out')\n    print('err', file=sys.stderr)\n"
+        "    return pl.col('close').pct_change()\n"
+    )
+    refuse_lookahead(bars, own(code=code), seed=1)
+
+
 def test_symbol_session_and_both_values_are_named(bars: pl.DataFrame, own: Own) -> None:
     with pytest.raises(LeakError) as caught:
-        refuse_lookahead(bars, own(f"{CLOSE}.shift(-1) / {CLOSE} - 1"), n_dates=3, seed=1)
-    # The first cut is after the first session: 2000-03-01, when GOOG was not listed.
-    closes = adjusted(bars).filter(pl.col("symbol") == "AAPL")["close"]
-    tomorrow = closes[1] / closes[0] - 1
-    assert re.search(
-        rf"feature x of AAPL on 2000-03-01 is {re.escape(repr(tomorrow))}, but undefined "
-        r"without the bars after 2000-03-01: it looks ahead",
+        refuse_lookahead(bars, own(f"{CLOSE}.shift(-1) / {CLOSE} - 1"), rounds=3, seed=1)
+    found = re.search(
+        r"feature x of (\w+) on (\S+) is (\S+), but undefined without the bars of (\w+) after "
+        r"(\S+): it looks ahead",
         str(caught.value),
     )
+    assert found is not None
+    symbol, session, value, of, cut = found.groups()
+    assert (symbol, session) == (of, cut)
+    prices = adjusted(bars).filter(pl.col("symbol") == symbol)
+    closes = prices.filter(pl.col("session") >= dt.date.fromisoformat(session))["close"]
+    assert float(value) == closes[1] / closes[0] - 1
     assert isinstance(caught.value, ValueError)
 
 
-def test_the_splits_own_sessions_are_looked_at(bars: pl.DataFrame) -> None:
-    dates = cut_dates(bars, n_dates=30, seed=1)
-    assert len(dates) == 30
-    assert dates == sorted(set(dates))
-    assert (dates[0], dates[-1]) == (dt.date(2000, 3, 1), dt.date(2013, 2, 28))
-    splits = {  # the session before each, and its own
-        dt.date(2000, 6, 20), dt.date(2000, 6, 21), dt.date(2003, 2, 14), dt.date(2003, 2, 18),
-        dt.date(2005, 2, 25), dt.date(2005, 2, 28),
-    }  # fmt: skip
-    assert splits <= set(dates)
-    assert cut_dates(bars, n_dates=30, seed=1) == dates
-    assert cut_dates(bars, n_dates=30, seed=2) != dates
-
-
-def test_few_sessions_and_few_dates(bars: pl.DataFrame) -> None:
+def test_few_bars_and_few_rounds(bars: pl.DataFrame, own: Own) -> None:
     days = bars["session"].unique().sort()
-    assert cut_dates(bars.filter(pl.col("session") <= days[2]), n_dates=9, seed=1) == [
-        days[0],
-        days[1],
-    ]
-    assert cut_dates(bars.filter(pl.col("session") == days[0]), n_dates=9, seed=1) == []
-    assert cut_dates(bars, n_dates=3, seed=1)[::2] == [days[0], days[-2]]
-    with pytest.raises(ResearchError, match="needs 3 dates or more, not 2"):
-        cut_dates(bars, n_dates=2, seed=1)
+    honest = own(f"{CHANGE}")
+    goog = bars.filter(pl.col("symbol") == "GOOG")["session"][0]
+    for last in (goog, days[days.index_of(goog) + 1]):
+        refuse_lookahead(bars.filter(pl.col("session") <= last), honest, seed=1)
+    with pytest.raises(ResearchError, match="needs 3 rounds or more, not 2"):
+        refuse_lookahead(bars, honest, rounds=2, seed=1)
 
 
 def test_numbers_that_change_each_time_are_refused(bars: pl.DataFrame, own: Own) -> None:

@@ -13,10 +13,16 @@ from tradewind.research.feature_specs import Across, Compared, Demean, Rank, Zsc
 __all__ = ["compared", "over_sessions", "with_inputs"]
 
 
-def compared(spec: Compared) -> pl.Expr:
+def compared(spec: Compared, session: pl.Expr) -> pl.Expr:
     """Return a comparison as an expression over a table of features, as a column of its own.
 
     All three are 0.0 for a symbol on its own, and for symbols whose values are all the same.
+
+    Parameters
+    ----------
+    spec : Compared
+    session : Expr
+        Equal for the rows that are compared with each other.
     """
     values = pl.col(spec.of.column)
     match spec:
@@ -32,13 +38,13 @@ def compared(spec: Compared) -> pl.Expr:
             value = pl.when(spread).then(deviation).otherwise(0.0)
         case _:
             assert_never(spec)
-    within = pl.when(values.is_not_null()).then(value.over("session"))
+    within = pl.when(values.is_not_null()).then(value.over(session))
     return within.otherwise(None).alias(spec.column)
 
 
-def over_sessions(expression: pl.Expr) -> pl.Expr:
+def over_sessions(expression: pl.Expr, session: pl.Expr) -> pl.Expr:
     """Return the user's own expression over the symbols of each session, in their order."""
-    return expression.over("session", order_by="symbol")
+    return expression.over(session, order_by="symbol")
 
 
 def with_inputs(prices: pl.DataFrame, table: pl.DataFrame, spec: Across) -> pl.DataFrame:

@@ -148,7 +148,7 @@ class FeatureTable:
             for feature, expression in own
             if isinstance(feature.spec, Across)
         ]
-        self._compared = [compared(spec) for spec in strategy.inputs if isinstance(spec, Compared)]
+        self._compared = [spec for spec in strategy.inputs if isinstance(spec, Compared)]
 
     def refuse_windows_over_sessions(self) -> None:
         """Refuse functions that mean to compare symbols, and see one.
@@ -160,37 +160,45 @@ class FeatureTable:
         """
         refuse_windows_over_sessions(self._custom)
 
-    def of(self, bars: pl.DataFrame) -> pl.DataFrame:
+    def of(self, bars: pl.DataFrame, parts: pl.Series | None = None) -> pl.DataFrame:
         """Compute every feature of every bar, and what its comparisons are made of.
 
         Parameters
         ----------
         bars : DataFrame of shape (n_bars, 9)
             Bars of the strategy's symbols, or of some of them.
+        parts : Series of shape (n_bars,), optional
+            Compute many frames in one: bars of one number are a frame by themselves, which knows
+            nothing of the others. Sorted by it, then by symbol and session.
 
         Returns
         -------
         DataFrame of shape (n_bars, 2 + n_columns)
             symbol, session, then Float64 columns, finite or null where undefined; sorted by
-            symbol and session.
+            symbol and session, in the order of `bars` where there are parts.
 
         Raises
         ------
         StrategyError
             If a feature of the user's own cannot be computed, or is no number a bar.
         """
-        prices = _prices(bars.sort(KEY))
+        prices = _prices(bars.sort(KEY) if parts is None else bars)
+        symbol, session = pl.col("symbol"), pl.col("session")
+        if parts is not None:  # as literals: a function of the user's own sees no further column
+            symbol, session = _within_parts(prices, parts)
+        built_in = [_by_symbol(value, symbol) for value in self._built_in]
         own = [
-            _computed(prices, feature, _by_symbol(expression))
+            _computed(prices, feature, _by_symbol(expression, symbol))
             for feature, expression in self._custom
         ]
         # Before comparing: what is undefined has no rank, and no part in a mean.
-        frame = prices.select(*KEY, *self._built_in, *own).with_columns(_finite(pl.exclude(KEY)))
+        frame = prices.select(*KEY, *built_in, *own).with_columns(_finite(pl.exclude(KEY)))
+        comparisons = [compared(spec, session) for spec in self._compared]
         across = [
-            _computed(with_inputs(prices, frame, spec), feature, over_sessions(expression))
+            _computed(with_inputs(prices, frame, spec), feature, over_sessions(expression, session))
             for spec, feature, expression in self._across
         ]
-        return frame.with_columns(*self._compared, *across).with_columns(_finite(pl.exclude(KEY)))
+        return frame.with_columns(*comparisons, *across).with_columns(_finite(pl.exclude(KEY)))
 
 
 def _prices(bars: pl.DataFrame) -> pl.DataFrame:
@@ -198,6 +206,15 @@ def _prices(bars: pl.DataFrame) -> pl.DataFrame:
     traded = pl.col("close").alias("raw_close")
     dollars = (pl.col("close") * pl.col("volume")).alias("dollar_volume")
     return adjusted(bars).hstack(bars.select(traded, dollars))
+
+
+def _within_parts(prices: pl.DataFrame, parts: pl.Series) -> tuple[pl.Expr, pl.Expr]:
+    """Return a number for each symbol of each part, and one for each session of each part."""
+    codes = prices.select(
+        pl.col("symbol").rle_id().alias("symbol"), pl.col("session").to_physical().cast(pl.Int64)
+    )
+    part = parts.cast(pl.Int64) * 2**32
+    return pl.lit(part + codes["symbol"]), pl.lit(part + codes["session"])
 
 
 def _own(feature: CustomFeature) -> pl.Expr:
@@ -231,8 +248,8 @@ def _finite(column: pl.Expr) -> pl.Expr:
     return pl.when(column.is_finite()).then(column)
 
 
-def _by_symbol(value: pl.Expr) -> pl.Expr:
-    return value.over("symbol", order_by="session")
+def _by_symbol(value: pl.Expr, symbol: pl.Expr) -> pl.Expr:
+    return value.over(symbol, order_by="session")
 
 
 def _expression(spec: PerSymbol) -> pl.Expr:
@@ -258,4 +275,4 @@ def _expression(spec: PerSymbol) -> pl.Expr:
             value = volume / volume.rolling_mean(window) - 1.0
         case _:
             assert_never(spec)
-    return _by_symbol(value).alias(spec.column)
+    return value.alias(spec.column)

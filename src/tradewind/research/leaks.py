@@ -1,60 +1,83 @@
 """Features held to their promise: that of session t is known at the close of session t.
 
-Two things break it. A feature may look at bars after t; then it changes when those bars are
-taken away. Or it may use the level of an adjusted price, which every later split and dividend
-changes: a backtest would see a stock that is to split as one that is cheap. Then it changes when
-the symbol's factors are scaled, as a corporate action after the last bar would scale them.
+Three things break it. A feature may look at bars after t; then it changes when those bars are
+taken away. It may remember: what it learnt from the bars of one computation, it uses in the next.
+Or it may use the level of an adjusted price, which every later split and dividend changes: a
+backtest would see a stock that is to split as one that is cheap. Then it changes when the symbol's
+factors are scaled, as a corporate action after the last bar would scale them.
 
 The first comparison is exact, bit for bit: all windows of polars (rolling, cumulative,
 exponentially weighted) run forward in time, so that bars taken away at the end change no rounding
-before it, and nothing can hide in a tolerance. The second allows for rounding, since a logarithm
-of a scaled price is not rounded like that of the price, and for guards such as the 1e-9 that keep a
-range of prices from being zero: a ten-thousandth of the feature's own spread. A level changes by
-much more, since prices are scaled by 8 and more.
+before it, and nothing can hide in a tolerance. Each symbol is cut at dates of its own, many copies
+of it in one frame, which costs little more than one. Features across symbols see whole sessions,
+so they are compared where all symbols are cut at one date.
+
+A strategy with functions of the user's own is computed in processes that have computed nothing
+before (`tradewind.research.apart`), a cut frame before the whole one.
+
+The last comparison allows for rounding, since a logarithm of a scaled price is not rounded like
+that of the price, and for guards such as the 1e-9 that keep a range of prices from being zero: a
+ten-thousandth of the feature's own spread. A level changes by much more, since prices are scaled by
+8 and more.
 """
 
-import random
-from datetime import date
+from collections.abc import Iterator
 from typing import Final
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from tradewind.errors import LeakError, ResearchError, StrategyError
+from tradewind.errors import LeakError, StrategyError
 from tradewind.market.bars import KEY
-from tradewind.research.features import FeatureTable
+from tradewind.research._tables_compared import (
+    Difference,
+    are_codes,
+    difference,
+    rounding,
+    same_but_for_codes,
+)
+from tradewind.research.apart import Apart, Here, Part, Tables
+from tradewind.research.feature_code import custom_features
+from tradewind.research.feature_specs import Compared, FeatureSpec
+from tradewind.research.leak_dates import common_cuts, own_cuts, spans
 from tradewind.research.strategy import Strategy
 from tradewind.research.universe import select_bars
 
-__all__ = ["N_DATES", "cut_dates", "refuse_lookahead"]
+__all__ = ["refuse_lookahead"]
 
-N_DATES: Final = 12
-"""Most dates at which the bars are cut, if not said otherwise."""
+_LEAST: Final = 12
+_MOST: Final = 124
+_ROWS: Final = 840_000
+"""Rounds are as many as fit into these rows, between the least and the most."""
 
-_LEAST_DATES: Final = 3
-_TOLERANCE: Final = 1e-4
-_ROUNDING: Final = 1e-12
+_ENOUGH: Final = 252  # bars with which whatever can be computed of all can be computed
+_AT_ONCE: Final = 1_500_000  # rows computed in one frame
 # Powers of two, so that scaling itself rounds nothing; far apart, and another one for each symbol,
-# so that a level also changes its place among the others.
-_PRICE_SCALES: Final = (2.0**9, 2.0**3, 2.0**7, 2.0**11, 2.0**5)
-_SHARE_SCALES: Final = (2.0**-5, 2.0**-9, 2.0**-3)
+# so that a level also changes its place among the others. A split changes prices and shares alike,
+# a dividend prices alone.
+_SPLITS: Final = (2.0**-2, 2.0**-4, 2.0**-3)
+_DIVIDENDS: Final = (2.0**9, 2.0**3, 2.0**7, 2.0**11, 2.0**5)
+
+Scales = tuple[float, ...]
 
 
 def refuse_lookahead(
-    bars: pl.DataFrame, strategy: Strategy, *, n_dates: int = N_DATES, seed: int
+    bars: pl.DataFrame, strategy: Strategy, *, rounds: int | None = None, seed: int
 ) -> None:
     """Compute a strategy's features again without the future, and compare.
 
-    At each of `cut_dates` the features of all sessions up to the cut must be, without the bars
-    after it, what they are with all bars. Then they must stay the same when the factors of each
-    symbol are scaled.
+    Each symbol is cut at `rounds` dates of its own (`tradewind.research.leak_dates`): its features
+    up to the cut must be, without the bars after it, what they are with all bars. Then they must
+    stay the same when the factors of each symbol are scaled.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
-    n_dates : int
-        Most cuts, at least three; each costs about as much as computing the features.
+    rounds : int, optional
+        Cuts a symbol, at least three; if not given, 12 for many bars and up to 124 for few.
     seed : int
         Of the choice of dates.
 
@@ -63,123 +86,225 @@ def refuse_lookahead(
     LeakError
         Which names feature, symbol, session and both values.
     StrategyError
-        If a symbol has no bars, or a feature of the user's own cannot be computed, or gives
-        other values the second time.
+        If a symbol has no bars, or a feature of the user's own cannot be computed, or depends on
+        more than its bars: on earlier computations, on the process, on random numbers.
     ResearchError
-        If less than three dates are asked for.
+        If less than three rounds are asked for.
     SettingsError
         If there is a feature of the user's own and the settings cannot be read.
     """
     used = select_bars(bars, strategy)
-    table = FeatureTable(strategy)
-    whole = table.of(used)
-    exact = dict.fromkeys(_columns(whole), 0.0)
-    if found := _difference(whole, table.of(used), exact):
-        raise StrategyError(
-            f"strategy {strategy.name}: {found} when it is computed again from the same bars. "
-            "Random numbers need a seed that is fixed"
-        )
-    for cut in cut_dates(used, n_dates=n_dates, seed=seed):
-        known = pl.col("session") <= cut
-        if found := _difference(whole.filter(known), table.of(used.filter(known)), exact):
-            raise LeakError(
-                f"strategy {strategy.name}: {found} without the bars after {cut}: it looks ahead. "
-                "A feature may use its own session and those before it: shift by positive "
-                "numbers, and take rolling or cumulative figures, not those of a whole column"
+    fitting = rounds or min(max(_ROWS // used.height, _LEAST), _MOST)
+    own = own_cuts(used, rounds=fitting, seed=seed)
+    # A rank is our own code: what may look ahead is what it is made of, which has dates of its own.
+    across = [spec for spec in strategy.inputs if spec.across_symbols]
+    all_ours = all(isinstance(spec, Compared) for spec in across)
+    common = _LEAST // 2 if all_ours else max(fitting // 2, _LEAST)
+    _Check(used, strategy).run(own, common_cuts(used, own, rounds=common))
+
+
+class _TooFewBarsError(StrategyError):
+    """A feature cannot be computed where a symbol has few bars."""
+
+
+class _Check:
+    """One check of one strategy."""
+
+    def __init__(self, bars: pl.DataFrame, strategy: Strategy) -> None:
+        self._bars = bars
+        self._name = strategy.name
+        across = [spec for spec in strategy.inputs if spec.across_symbols]
+        # What a rank is made of is a feature of one symbol, and found out at more dates.
+        distinct = {part.column: part for spec in strategy.inputs for part in spec.parts}
+        self._alone = _only(strategy, list(distinct.values()))
+        self._across = _only(strategy, across)
+        self._apart = bool(custom_features(strategy))
+        self._process = Apart(bars) if self._apart else Here(bars)
+        self._starts, sizes = spans(bars)
+        self._enough = np.clip(sizes - 1, 1, _ENOUGH)
+
+    def run(self, own: NDArray[np.intp], common: NDArray[np.intp]) -> None:
+        """Raise if the features are not what they promise to be."""
+        with self._process:
+            if self._alone is not None:
+                try:
+                    self._compare(self._alone, own)
+                except _TooFewBarsError:
+                    # Which a feature that looks ahead may fail at, too: say the graver thing.
+                    self._compare(self._alone, np.maximum(own, self._enough))
+                    raise
+            if self._across is not None:
+                self._compare(self._across, common)
+
+    def _compare(self, strategy: Strategy, cuts: NDArray[np.intp]) -> None:
+        parts = self._parts(cuts)
+        part = next(parts)
+        # A cut first: what is remembered of the first frame, as a scaler is, is then of that one.
+        first, after = self._of_part(strategy, part, None)
+        whole = after  # nothing of ours remembers
+        if self._apart:
+            [whole] = self._process.tables(strategy, None)
+        if found := difference(whole[part.rows], first):
+            raise self._refusal(strategy, whole, after, found, (first, part))
+        if found := difference(whole, after):
+            raise self._refusal(strategy, whole, after, found)
+        for part in parts:
+            [cut] = self._of_part(strategy, part)
+            if found := difference(whole[part.rows], cut):
+                raise self._refusal(strategy, whole, after, found, (cut, part))
+        self._refuse_levels(strategy, whole)
+        if self._apart:
+            [here] = Here(self._bars).tables(strategy, None)
+            if found := difference(whole, here):
+                raise StrategyError(
+                    f"{self._told(found, found.row)} in this process: it depends on more than its "
+                    "bars, such as what was computed before, or Python's hash() of a text, which "
+                    "is another one in each process"
+                )
+
+    def _of_part(self, strategy: Strategy, part: Part, *more: None) -> Tables:
+        """Compute tables of a part, and say so if that is what cannot be done."""
+        try:
+            return self._process.tables(strategy, part, *more)
+        except StrategyError as error:
+            self._process.tables(strategy, None)  # may raise the same of all bars
+            raise _TooFewBarsError(
+                f"{error}. It can be of all bars, but not where a symbol has only those up to an "
+                "earlier date: where there are too few, give null"
+            ) from error
+
+    def _refusal(
+        self,
+        strategy: Strategy,
+        whole: pl.DataFrame,
+        after: pl.DataFrame,
+        found: Difference,
+        cut: tuple[pl.DataFrame, Part] | None = None,
+    ) -> StrategyError | LeakError:
+        """Return why a feature differs: from itself, by what it remembers, or without the future.
+
+        Parameters
+        ----------
+        strategy : Strategy
+        whole, after : DataFrame
+            The features of all bars, and those computed after others by the same code.
+        found : Difference
+        cut : DataFrame and Part, optional
+            Where the difference was found; None if it is that of `whole` and `after`.
+        """
+        [again] = self._process.tables(strategy, None)
+        one = whole[found.column]
+        of_codes = are_codes(one)
+        same = difference(whole, again) is None
+        if not same and not (of_codes and same_but_for_codes(one, again[found.column])):
+            random = difference(whole, again) or found
+            return StrategyError(
+                f"{self._told(random, random.row)} when it is computed again from the same bars. "
+                "Random numbers need a seed that is fixed, and the time of day is no feature"
             )
-    if found := _difference(whole, table.of(_with_later_actions(used)), _rounding(whole)):
+        row = found.row if cut is None else int(cut[1].rows[found.row])
+        told = self._told(found, row)
+        # Codes that only have other numbers are the same categories, met in another order.
+        relabelled = of_codes and same_but_for_codes(one, after[found.column])
+        if relabelled and (
+            cut is None or same_but_for_codes(one[cut[1].rows], cut[0][found.column])
+        ):
+            return StrategyError(
+                f"{told} where other bars were computed before: it is the code of a category, and "
+                "categories are numbered in the order in which a process meets them. Map them to "
+                "numbers of your own, as with `replace_strict`"
+            )
+        moved = difference(whole[[found.column]], after[[found.column]])
+        if moved is not None and not relabelled:
+            return LeakError(
+                f"{self._told(moved, moved.row)} when it is computed after other bars by the same "
+                "code: it remembers. Compute everything from the bars that are given: no global, "
+                "cache, file or default argument may keep anything of them"
+            )
+        lacking = "" if cut is None else self._taken_away(cut[1], found.row)
+        return LeakError(
+            f"{told} without the bars {lacking}: it looks ahead. A feature may use its own session "
+            "and those before it: shift by positive numbers, and take rolling or cumulative "
+            "figures, not those of a whole column"
+        )
+
+    def _refuse_levels(self, strategy: Strategy, whole: pl.DataFrame) -> None:
+        """Raise if a feature changes with the adjustment that later actions bring."""
+        allowed = rounding(whole)
+
+        def moved(splits: Scales | None, dividends: Scales | None) -> Difference | None:
+            factors = _with_later_actions(self._bars, splits or (1.0,), dividends or (1.0,))
+            [table] = self._process.tables(strategy, factors)
+            return difference(whole, table, allowed)
+
+        found = moved(_SPLITS, _DIVIDENDS)
+        if found is None:
+            return
+        told = self._told(found, found.row)
+        if moved(_SPLITS, None) is None:
+            raise LeakError(
+                f"{told} once later dividends have changed the adjustment of all prices: it uses "
+                "the level of a price, or of money traded. Use a ratio, such as "
+                "close / close.shift(1), which they leave alone"
+            )
         raise LeakError(
-            f"strategy {strategy.name}: {found} once later splits and dividends have changed the "
-            "adjustment of all bars: it uses the level of a price or volume. Use a ratio, such as "
-            "close / close.shift(1), which they leave alone"
+            f"{told} once later splits and dividends have changed the adjustment of all bars: it "
+            "uses the level of a price or volume. Use a ratio, such as close / close.shift(1), "
+            "which they leave alone"
         )
 
+    def _told(self, found: Difference, row: int) -> str:
+        """Return strategy, feature, symbol, session and both values in words."""
+        symbol, session = self._bars.select(KEY).row(row)
+        return (
+            f"strategy {self._name}: feature {found.column} of {symbol} on {session} is "
+            f"{found.values()}"
+        )
 
-def cut_dates(bars: pl.DataFrame, *, n_dates: int, seed: int) -> list[date]:
-    """Return where to cut: awkward dates first, then others by chance.
+    def _taken_away(self, part: Part, row: int) -> str:
+        """Return which bars a frame of a part lacks, seen from one of its rows."""
+        frame = part.rows[part.frames == part.frames[row]]
+        symbols = self._bars.get_column("symbol")
+        known = self._bars.select(KEY)[frame]
+        symbol = symbols[int(part.rows[row])]
+        last = known.filter(pl.col("symbol") == symbol).get_column("session")[-1]
+        return f"of {symbol} after {last}"
 
-    Parameters
-    ----------
-    bars : DataFrame of shape (n_bars, 9)
-    n_dates : int
-        Most dates, at least three.
-    seed : int
-        Of the choice among splits, if there are many, and among the other sessions.
-
-    Returns
-    -------
-    list of date
-        Sorted: the first session, the last but one (after the last there is nothing to cut), the
-        last sessions before a split and the first after it, for half of the dates at most; and
-        others.
-
-    Raises
-    ------
-    ResearchError
-        If less than three dates are asked for.
-    """
-    if n_dates < _LEAST_DATES:
-        raise ResearchError(f"a leak check needs {_LEAST_DATES} dates or more, not {n_dates}")
-    draw = random.Random(seed)  # noqa: S311 - a sample, no secret
-    sessions: list[date] = bars.get_column("session").unique().sort().to_list()[:-1]
-    factor = pl.col("split_factor")
-    before = pl.col("session").shift(1)
-    splits = bars.select(
-        pl.when(factor != factor.shift(1)).then(pl.concat_list(before, "session"))
-        .over("symbol", order_by="session").alias("around"),
-    ).drop_nulls()  # fmt: skip
-    around = splits.get_column("around").explode().unique().sort().to_list()
-    chosen = {*sessions[:1], *sessions[-1:]}
-    chosen |= set(draw.sample(around, min(len(around), n_dates // 2 - 1)))
-    others = [session for session in sessions if session not in chosen]
-    chosen |= set(draw.sample(others, max(0, min(len(others), n_dates - len(chosen)))))
-    return sorted(chosen & set(sessions))
+    def _parts(self, cuts: NDArray[np.intp]) -> Iterator[Part]:
+        """Yield the rows of the first round, then those of all others, many rounds at a time."""
+        cuts = cuts[np.argsort(cuts.sum(axis=1), kind="stable")]  # the shortest is the first
+        sizes = cuts.sum(axis=1)
+        begin = 0
+        while begin < len(cuts):
+            end = begin + 1
+            while begin > 0 and end < len(cuts) and sizes[begin : end + 1].sum() <= _AT_ONCE:
+                end += 1
+            kept = cuts[begin:end]
+            ends = kept.ravel().cumsum()
+            shifts = np.tile(self._starts, len(kept)) - (ends - kept.ravel())
+            rows = np.arange(ends[-1]) + np.repeat(shifts, kept.ravel())
+            frames = np.repeat(np.arange(len(kept), dtype=np.uint32), kept.sum(axis=1))
+            yield Part(rows, frames)
+            begin = end
 
 
-def _with_later_actions(bars: pl.DataFrame) -> pl.DataFrame:
-    """Scale each symbol's factors as corporate actions after the last bar would have."""
+def _with_later_actions(bars: pl.DataFrame, splits: Scales, dividends: Scales) -> pl.DataFrame:
+    """Return each symbol's factors as corporate actions after the last bar would leave them."""
     place = pl.col("symbol").rank("dense").cast(pl.Int64) - 1
-    return bars.with_columns(
-        pl.col(factor) * pl.lit(pl.Series(scales)).gather(place % len(scales))
-        for factor, scales in (
-            ("adjustment_factor", _PRICE_SCALES),
-            ("split_factor", _SHARE_SCALES),
-        )
+
+    def scale(scales: Scales) -> pl.Expr:
+        return pl.lit(pl.Series(scales)).gather(place % len(scales))
+
+    return bars.select(
+        pl.col("split_factor") * scale(splits),
+        pl.col("adjustment_factor") * scale(splits) * scale(dividends),
     )
 
 
-def _columns(table: pl.DataFrame) -> list[str]:
-    return [column for column in table.columns if column not in KEY]
-
-
-def _rounding(table: pl.DataFrame) -> dict[str, float]:
-    """Return what each column may change by if only its rounding changes."""
-    return {
-        column: _TOLERANCE * _figure(table[column].std()) + _ROUNDING * _figure(largest)
-        for column in _columns(table)
-        for largest in [table[column].abs().max()]
-    }
-
-
-def _figure(value: object) -> float:
-    return value if isinstance(value, float) else 0.0
-
-
-def _difference(
-    whole: pl.DataFrame, again: pl.DataFrame, tolerance: dict[str, float]
-) -> str | None:
-    """Return the first difference in words: of which feature, symbol and session; None if none."""
-    for column, allowed in tolerance.items():
-        now, then = whole[column], again[column]
-        same = ((now - then).abs() <= allowed).fill_null(value=False) | (
-            now.is_null() & then.is_null()
-        )
-        if same.all():
-            continue
-        at = (~same).arg_max()
-        symbol, session = whole.select(KEY).row(at or 0)
-        values = [
-            "undefined" if value is None else repr(value) for value in (now[at or 0], then[at or 0])
-        ]
-        return f"feature {column} of {symbol} on {session} is {values[0]}, but {values[1]}"
-    return None
+def _only(strategy: Strategy, features: list[FeatureSpec]) -> Strategy | None:
+    """Return the strategy with some of its features; None if these are none."""
+    if not features:
+        return None
+    if tuple(features) == strategy.inputs:
+        return strategy
+    return strategy.model_copy(update={"features": tuple(features)})
