@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from tradewind import cli
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
+from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
 from tradewind.market.findings import Finding
 from tradewind.market.source import SourceSpec
@@ -62,6 +63,9 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     ),
     "predict": (
         "desk.registry.predict", Forecast("m", 1, "champion", DAY, 5, {"A": NAN}), ["m"],
+    ),
+    "tearsheet": (
+        "desk.tear_sheets.save", TearSheet("m", 3, Path("/a/m-3.html"), "http://a/#/b"), ["m"],
     ),
     "data sources": ("desk.data.sources", [SourceSpec(name="s", kind="sample")], []),
     "data ingest": ("desk.data.ingest", {"new": 1, "revised": 0}, ["s"]),

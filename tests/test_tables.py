@@ -36,7 +36,7 @@ VERSION = VersionInfo(
     Decision(False, (
         RuleResult("min_deflated_sharpe", 0.123456, 0.95, False, WHY),
         RuleResult("champion_margin", None, -1234567.0, True, "no champion"),
-    )),
+    )), "1234567890",
 )  # fmt: skip
 SNAPSHOT = SnapshotInfo(
     id="0123456789ab" + "0" * 52, source="european_small_caps", table_version=1,
@@ -63,7 +63,7 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
         [ACCOUNT, "128", "champion: 127"],
     ),
     "versions": (
-        lambda: display.versions([VERSION]),
+        lambda: display.versions([VERSION], page="http://localhost:5500"),
         ["sharpe_probability_deflated_for_trials", "-1,234,567.1234", "-1.23457e+06", "0.123456",
          "2026-11-29 10:30", VERSION.run_id],
     ),
@@ -221,3 +221,12 @@ def test_rows_of_one_account_are_a_table_where_the_account_does_not_fit_beside(
     ]
     wide = printed(lambda: display.pnl(days), monkeypatch, 120)
     assert "momentum   2026-11-27" in wide[2]
+
+
+@pytest.mark.parametrize("width", [40, 80, None])
+def test_an_address_is_one_piece_that_can_be_clicked(
+    width: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = "#/experiments/1234567890/runs/0123456789abcdef0123456789abcdef"
+    lines = printed(SHOWN["versions"][0], monkeypatch, width)
+    assert f"tear sheet: http://localhost:5500/{run}/artifacts/tearsheet/tearsheet.html" in lines

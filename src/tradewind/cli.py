@@ -4,6 +4,7 @@ import getpass
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -126,7 +127,7 @@ def train(
     if wait:
         with display.tasks() as progress:
             training.train(settings, strategy, progress)
-        display.versions(registry.versions(settings, strategy)[:1])
+        display.versions(registry.versions(settings, strategy)[:1], page=settings.mlflow_page)
     else:
         typer.echo(training.trigger(settings, strategy))
 
@@ -151,8 +152,9 @@ def models_show(name: str, *, as_json: Json = False) -> None:
     from tradewind import display
     from tradewind.desk import registry
 
-    found = registry.versions(_settings(), name)
-    _print_json(found) if as_json else display.versions(found)
+    settings = _settings()
+    found = registry.versions(settings, name)
+    _print_json(found) if as_json else display.versions(found, page=settings.mlflow_page)
 
 
 @models_app.command("compare")
@@ -222,6 +224,26 @@ def predict(
     found = registry.predict(settings, strategy, alias)
     _warn(research.age_of(settings, strategy, found.session, datetime.now(UTC)))
     _print_json(found) if as_json else display.forecast(found)
+
+
+@app.command()
+def tearsheet(
+    strategy: str,
+    version: Annotated[int | None, typer.Argument(help="The newest, if not given.")] = None,
+    *,
+    output: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Save a version's tear sheet, and say where it is."""
+    import webbrowser
+
+    from tradewind import display
+    from tradewind.desk import tear_sheets
+
+    found = tear_sheets.save(_settings(), strategy, version, output)
+    opened = webbrowser.open(found.file.as_uri()) if open_it else None
+    _print_json(found) if as_json else display.tear_sheet(found, opened=opened)
 
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
@@ -421,7 +443,7 @@ def demo(strategy: str = "momentum") -> None:
     typer.echo(training.announcement(settings, strategy))
     with display.stopwatch("training"), display.tasks() as progress:
         training.train(settings, strategy, progress)
-    display.versions(registry.versions(settings, strategy)[:1])
+    display.versions(registry.versions(settings, strategy)[:1], page=settings.mlflow_page)
     display.forecast(registry.predict(settings, strategy))
     display.credentials(
         lifecycle.credentials(settings, load_secrets(Layout(settings.state))),

@@ -13,6 +13,7 @@ from tradewind.tables import Grid, Number, Words
 if TYPE_CHECKING:
     from tradewind.desk.registry import Forecast
     from tradewind.desk.research import BacktestReport
+    from tradewind.desk.tear_sheets import TearSheet
     from tradewind.desk.trading import Reconciled
     from tradewind.market.findings import Finding
     from tradewind.market.source import SourceSpec
@@ -40,6 +41,7 @@ __all__ = [
     "status",
     "stopwatch",
     "tasks",
+    "tear_sheet",
     "versions",
 ]
 
@@ -210,8 +212,17 @@ def models(found: "Sequence[ModelSummary]") -> None:
     table.print(console)
 
 
-def versions(found: "Sequence[VersionInfo]") -> None:
-    """Print a table of walk-forward metrics for each version."""
+def versions(found: "Sequence[VersionInfo]", *, page: str = "") -> None:
+    """Print a table of walk-forward metrics for each version, and where its tear sheet is.
+
+    Parameters
+    ----------
+    found : sequence of VersionInfo
+    page : str
+        Address of MLflow's page; no tear sheet is named without it.
+    """
+    from tradewind.registry.tear_sheets import address
+
     for version in found:
         aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
         table = Grid(
@@ -228,6 +239,21 @@ def versions(found: "Sequence[VersionInfo]") -> None:
             console.print("The gate has not judged this version.")
         else:
             _decision(version.decision)
+        if page and (sheet := address(page, version)):
+            _address(f"tear sheet: {sheet}")
+
+
+def tear_sheet(found: "TearSheet", *, opened: bool | None) -> None:
+    """Print where a tear sheet was saved and where MLflow shows it, and whether it was opened."""
+    _address(f"{found.name} version {found.version}: {found.file}")
+    _address(f"in MLflow: {found.address}")
+    if opened is False:
+        console.print("No browser could be started here; open one of these by hand.")
+
+
+def _address(line: str) -> None:
+    """Print a line that a terminal can make a link of: in one piece."""
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _decision(decision: "Decision") -> None:

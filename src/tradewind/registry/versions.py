@@ -43,6 +43,8 @@ class VersionInfo:
     """What the gate said; None if it was not asked."""
     verdict: str = ""
     """Whether it is better than its benchmark, in words; empty where nobody knows."""
+    experiment_id: str = ""
+    """Of the run; empty without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,8 @@ def version_by_number(client: "MlflowClient", name: str, version: int) -> Versio
 def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> VersionInfo:  # noqa: ANN401
     number = int(version.version)
     judged = read_decision(version.tags)
-    found = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    run = client.get_run(version.run_id) if version.run_id else None
+    found = run.data.metrics if run else {}
     metrics = {
         key: value
         for key, value in found.items()
@@ -192,6 +195,7 @@ def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> V
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
         decision=judged[0] if judged else None,
         verdict=verdict(metrics, version.tags.get(names.BENCHMARK, "equal_weight")),
+        experiment_id=str(run.info.experiment_id) if run else "",
     )
 
 
