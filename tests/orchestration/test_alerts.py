@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -39,20 +40,91 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 
 def failure() -> dict[str, Any]:
-    ti = SimpleNamespace(dag_id="train_x", task_id="train", run_id="manual", try_number=2)
+    run = "manual__2026-11-29T10:00:00+00:00"
+    ti = SimpleNamespace(dag_id="train_x", task_id="train", run_id=run, try_number=2)
     return {"ti": ti, "exception": ValueError("no bars")}
 
 
-def test_a_failed_task_is_told_with_what_and_why(hook: list[Any]) -> None:
+def test_a_failed_task_is_told_with_what_why_and_where(hook: list[Any]) -> None:
     alerts.task_failed(failure())
     [message] = hook
-    assert "train_x: task train failed in run manual (try 2): ValueError('no bars')" in str(message)
+    page = "http://localhost:8080/dags/train_x/runs/manual__2026-11-29T10%3A00%3A00%2B00%3A00"
+    told = "train_x: task train failed in run manual__2026-11-29T10:00:00+00:00 (try 2)"
+    assert message.pop("at").startswith("20")
+    assert message == {
+        "text": f"{told}: ValueError: no bars {page}/tasks/train",
+        "event": "task_failed",
+        "dag_id": "train_x",
+        "run_id": "manual__2026-11-29T10:00:00+00:00",
+        "task_id": "train",
+        "try_number": 2,
+        "reason": "ValueError: no bars",
+        "url": f"{page}/tasks/train",
+    }
 
 
-def test_a_late_run_is_told(hook: list[Any]) -> None:
-    context = {"dag_run": {"dag_id": "train_x", "dag_run_id": "manual"}}
-    asyncio.run(alerts.run_is_late(context=context))
-    assert hook == [{"text": "train_x: run manual has not ended by its deadline"}]
+def test_a_late_run_is_told_with_its_page(hook: list[Any]) -> None:
+    asyncio.run(alerts.run_is_late(context={"dag_run": {"dag_id": "train_x", "dag_run_id": "m"}}))
+    [message] = hook
+    page = "http://localhost:8080/dags/train_x/runs/m"
+    assert message["text"] == f"train_x: run m has not ended by its deadline {page}"
+    assert (message["event"], message["url"], message["task_id"]) == ("run_late", page, None)
+
+
+LONG = "line one\n" + "Traceback (most recent call last):\n" + "  File x\n" * 300 + "KeyError: 'x'"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError(LONG), "ValueError: KeyError: 'x'"),
+        (ValueError("first\nsecond"), "ValueError: first"),
+        (ValueError(""), "ValueError: without a message"),
+        (ValueError("\n \n"), "ValueError: without a message"),
+        (KeyError("x"), "KeyError: 'x'"),
+        (None, "unknown; see the task's log"),
+        ("as text", "str: as text"),
+        (ValueError("ü" * 5000), "ValueError: " + "ü" * 285 + "..."),
+        (
+            ValueError("at postgresql://me:hunter2@host/db"),
+            "ValueError: at postgresql://***@host/db",
+        ),
+        (ValueError("it was s3cret-value!"), "ValueError: it was ***!"),
+        (ValueError("db said pa55word-of-db"), "ValueError: db said ***"),
+    ],
+)
+def test_a_reason_is_a_short_line_without_secrets(
+    hook: list[Any], error: object, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret-value")
+    monkeypatch.setenv("TRADEWIND_DATABASE_URL", "postgresql://me:pa55word-of-db@localhost/db")
+    alerts.task_failed({**failure(), "exception": error})
+    [message] = hook
+    assert message["reason"] == reason
+    assert message["reason"] in message["text"]
+
+
+def test_an_alert_is_small_whatever_failed(hook: list[Any]) -> None:
+    ti = SimpleNamespace(dag_id="d" * 250, task_id="t" * 250, run_id="ü" * 250, try_number=1)
+    alerts.task_failed({"ti": ti, "exception": ValueError("x" * 10**6)})
+    [message] = hook
+    assert len(json.dumps(message)) < 8192
+    assert message["url"] in message["text"]
+
+
+def test_alerts_are_as_the_documentation_has_them(hook: list[Any]) -> None:
+    import jsonschema
+
+    alerts.task_failed(failure())
+    alerts.task_failed({**failure(), "exception": None})
+    asyncio.run(alerts.run_is_late(context={"dag_run": {"dag_id": "x", "dag_run_id": "m"}}))
+    operations = (REPOSITORY / "docs" / "operations.md").read_text()
+    [schema] = re.findall(r"```json\n(\{\s+\"\$schema.*?)```", operations, flags=re.DOTALL)
+    assert len(hook) == 3
+    for message in hook:
+        jsonschema.validate(message, json.loads(schema))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**hook[0], "more": 1}, json.loads(schema))
 
 
 def test_a_hook_out_of_reach_is_no_second_failure(

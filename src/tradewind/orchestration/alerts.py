@@ -1,38 +1,135 @@
 """Who is told when a run fails or is late: a log line always, a web hook where one is set.
 
-The hook gets ``{"text": ...}``, which Slack, Mattermost, Teams and most others understand. An
-alert that cannot be delivered is an error in the log, and never a second failure of the run.
+The hook gets one JSON object; docs/operations.md has its schema. Its field ``text`` is the whole
+message in a line, which Slack, Mattermost and most others show; the other fields are for programs.
+An alert that cannot be delivered is an error in the log, and never a second failure of the run.
 """
 
 import logging
-from typing import Any
+import os
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 from tradewind.settings import load_settings
+from tradewind.strict_json import dumps
 
 __all__ = ["run_is_late", "task_failed"]
 
 log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
+_REASON: Final = 300  # characters of a reason; the run's page has all of it
+_TEXT: Final = 1000
+_JSON: Final = {"Content-Type": "application/json"}
+_PASSWORD_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]+:[^\s/]*@")
+_SECRET_NAME: Final = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|ALERT_URL")
+_SHORTEST_SECRET: Final = 8  # characters; what is shorter would be found in any text
 
 
 def task_failed(context: Any) -> None:  # noqa: ANN401 - Airflow's context is a wide mapping
     """Tell that a task has failed for good."""
     ti = context["ti"]
-    text = (
-        f"{ti.dag_id}: task {ti.task_id} failed in run {ti.run_id} (try {ti.try_number}): "
-        f"{context.get('exception')!r}"
+    reason = _reason(context.get("exception"))
+    payload = _payload(
+        "task_failed",
+        f"{ti.dag_id}: task {ti.task_id} failed in run {ti.run_id} (try {ti.try_number})",
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        task_id=ti.task_id,
+        try_number=ti.try_number,
+        reason=reason,
     )
-    log.error("%s", text)
+    log.error("%s", payload["text"])
     url = load_settings().alert_url
     if url is None:
         return
     import httpx
 
     try:
-        httpx.post(url, json={"text": text}, timeout=_TIMEOUT_SECONDS).raise_for_status()
+        httpx.post(
+            url, content=dumps(payload), headers=_JSON, timeout=_TIMEOUT_SECONDS
+        ).raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
+
+
+async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls it
+    """Tell that a run has not ended by its deadline; perhaps it waits for an approval."""
+    run = kwargs.get("context", {}).get("dag_run", {})
+    dag_id, run_id = str(run.get("dag_id")), str(run.get("dag_run_id"))
+    payload = _payload(
+        "run_late",
+        f"{dag_id}: run {run_id} has not ended by its deadline",
+        dag_id=dag_id,
+        run_id=run_id,
+        task_id=None,
+        try_number=None,
+        reason="not ended by its deadline; perhaps it waits for an approval",
+    )
+    log.error("%s", payload["text"])
+    url = load_settings().alert_url
+    if url is None:
+        return
+    import httpx
+
+    try:
+        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
+            answer = await client.post(url, content=dumps(payload), headers=_JSON)
+            answer.raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
+
+
+def _payload(event: str, what: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what the hook is told; names never change, and what is unknown is null."""
+    url = _page(fields["dag_id"], fields["run_id"], fields["task_id"])
+    why = f": {fields['reason']}" if event == "task_failed" else ""
+    text = f"{_short(what + why, _TEXT - len(url) - 1)} {url}"
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"text": text, "event": event, **fields, "url": url, "at": at}
+
+
+def _page(dag_id: str, run_id: str, task_id: str | None) -> str:
+    """Return the address of a run, or of its task, on Airflow's page."""
+    from airflow.sdk.configuration import conf
+
+    base = str(conf.get("api", "base_url", fallback="http://localhost:8080")).rstrip("/")
+    run = f"{base}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return run if task_id is None else f"{run}/tasks/{quote(task_id, safe='')}"
+
+
+def _reason(error: object) -> str:
+    """Return in a line why a task failed, without passwords; a traceback's last line says it."""
+    if error is None:
+        return "unknown; see the task's log"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    traceback = any(line.startswith("Traceback (most recent call last)") for line in lines)
+    told = (lines[-1] if traceback else lines[0]) if lines else "without a message"
+    return _short(_without_secrets(f"{type(error).__name__}: {told}"), _REASON)
+
+
+def _without_secrets(text: str) -> str:
+    text = _PASSWORD_IN_URL.sub("***@", text)
+    for name, value in os.environ.items():
+        secrets = [value] if _SECRET_NAME.search(name) else [_password(value)]
+        for secret in secrets:
+            if secret is not None and len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+    return text
+
+
+def _password(value: str) -> str | None:
+    """Return the password in an address, such as a database's, if it is one and has one."""
+    try:
+        return urlsplit(value).password if "://" in value else None
+    except ValueError:
+        return None
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _told(error: Exception) -> str:
@@ -43,20 +140,3 @@ def _told(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"{kind} {error.response.status_code}; see TRADEWIND_ALERT_URL"
     return f"{kind}; see TRADEWIND_ALERT_URL"
-
-
-async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls it
-    """Tell that a run has not ended by its deadline; perhaps it waits for an approval."""
-    run = kwargs.get("context", {}).get("dag_run", {})
-    text = f"{run.get('dag_id')}: run {run.get('dag_run_id')} has not ended by its deadline"
-    log.error("%s", text)
-    url = load_settings().alert_url
-    if url is None:
-        return
-    import httpx
-
-    try:
-        async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
-            (await client.post(url, json={"text": text})).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
