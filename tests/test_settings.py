@@ -28,3 +28,11 @@ def test_bars_are_kept_where_the_user_says(
     settings = load_settings()
     assert settings.market_store == root.format(home=home)
     assert settings.as_environment()["TRADEWIND_MARKET_STORE"] == settings.market_store
+
+
+def test_what_is_empty_in_the_environment_is_not_set(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".env").write_text("TRADEWIND_MLFLOW_PUBLIC_URL=\n")
+    monkeypatch.setenv("TRADEWIND_ALERT_URL", "")
+    assert (load_settings().alert_url, load_settings().mlflow_public_url) == (None, None)

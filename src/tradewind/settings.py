@@ -212,7 +212,7 @@ def _given(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
         if found is None:
             help_on = did_you_mean(name, map(variable, FIELDS), otherwise="Known")
             raise SettingsError(f"unknown setting {name} in {where}. {help_on}")
-        if text is None:
+        if text is None or (text == "" and found.default is None):  # as compose.yaml leaves it out
             continue
         kind = found.type if found.type in (int, float, Path) else str
         try:

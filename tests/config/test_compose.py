@@ -169,7 +169,12 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     assert not re.findall(r"^[^#\n]", example, flags=re.MULTILINE)
     used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT))
     secrets = {SECRET + name.upper() for name in Secrets.__dataclass_fields__}
-    assert {name for name, _ in offered} == set(used) | secrets
+    # A checkout is no setting in its own file, and only services have the database's address set.
+    settings = {PREFIX + name.upper() for name in FIELDS if name not in {"home", "database_url"}}
+    assert {name for name, _ in offered} == set(used) | secrets | settings
+    for name in settings:
+        default = FIELDS[name.removeprefix(PREFIX).lower()].default
+        assert dict(offered)[name] == ("" if default is None else str(default))
     for name, value in offered:
         if name in used and name != "MLFLOW_PUBLIC_HOST":
             assert value == used[name]
@@ -177,4 +182,4 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     assert {name for name in used if name.startswith(PREFIX)} <= known
     for name in set(used) & known - ONLY_COMPOSE:
         default = FIELDS[name.removeprefix(PREFIX).lower()].default
-        assert used[name] == str(default)
+        assert used[name] == ("" if default is None else str(default))

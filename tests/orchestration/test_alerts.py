@@ -71,7 +71,7 @@ def test_a_late_run_is_told_with_its_page(hook: list[Any]) -> None:
     assert (message["event"], message["url"], message["task_id"]) == ("run_late", page, None)
 
 
-LONG = "line one\n" + "Traceback (most recent call last):\n" + "  File x\n" * 300 + "KeyError: 'x'"
+LONG = "Traceback (most recent call last):\n" + "  File x\n" * 300 + "KeyError: 'x'"
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,10 @@ LONG = "line one\n" + "Traceback (most recent call last):\n" + "  File x\n" * 30
     [
         (ValueError(LONG), "ValueError: KeyError: 'x'"),
         (ValueError("first\nsecond"), "ValueError: first"),
+        (
+            ValueError("settle failed in its app: KeyError: 1\n\nThere:\n" + LONG),
+            "ValueError: settle failed in its app: KeyError: 1",
+        ),
         (ValueError(""), "ValueError: without a message"),
         (ValueError("\n \n"), "ValueError: without a message"),
         (KeyError("x"), "KeyError: 'x'"),

@@ -105,7 +105,7 @@ def _reason(error: object) -> str:
     if error is None:
         return "unknown; see the task's log"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    traceback = any(line.startswith("Traceback (most recent call last)") for line in lines)
+    traceback = lines and lines[0].startswith("Traceback (most recent call last)")
     told = (lines[-1] if traceback else lines[0]) if lines else "without a message"
     return _short(_without_secrets(f"{type(error).__name__}: {told}"), _REASON)
 
