@@ -20,7 +20,7 @@ from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
 from tradewind.market.findings import Finding
 from tradewind.market.source import SourceSpec
-from tradewind.market.store import SnapshotInfo
+from tradewind.market.store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
@@ -72,6 +72,7 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "data validate": (
         "desk.data.validate", [Finding("error", "A", DAY, "finite", NAN, "no number")], ["s"],
     ),
+    "data stored": ("desk.data.stored", [Stored("s", ("A",), DAY, DAY, 7, 0, NOW, 1)], []),
     "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),
     "backtest": ("desk.research.backtest", BacktestReport("m", "0", {"calmar": NAN}, 3), ["m"]),
     "signals": ("desk.research.signals", SignalSet("m", DAY, DAY, 1, "0", {"A": NAN}), ["m"]),

@@ -15,7 +15,7 @@ from tradewind import display
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.market.source import SourceSpec
-from tradewind.market.store import SnapshotInfo
+from tradewind.market.store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.versions import ModelSummary, VersionInfo
@@ -82,6 +82,11 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
         lambda: display.sources([SourceSpec(
             name=ACCOUNT, kind="files", calendar="America/New_York", description=WHY)]),
         [ACCOUNT, "after_close", "America/New_York"],
+    ),
+    "stored": (
+        lambda: display.stored([Stored(
+            ACCOUNT, tuple(map(str, range(1234))), DAY, DAY, 1_234_567_890, 12_345, NOW, 678)]),
+        [ACCOUNT, "1,234", "2026-11-27", "1,234,567,890", "12,345", "2026-11-29 10:30", "678"],
     ),
     "snapshots": (
         lambda: display.snapshots([SNAPSHOT]),

@@ -290,9 +290,19 @@ def data_validate(
     raise typer.Exit(1 if any(each.severity == "error" for each in found) else 0)
 
 
+@data_app.command("stored")
+def data_stored(*, as_json: Json = False) -> None:
+    """List what is stored of each source: symbols, sessions, bars."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.stored(_settings())
+    _print_json(found) if as_json else display.stored(found)
+
+
 @data_app.command("snapshots")
 def data_snapshots(*, as_json: Json = False) -> None:
-    """List the snapshots that were taken of the stored bars, newest first."""
+    """List the snapshots of stored bars that something was trained or judged on, newest first."""
     from tradewind import display
     from tradewind.desk import data
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tradewind.desk.trading import Reconciled
     from tradewind.market.findings import Finding
     from tradewind.market.source import SourceSpec
-    from tradewind.market.store import SnapshotInfo
+    from tradewind.market.store import SnapshotInfo, Stored
     from tradewind.registry.comparison import Comparison
     from tradewind.registry.gate import Decision, RuleResult
     from tradewind.registry.promotion import Promotion
@@ -359,10 +359,28 @@ def findings(found: "Sequence[Finding]") -> None:
     console.print(f"{errors} errors, {len(found) - errors} warnings")
 
 
+def stored(found: "Sequence[Stored]") -> None:
+    """Print a table of what is stored."""
+    table = Grid(
+        "source", Number("symbols"), "first session", "last session", Number("bars"),
+        Number("revised"), "stored last, UTC", Number("snapshots"),
+    )  # fmt: skip
+    for each in found:
+        table.add(
+            each.source, f"{len(each.symbols):,}", str(each.first), str(each.last),
+            f"{each.bars:,}", f"{each.revised:,}", f"{each.stored:%Y-%m-%d %H:%M}",
+            f"{each.snapshots:,}",
+        )  # fmt: skip
+    _print_or(table, "Nothing is stored yet: tradewind data ingest SOURCE")
+
+
 def snapshots(found: "Sequence[SnapshotInfo]") -> None:
     """Print a table of snapshots."""
     if not found:
-        console.print("There is no snapshot yet: tradewind train STRATEGY --wait")
+        console.print(
+            "There is no snapshot yet: a training or a backtest takes one. What is stored says "
+            "`tradewind data stored`"
+        )
         return
     table = Grid(
         "snapshot", "source", Words("symbols"), Words("sessions"), Number("bars"), "as of", "taken"

@@ -383,3 +383,32 @@ def test_what_is_not_stored_is_named(store: BarStore) -> None:
     with pytest.raises(SnapshotError, match="name at least one"):
         store.snapshot("sample", [], calendar="XNYS")
     assert store.snapshots() == []
+
+
+def test_what_is_stored_is_told_as_soon_as_it_is(store: BarStore, bars: pl.DataFrame) -> None:
+    assert store.stored("sample") is None
+    began = datetime.now(UTC) - timedelta(seconds=1)
+    append(store, bars)
+    told = store.stored("sample")
+    assert told is not None
+    assert (told.source, told.symbols) == ("sample", ("AAPL", "FB", "GOOG", "IBM", "MSFT"))
+    assert (told.first, told.last) == (date(2000, 3, 1), date(2013, 3, 1))
+    assert (told.bars, told.revised, told.snapshots) == (12_154, 0, 0)
+    assert began <= told.stored <= datetime.now(UTC)
+
+
+def test_a_revision_is_no_other_bar_and_a_snapshot_is_counted(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    append(store, bars)
+    before = store.stored("sample")
+    day = date(2013, 2, 28)
+    append(
+        store, with_close(bars, day, 35.0).filter(pl.col("symbol") == "MSFT"), LOADED + timedelta(1)
+    )
+    store.snapshot("sample", ["IBM"], calendar="XNYS")
+    told = store.stored("sample")
+    assert before is not None
+    assert told is not None
+    assert (told.bars, told.revised, told.snapshots) == (12_154, 1, 1)
+    assert told.stored >= before.stored

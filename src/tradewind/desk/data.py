@@ -11,10 +11,10 @@ from tradewind.stack.checks import Check, guarded
 if TYPE_CHECKING:
     from tradewind.market.findings import Finding
     from tradewind.market.source import SourceSpec
-    from tradewind.market.store import SnapshotInfo
+    from tradewind.market.store import SnapshotInfo, Stored
     from tradewind.research.strategy import Strategy, Universe
 
-__all__ = ["check_bars", "ingest", "snapshots", "sources", "validate"]
+__all__ = ["check_bars", "ingest", "snapshots", "sources", "stored", "validate"]
 
 _RECENT = timedelta(days=60)
 
@@ -138,6 +138,27 @@ def check_bars(settings: Settings) -> list[Check]:
 
         checks.append(guarded(f"bars of {name}", look))
     return checks
+
+
+def stored(settings: Settings) -> "list[Stored]":
+    """Return what is stored of each source, by name; those of which nothing is are left out.
+
+    Looked for are the sources that have a file, and those that a snapshot was taken of.
+
+    Raises
+    ------
+    SourceError
+        If a source file is wrong.
+    StoreError, SnapshotError
+        If the store is damaged.
+    """
+    from tradewind.market.store import BarStore
+
+    store = BarStore(settings.market_store)
+    names = {spec.name for spec in sources(settings)}
+    names |= {snapshot.source for snapshot in store.snapshots()}
+    found = (store.stored(name) for name in sorted(names))
+    return [each for each in found if each is not None]
 
 
 def snapshots(settings: Settings) -> "list[SnapshotInfo]":

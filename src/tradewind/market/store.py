@@ -24,6 +24,7 @@ from tradewind.market._content import content_hash
 from tradewind.market._delta import ConflictError, Table, storage
 from tradewind.market._manifests import Manifests, SnapshotInfo, name_of
 from tradewind.market._merge import merge
+from tradewind.market._overview import Stored, overview
 from tradewind.market._prepare import prepared, refuse_unconnected
 from tradewind.market._steps import to_factors
 from tradewind.market.findings import Finding
@@ -31,7 +32,7 @@ from tradewind.market.findings import Finding
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["Appended", "BarStore", "SnapshotInfo", "content_hash"]
+__all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "content_hash"]
 
 _ATTEMPTS: Final = 50
 _PAUSE: Final = 0.02  # seconds; longer by as much after each conflict, half a second at most
@@ -284,6 +285,23 @@ class BarStore:
         """
         opened = Table(self.root, source, self._options).open()
         return None if opened is None else int(opened.version())
+
+    def stored(self, source: str) -> Stored | None:
+        """Return what is stored of a source; None if nothing is.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        SnapshotError
+            If the manifest of a snapshot is.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        if opened is None:
+            return None
+        taken = sum(snapshot.source == source for snapshot in self.snapshots())
+        return overview(table, opened, source=source, snapshots=taken)
 
     def snapshots(self) -> list[SnapshotInfo]:
         """Return every snapshot, oldest first.
