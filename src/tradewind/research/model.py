@@ -6,21 +6,26 @@ a model.
 
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import FitError, ResearchError
+from tradewind.research._bins import Bins
 from tradewind.research.strategy import LightGbm, MaCrossover, Ridge, Strategy
+
+if TYPE_CHECKING:
+    import lightgbm
 
 __all__ = [
     "GRADES",
+    "Bins",
     "Predictor",
     "Rule",
     "fingerprint",
@@ -59,7 +64,9 @@ class Rule:
         return np.array(column)
 
 
-def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Predictor:
+def fit(
+    rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1, bins: Bins | None = None
+) -> Predictor:
     """Fit the model of a strategy to rows of features and labels.
 
     Parameters
@@ -71,6 +78,11 @@ def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Pred
         lambdarank, a linear regression, or a rule that needs no rows.
     num_threads : int
         Cores used. Results do not depend on it.
+    bins : Bins, optional
+        Where trees find these rows binned, or leave them for the next fit: one for all fits on
+        the same rows of strategies that have the same features and differ in their model only.
+        Predictions do not depend on it. Of a model's text, so of its `fingerprint`, the line of
+        a parameter does; what is registered is fitted without.
 
     Returns
     -------
@@ -95,12 +107,11 @@ def fit(rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1) -> Pred
         return Rule(feature)
     if rows.is_empty():
         raise ResearchError(f"strategy {strategy.name}: no row to fit a model on")
-    ordered = rows.sort("session", "symbol")
     match parameters:
         case LightGbm():
-            return _fit_trees(ordered, strategy, parameters, num_threads)
+            return _fit_trees(rows, strategy, parameters, num_threads, bins)
         case Ridge():
-            return _fit_ridge(ordered, strategy, parameters)
+            return _fit_ridge(rows.sort("session", "symbol"), strategy, parameters)
         case _:
             assert_never(parameters)
 
@@ -205,7 +216,11 @@ def matrix(rows: pl.DataFrame, strategy: Strategy) -> NDArray[np.float64]:
 
 
 def _fit_trees(
-    rows: pl.DataFrame, strategy: Strategy, parameters: LightGbm, num_threads: int
+    rows: pl.DataFrame,
+    strategy: Strategy,
+    parameters: LightGbm,
+    num_threads: int,
+    bins: Bins | None,
 ) -> Predictor:
     # Imported here: its OpenMP threads must not exist before a worker forks.
     import lightgbm
@@ -225,31 +240,58 @@ def _fit_trees(
         "num_threads": num_threads,
         "verbosity": -1,
     }
-    labels, groups = rows.get_column("label"), None
     if parameters.objective == "lambdarank":
-        labels = rows.select(_grade()).to_series()
-        groups = rows.group_by("session", maintain_order=True).len().get_column("len").to_numpy()
         # A grade is worth its number, and every pair of a session counts: to a portfolio that is
         # long and short, the worst symbol matters as much as the best.
         settings["label_gain"] = list(range(GRADES))
-        settings["lambdarank_truncation_level"] = int(groups.max())
+        settings["lambdarank_truncation_level"] = int(_sizes(rows).max())
     booster: Predictor
+
+    def make(settings: Mapping[str, Any]) -> "lightgbm.Dataset":
+        return _tree_rows(rows.sort("session", "symbol"), strategy, settings)
+
     with _threads_limited_to(num_threads):
-        data = lightgbm.Dataset(
-            matrix(rows, strategy),
-            labels.to_numpy(),
-            group=groups,
-            feature_name=list(strategy.feature_names),
-            params=settings,
-        )
         try:
-            booster = lightgbm.train(settings, data, num_boost_round=parameters.rounds)
+            if bins is None:
+                data = make(settings)
+            else:
+                data, settings = bins.binned(settings, make)
+            booster = lightgbm.train(
+                settings,
+                data,
+                num_boost_round=parameters.rounds,
+                # Else it is written as text and read again, to let go of rows that are kept here.
+                keep_training_booster=bins is not None,
+            )
         except lightgbm.basic.LightGBMError as error:
             raise FitError(
                 f"strategy {strategy.name}: LightGBM cannot fit {rows.height} rows with "
                 f"{parameters!r}: {' '.join(str(error).split())}; change the model's parameters"
             ) from error
     return booster
+
+
+def _tree_rows(
+    rows: pl.DataFrame, strategy: Strategy, settings: Mapping[str, Any]
+) -> "lightgbm.Dataset":
+    """Return rows sorted by session as LightGBM wants them; nothing is binned yet."""
+    import lightgbm
+
+    ranked = settings["objective"] == "lambdarank"
+    labels = rows.select(_grade()).to_series() if ranked else rows.get_column("label")
+    return lightgbm.Dataset(
+        matrix(rows, strategy),
+        labels.to_numpy(),
+        group=_sizes(rows) if ranked else None,
+        feature_name=list(strategy.feature_names),
+        params=dict(settings),
+    )
+
+
+def _sizes(rows: pl.DataFrame) -> NDArray[np.uint32]:
+    """Return how many rows each session has, in the order in which sessions first come."""
+    sizes = rows.group_by("session", maintain_order=True).len()
+    return sizes.get_column("len").to_numpy()
 
 
 def _grade() -> pl.Expr:

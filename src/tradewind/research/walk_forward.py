@@ -1,6 +1,6 @@
 """Purged walk-forward: what a strategy would have predicted, and earned, out of sample."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,7 +16,7 @@ from tradewind.research.alpha import alpha_figures
 from tradewind.research.backtest import run_backtest
 from tradewind.research.benchmark import benchmark_returns
 from tradewind.research.dataset import Dataset, Window
-from tradewind.research.model import fit, matrix, predict_rows
+from tradewind.research.model import Bins, fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
 from tradewind.research.strategy import Strategy
 
@@ -108,7 +108,12 @@ class Judgement(Score):
 
 
 def score(
-    dataset: Dataset, strategy: Strategy, *, num_threads: int = 1, on_fold: OnFold | None = None
+    dataset: Dataset,
+    strategy: Strategy,
+    *,
+    num_threads: int = 1,
+    on_fold: OnFold | None = None,
+    bins: Sequence[Bins] | None = None,
 ) -> Score:
     """Fit, predict and trade every fold; a trial of a sweep is this.
 
@@ -121,6 +126,8 @@ def score(
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
+    bins : sequence of Bins, optional
+        One a fold, which all trials on this dataset share: see `tradewind.research.model.fit`.
 
     Raises
     ------
@@ -136,7 +143,12 @@ def score(
         )
     tested = []
     for index, window in enumerate(dataset.windows):
-        model = fit(dataset.train_rows(window), strategy, num_threads=num_threads)
+        model = fit(
+            dataset.train_rows(window),
+            strategy,
+            num_threads=num_threads,
+            bins=None if bins is None else bins[index],
+        )
         test = dataset.test_rows(window)
         prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
         tested.append(
@@ -159,7 +171,7 @@ def judge(
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
-    Parameters and errors are those of `score`.
+    Parameters and errors are those of `score`, but that its models bin for themselves.
     """
     scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     predictions, equity = scored.predictions, scored.equity
