@@ -13,6 +13,7 @@ import pytest
 
 from tradewind.errors import SourceError
 from tradewind.market import files as files_module
+from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.files import Files
 from tradewind.market.source import SourceSpec, open_source
 
@@ -114,11 +115,22 @@ GERMAN = {
             lambda bars: bars.with_columns(pl.col("volume").cast(pl.Float64)).write_csv().encode(),
             {},
         ),
+        (lambda bars: bars.write_csv(line_terminator="\r").encode(), {}),
+        (lambda bars: gzip.compress(bars.write_csv(line_terminator="\r").encode()), {}),
+        (
+            lambda bars: bars.write_csv(include_header=False).encode(),
+            {"csv": {"header": list(SCHEMA.names())}},
+        ),
+        (
+            lambda bars: f"# 1\n{bars.write_csv()}# end,,\n".replace("\nFB", "\n# 2\nFB").encode(),
+            {"csv": {"comment": "# "}},
+        ),
     ],
     ids=[
         "plain", "newest first", "byte order mark", "carriage returns", "gzip", "quoted",
         "blank lines", "preamble", "tabs", "utf-16", "german", "german, cp1252, gzip",
-        "american dates", "volume as 9616100.0",
+        "american dates", "volume as 9616100.0", "carriage returns alone", "both, packed",
+        "no header", "remarks and a footer",
     ],
 )  # fmt: skip
 def test_csv_in_any_dialect_comes_back_equal(
@@ -277,7 +289,7 @@ def test_other_adjustments(
         (
             TINY.replace("3,2,2", '3,2,"1,5"'),
             {"csv": {"thousands": ","}},
-            r"column 'high': '1,5' is no number .*mend the value or csv\.decimal",
+            r"column 'high': '1,5' is no number .*write csv: {decimal: \",\", thousands: null}",
         ),
         (TINY.replace("01-03", "13-03"), {}, r"line 3, column 'session': '2020-13-03' is no date"),
         (TINY.replace("2020-01-03", "20-01-03"), {}, r"'20-01-03' is no date of the form %Y-%m-%d"),
@@ -286,9 +298,36 @@ def test_other_adjustments(
         (TINY.replace("A,2020-01-02", '"A\nB",2020-01-02').replace("11", "?"), {}, r"line 4, "),
         (TINY + "A,2020-01-06,1,2,3,4,5,6\n", {}, r"line 4: 8 fields under a header of 7, the"),
         (TINY + ",2020-01-06,1,2,1,1,5\n", {}, r"line 4, column 'symbol': a bar without a symbol"),
+        (
+            TINY + "File Creation Time: 11292021\n",
+            {},
+            r"line 4, .*'File Creation Time: 11292021' stands alone, .*\"File Creation Time: \"}",
+        ),
+        (TINY + "# \n" + TINY.replace("11", "x"), {"csv": {"comment": "#"}}, r"line 5, "),
+        (TINY.replace("2,10\n", '2,"10\n'), {}, r"line 2: a quote \(\"\) is opened and never clo"),
+        (TINY.split("\n", 1)[1], {}, r"line 1: a bar stands .*{header: \[symbol, session, op"),
+        (
+            TINY.split("\n", 1)[1],
+            {"csv": {"header": ["symbol", "session", "open", "high"]}},
+            r"line 1: 7 fields, and csv.header names 4; name all: .*high, column_5, column_6, col",
+        ),
+        (
+            TINY,
+            {"csv": {"header": TINY.split("\n", 1)[0].split(",")}},
+            r"line 1, column 'session': that is the column's name; leave out csv\.header",
+        ),
+        (TINY.replace(",", " "), {}, r"no ',' in the header .*; set csv\.separator: ' '"),
+        (codecs.BOM_UTF8 + TINY.encode(), {"csv": {"encoding": "cp1252"}}, r"csv.encoding: utf"),
+        (TINY.encode("utf-16-le"), {}, r"zero bytes, .*set csv\.encoding: utf-16-le"),
+        (TINY.encode("utf-16-be"), {}, r"zero bytes, .*set csv\.encoding: utf-16-be"),
+        (
+            TINY.replace("open,high,low,", "").replace(",2,1,2,", ",").replace(",2,1,1,", ","),
+            {},
+            r"no column 'open'; if the file has one price a session, write bars: closes",
+        ),
         (b"\xff\xfe" + TINY.encode("utf-16-le"), {}, r"UTF-16, not utf-8; set csv\.encoding: utf"),
         (TINY.encode("utf-16"), {"csv": {"encoding": "cp1252"}}, r"UTF-16, not cp1252"),
-        (TINY.replace("A,", "Ä,").encode("cp1252"), {}, r"bars\.csv: not text in utf-8"),
+        (TINY.replace("A,", "Ä,").encode("cp1252"), {}, r"bars\.csv, line 2: not text in utf-8"),
         (gzip.compress(TINY.encode())[:-12], {}, r"cannot be unpacked: .*download it again"),
         (b"PAR1" + TINY.encode(), {}, r"no CSV text, but a Parquet file; set format: parquet"),
         (b"PK\x03\x04" + TINY.encode(), {}, r"a ZIP archive; unpack it"),
@@ -307,14 +346,14 @@ def test_other_adjustments(
             r"line 2, .*2020-01-02 00:00 is 2020-01-01 at the exchange \(XNYS\); if the date is",
         ),
         (
-            TINY.replace("2020-01-0", "2020-03-0").replace("03-03", "03-08 02:30"),
+            TINY.replace("01-02", "03-02 16:00").replace("01-03", "03-08 02:30"),
             {
                 "session": {
                     "column": "session", "format": "%Y-%m-%d %H:%M",
                     "time_zone": "America/New_York",
                 }
             },
-            r"is no date of the form",  # no such time: clocks went from 2:00 to 3:00
+            r"'2020-03-08 02:30' does not exist in America/New_York",  # from 2:00 to 3:00
         ),
     ],
 )  # fmt: skip
@@ -334,6 +373,26 @@ def test_what_cannot_be_read_is_named(
         ({"adjustment": "adj_close"}, "options.columns.adj_close: adjustment 'adj_close' needs"),
         ({"adjustment": "none"}, "options.columns.adjustment_factor: adjustment 'none' does not"),
         ({"symbol": {}}, "options.symbol: give either column or file_name"),
+        (
+            {"columns": dict.fromkeys(PRICES, "Close"), "adjustment": "none"},
+            "options.columns.high: column 'Close' is open already; the file has one price a "
+            "session: write bars: closes",
+        ),
+        (
+            {"columns": {"open": "Close"}, "bars": "closes"},
+            "options.columns.open: leave it out: ba",
+        ),
+        ({"columns": {"volume": None}, "adjustment": "none"}, "options.columns.volume: is missing"),
+        ({"symbol": {"columns": "all"}}, "options.bars: symbol.columns reads one price a session"),
+        (
+            {"symbol": {"columns": "all"}, "bars": "closes", "columns": {"close": "x"}},
+            "options.columns.close: leave it out: symbol.columns names the closes",
+        ),
+        (
+            {"symbol": {"columns": "all"}, "bars": "closes", "columns": {}},
+            "options.adjustment: a wide file has closes alone; none or already_adjusted",
+        ),
+        ({"csv": {"header": ["a", "a"]}}, "options.csv.header: names 'a' more than o"),
         ({"symbol": {"file_name": "x"}}, "options.symbol.file_name: must have one gr"),
         ({"symbol": {"file_name": "(x"}}, "options.symbol.file_name: no regular exp"),
         ({"symbol": {"column": "open"}}, "options.symbol.column: column 'open' is open already"),
@@ -452,3 +511,79 @@ def test_a_file_that_changed_since_is_read_again(tmp_path: Path) -> None:
     path.rename(tmp_path / "other.csv")
     with pytest.raises(SourceError, match="no file matches"):
         files.symbols()
+
+
+def test_a_file_of_closes_has_bars_of_one_price(bars: pl.DataFrame, tmp_path: Path) -> None:
+    closes = bars.select(
+        "symbol", "session", NAV="close", adj=pl.col("close") * pl.col("adjustment_factor")
+    )
+    closes.write_csv(tmp_path / "bars.csv")
+    changes = {
+        "bars": "closes",
+        "columns": {"close": "NAV", "adj_close": "adj"},
+        "adjustment": "adj_close",
+    }
+    found = source(tmp_path, changes).load(["AAPL", "FB", "GOOG", "IBM", "MSFT"])
+    for name in ("open", "high", "low", "close"):
+        assert found[name].equals(bars["close"])
+    assert found["split_factor"].equals(bars["split_factor"])
+    assert found["volume"].unique().to_list() == [0]
+
+
+def test_a_file_of_closes_may_have_volumes(some: pl.DataFrame, tmp_path: Path) -> None:
+    some.drop("open", "high", "low").write_csv(tmp_path / "bars.csv")
+    changes = {"bars": "closes", "columns": {"volume": "volume"}, "adjustment": "none"}
+    assert source(tmp_path, changes).load(["AAPL", "FB"])["volume"].equals(some["volume"])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("wanted", ["all", ["IBM", "FB", "AAPL", "GOOG", "MSFT"]])
+def test_a_wide_file_comes_back_as_a_long_one(
+    bars: pl.DataFrame, tmp_path: Path, suffix: str, wanted: Any
+) -> None:
+    wide = bars.pivot("symbol", index="session", values="close").sort("session")
+    path = tmp_path / f"wide.{suffix}"
+    wide.write_csv(path) if suffix == "csv" else wide.write_parquet(path)
+    files = source(
+        tmp_path,
+        {
+            "path": path.name,
+            "symbol": {"columns": wanted},
+            "bars": "closes",
+            "columns": {},
+            "adjustment": "already_adjusted",
+        },
+    )
+    assert files.symbols() == ("AAPL", "FB", "GOOG", "IBM", "MSFT")
+    found = files.load(["FB", "IBM"])
+    expected = bars.filter(pl.col("symbol").is_in(["FB", "IBM"]))
+    assert found.select("symbol", "session", "close").equals(
+        expected.select("symbol", "session", "close")
+    )
+    assert found["open"].equals(found["close"])
+
+
+WIDE = {"symbol": {"columns": "all"}, "bars": "closes", "columns": {}, "adjustment": "none"}
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "reason"),
+    [
+        ("session,A,B\n2020-01-02,1,x\n", {}, "line 2, column 'B': 'x' is no number"),
+        ("session,A,B\n2020-01-02,1,2\nMean,1,2\n", {}, "line 3, column 'session': 'Mean' is no"),
+        ("session;A\n2020-01-02;1,5\n", {"csv": {"separator": ";"}}, "column 'A': '1,5' is no num"),
+        (",A\n2020-01-02,1\n", {}, "no column 'session'; if the column without a name holds the"),
+        ("session,A,\n2020-01-02,1,2\n", {}, "a column has no name, so no symbol"),
+        ("session,A\n2020-01-02,1\n", {"symbol": {"columns": ["B"]}}, "no column 'B'"),
+    ],
+)
+def test_what_cannot_be_read_of_a_wide_file_is_named(
+    tmp_path: Path, text: str, changes: dict[str, Any], reason: str
+) -> None:
+    assert reason in refusal(tmp_path, text, {**WIDE, **changes})
+
+
+def test_an_index_without_a_name_dates_a_wide_file(tmp_path: Path) -> None:
+    (tmp_path / "bars.csv").write_text(",A,B\n2020-01-02,1.5,\n2020-01-03,1.6,2.5\n")
+    found = source(tmp_path, {**WIDE, "session": {"column": ""}}).load(["A", "B"])
+    assert found.select("symbol", "close").rows() == [("A", 1.5), ("A", 1.6), ("B", 2.5)]

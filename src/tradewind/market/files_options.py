@@ -7,13 +7,28 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-__all__ = ["AS_WRITTEN", "Columns", "CsvDialect", "FilesOptions", "SessionColumn", "SymbolFrom"]
+__all__ = [
+    "AS_WRITTEN",
+    "THOUSANDS",
+    "UNIX",
+    "Columns",
+    "CsvDialect",
+    "FilesOptions",
+    "SessionColumn",
+    "SymbolFrom",
+]
 
 AS_WRITTEN = "as_written"
 """The time zone of timestamps whose date is the session, whatever their time of day."""
 
 Name = Annotated[str, Field(min_length=1)]
-_UNIX = {"unix_s", "unix_ms"}
+UNIX = {"unix_s": 1, "unix_ms": 10**3, "unix_us": 10**6, "unix_ns": 10**9}
+"""How often each unit of time since 1970 fits into a second."""
+
+THOUSANDS = (",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_")
+"""Signs between groups of three digits; among them an apostrophe and spaces of typesetters."""
+
+_ONE_PRICE = "the file has one price a session: write bars: closes, and name columns.close alone"
 # Directives of strftime that hold a time of day or an offset.
 _TIME = re.compile(r"%-?(?:[HIkMSTRfXrcs+]|\.?[369]?f|:*z)")
 
@@ -23,18 +38,22 @@ class _Model(BaseModel):
 
 
 class SymbolFrom(_Model):
-    """Where a bar's symbol stands: in a column, or in the name of the file.
+    """Where a bar's symbol stands: in a column, in the name of the file, or in the header.
 
     Attributes
     ----------
     column : str
         Name of the column.
+    columns : "all" or tuple of str
+        Columns that each hold the closes of the symbol they are named after (a wide file); ``all``
+        but the session's. An empty field is no bar.
     file_name : str
         ``stem`` for the file's name up to its first known suffix (``IBM.csv.gz`` is IBM), or a
         regular expression that must match the whole name and has one group, the symbol.
     """
 
     column: Name | None = None
+    columns: Literal["all"] | Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
     file_name: Name | None = None
 
     @field_validator("file_name")
@@ -53,9 +72,9 @@ class SymbolFrom(_Model):
         return pattern
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.column is None) == (self.file_name is None):
-            raise ValueError("give either column or file_name")
+    def _one_of_them(self) -> Self:
+        if [self.column, self.columns, self.file_name].count(None) != 2:  # noqa: PLR2004 - one is given
+            raise ValueError("give either column or file_name, or columns for a wide file")
         return self
 
 
@@ -65,17 +84,18 @@ class SessionColumn(_Model):
     Attributes
     ----------
     column : str
-        Name of the column.
+        Name of the column; empty for the one without a name, as data frames write their index.
     format : str, optional
-        How text is read, in the directives of strftime; or ``unix_s`` or ``unix_ms``, seconds or
-        milliseconds since 1970. Not needed for dates and timestamps in Parquet.
+        How text is read, in the directives of strftime (``%z`` reads a ``Z``, too); or ``unix_s``,
+        ``unix_ms``, ``unix_us`` or ``unix_ns``, units of time since 1970. Not needed for dates and
+        timestamps in Parquet.
     time_zone : str, optional
         Zone that timestamps are in, such as ``UTC``. They are turned into the exchange's local
         date. ``as_written``: the date is the session, whatever the time of day. Dates need none,
         nor do timestamps that carry their offset or are counted since 1970.
     """
 
-    column: Name = "session"
+    column: str = "session"
     format: Name | None = None
     time_zone: Name | None = None
 
@@ -87,7 +107,7 @@ class SessionColumn(_Model):
     @property
     def unix(self) -> bool:
         """Whether timestamps are counted since 1970."""
-        return self.format in _UNIX
+        return self.format in UNIX
 
     @property
     def holds_offset(self) -> bool:
@@ -124,13 +144,16 @@ class SessionColumn(_Model):
 
 
 class Columns(_Model):
-    """Names that the file gives to prices, volume and factors; the defaults are our own."""
+    """Names that the file gives to prices, volume and factors; the defaults are our own.
+
+    With ``bars: closes`` only `close` is looked for, and `volume` if it is named here.
+    """
 
     open: Name = "open"
     high: Name = "high"
     low: Name = "low"
     close: Name = "close"
-    volume: Name = "volume"
+    volume: Name | None = "volume"
     adj_close: Name | None = None
     split_factor: Name | None = None
     adjustment_factor: Name | None = None
@@ -153,15 +176,29 @@ class CsvDialect(_Model):
         Fields that mean a missing value, beside the empty one. They end as findings of validation.
     skip_lines : int
         Lines before the header.
+    header : tuple of str, optional
+        Names of the columns, all of them, of a file whose first line is a bar.
+    comment : str, optional
+        Lines that start with this are no bars: remarks, or a footer (``File Creation Time``).
     """
 
     separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
     quote: Annotated[str, Field(min_length=1, max_length=1)] = '"'
     decimal: Literal[".", ","] = "."
-    thousands: Literal[",", ".", "'", " ", "_"] | None = None
+    thousands: Literal[",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_"] | None = None
     encoding: Name = "utf-8"
     null_values: tuple[str, ...] = ()
     skip_lines: int = Field(default=0, strict=True, ge=0, le=1000)
+    header: Annotated[tuple[Name, ...], Field(min_length=2)] | None = None
+    comment: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+    @field_validator("header")
+    @classmethod
+    def _names_differ(cls, header: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        repeated = sorted({name for name in header or () if (header or ()).count(name) > 1})
+        if repeated:
+            raise ValueError(f"names {', '.join(map(repr, repeated))} more than once")
+        return header
 
     @field_validator("encoding")
     @classmethod
@@ -205,6 +242,13 @@ class FilesOptions(_Model):
         - ``already_adjusted``: the prices of the file are adjusted. Raw prices are then unknown,
           and each later split or dividend revises the whole history.
         - ``none``: the prices are raw, and there was neither split nor dividend.
+    bars : {"ohlc", "closes"}
+        ``closes``: the file has one price a session, as of a fund or an index. Open, high and low
+        are then the close, so that an order for the next open trades at the next close; without a
+        column of volumes the volume is zero. Validation says so (rule ``closes_only``).
+    volume : {"exact", "rounded"}
+        ``rounded``: to whole shares, the nearest; volume of coins, or adjusted for splits, has
+        fractions, and the store counts whole shares.
     """
 
     path: Name
@@ -213,12 +257,49 @@ class FilesOptions(_Model):
     session: SessionColumn
     columns: Columns = Columns()
     adjustment: Literal["adj_close", "factors", "splits", "already_adjusted", "none"]
+    bars: Literal["ohlc", "closes"] = "ohlc"
+    volume: Literal["exact", "rounded"] = "exact"
     csv: CsvDialect = CsvDialect()
 
     @property
     def numbers(self) -> dict[str, str]:
         """Columns of the file that hold prices, volume and factors, by our names."""
-        return {name: column for name, column in self.columns if column is not None}
+        named = {name: column for name, column in self.columns if column is not None}
+        if self.bars == "closes":
+            for name in {"open", "high", "low", "volume"} - self.columns.model_fields_set:
+                named.pop(name, None)
+        return named
+
+    @property
+    def names(self) -> list[str]:
+        """Columns that are looked for, in the order in which vendors have them."""
+        if self.symbol.columns is not None:
+            return [self.session.column]
+        symbol = [] if self.symbol.column is None else [self.symbol.column]
+        prices = ("open", "high", "low", "close", "adj_close", "volume")
+        rest = [name for name in self.numbers if name not in prices]
+        named = [self.numbers[name] for name in (*prices, *rest) if name in self.numbers]
+        return [*symbol, self.session.column, *named]
+
+    @model_validator(mode="after")
+    def _bars_have_their_columns(self) -> Self:
+        given = self.columns.model_fields_set
+        if self.bars == "closes":
+            for name in sorted(given & {"open", "high", "low"}):
+                raise _problem(f"columns.{name}", "leave it out: bars: closes has columns.close")
+        elif self.columns.volume is None:
+            raise _problem("columns.volume", "is missing; only bars: closes goes without a volume")
+        if self.symbol.columns is None:
+            return self
+        if self.bars != "closes":
+            raise _problem("bars", "symbol.columns reads one price a session; write bars: closes")
+        for name in sorted(given):
+            raise _problem(f"columns.{name}", "leave it out: symbol.columns names the closes")
+        if self.adjustment not in {"none", "already_adjusted"}:
+            raise _problem(
+                "adjustment", "a wide file has closes alone; none or already_adjusted can be said"
+            )
+        return self
 
     @model_validator(mode="after")
     def _adjustment_has_its_columns(self) -> Self:
@@ -237,15 +318,18 @@ class FilesOptions(_Model):
 
     @model_validator(mode="after")
     def _columns_differ(self) -> Self:
-        named = [*self.numbers.items(), ("session.column", self.session.column)]
+        wide = self.symbol.columns is not None
+        named = [*({} if wide else self.numbers).items(), ("session.column", self.session.column)]
         if self.symbol.column is not None:
             named.append(("symbol.column", self.symbol.column))
         seen: dict[str, str] = {}
         for field, column in named:
             if column in seen:
+                prices = {"open", "high", "low", "close"}
+                several = f"; {_ONE_PRICE}" if {field, seen[column]} <= prices else ""
                 raise _problem(
                     field if "." in field else f"columns.{field}",
-                    f"column {column!r} is {seen[column]} already",
+                    f"column {column!r} is {seen[column]} already{several}",
                 )
             seen[column] = field
         return self
