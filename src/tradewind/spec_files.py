@@ -100,6 +100,8 @@ class SpecReader(Generic[Model, Error]):
         What a file holds, such as ``"strategy"``.
     nouns : str
         More than one of it.
+    max_bytes : int
+        A longer file is refused unread.
     """
 
     def __init__(
@@ -109,8 +111,10 @@ class SpecReader(Generic[Model, Error]):
         *,
         noun: str,
         nouns: str,
+        max_bytes: int = _MAX_BYTES,
     ) -> None:
         self._model, self._error, self._noun, self._nouns = model, error, noun, nouns
+        self._max_bytes = max_bytes
 
     def file(self, path: Path) -> Model:
         """Read one file.
@@ -203,11 +207,12 @@ class SpecReader(Generic[Model, Error]):
     def _text(self, path: Path) -> str:
         try:
             with path.open("rb") as file:
-                content = file.read(_MAX_BYTES + 1)
+                content = file.read(self._max_bytes + 1)
         except OSError as error:
             raise self._error(f"{path}: cannot be read: {error.strerror or error}") from error
-        if len(content) > _MAX_BYTES:
-            raise self._error(f"{path}: larger than {_MAX_BYTES // 1024} KiB; no {self._noun} is")
+        if len(content) > self._max_bytes:
+            limit = self._max_bytes // 1024
+            raise self._error(f"{path}: larger than {limit} KiB; no {self._noun} is")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:

@@ -1,6 +1,8 @@
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import polars as pl
 import pytest
@@ -8,17 +10,16 @@ import pytest
 from tradewind.errors import BarValidationError, SourceError
 from tradewind.market import ingest as ingest_module
 from tradewind.market.accepted import Accepted
-from tradewind.market.ingest import ingest
+from tradewind.market.ingest import examine, ingest
+from tradewind.market.source import SourceSpec
 from tradewind.market.store import BarStore
+from tradewind.market.validate import validate
 
 READ_AT = datetime(2013, 3, 2, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class Spec:
-    name: str = "real"
-    calendar: str = "XNYS"
-    accept: tuple[Accepted, ...] = ()
+def Spec(**fields: Any) -> SourceSpec:  # noqa: N802 - as if it were one
+    return SourceSpec(name="real", kind="made_up", **fields)
 
 
 @dataclass
@@ -72,21 +73,146 @@ def test_a_revision_comes_with_the_warnings(store: BarStore, bars: pl.DataFrame)
 
 
 @pytest.mark.usefixtures("one_symbol_a_chunk")
-def test_bad_bars_stop_their_chunk_and_what_came_before_stays(
-    store: BarStore, bars: pl.DataFrame
-) -> None:
+def test_bad_bars_of_one_chunk_stop_all(store: BarStore, bars: pl.DataFrame) -> None:
     day = (pl.col("session") == date(2005, 2, 28)) & (pl.col("symbol") == "GOOG")
     bad = Real(bars.with_columns(high=pl.when(day).then(1.0).otherwise("high")))
     told: list[tuple[int, int]] = []
     with pytest.raises(BarValidationError, match="GOOG 2005-02-28: ohlc_order"):
         ingest(bad, Spec(), store, known_at=READ_AT, on_progress=lambda *now: told.append(now))
-    assert told == [(0, 5), (1, 5), (2, 5)]
-    assert bad.asked == [("AAPL",), ("FB",), ("GOOG",)]
-    assert store.bars("real")["symbol"].unique().sort().to_list() == ["AAPL", "FB"]
+    # All is looked at, so that all that is wrong is told at once.
+    assert told == [(number, 5) for number in range(6)]
+    assert bad.asked == [("AAPL",), ("FB",), ("GOOG",), ("IBM",), ("MSFT",)]
+    assert store.version("real") is None
+    assert ingest(Real(bars), Spec(), store, known_at=READ_AT).new == 12_154
 
-    done = ingest(Real(bars), Spec(), store, known_at=READ_AT)
-    assert done.unchanged == store.bars("real", ["AAPL", "FB"]).height
-    assert done.new == 12_154 - done.unchanged
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_all_of_a_source_is_stored_in_one_commit(store: BarStore, bars: pl.DataFrame) -> None:
+    ingest(Real(bars), Spec(), store, known_at=READ_AT)
+    assert store.version("real") == 1  # the table was made at 0
+    ingest(Real(bars), Spec(), store, known_at=READ_AT)
+    assert store.version("real") == 1
+
+
+def defective(bars: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """The real bars with one defect each, by the rule that finds it."""
+    day, ibm = pl.col("session") == date(2005, 2, 28), pl.col("symbol") == "IBM"
+    since = pl.col("session") >= date(2010, 6, 15)
+
+    def put(where: pl.Expr, **values: Any) -> pl.DataFrame:
+        return bars.with_columns(
+            pl.when(where).then(value).otherwise(name).cast(bars.schema[name]).alias(name)
+            for name, value in values.items()
+        )
+
+    ibm_bars, one = bars.filter(ibm), bars.filter(ibm & day)
+    still = (pl.col("session") >= date(2005, 3, 1)) & (pl.col("session") < date(2005, 5, 1))
+    prices = ("open", "high", "low", "close")
+    found = {
+        "copied_symbol": pl.concat([bars, ibm_bars.with_columns(symbol=pl.lit("AAA"))]),
+        "copied for six sessions": pl.concat(
+            [bars, ibm_bars.head(6).with_columns(symbol=pl.lit("ZZZ"))]
+        ),
+        "symbol_spelling": pl.concat([bars, ibm_bars.with_columns(symbol=pl.lit("aapl"))]),
+        "ended_early": bars.filter(~(ibm & (pl.col("session") > date(2013, 1, 15)))),
+        "missing_session": bars.filter(~(ibm & day)),
+        "extra_session": pl.concat([bars, one.with_columns(session=date(2005, 2, 27))]),
+        "duplicate": pl.concat([bars, one]),
+        "future_session": pl.concat([bars, one.with_columns(session=date(2013, 3, 4))]),
+        "ohlc_order": put(ibm & day, high=1.0),
+        "positive": put(ibm & day, close=-1.0),
+        "null": put(ibm & day, close=None),
+        "finite": put(ibm & day, close=float("nan")),
+        "non_negative": put(ibm & day, volume=-1),
+        "range": put(ibm & day, high=pl.col("low") * 9.0),
+        "stale_close": put(ibm & still, **dict.fromkeys(prices, 92.0)),
+        "zero_volume": put(ibm & day, volume=0),
+        "volume_jump": put(ibm & day, volume=pl.col("volume") * 1000),
+        "unadjusted_split": put(ibm & since, **{name: pl.col(name) / 2 for name in prices}),
+    }
+    return {name: frame.sort("symbol", "session") for name, frame in found.items()}
+
+
+RULES = (
+    "copied_symbol", "copied for six sessions", "symbol_spelling", "ended_early",
+    "missing_session", "extra_session", "duplicate", "future_session", "ohlc_order", "positive",
+    "null", "finite", "non_negative", "range", "stale_close", "zero_volume", "volume_jump",
+    "unadjusted_split",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_validate_and_ingest_find_the_same_however_the_symbols_are_cut(
+    store: BarStore, bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    real = Real(defective(bars)[rule])
+    whole = validate(real.bars, "XNYS", known_at=READ_AT)
+    assert rule.replace("copied for six sessions", "copied_symbol") in {one.rule for one in whole}
+    cuts = []
+    for first, rows in ((25, 500_000), (1, 1), (2, 7_000)):
+        monkeypatch.setattr(ingest_module, "_FIRST_CHUNK", first)
+        monkeypatch.setattr(ingest_module, "_ROWS_AIMED_AT", rows)
+        cuts.append(examine(real, Spec(), known_at=READ_AT))
+    # As text, for a value that is no number equals nothing.
+    assert [[repr(one) for one in cut] for cut in cuts] == [[repr(one) for one in whole]] * 3
+    errors = [one for one in whole if one.severity == "error"]
+    if errors:
+        with pytest.raises(BarValidationError, match=re.escape(str(errors[0]))):
+            ingest(real, Spec(), store, known_at=READ_AT)
+        assert store.version("real") is None
+    else:
+        done = ingest(real, Spec(), store, known_at=READ_AT)
+        assert list(done.findings) == whole
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_a_copy_far_from_its_original_is_found(store: BarStore, bars: pl.DataFrame) -> None:
+    ibm = bars.filter(pl.col("symbol") == "IBM")
+    real = Real(pl.concat([bars, ibm.with_columns(symbol=pl.lit("ZZZ"))]))
+    with pytest.raises(BarValidationError, match=r"ZZZ 2000-03-01: copied_symbol \(IBM\)"):
+        ingest(real, Spec(), store, known_at=READ_AT)
+    # Of symbols without the original nothing can be said.
+    assert ingest(real, Spec(), store, known_at=READ_AT, symbols=["MSFT", "ZZZ"]).new == 2 * 3270
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_beyond_a_thousand_of_a_kind_the_chunks_tell_what_the_whole_does(
+    bars: pl.DataFrame,
+) -> None:
+    bad = bars.with_columns(high=pl.lit(0.5))
+    whole = validate(bad, "XNYS", known_at=READ_AT)
+    assert examine(Real(bad), Spec(), known_at=READ_AT) == whole
+    told = [one for one in whole if one.rule == "ohlc_order"]
+    assert (len(told), sum(one.count for one in told)) == (1001, 12_154)
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_a_thousand_findings_and_more_can_be_accepted(store: BarStore, bars: pl.DataFrame) -> None:
+    odd = Real(bars.with_columns(high=pl.lit(0.5)))
+    entries = [
+        {"symbols": "all", "from": "2000-01-01", "to": "2013-12-31", "rule": rule, "reason": "x"}
+        for rule in ("ohlc_order", "range", "unadjusted_split")
+    ]
+    done = ingest(odd, Spec(accept=entries), store, known_at=READ_AT)
+    assert done.new == 12_154
+    assert {one.severity for one in done.findings} == {"warning"}
+
+
+@dataclass
+class Changing(Real):
+    """A source that somebody writes to while it is read."""
+
+    def state(self) -> int:
+        return len(self.asked) // 3
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_a_source_that_changes_while_it_is_read_is_refused(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    with pytest.raises(SourceError, match="'real' changed while it was read"):
+        ingest(Changing(bars), Spec(), store, known_at=READ_AT)
+    assert store.version("real") is None
 
 
 @pytest.mark.usefixtures("one_symbol_a_chunk")

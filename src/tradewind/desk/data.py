@@ -96,15 +96,11 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
     SourceError
         If there is no such source, or it cannot give the bars.
     """
-    from tradewind.market.accepted import concerning
+    from tradewind.market.ingest import examine
     from tradewind.market.source import find_source, open_source
-    from tradewind.market.validate import validate as validate_bars
 
     spec = find_source(source, settings.sources_dir)
-    opened = open_source(spec)
-    bars = opened.load(symbols or opened.symbols())
-    accepted = concerning(spec.accept, symbols) if symbols else spec.accept
-    return validate_bars(bars, spec.calendar, known_at=datetime.now(UTC), accepted=accepted)
+    return examine(open_source(spec), spec, symbols=symbols or None, known_at=datetime.now(UTC))
 
 
 def check_bars(settings: Settings) -> list[Check]:

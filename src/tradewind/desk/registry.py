@@ -169,7 +169,8 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     universe = model.strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
     bars = open_source(spec).load(universe.symbols)
-    check(bars, universe.calendar, accepted=concerning(spec.accept, universe.symbols))
+    accepted = concerning(spec.accept, universe.symbols)
+    check(bars, spec.sessions_for(universe.calendar), accepted=accepted)
     rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,

@@ -57,7 +57,7 @@ def backtest(
     ResearchError
         If it cannot be judged, or the ledger is out of reach.
     """
-    from tradewind.market.ingest import ingest
+    from tradewind.market.ingest import check_stored, ingest
     from tradewind.market.source import find_source, open_source
     from tradewind.market.store import BarStore
     from tradewind.research.database_ledger import DatabaseLedger
@@ -69,6 +69,7 @@ def backtest(
     url = ledger_url(settings)
     universe = asked.universe
     spec = find_source(universe.source, settings.sources_dir)
+    calendar = spec.sessions_for(universe.calendar)
     store = BarStore(settings.market_store)
     ingest(
         open_source(spec),
@@ -81,14 +82,16 @@ def backtest(
     snapshot_id = store.snapshot(
         spec.name,
         asked.bar_symbols,
-        calendar=universe.calendar,
+        calendar=calendar,
         start=universe.start,
         end=universe.end,
     )
+    bars = store.read(snapshot_id)
+    check_stored(bars, spec, asked.bar_symbols)
     with DatabaseLedger(url) as ledger:
         code = feature_code_hash(asked) or ""
         counted = counted_in(ledger, snapshot_id=snapshot_id, feature_code=code)
-        result = train(store.read(snapshot_id), asked, trials=counted, on_fold=on_fold)
+        result = train(bars, asked, trials=counted, on_fold=on_fold)
     return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds))
 
 

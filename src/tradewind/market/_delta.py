@@ -7,7 +7,7 @@ of each row group, so a reader opens only what it asks for.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -37,6 +37,8 @@ ROWS: Final = pl.Schema(
 _CALENDAR: Final = "tradewind.calendar"
 _FILES_A_YEAR: Final = 100  # more than a first load makes, and few enough to open
 _ROW_GROUP: Final = 65_536
+_BATCH: Final = 8_192  # rows handed to the writer at a time
+_FILE: Final = 8 * 2**20  # bytes; a file being written is held in memory, one for each year
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -126,8 +128,15 @@ class Table:
                 "name the same calendar, or give the source another name"
             )
 
-    def append(self, table: "DeltaTable", rows: pl.DataFrame) -> None:
-        """Commit rows on top of exactly the version that `table` is.
+    def append(self, table: "DeltaTable", parts: Iterable[pl.DataFrame]) -> None:
+        """Commit rows on top of exactly the version that `table` is, all of them at once.
+
+        Parameters
+        ----------
+        table : DeltaTable
+        parts : iterable of DataFrame
+            Rows without ``year``, each part of other symbols than those before; one part at a
+            time is held.
 
         Raises
         ------
@@ -136,17 +145,22 @@ class Table:
         StoreError
             If the rows cannot be written.
         """
+        import pyarrow as pa  # type: ignore[import-untyped]
         from deltalake import CommitProperties, write_deltalake
 
-        ordered = rows.with_columns(
-            pl.col("session").dt.year().cast(pl.Int32).alias("year")
-        ).select(ROWS.names())
+        schema = pl.DataFrame(schema=ROWS).to_arrow().schema
+        batches = (
+            batch
+            for rows in parts
+            for batch in _by_year(rows).to_arrow().cast(schema).to_batches(_BATCH)
+        )
         with self.writing():
             write_deltalake(
                 table,
-                ordered.sort("year", *KEY, "knowledge_time"),
+                pa.RecordBatchReader.from_batches(schema, batches),
                 mode="append",
                 writer_properties=_writer(),
+                target_file_size=_FILE,
                 # Delta lets two appends pass each other. Ours depend on what was read, so
                 # nothing may come between.
                 commit_properties=CommitProperties(max_commit_retries=0),
@@ -295,6 +309,11 @@ def _conditions(
         yield (pl.col("session") <= end) & (pl.col("year") <= end.year)
     if as_of is not None:
         yield pl.col("knowledge_time") <= pl.lit(as_of, _MOMENT)
+
+
+def _by_year(rows: pl.DataFrame) -> pl.DataFrame:
+    year = pl.col("session").dt.year().cast(pl.Int32).alias("year")
+    return rows.with_columns(year).select(ROWS.names()).sort("year", *KEY, "knowledge_time")
 
 
 def _writer() -> "WriterProperties":

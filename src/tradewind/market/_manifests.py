@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market._delta import is_remote
+from tradewind.market.sessions import SessionCalendar
 
 if TYPE_CHECKING:
     from deltalake.fs import DeltaStorageHandler
@@ -43,6 +44,9 @@ class SnapshotInfo(BaseModel):
         Bars.
     content_hash : str
         `tradewind.market.store.content_hash` of the bars.
+    calendar : SessionCalendar, optional
+        Whose sessions they are, with what the source said of them when the snapshot was first
+        made; None of snapshots from before that was kept.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +61,7 @@ class SnapshotInfo(BaseModel):
     created: AwareDatetime
     rows: int = Field(ge=1)
     content_hash: _Sha256
+    calendar: SessionCalendar | None = None
 
 
 def name_of(source: str, content_hash: str) -> str:

@@ -28,6 +28,7 @@ from tradewind.market.reading_errors import (
 __all__ = ["OpenFile", "head_of", "listed"]
 
 _BAD: Final = "__bad"
+_HELD: Final = "__held"
 _SYMBOL: Final = "__symbol"
 _SHIFTED: Final = "__shifted"
 _CLOSE: Final = "__close"
@@ -63,14 +64,15 @@ class OpenFile:
     def _types(self) -> pl.Schema:
         return self.frame.collect_schema()
 
-    def symbols_in_column(self, column: str) -> tuple[str, ...]:
-        """Return the symbols that a column holds, sorted.
+    def symbols_in_column(self, column: str) -> tuple[tuple[str, ...], dict[str, int]]:
+        """Return the symbols of a column that have bars, sorted, and those that have none.
+
+        The latter with their first row; `stands_alone` says what is wrong with them.
 
         Raises
         ------
         SourceError
-            If there is no such column, it holds no text, or a line has a symbol and no bar (a
-            footer) or a bar and no symbol.
+            If there is no such column, it holds no text, or a line has a bar and no symbol.
         """
         self._check_columns([column])
         types = self._types
@@ -90,21 +92,23 @@ class OpenFile:
         found = self._collect(
             self.frame.filter(~blank)
             .group_by(pl.col(column).cast(pl.String).fill_null("").alias(_SYMBOL))
-            .agg(pl.min(ROW), pl.col(ROW).filter(bare).min().alias(_BAD))
+            .agg(pl.min(ROW), (~bare).any().alias(_HELD))
         )
-        place = f"column {column!r}"
         for row in found.filter(pl.col(_SYMBOL) == "").get_column(ROW):
             raise SourceError(
-                f"{self._place(row)}, {place}: a bar without a symbol; fill it in, or remove the "
-                "line"
+                f"{self._place(row)}, column {column!r}: a bar without a symbol; fill it in, or "
+                "remove the line"
             )
-        alone = found.drop_nulls(_BAD).sort(_BAD)
-        for row, value in alone.select(_BAD, _SYMBOL).iter_rows():
-            raise SourceError(
-                f"{self._place(row)}, {place}: {value!r} stands alone, without a session or a "
-                f"price; {no_bar(self._line(row))}"
-            )
-        return tuple(sorted(found.get_column(_SYMBOL)))
+        held = pl.col(_HELD)
+        alone = found.filter(~held).sort(ROW).select(_SYMBOL, ROW)
+        return tuple(found.filter(held).get_column(_SYMBOL).sort()), dict(alone.iter_rows())
+
+    def stands_alone(self, symbol: str, row: int) -> SourceError:
+        """Return what is wrong with a line that has text where a symbol should be, and no bar."""
+        return SourceError(
+            f"{self._place(row)}, column {self.options.symbol.column!r}: {symbol!r} stands alone, "
+            f"without a session or a price; {no_bar(self._line(row))}"
+        )
 
     def symbols_in_header(self) -> tuple[str, ...]:
         """Return the symbols of a wide file, sorted.

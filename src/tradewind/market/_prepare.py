@@ -11,6 +11,7 @@ from tradewind.market._delta import Table
 from tradewind.market._steps import FACTORS, to_steps
 from tradewind.market.bars import KEY, SCHEMA
 from tradewind.market.calendar import closes_between
+from tradewind.market.sessions import SessionCalendar
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["prepared", "refuse_unconnected"]
 
 
-def prepared(bars: pl.DataFrame, calendar: str, known_at: datetime) -> pl.DataFrame:
+def prepared(
+    bars: pl.DataFrame, calendar: str | SessionCalendar, known_at: datetime
+) -> pl.DataFrame:
     """Return sorted bars with steps and ``event_time``, or refuse what cannot be stored.
 
     Raises

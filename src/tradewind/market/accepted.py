@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tradewind.market.findings import Finding
+from tradewind.market.sessions import Reason
 
-__all__ = ["ACCEPTABLE", "NEVER", "Accepted", "apply_accepted", "concerning"]
+__all__ = ["ACCEPTABLE", "NEVER", "Acceptance", "Accepted", "concerning"]
 
 ACCEPTABLE: Final = frozenset(
     {
@@ -28,17 +29,20 @@ NEVER: Final = frozenset(
 )  # fmt: skip
 """Rules about what cannot be: such bars could be neither stored nor computed with."""
 
-_Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
-
 
 class Accepted(BaseModel):
-    """One finding that is known to be real.
+    """Findings that are known to be real: one, or all of a rule at some symbols and sessions.
 
     Attributes
     ----------
-    symbol : str
-    session : date
-        Both as the finding names them: of a run of sessions, the first.
+    symbol : str, optional
+        One symbol; or `symbols`.
+    symbols : tuple of str or "all", optional
+        Several, or all that the source has.
+    session : date, optional
+        As the finding names it: of a run of sessions, the first. Or `from_` and `to`.
+    from_, to : date, optional
+        Written ``from`` and ``to``: all sessions between them, both included.
     rule : str
         The finding's; one of `ACCEPTABLE`.
     reason : str
@@ -47,14 +51,23 @@ class Accepted(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: str = Field(min_length=1)
-    session: date
+    symbol: str | None = Field(default=None, min_length=1)
+    symbols: Literal["all"] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
+    session: date | None = None
+    from_: date | None = Field(default=None, alias="from")
+    to: date | None = None
     rule: str
-    reason: _Text
+    reason: Reason
 
     @field_validator("rule")
     @classmethod
     def _rule_can_be_accepted(cls, rule: str) -> str:
+        if rule == "extra_session":
+            raise ValueError(
+                "'extra_session' cannot be accepted: a bar needs a session. If the exchange was "
+                "open that day, say so once for all symbols: sessions: {open: [{days: "
+                "2023-11-12, reason: what happened}]}"
+            )
         if rule in NEVER:
             raise ValueError(
                 f"{rule!r} cannot be accepted: such bars can be neither stored nor computed with; "
@@ -64,10 +77,56 @@ class Accepted(BaseModel):
             raise ValueError(f"no rule named {rule!r}; there are {', '.join(sorted(ACCEPTABLE))}")
         return rule
 
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if (self.symbol is None) == (not self.symbols):
+            raise ValueError("say either symbol: IBM, symbols: [IBM, MSFT] or symbols: all")
+        if (self.session is None) == (self.from_ is None and self.to is None):
+            raise ValueError("say either session: 2023-09-01, or from: and to:")
+        if (self.from_ is None) != (self.to is None):
+            raise ValueError("a range needs both from: and to:")
+        if self.from_ and self.to and self.to < self.from_:
+            raise ValueError(f"to ({self.to}) lies before from ({self.from_})")
+        return self
+
     @property
-    def place(self) -> tuple[str, date, str]:
-        """What a finding must have in common with it."""
-        return self.symbol, self.session, self.rule
+    def is_broad(self) -> bool:
+        """Whether it is about all symbols or a range, of which a part of the bars shows nothing."""
+        return self.symbols == "all" or self.from_ is not None
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """The symbols it is about; None: all."""
+        if self.symbol is not None:
+            return frozenset({self.symbol})
+        return None if self.symbols == "all" else frozenset(self.symbols or ())
+
+    @property
+    def first(self) -> date:
+        """The first session it is about."""
+        return self.session or self.from_ or date.min
+
+    @property
+    def last(self) -> date:
+        """The last session it is about."""
+        return self.session or self.to or date.max
+
+    def accepts(self, finding: Finding) -> bool:
+        """Whether a finding is one of those it is about."""
+        return (
+            finding.rule == self.rule
+            and finding.symbol is not None
+            and finding.session is not None
+            and self.first <= finding.session <= self.last
+            and (self.names is None or finding.symbol in self.names)
+        )
+
+    def __str__(self) -> str:
+        named = self.symbol or (
+            self.symbols if self.symbols == "all" else ", ".join(self.names or ())
+        )
+        days = str(self.session) if self.session else f"{self.from_} to {self.to}"
+        return f"{named} {days} {self.rule}"
 
 
 def concerning(
@@ -89,36 +148,73 @@ def concerning(
         Their first and last session.
     """
     held = frozenset(symbols)
-    return tuple(one for one in accepted if one.symbol in held and start <= one.session <= end)
+    found = []
+    for one in accepted:
+        names = one.names
+        if one.last < start or one.first > end or not (names is None or names & held):
+            continue
+        if names is not None and not names <= held:
+            one = one.model_copy(  # noqa: PLW2901
+                update={"symbol": None, "symbols": tuple(sorted(names & held))}
+            )
+        found.append(one)
+    return tuple(found)
 
 
-def apply_accepted(findings: Iterable[Finding], accepted: Sequence[Accepted]) -> list[Finding]:
-    """Return findings with those that are accepted as warnings that carry the reason.
+class Acceptance:
+    """Applies entries to findings, part by part, and knows in the end which were of no use.
 
-    An entry that accepts nothing becomes a warning of the rule ``accepted``: the bars were
-    corrected since, or it was mistyped, and one day it would hide something else.
+    Parameters
+    ----------
+    accepted : sequence of Accepted
+    whole : bool
+        Whether the findings are those of all of a source's bars. Of a part, an entry about all
+        symbols or a range of sessions may well show nothing.
     """
-    reasons = {entry.place: entry.reason for entry in accepted}
-    used: set[tuple[str | None, date | None, str]] = set()
-    told = []
-    for finding in findings:
-        place = (finding.symbol, finding.session, finding.rule)
-        reason = reasons.get(place)  # type: ignore[arg-type]  # what has no place is not in there
-        if reason is not None:
-            used.add(place)
-            message = f"{finding.message}; accepted: {reason}"
-            finding = replace(finding, severity="warning", message=message)  # noqa: PLW2901
-        told.append(finding)
-    return told + [
-        Finding(
-            "warning",
-            entry.symbol,
-            entry.session,
-            "accepted",
-            entry.rule,
-            f"nothing of the kind is there to accept ({entry.reason}); take the entry out of the "
-            "source's file, or correct it",
-        )
-        for entry in accepted
-        if entry.place not in used
-    ]
+
+    def __init__(self, accepted: Sequence[Accepted], *, whole: bool = False) -> None:
+        self._accepted = accepted
+        self._whole = whole
+        self._used: set[int] = set()
+        self._at: dict[tuple[str, date, str], list[int]] = {}
+        self._broad: list[int] = []
+        for number, entry in enumerate(accepted):
+            if entry.session is None or entry.names is None:
+                self._broad.append(number)
+                continue
+            for symbol in entry.names:
+                self._at.setdefault((symbol, entry.session, entry.rule), []).append(number)
+
+    def apply(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Return findings with those that are accepted as warnings that carry the reason."""
+        return [self._told(finding) for finding in findings]
+
+    def useless(self) -> list[Finding]:
+        """Return a warning of the rule ``accepted`` for each entry that accepted nothing.
+
+        The bars were corrected since, or it was mistyped, and one day it would hide something.
+        """
+        return [
+            Finding(
+                "warning",
+                entry.symbol,
+                entry.first,
+                "accepted",
+                entry.rule,
+                f"nothing of the kind is there to accept ({entry.reason}); take the entry out of "
+                "the source's file, or correct it",
+            )
+            for number, entry in enumerate(self._accepted)
+            if number not in self._used and (self._whole or not entry.is_broad)
+        ]
+
+    def _told(self, finding: Finding) -> Finding:
+        if finding.symbol is None or finding.session is None:
+            return finding
+        numbers = [*self._at.get((finding.symbol, finding.session, finding.rule), ())]
+        numbers += [one for one in self._broad if self._accepted[one].accepts(finding)]
+        if not numbers:
+            return finding
+        self._used.update(numbers)
+        message = f"{finding.message}; accepted: {self._accepted[numbers[0]].reason}"
+        return replace(finding, severity="warning", message=message)

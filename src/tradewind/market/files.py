@@ -55,6 +55,7 @@ class Files:
         self._base_dir = base_dir
         self._pattern = base_dir / self._options.path
         self._held: dict[Path, tuple[_Stamp, tuple[str, ...]]] = {}
+        self._bare: dict[Path, dict[str, int]] = {}  # symbols without bars there, and their rows
 
     def symbols(self) -> tuple[str, ...]:
         """Return every symbol in the files, sorted.
@@ -108,12 +109,15 @@ class Files:
         files = self._files()
         for path in set(self._held) - set(files):
             del self._held[path]
+            self._bare.pop(path, None)
         for path in files:
             stamp = _stamp(path)
             if self._held.get(path, (None,))[0] != stamp:
                 self._held[path] = (stamp, self._symbols_of(path))
                 _check_unchanged(path, stamp)
-        return {path: self._held[path][1] for path in files}
+        index = {path: self._held[path][1] for path in files}
+        self._refuse_text(index)
+        return index
 
     def _files(self) -> list[Path]:
         if self._pattern.is_file():  # also when its name has an asterisk in it
@@ -132,9 +136,32 @@ class Files:
         if where.column is None and where.columns is None:
             return (self._symbol_in_name(path),)
         with self._open(path) as file:
-            if where.column is not None:
-                return file.symbols_in_column(where.column)
-            return file.symbols_in_header()
+            if where.column is None:
+                return file.symbols_in_header()
+            held, self._bare[path] = file.symbols_in_column(where.column)
+            return held
+
+    def _refuse_text(self, index: dict[Path, tuple[str, ...]]) -> None:
+        """Name the line of what stands where a symbol should, and has no bars: a vendor's footer.
+
+        Lines without any value are passed over where their symbol has bars elsewhere.
+        """
+        there = {symbol for held in index.values() for symbol in held}
+        for path in index:
+            for symbol, row in self._bare.get(path, {}).items():
+                if symbol not in there:
+                    with self._open(path) as file:
+                        raise file.stands_alone(symbol, row)
+
+    def state(self) -> tuple[tuple[Path, _Stamp], ...]:
+        """Return what changes whenever one of the files does.
+
+        Raises
+        ------
+        SourceError
+            If there are no files, or one cannot be looked at.
+        """
+        return tuple((path, _stamp(path)) for path in self._files())
 
     def _symbol_in_name(self, path: Path) -> str:
         pattern = self._options.symbol.file_name or "stem"

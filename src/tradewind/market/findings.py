@@ -1,15 +1,19 @@
 """What validation found, one record a defect."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-__all__ = ["MOST", "Finding", "Severity", "shortened", "the_rest"]
+__all__ = ["AT_ONCE", "MOST", "Finding", "Severity", "Tally", "the_rest"]
 
 Severity = Literal["error", "warning"]
 
 MOST: Final = 1000
 """Findings of one kind that are told one by one; millions would fill memory and help nobody."""
+
+AT_ONCE: Final = 20_000
+"""Findings of one kind that a rule names of one part of the bars: enough to be accepted by name."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +50,67 @@ class Finding:
 
 
 def the_rest(rule: str, count: int) -> list[Finding]:
-    """Return the one error that stands for those beyond `MOST`, or nothing if there are none."""
-    beyond = count - MOST
-    if beyond <= 0:
-        return []
-    return [_more("error", rule, beyond)]
+    """Return the one error that stands for those beyond `AT_ONCE`, or nothing if there are none."""
+    beyond = count - AT_ONCE
+    return [_more("error", rule, beyond)] if beyond > 0 else []
 
 
-def shortened(findings: list[Finding]) -> list[Finding]:
-    """Return the findings of one rule, errors first, with one in place of those beyond `MOST`."""
-    if len(findings) <= MOST:
-        return findings
-    ordered = sorted(findings, key=lambda finding: finding.severity != "error")
-    first = ordered[MOST]  # of those left out; if it is no error, none of them is
-    beyond = len(findings) - MOST
-    return [*ordered[:MOST], _more(first.severity, first.rule, beyond)]
+class Tally:
+    """Findings as they come, part by part of the bars, of which `MOST` of a kind are told.
+
+    What is told does not depend on how the bars were cut into parts.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[int, str], list[Finding]] = {}
+        self._beyond: dict[tuple[int, str], dict[Severity, int]] = {}
+
+    def add(self, place: int, findings: Iterable[Finding]) -> None:
+        """Take what a rule found in a part of the bars.
+
+        Parameters
+        ----------
+        place : int
+            Where the rule stands among the others.
+        findings : iterable of Finding
+        """
+        touched = set()
+        for finding in findings:
+            key = (place, finding.rule)
+            touched.add(key)
+            if finding.symbol is None and finding.session is None:  # stands for many
+                self._leave_out(key, finding)
+            else:
+                self._held.setdefault(key, []).append(finding)
+        for key in touched:
+            held = sorted(self._held.get(key, ()), key=_order)
+            self._held[key] = held[:MOST]
+            for finding in held[MOST:]:
+                self._leave_out(key, finding)
+
+    def all(self) -> list[Finding]:
+        """Return errors, then warnings; each by rule, symbol and session."""
+        told = []
+        for key in sorted(self._held):
+            told += self._held[key]
+            beyond = self._beyond.get(key, {})
+            if beyond:
+                severity: Severity = "error" if "error" in beyond else "warning"
+                told.append(_more(severity, key[1], sum(beyond.values())))
+        return sorted(told, key=lambda finding: finding.severity != "error")
+
+    def has_errors(self) -> bool:
+        """Whether any finding was an error."""
+        held = any(one.severity == "error" for found in self._held.values() for one in found)
+        return held or any("error" in beyond for beyond in self._beyond.values())
+
+    def _leave_out(self, key: tuple[int, str], finding: Finding) -> None:
+        beyond = self._beyond.setdefault(key, {})
+        beyond[finding.severity] = beyond.get(finding.severity, 0) + finding.count
+
+
+def _order(finding: Finding) -> tuple[bool, str, date]:
+    return finding.severity != "error", finding.symbol or "", finding.session or date.min
 
 
 def _more(severity: Severity, rule: str, count: int) -> Finding:

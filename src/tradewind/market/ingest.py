@@ -1,21 +1,30 @@
-"""From a source to the store: load, validate, append, some symbols at a time."""
+"""From a source to the store, or to a list of what is wrong: one path for all who ask.
+
+`tradewind data validate`, both kinds of ingest, backtests and trainings judge a source's bars
+here: some symbols at a time, so that memory does not grow with their number, and all of them
+together, so that what compares symbols sees them all. Nothing is stored unless all of it passes.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import polars as pl
+
 from tradewind.errors import SourceError
-from tradewind.market.accepted import apply_accepted, concerning
+from tradewind.market.accepted import concerning
 from tradewind.market.findings import Finding
 from tradewind.market.source import Source, SourceSpec
 from tradewind.market.store import BarStore
-from tradewind.market.validate import check
+from tradewind.market.validate import Examination, check, refuse_errors
 
-__all__ = ["IngestResult", "ingest"]
+__all__ = ["IngestResult", "check_stored", "examine", "ingest"]
 
 _FIRST_CHUNK: Final = 25  # symbols, before it is known how long their histories are
 _ROWS_AIMED_AT: Final = 500_000  # a chunk in memory is some 100 MB with what is derived from it
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,39 @@ class IngestResult:
     findings: tuple[Finding, ...]
 
 
+def examine(
+    source: Source,
+    spec: SourceSpec,
+    *,
+    symbols: Sequence[str] | None = None,
+    known_at: datetime,
+    on_progress: Progress | None = None,
+) -> list[Finding]:
+    """Return everything that is wrong or odd about a source's bars; nothing is stored.
+
+    Parameters
+    ----------
+    source, spec, symbols, known_at, on_progress
+        As of `ingest`, which stops where an error is among what this returns.
+
+    Returns
+    -------
+    list of Finding
+        As of `tradewind.market.validate.Examination.findings`.
+
+    Raises
+    ------
+    SourceError
+        If the source has no symbols, cannot give one, or changes meanwhile.
+    MarketDataError
+        If its calendar does not know the days of the bars.
+    """
+    with _examination(spec, symbols, known_at) as examination:
+        for bars in _parts(source, spec, _wanted(source, spec, symbols), on_progress):
+            examination.add(bars)
+        return examination.findings()
+
+
 def ingest(
     source: Source,
     spec: SourceSpec,
@@ -47,13 +89,13 @@ def ingest(
     symbols: Sequence[str] | None = None,
     known_at: datetime,
     backdate: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> IngestResult:
-    """Bring a store up to date with a source.
+    """Bring a store up to date with a source: with all of it, or not at all.
 
-    Symbols are taken in chunks, so memory does not grow with their number. What was stored
-    before an error or a kill stays; the next ingest goes on from there, since bars that are
-    stored already are not stored again.
+    Symbols are taken in chunks, which are set aside on disk until all are judged, so memory
+    does not grow with their number. Whatever stops it, an error or a kill, leaves the store as
+    it was.
 
     Parameters
     ----------
@@ -69,67 +111,108 @@ def ingest(
         Take the history of symbols that are new to the store as known since each session's
         close; read the warning of `BarStore.append` before using it.
     on_progress : callable, optional
-        Called with the number of symbols done and of all, first with 0 done.
+        Called with the number of symbols looked at and of all, first with 0.
 
     Raises
     ------
     BarValidationError
-        If bars break a rule; nothing of their chunk is stored.
+        If bars break a rule.
     SourceError
-        If the source has no symbols, or cannot give one.
+        If the source has no symbols, cannot give one, or changes meanwhile.
     StoreError
         If bars contradict what is stored, or cannot be stored.
     """
+    wanted = _wanted(source, spec, symbols)
+    with (
+        _examination(spec, symbols, known_at) as examination,
+        store.stage(
+            spec.name, known_at=known_at, calendar=spec.session_calendar, backdate=backdate
+        ) as staged,
+    ):
+        for bars in _parts(source, spec, wanted, on_progress):
+            examination.add(bars)
+            if not examination.has_errors:  # else nothing will be stored
+                staged.add(bars)
+        findings = refuse_errors(examination.findings())
+        done = staged.commit()
+    return IngestResult(wanted, done.new, done.revised, done.unchanged, (*findings, *done.findings))
+
+
+def check_stored(bars: pl.DataFrame, spec: SourceSpec, symbols: Sequence[str]) -> list[Finding]:
+    """Return the warnings about stored bars of some symbols, or refuse bars that have errors.
+
+    They passed when they were stored; since then rules or the source's file may have changed, and
+    a snapshot may begin or end elsewhere.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Of a snapshot.
+    spec : SourceSpec
+        Where they came from.
+    symbols : sequence of str
+        That were asked of the snapshot.
+
+    Raises
+    ------
+    BarValidationError
+        If any rule finds an error.
+    """
+    days = bars.get_column("session").sort()
+    accepted = concerning(spec.accept, symbols, start=days[0], end=days[-1])
+    return check(bars, spec.session_calendar, accepted=accepted)
+
+
+def _examination(
+    spec: SourceSpec, symbols: Sequence[str] | None, known_at: datetime
+) -> Examination:
+    whole = symbols is None
+    return Examination(
+        spec.session_calendar,
+        known_at=known_at,
+        accepted=spec.accept if symbols is None else concerning(spec.accept, symbols),
+        whole=whole,
+    )
+
+
+def _wanted(source: Source, spec: SourceSpec, symbols: Sequence[str] | None) -> tuple[str, ...]:
     wanted = tuple(sorted(set(source.symbols() if symbols is None else symbols)))
     if not wanted:
         raise SourceError(f"source {spec.name!r} has no symbols; see what it is configured to read")
+    return wanted
+
+
+def _parts(
+    source: Source, spec: SourceSpec, wanted: Sequence[str], on_progress: Progress | None
+) -> Iterator[pl.DataFrame]:
+    """Return a source's bars, some symbols at a time, as they were at one moment."""
     report = on_progress or (lambda _done, _all: None)
     report(0, len(wanted))
-    new = revised = unchanged = 0
-    findings: list[Finding] = []
-    chunks = _Chunks(wanted)
-    for chunk in chunks:
+    before = _state(source)
+    taken, size = 0, _FIRST_CHUNK
+    while taken < len(wanted):
+        chunk = wanted[taken : taken + size]
         bars = source.load(chunk)
-        _refuse_missing(spec.name, chunk, bars.get_column("symbol").unique().to_list())
-        accepted = concerning(spec.accept, chunk)
-        findings += check(bars, spec.calendar, known_at=known_at, accepted=accepted)
-        done = store.append(
-            spec.name, bars, known_at=known_at, calendar=spec.calendar, backdate=backdate
+        _refuse_missing(spec.name, chunk, bars)
+        yield bars
+        taken += len(chunk)
+        size = max(1, _ROWS_AIMED_AT * len(chunk) // bars.height)  # as long as those before
+        report(taken, len(wanted))
+    if _state(source) != before:
+        raise SourceError(
+            f"source {spec.name!r} changed while it was read, so that its bars may not belong "
+            "together; ingest it again once it is whole"
         )
-        new, revised, unchanged = (
-            new + done.new,
-            revised + done.revised,
-            unchanged + done.unchanged,
-        )
-        findings += done.findings
-        chunks.learn(len(chunk), bars.height)
-        report(chunks.taken, len(wanted))
-    if symbols is None:  # an entry about a symbol that the source has not
-        others = [entry for entry in spec.accept if entry.symbol not in wanted]
-        findings += apply_accepted((), others)
-    return IngestResult(wanted, new, revised, unchanged, tuple(findings))
 
 
-class _Chunks:
-    """Symbols in chunks of about as many rows each, by the length of the histories seen."""
-
-    def __init__(self, symbols: Sequence[str]) -> None:
-        self._symbols = symbols
-        self._size = _FIRST_CHUNK
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[Sequence[str]]:
-        while self.taken < len(self._symbols):
-            chunk = self._symbols[self.taken : self.taken + self._size]
-            self.taken += len(chunk)
-            yield chunk
-
-    def learn(self, symbols: int, rows: int) -> None:
-        """Aim the next chunk's rows by those of the last."""
-        self._size = max(1, _ROWS_AIMED_AT * symbols // rows)
+def _state(source: Source) -> object:
+    """Return what changes when the source does, if it can tell."""
+    state = getattr(source, "state", None)
+    return state() if callable(state) else None
 
 
-def _refuse_missing(source: str, asked: Sequence[str], given: Sequence[str]) -> None:
+def _refuse_missing(source: str, asked: Sequence[str], bars: pl.DataFrame) -> None:
+    given = bars.get_column("symbol").unique() if "symbol" in bars.columns else ()
     absent = sorted(set(asked) - set(given))
     if absent:
         raise SourceError(

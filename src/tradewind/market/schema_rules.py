@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from tradewind.market.bars import SCHEMA
-from tradewind.market.findings import MOST, Finding, the_rest
+from tradewind.market.findings import AT_ONCE, Finding, the_rest
 
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
@@ -76,7 +76,7 @@ def value_findings(bars: pl.DataFrame) -> list[Finding]:
             if check == _NULL:
                 # pandera also calls a NaN null; the rule "finite" has already named it.
                 places = places.filter(bars.get_column(column).gather(places).is_null())
-            found += [_finding(bars, column, check, place) for place in places.head(MOST)]
+            found += [_finding(bars, column, check, place) for place in places.head(AT_ONCE)]
             found += the_rest(_RULES.get(check, check), places.len())
         return found
     return []

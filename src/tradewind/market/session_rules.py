@@ -7,13 +7,13 @@ import polars as pl
 
 from tradewind.market.bars import KEY
 from tradewind.market.calendar import latest_possible_session, sessions_between
-from tradewind.market.findings import MOST, Finding, the_rest
+from tradewind.market.findings import AT_ONCE, Finding, the_rest
 from tradewind.market.sessions import SessionCalendar
 
 __all__ = [
     "ENDED_EARLY",
+    "Ends",
     "calendar_findings",
-    "end_findings",
     "exception_findings",
     "future_findings",
     "order_findings",
@@ -36,7 +36,7 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
     repeated = bars.group_by(*KEY).len().filter(pl.col("len") > 1).sort(KEY)
     findings = [
         Finding("error", symbol, session, "duplicate", count, f"the bar is there {count} times")
-        for symbol, session, count in repeated.head(MOST).iter_rows()
+        for symbol, session, count in repeated.head(AT_ONCE).iter_rows()
     ] + the_rest("duplicate", repeated.height)
     symbol, session = pl.col("symbol"), pl.col("session")
     earlier = (symbol < symbol.shift(1)) | (
@@ -110,7 +110,7 @@ def _missing(
         .agg(pl.first("number").alias("first"), pl.last("number").alias("last"))
     )
     findings = []
-    for symbol, _, a, b in gaps.head(MOST).iter_rows():
+    for symbol, _, a, b in gaps.head(AT_ONCE).iter_rows():
         first, last = days[a], days[b]
         several = f" to {last}" if b > a else ""
         findings.append(
@@ -142,7 +142,7 @@ def _extra(
             str(day),
             f"{calendar} was closed that day, {_why_closed(day, closed)}",
         )
-        for symbol, day in extra.head(MOST).iter_rows()
+        for symbol, day in extra.head(AT_ONCE).iter_rows()
     ] + the_rest("extra_session", extra.height)
 
 
@@ -224,29 +224,34 @@ def future_findings(
             f"at {known_at:%Y-%m-%d %H:%M %Z} {calendar} had closed no session after {closed}; "
             "the bar is not final, or its date or time zone is wrong",
         )
-        for symbol, session in later.head(MOST).iter_rows()
+        for symbol, session in later.head(AT_ONCE).iter_rows()
     ] + the_rest("future_session", later.height)
 
 
-def end_findings(bars: pl.DataFrame) -> list[Finding]:
-    """Return a warning for each symbol that ends `ENDED_EARLY` sessions before the others, or more.
+class Ends:
+    """When each symbol ends, and on which sessions there were any: collected part by part."""
 
-    Parameters
-    ----------
-    bars : DataFrame of shape (n_bars, 9)
-        With the columns and types of `tradewind.market.bars.SCHEMA`.
-    """
-    days = bars.select(pl.col("session").unique().sort()).with_row_index("number")
-    last = bars.group_by("symbol").agg(pl.max("session")).join(days, on="session").sort("symbol")
-    behind = last.select(*KEY, (days.height - 1 - pl.col("number").cast(pl.Int64)).alias("behind"))
-    return [
-        Finding(
-            "warning",
-            symbol,
-            session,
-            "ended_early",
-            sessions,
-            f"the last bar, while others go on for {sessions} sessions; delisted, or left out?",
-        )
-        for symbol, session, sessions in behind.filter(pl.col("behind") >= ENDED_EARLY).iter_rows()
-    ]
+    def __init__(self) -> None:
+        self._days: set[date] = set()
+        self._last: dict[str, date] = {}
+
+    def add(self, bars: pl.DataFrame) -> None:
+        """Take distinct bars of symbols that were not taken before."""
+        self._days.update(bars.get_column("session").unique().to_list())
+        self._last.update(bars.group_by("symbol").agg(pl.max("session")).iter_rows())
+
+    def findings(self) -> list[Finding]:
+        """Return a warning for each symbol that ends `ENDED_EARLY` sessions before the others."""
+        number = {day: place for place, day in enumerate(sorted(self._days))}
+        return [
+            Finding(
+                "warning",
+                symbol,
+                session,
+                "ended_early",
+                behind,
+                f"the last bar, while others go on for {behind} sessions; delisted, or left out?",
+            )
+            for symbol, session in sorted(self._last.items())
+            if (behind := len(number) - 1 - number[session]) >= ENDED_EARLY
+        ]

@@ -30,7 +30,7 @@ from pydantic import (
     model_validator,
 )
 
-__all__ = ["Closed", "Open", "Opened", "SessionCalendar", "SessionExceptions", "Span"]
+__all__ = ["Closed", "Open", "Opened", "Reason", "SessionCalendar", "SessionExceptions", "Span"]
 
 _LONGEST: Final = 366  # days; a longer one is a slip of the year more often than a closure
 

@@ -145,10 +145,10 @@ class SourceSpec(BaseModel):
     @field_validator("accept")
     @classmethod
     def _accepted_once(cls, accept: tuple[Accepted, ...]) -> tuple[Accepted, ...]:
-        times = Counter(entry.place for entry in accept)
-        repeated = [" ".join(map(str, place)) for place, count in times.items() if count > 1]
+        times = Counter(map(str, accept))
+        repeated = [where for where, count in times.items() if count > 1]
         if repeated:
-            raise ValueError(f"accepted more than once: {', '.join(repeated)}")
+            raise ValueError(f"accepted more than once: {', '.join(repeated[:10])}")
         return accept
 
     @model_validator(mode="after")
@@ -299,4 +299,7 @@ def open_source(spec: SourceSpec) -> Source:
     return source
 
 
-_READER: Final = SpecReader(SourceSpec, SourceError, noun="source", nouns="sources")
+# Accepted findings are many where a vendor's history is long; YAML reads a MiB in some seconds.
+_READER: Final = SpecReader(
+    SourceSpec, SourceError, noun="source", nouns="sources", max_bytes=1024 * 1024
+)

@@ -10,52 +10,26 @@ the content. Its id is a hash of source and content, so the same bars have the s
 whenever they are read, in whatever increments they were stored.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market._content import content_hash
-from tradewind.market._delta import ConflictError, Table, storage
+from tradewind.market._delta import Table, storage
 from tradewind.market._manifests import Manifests, SnapshotInfo, name_of
-from tradewind.market._merge import merge
 from tradewind.market._overview import Stored, overview
-from tradewind.market._prepare import prepared, refuse_unconnected
+from tradewind.market._staging import Appended, Staged
 from tradewind.market._steps import to_factors
-from tradewind.market.findings import Finding
+from tradewind.market.sessions import SessionCalendar
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 __all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "content_hash"]
-
-_ATTEMPTS: Final = 50
-_PAUSE: Final = 0.02  # seconds; longer by as much after each conflict, half a second at most
-
-
-@dataclass(frozen=True)
-class Appended:
-    """What became of bars that were handed to the store.
-
-    Attributes
-    ----------
-    new : int
-        Bars the store did not have, and first bars whose step it did not know.
-    revised, unchanged : int
-        Bars whose values differ from the stored ones, and bars whose values do not.
-    findings : tuple of Finding
-        A warning, rule ``revision``, for each value that was revised.
-    """
-
-    new: int
-    revised: int
-    unchanged: int
-    findings: tuple[Finding, ...]
 
 
 class BarStore:
@@ -82,7 +56,7 @@ class BarStore:
         bars: pl.DataFrame,
         *,
         known_at: datetime,
-        calendar: str,
+        calendar: str | SessionCalendar,
         backdate: bool = False,
     ) -> Appended:
         """Store what is new or different in some bars; all of it or nothing.
@@ -100,8 +74,8 @@ class BarStore:
             stored session, so that the step of each new one is known.
         known_at : datetime
             With a time zone: when these values became known, no earlier than the last close.
-        calendar : str
-            Exchange calendar of the sessions, such as ``"XNYS"``.
+        calendar : str or SessionCalendar
+            Exchange calendar of the sessions, such as ``"XNYS"``, or the source's.
         backdate : bool
             Take bars of symbols that the store has never seen as known since their own
             session's close.
@@ -124,18 +98,32 @@ class BarStore:
         MarketDataError
             If there is no such calendar.
         """
-        moment = _utc(known_at, "known_at")
-        incoming = prepared(bars, calendar, moment)
+        with self.stage(source, known_at=known_at, calendar=calendar, backdate=backdate) as staged:
+            staged.add(bars)
+            return staged.commit()
+
+    def stage(
+        self,
+        source: str,
+        *,
+        known_at: datetime,
+        calendar: str | SessionCalendar,
+        backdate: bool = False,
+    ) -> Staged:
+        """Return where to put bars part by part that are then stored in one commit.
+
+        Parameters
+        ----------
+        source, known_at, calendar, backdate
+            As of `append`.
+
+        Raises
+        ------
+        StoreError
+            If the source's name is none, or `known_at` has no time zone.
+        """
         table = Table(self.root, source, self._options)
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._append(table, incoming, moment, calendar, backdate=backdate)
-            except ConflictError:
-                time.sleep(min(0.5, _PAUSE * attempt))
-        raise StoreError(
-            f"other processes wrote to {table.uri} {_ATTEMPTS} times before this one could; ingest "
-            "a source from one place at a time"
-        )
+        return Staged(table, calendar, _utc(known_at, "known_at"), backdate=backdate)
 
     def bars(
         self,
@@ -181,7 +169,7 @@ class BarStore:
         source: str,
         symbols: Sequence[str],
         *,
-        calendar: str,
+        calendar: str | SessionCalendar,
         start: date | None = None,
         end: date | None = None,
         as_of: datetime | None = None,
@@ -194,8 +182,9 @@ class BarStore:
             Which table.
         symbols : sequence of str
             At least one; order and repetition do not matter.
-        calendar : str
-            Exchange calendar that the caller counts sessions by; must be the source's.
+        calendar : str or SessionCalendar
+            Exchange calendar that the caller counts sessions by; must be the source's. It is kept
+            with the snapshot.
         start, end : date, optional
             First and last session, both included.
         as_of : datetime, optional
@@ -222,7 +211,7 @@ class BarStore:
         version = table.open()
         if version is None:
             raise SnapshotError(_absent(self.root, source))
-        table.check_calendar(version, calendar)
+        table.check_calendar(version, str(calendar))
         bars = to_factors(table.rows(version, wanted, start=start, end=end, as_of=moment))
         self._refuse_absent(table, version, wanted, bars)
         if bars.is_empty():
@@ -243,6 +232,7 @@ class BarStore:
             created=datetime.now(UTC),
             rows=bars.height,
             content_hash=digest,
+            calendar=SessionCalendar.of(calendar),
         )
         if not self._is_readable(info):
             self._manifests.keep(info)
@@ -312,28 +302,6 @@ class BarStore:
             If a manifest is damaged.
         """
         return self._manifests.all()
-
-    def _append(
-        self,
-        table: Table,
-        incoming: pl.DataFrame,
-        known_at: datetime,
-        calendar: str,
-        *,
-        backdate: bool,
-    ) -> Appended:
-        version = table.open_or_create(calendar)
-        first, last = incoming.select(
-            pl.min("session").alias("a"), pl.max("session").alias("b")
-        ).row(0)
-        symbols = incoming.get_column("symbol").unique().sort().to_list()
-        stored = table.rows(version, symbols, start=first, end=last)
-        unseen = refuse_unconnected(table, version, incoming, stored)
-        result = merge(incoming, stored, known_at=known_at, backdated=unseen if backdate else [])
-        if not result.rows.is_empty():
-            table.append(version, result.rows)
-            table.compact(version)
-        return Appended(result.new, result.revised, result.unchanged, result.findings)
 
     def _read(self, info: SnapshotInfo) -> pl.DataFrame:
         table = Table(self.root, info.source, self._options)

@@ -1,11 +1,12 @@
 """Rules about symbols: how they are spelled, and whether two of them are the same instrument."""
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 import polars as pl
 
-from tradewind.market.bars import PRICES
+from tradewind.market._copies import Copies
 from tradewind.market.findings import Finding
 
 __all__ = ["COPIED_SESSIONS", "copy_findings", "spelling_findings"]
@@ -14,7 +15,7 @@ COPIED_SESSIONS: Final = 5
 """Sessions with equal prices and volume that make one symbol the copy of another."""
 
 
-def spelling_findings(bars: pl.DataFrame) -> list[Finding]:
+def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
     """Return a finding for each symbol that is spelled so that it may be taken for another.
 
     Space around it, control characters and characters that only look like others are errors; so
@@ -22,10 +23,10 @@ def spelling_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Parameters
     ----------
-    bars : DataFrame of shape (n_bars, 9)
-        With the columns and types of `tradewind.market.bars.SCHEMA`.
+    symbols : iterable of str
+        All of them: one may differ from any other in nothing but case.
     """
-    symbols = sorted(bars.get_column("symbol").drop_nulls().unique())
+    symbols = sorted(set(symbols))
     findings = [
         Finding(
             "error",
@@ -58,7 +59,7 @@ def spelling_findings(bars: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def copy_findings(bars: pl.DataFrame) -> list[Finding]:
+def copy_findings(copies: Copies) -> list[Finding]:
     """Return a finding for each symbol whose bars are, for some sessions, those of another.
 
     Two instruments never agree in four prices and the volume on `COPIED_SESSIONS` sessions; a
@@ -66,26 +67,10 @@ def copy_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Parameters
     ----------
-    bars : DataFrame of shape (n_bars, 9)
-        Distinct bars with the columns and types of `tradewind.market.bars.SCHEMA`.
+    copies : Copies
+        That were shown all bars.
     """
-    # Most sessions differ in the hash already, which spares grouping by six columns.
-    hashed = bars.lazy().select(
-        "symbol", "session", pl.struct("session", *PRICES, "volume").hash().alias("content"),
-        traded=(pl.col("volume") > 0) & (pl.col("high") > pl.col("low")),
-    )  # fmt: skip
-    pairs = (
-        hashed.filter("traded")
-        .filter(pl.col("content").is_duplicated())
-        .sort("symbol")
-        .with_columns(pl.col("symbol").first().over("content").alias("original"))
-        .filter(pl.col("symbol") != pl.col("original"))
-        .group_by("symbol", "original")
-        .agg(pl.len().alias("sessions"), pl.min("session"))
-        .filter(pl.col("sessions") >= COPIED_SESSIONS)
-        .sort("symbol", "original")
-        .collect()
-    )
+    pairs = copies.pairs().filter(pl.col("sessions") >= COPIED_SESSIONS)
     return [
         Finding(
             "error",

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Self
 
 import polars as pl
 
 from tradewind.errors import BarValidationError
-from tradewind.market.accepted import ACCEPTABLE, Accepted, apply_accepted
+from tradewind.market._copies import Copies
+from tradewind.market.accepted import ACCEPTABLE, Acceptance, Accepted
 from tradewind.market.action_rules import factor_findings, gap_findings
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.closes_rules import closes_findings
-from tradewind.market.findings import Finding, shortened
+from tradewind.market.findings import Finding, Tally
 from tradewind.market.price_rules import (
     move_findings,
     ohlc_findings,
@@ -20,18 +21,22 @@ from tradewind.market.price_rules import (
 )
 from tradewind.market.schema_rules import column_findings, value_findings
 from tradewind.market.session_rules import (
+    Ends,
     calendar_findings,
-    end_findings,
+    exception_findings,
     future_findings,
     order_findings,
 )
+from tradewind.market.sessions import SessionCalendar
 from tradewind.market.stale_rules import repeat_findings, stale_findings, volume_findings
 from tradewind.market.symbol_rules import copy_findings, spelling_findings
 
-__all__ = ["check", "validate"]
+__all__ = ["Examination", "check", "refuse_errors", "validate"]
 
 _SHOWN: Final = 10
 _CHUNK: Final = 250_000
+# Where the rules stand in a report; those about one symbol follow.
+_VALUE, _SPELLING, _ORDER, _FUTURE, _CALENDAR, _COPIES, _ENDS, _SYMBOL = range(8)
 _FACTORS: Final = ("split_factor", "adjustment_factor")
 
 
@@ -50,9 +55,121 @@ _SYMBOL_RULES: Final[tuple[Callable[[pl.DataFrame], list[Finding]], ...]] = (
 )
 
 
+class Examination:
+    """Holds bars against every rule, part by part, so that memory does not grow with their number.
+
+    What it finds does not depend on how the bars are cut into parts.
+
+    Parameters
+    ----------
+    calendar : str or SessionCalendar
+        Exchange calendar that the sessions are held against, such as ``"XNYS"``, or a source's.
+    known_at : datetime, optional
+        When the bars were obtained, with a time zone: no session that closed later can be among
+        them. Without it that is not checked.
+    accepted : sequence of Accepted
+        Findings that are known to be real: they become warnings with the reason. One that is not
+        found is a warning of the rule ``accepted``; see
+        `tradewind.market.accepted.concerning` for a part of a source's bars.
+    whole : bool
+        Whether all bars of a source will be shown. Of a part, an entry in `accepted` about all
+        symbols or a range of sessions need not find anything.
+    """
+
+    def __init__(
+        self,
+        calendar: str | SessionCalendar,
+        *,
+        known_at: datetime | None = None,
+        accepted: Sequence[Accepted] = (),
+        whole: bool = False,
+    ) -> None:
+        self._calendar = SessionCalendar.of(calendar)
+        self._known_at = known_at
+        self._acceptance = Acceptance(accepted, whole=whole)
+        self._tally = Tally()
+        self._schema: dict[str, Finding] = {}  # by what it says: each part says the same
+        self._symbols: set[str] = set()
+        self._copies, self._ends = Copies(), Ends()
+
+    def add(self, bars: pl.DataFrame) -> None:
+        """Look at a part of the bars.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            What should be bars as in `tradewind.market.bars`, all that there are of symbols that
+            were not shown before.
+
+        Raises
+        ------
+        MarketDataError
+            If there is no such calendar, or it does not know the days of the bars.
+        """
+        wrong = column_findings(bars)
+        if wrong:
+            self._schema.update({str(finding): finding for finding in wrong})
+            return
+        self._symbols.update(bars.get_column("symbol").drop_nulls().unique())
+        disorder = order_findings(bars)
+        self._count(_VALUE, value_findings(bars))
+        self._count(_ORDER, disorder)
+        if self._known_at:
+            self._count(_FUTURE, future_findings(bars, self._calendar, self._known_at))
+        self._count(_CALENDAR, calendar_findings(bars, self._calendar))
+        # The remaining rules compare prices, so they look at sorted, distinct, complete bars.
+        neighbours = _complete(_put_in_order(bars) if disorder else bars)
+        self._copies.add(neighbours)
+        self._ends.add(neighbours)
+        for part in _by_symbols(neighbours):
+            for number, rule in enumerate(_SYMBOL_RULES):
+                self._count(_SYMBOL + number, rule(part))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything that was found so far stops the bars."""
+        return bool(self._schema) or self._tally.has_errors()
+
+    def findings(self) -> list[Finding]:
+        """Return what was found, once all bars were shown.
+
+        Returns
+        -------
+        list of Finding
+            Errors first, then warnings; each by rule, symbol and session. Beyond a thousand of a
+            kind, one finding without symbol and session stands for the rest. When columns are
+            missing or of the wrong type, nothing else can be checked and only that is listed.
+
+        Raises
+        ------
+        MarketDataError
+            If the calendar does not know a day of its exceptions.
+        """
+        if self._schema:
+            return list(self._schema.values())
+        self._count(_SPELLING, spelling_findings(self._symbols))
+        self._count(_COPIES, copy_findings(self._copies))
+        self._count(_ENDS, self._ends.findings())
+        useless = exception_findings(self._calendar) + self._acceptance.useless()
+        return self._tally.all() + useless
+
+    def close(self) -> None:
+        """Give the room back that was taken for comparing symbols."""
+        self._copies.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _count(self, place: int, findings: list[Finding]) -> None:
+        self._tally.add(place, self._acceptance.apply(findings))
+
+
 def validate(
     bars: pl.DataFrame,
-    calendar: str,
+    calendar: str | SessionCalendar,
     *,
     known_at: datetime | None = None,
     accepted: Sequence[Accepted] = (),
@@ -63,43 +180,22 @@ def validate(
     ----------
     bars : DataFrame
         What should be bars as in `tradewind.market.bars`.
-    calendar : str
-        Exchange calendar that the sessions are held against, such as ``"XNYS"``.
-    known_at : datetime, optional
-        When the bars were obtained, with a time zone: no session that closed later can be among
-        them. Without it that is not checked.
-    accepted : sequence of Accepted
-        Findings that are known to be real: they become warnings with the reason. One that is not
-        found is a warning of the rule ``accepted``; see
-        `tradewind.market.accepted.concerning` for a part of a source's bars.
+    calendar, known_at, accepted
+        As for `Examination`.
 
     Returns
     -------
     list of Finding
-        Errors first, then warnings; each by rule, symbol and session. Beyond a thousand of a kind,
-        one finding without symbol and session stands for the rest. When columns are
-        missing or of the wrong type, nothing else can be checked and only that is listed.
+        As of `Examination.findings`.
 
     Raises
     ------
     MarketDataError
-        If there is no such calendar, it does not cover the bars, or `known_at` has no time zone.
+        If there is no such calendar, it does not know the days, or `known_at` has no time zone.
     """
-    findings = column_findings(bars)
-    if findings:
-        return findings
-    disorder = order_findings(bars)
-    findings = value_findings(bars) + spelling_findings(bars) + disorder
-    findings += future_findings(bars, calendar, known_at) if known_at else []
-    findings += calendar_findings(bars, calendar)
-    # The remaining rules compare prices, so they look at sorted, distinct, complete bars.
-    neighbours = _complete(_put_in_order(bars) if disorder else bars)
-    findings += copy_findings(neighbours) + end_findings(neighbours)
-    chunks = _by_symbols(neighbours)
-    for rule in _SYMBOL_RULES:
-        findings += shortened([one for chunk in chunks for one in rule(chunk)])
-    findings = apply_accepted(findings, accepted)
-    return sorted(findings, key=lambda finding: finding.severity != "error")
+    with Examination(calendar, known_at=known_at, accepted=accepted) as examination:
+        examination.add(bars)
+        return examination.findings()
 
 
 def _put_in_order(bars: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +230,7 @@ def _by_symbols(bars: pl.DataFrame) -> list[pl.DataFrame]:
 
 def check(
     bars: pl.DataFrame,
-    calendar: str,
+    calendar: str | SessionCalendar,
     *,
     known_at: datetime | None = None,
     accepted: Sequence[Accepted] = (),
@@ -145,11 +241,8 @@ def check(
     ----------
     bars : DataFrame
         What should be bars as in `tradewind.market.bars`.
-    calendar : str
-        Exchange calendar that the sessions are held against, such as ``"XNYS"``.
-    known_at : datetime, optional
-    accepted : sequence of Accepted
-        As for `validate`.
+    calendar, known_at, accepted
+        As for `Examination`.
 
     Returns
     -------
@@ -163,7 +256,17 @@ def check(
     MarketDataError
         As for `validate`.
     """
-    findings = validate(bars, calendar, known_at=known_at, accepted=accepted)
+    return refuse_errors(validate(bars, calendar, known_at=known_at, accepted=accepted))
+
+
+def refuse_errors(findings: list[Finding]) -> list[Finding]:
+    """Return findings if all are warnings.
+
+    Raises
+    ------
+    BarValidationError
+        If any is an error; the message lists the first ten.
+    """
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         count = sum(finding.count for finding in errors)

@@ -63,13 +63,12 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     recorded = champion.strategy
+    source = find_source(recorded.universe.source, load_settings().sources_dir)
+    calendar = source.sessions_for(recorded.universe.calendar)
     refuse_late_bars(select_bars(bars, recorded))
     weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
     refuse_older_session(session, bars, recorded.universe)
-    universe = recorded.universe
-    source = find_source(universe.source, load_settings().sources_dir)
-    calendar = source.sessions_for(universe.calendar)
     behind = sessions_behind(calendar, session, now)
     if behind and strategy.execution != "replay":
         log.warning("%s: these signals are as old", said_of_age(behind, session, calendar))

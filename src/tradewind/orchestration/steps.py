@@ -47,12 +47,13 @@ def ingest(strategy: Strategy) -> str:
     settings = load_settings()
     universe = strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
+    calendar = spec.sessions_for(universe.calendar)
     _store_new_bars(settings, spec, strategy.bar_symbols)
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
     snapshot_id = bar_store(settings).snapshot(
         spec.name,
         strategy.bar_symbols,
-        calendar=universe.calendar,
+        calendar=calendar,
         start=universe.start,
         end=universe.end,
         as_of=as_of,
@@ -157,8 +158,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     """
     from airflow.sdk import get_current_context
 
-    from tradewind.market.accepted import concerning
-    from tradewind.market.validate import check
+    from tradewind.market.ingest import check_stored
     from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
     from tradewind.research.database_ledger import DatabaseLedger
@@ -172,10 +172,8 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     settings = load_settings()
     context = get_current_context()
     bars = bar_store(settings).read(snapshot_id)
-    universe, days = strategy.universe, bars.get_column("session").sort()
-    source = find_source(universe.source, settings.sources_dir)
-    accepted = concerning(source.accept, strategy.bar_symbols, start=days[0], end=days[-1])
-    findings = check(bars, universe.calendar, accepted=accepted)
+    spec = find_source(strategy.universe.source, settings.sources_dir)
+    findings = check_stored(bars, spec, strategy.bar_symbols)
     for warning in findings:
         log.warning("%s", warning)
     url, code = ledger_url(settings), feature_code_hash(strategy)
