@@ -109,3 +109,32 @@ def test_one_entry_accepts_all_that_the_rule_says_there() -> None:
     twice = [Finding("error", "IBM", DAY, "range", value, "wide") for value in (6.0, 7.0)]
     told = Acceptance([accepted(rule="range")]).apply(twice)
     assert [(one.severity, one.value) for one in told] == [("warning", 6.0), ("warning", 7.0)]
+
+
+def test_an_entry_may_be_about_several_or_all_symbols_and_a_range() -> None:
+    odd = [
+        Finding("error", symbol, dt.date(2010, 6, day), "range", 6.0, "wide")
+        for symbol, day in (("IBM", 14), ("IBM", 15), ("MSFT", 16), ("FB", 30))
+    ]
+    broad: dict[str, Any] = {"symbol": None, "rule": "range"}
+
+    def accepted_of(**fields: Any) -> list[bool]:
+        acceptance = Acceptance([accepted(**broad, **fields)])
+        return [one.severity == "warning" for one in acceptance.apply(odd)]
+
+    assert accepted_of(symbols=["IBM", "MSFT"]) == [False, True, False, False]
+    assert accepted_of(symbols="all") == [False, True, False, False]
+    june = {"session": None, "from": "2010-06-15", "to": "2010-06-16"}
+    assert accepted_of(symbols="all", **june) == [False, True, True, False]
+    assert accepted_of(symbols=["FB", "MSFT"], **june) == [False, False, True, False]
+
+
+def test_a_part_of_the_bars_need_not_show_what_is_accepted_of_all() -> None:
+    entry = accepted(symbol=None, symbols="all")
+    assert Acceptance([entry]).useless() == []
+    [told] = Acceptance([entry], whole=True).useless()
+    assert (told.symbol, told.session, told.rule) == (None, DAY, "accepted")
+    several = accepted(symbol=None, symbols=["IBM", "MSFT"])
+    [narrowed] = concerning([several], ["IBM", "FB"])
+    assert narrowed.names == {"IBM"}
+    assert concerning([several], ["FB"]) == ()

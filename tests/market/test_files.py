@@ -587,3 +587,43 @@ def test_an_index_without_a_name_dates_a_wide_file(tmp_path: Path) -> None:
     (tmp_path / "bars.csv").write_text(",A,B\n2020-01-02,1.5,\n2020-01-03,1.6,2.5\n")
     found = source(tmp_path, {**WIDE, "session": {"column": ""}}).load(["A", "B"])
     assert found.select("symbol", "close").rows() == [("A", 1.5), ("A", 1.6), ("B", 2.5)]
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        "File Creation Time: 0102202418:01",
+        "File Creation Time: 0102202418:01,,,,,,",
+        "END OF FILE,",
+        "\u00a9 2024 Vendor,,,,,,",
+    ],
+)
+def test_a_footer_is_named_by_line_and_text(tmp_path: Path, footer: str) -> None:
+    (tmp_path / "bars.csv").write_text(TINY + footer + "\n", encoding="utf-8")
+    files = source(tmp_path, PLAIN)
+    said = f"line 4, column 'symbol': {footer.split(',', maxsplit=1)[0]!r} stands alone"
+    for ask in (files.symbols, lambda: files.load(["A"])):
+        with pytest.raises(SourceError, match=re.escape(said)):
+            ask()
+
+
+def test_lines_without_values_are_passed_over_where_the_symbol_has_bars(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TINY + "A,,,,,,\nB,,,,,,\n")
+    (tmp_path / "b.csv").write_text(TINY.replace("A,", "B,"))
+    files = source(tmp_path, {**PLAIN, "path": "*.csv"})
+    assert files.symbols() == ("A", "B")
+    assert files.load(["A", "B"]).height == 4
+
+
+def test_the_state_of_files_changes_with_each_of_them(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(TINY)
+    files = source(tmp_path, {**PLAIN, "path": "*.csv"})
+    states = [files.state()]
+    (tmp_path / "b.csv").write_text(TINY)
+    states.append(files.state())
+    (tmp_path / "a.csv").write_text(TINY + "\n")
+    states.append(files.state())
+    (tmp_path / "b.csv").unlink()
+    states.append(files.state())
+    assert len(set(states)) == 4
+    assert files.state() == states[-1]

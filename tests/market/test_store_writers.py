@@ -4,6 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
@@ -12,7 +13,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tradewind.market import ingest as ingest_module
 from tradewind.market import sample
+from tradewind.market.ingest import ingest
+from tradewind.market.source import SourceSpec
 from tradewind.market.store import BarStore
 
 START, END = date(2005, 2, 1), date(2005, 3, 8)
@@ -97,3 +101,74 @@ def test_a_writer_killed_at_any_moment_leaves_a_table_to_go_on_from(
         store.append("sample", frame, known_at=LOADED + timedelta(days=number), calendar="XNYS")
     assert stored_twice(root) == 0
     assert store.bars("sample").equals(at_once(tmp_path))
+
+
+SPEC = SourceSpec(name="sample", kind="sample")
+
+
+class Sample:
+    """All real bars."""
+
+    def symbols(self) -> tuple[str, ...]:
+        return sample.SYMBOLS
+
+    def load(self, symbols: Sequence[str]) -> pl.DataFrame:
+        return sample.load(symbols)
+
+
+def bring_in(root: Path, ready: Event, go: Event, results: Queue) -> None:
+    """Ingest all real bars, a symbol at a time, as another process."""
+    ingest_module._FIRST_CHUNK = ingest_module._ROWS_AIMED_AT = 1
+    store = BarStore(root)
+    ready.set()
+    go.wait()
+    done = ingest(Sample(), SPEC, store, known_at=LOADED)
+    results.put((done.new, done.unchanged))
+
+
+def test_two_ingests_at_once_store_each_bar_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    go, results, root = context.Event(), context.Queue(), tmp_path / "market"
+    ready = [context.Event(), context.Event()]
+    writers = [context.Process(target=bring_in, args=(root, one, go, results)) for one in ready]
+    for writer in writers:
+        writer.start()
+    for one in ready:
+        assert one.wait(120)
+    go.set()
+    counts = sorted(results.get(timeout=120) for _ in writers)
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    assert counts == [(0, 12_154), (12_154, 0)]
+    assert stored_twice(root) == 0
+
+
+@pytest.mark.parametrize("when", ["reading", "writing", "done"])
+def test_an_ingest_that_is_killed_leaves_all_or_nothing(tmp_path: Path, when: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, go, results = context.Event(), context.Event(), context.Queue()
+    root = tmp_path / "market"
+    writer = context.Process(target=bring_in, args=(root, ready, go, results))
+    writer.start()
+    assert ready.wait(120)
+    table = root / "bars" / "sample"
+    go.set()
+    reached = {
+        "reading": lambda: True,
+        "writing": lambda: any(table.glob("year=*/*")),
+        "done": lambda: len(list((table / "_delta_log").glob("*.json"))) == 2,
+    }[when]
+    # Without a pause: the kill shall hit any place.
+    while not reached():
+        assert writer.is_alive() or reached()
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+
+    store = BarStore(root)
+    held = 0 if store.version("sample") is None else store.bars("sample").height
+    assert held in (0, 12_154)
+    done = ingest(Sample(), SPEC, store, known_at=LOADED)
+    assert (done.new, done.unchanged) == (12_154 - held, held)
+    assert stored_twice(root) == 0
