@@ -213,6 +213,19 @@ def test_without_the_variance_of_the_trials_nothing_is_deflated(
     )
 
 
+def test_figures_that_were_not_recorded_then_are_no_difference(
+    register: Any, training: Any
+) -> None:
+    metrics = dict(training.result.metrics)
+    del metrics["untested_sessions"], metrics["undefined_rows"]
+    found = again(register(replace(training.result, metrics=metrics)), training)
+    assert found.identical, found.results
+    assert found.not_compared == ()
+    changed = {**training.result.metrics, "untested_sessions": 9999.0}
+    found = again(register(replace(training.result, metrics=changed)), training)
+    assert [difference.what for difference in found.results] == ["metric untested_sessions"]
+
+
 def test_a_model_that_learnt_something_else_is_reported(
     register: Any, training: Any, client: Any
 ) -> None:

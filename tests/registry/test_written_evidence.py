@@ -13,6 +13,7 @@ import pytest
 from tradewind.market.findings import Finding
 from tradewind.registry._evidence import write_evidence
 from tradewind.research.report import Report, Trials, report_of
+from tradewind.research.undefined import Undefined
 
 TRIALS = pl.DataFrame(
     {
@@ -49,6 +50,26 @@ def test_a_sweep_leaves_its_trials(training: Any, report: Report, tmp_path: Path
         ["{}", None, "2013-03-01", "no label"],
     ]
     assert json.loads((tmp_path / "importance.json").read_text()) == {"return_5": 3.5}
+
+
+def test_undefined_features_are_a_table_where_there_are_any(
+    training: Any, report: Report, tmp_path: Path
+) -> None:
+    day = dt.date(2013, 2, 28)
+    key = {"symbol": ["IBM"], "feature": ["return_5"]}
+    undefined = Undefined(
+        pl.DataFrame({"symbol": ["IBM"], "session": [day], "feature": ["return_5"]}),
+        pl.DataFrame({**key, "sessions": [1], "share": [0.25], "first": [day], "last": [day]}),
+    )
+    result = replace(training.result, undefined=undefined)
+    tables = write_evidence(tmp_path, result, report, training.strategy)
+    assert "tables/undefined_features.json" in tables
+    table = json.loads((tmp_path / "tables" / "undefined_features.json").read_text())
+    assert table["columns"] == ["symbol", "feature", "sessions", "share", "first", "last"]
+    assert table["data"] == [["IBM", "return_5", 1, 0.25, "2013-02-28", "2013-02-28"]]
+    assert "tables/undefined_features.json" not in write_evidence(
+        tmp_path, training.result, report, training.strategy
+    )
 
 
 def test_folds_are_kept_whole_and_as_a_table(training: Any, report: Report, tmp_path: Path) -> None:

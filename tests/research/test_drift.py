@@ -1,5 +1,6 @@
 import datetime as dt
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -26,6 +27,95 @@ def test_psi_by_hand() -> None:
     reference, recent = np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, 3.0, 3.5, 4.0])
     expected = (0.25 - 0.5) * math.log(0.25 / 0.5) + (0.75 - 0.5) * math.log(0.75 / 0.5)
     assert psi(reference, recent, bins=2) == pytest.approx(expected)
+
+
+def by_hand(
+    reference: np.ndarray, recent: np.ndarray, bins: Sequence[tuple[float, float]]
+) -> float:
+    """The sum over bins (low, high], of one value where both are the same, written out."""
+    total = 0.0
+    for low, high in bins:
+        shares = []
+        for sample in (reference, recent):
+            inside = sample == low if low == high else (sample > low) & (sample <= high)
+            shares.append(max(inside.mean(), 1e-4))
+        total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
+    return total
+
+
+HALF = np.arange(1.0, 51.0)
+SPIKES = {
+    "top": np.append(HALF, np.full(50, 60.0)),
+    "bottom": np.append(np.full(50, -5.0), HALF),
+    "middle": np.concatenate([HALF[:25], np.full(50, 25.5), HALF[25:]]),
+    "both ends": np.concatenate([np.full(40, -5.0), HALF[:20], np.full(40, 60.0)]),
+    "a constant": np.full(100, 3.0),
+    "two values": np.repeat([0.0, 1.0], 50),
+    "a rank": np.tile([-0.5, -1 / 6, 1 / 6, 0.5], 25),
+    "a tiny one": np.append(HALF, np.full(50, 60.0)) * 1e-300,
+    "a huge one": np.append(HALF, np.full(50, 60.0)) * 1e300,
+}
+
+
+@pytest.mark.parametrize("reference", SPIKES.values(), ids=SPIKES)
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_what_leaves_a_heavy_value_to_either_side_is_found(
+    reference: np.ndarray, direction: int
+) -> None:
+    values, counts = np.unique(reference, return_counts=True)
+    heavy = values[counts == counts.max()]
+    step = np.nextafter(1.0, 2.0) - 1.0
+    for value in heavy:
+        near = value * (1.0 + direction * step) if value else direction * 5e-324
+        recent = np.where(reference == value, near, reference)
+        assert psi(reference, recent) > 0.25
+        assert psi(reference, np.full(30, near)) > 0.25
+    assert psi(reference, reference) == 0.0
+    assert psi(reference, np.tile(reference, 3)) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_psi_with_a_heavy_top_by_hand() -> None:
+    reference = np.append(np.arange(1.0, 6.0), np.full(5, 9.0))
+    recent = np.array([1.0, 3.0, 5.0, 7.0, 8.0, 8.9, 9.0, 9.0, 10.0, 11.0])
+    inf = math.inf
+    # Halves: up to 7, the median between 5 and 9; then 9 itself is no edge.
+    expected = by_hand(reference, recent, [(-inf, 7.0), (7.0, inf)])
+    assert psi(reference, recent, bins=2) == pytest.approx(expected)
+    # Quarters: 3.25, 7, and 9, which alone has two of them.
+    expected = by_hand(reference, recent, [(-inf, 3.25), (3.25, 7), (7, 8.99), (9, 9), (9, inf)])
+    assert psi(reference, recent, bins=4) == pytest.approx(expected)
+
+
+def test_a_total_shift_below_a_heavy_top_value_is_found() -> None:
+    reference = np.append(np.linspace(0.0, 0.9, 50), np.full(950, 1.0))
+    recent = np.linspace(0.91, 0.99, 100)
+    # All lie up to the one edge that there is, 1.0.
+    expected = by_hand(reference, recent, [(-math.inf, 0.999), (1.0, 1.0), (1.0, math.inf)])
+    assert psi(reference, recent) == pytest.approx(expected)
+    assert expected > 2.0
+
+
+def test_values_of_equal_weight_are_compared_one_by_one() -> None:
+    """Beside scipy's entropy: the index is the sum of both divergences."""
+    from scipy.stats import entropy
+
+    draw = np.random.default_rng(3)
+    reference, recent = draw.integers(0, 5, 4000) * 1.0, draw.integers(0, 5, 500) * 1.0
+    shares = [np.bincount(each.astype(int)) / each.size for each in (reference, recent)]
+    assert psi(reference, recent) == pytest.approx(entropy(*shares) + entropy(*shares[::-1]))
+
+
+@pytest.mark.parametrize("hole", [math.nan, math.inf, -math.inf])
+def test_what_is_undefined_is_a_bin_of_its_own(hole: float) -> None:
+    holed = NORMAL.copy()
+    holed[::2] = hole
+    assert psi(NORMAL, holed) == pytest.approx(psi(holed, NORMAL), rel=0.05)
+    assert psi(NORMAL, holed) > 0.25
+    assert psi(holed, holed) == 0.0
+    assert math.isnan(psi(np.full(5, hole), NORMAL))
+    assert psi(NORMAL, np.full(5, hole)) > 0.25
+    assert ks_distance(NORMAL, holed) == ks_distance(NORMAL, NORMAL[1::2])
+    assert math.isnan(ks_distance(NORMAL, np.full(5, hole)))
 
 
 def test_ks_by_hand() -> None:

@@ -24,6 +24,16 @@ def test_folds_are_where_a_hand_count_puts_them(trained: TrainingResult) -> None
     assert [fold.index for fold in trained.folds] == list(range(17))
 
 
+def test_the_newest_sessions_that_no_window_tests_are_counted(
+    bars: pl.DataFrame, trained: TrainingResult
+) -> None:
+    last = trained.folds[-1].test_end
+    assert last == dt.date(2012, 9, 12)
+    later = bars.filter(pl.col("session") > last).get_column("session").n_unique()
+    assert trained.metrics["untested_sessions"] == later == 115
+    assert trained.metrics["undefined_rows"] == 0.0
+
+
 def test_no_training_label_uses_a_price_of_its_test(
     bars: pl.DataFrame, strategy: Strategy, trained: TrainingResult
 ) -> None:

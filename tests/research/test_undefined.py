@@ -12,6 +12,7 @@ from tradewind.errors import StrategyError
 from tradewind.research.dataset import prepare
 from tradewind.research.features import FeatureTable, compute_features, find_features
 from tradewind.research.predict import predict_defined, wanted_weights
+from tradewind.research.report import report_of
 from tradewind.research.strategy import Strategy
 from tradewind.research.training import train
 
@@ -88,6 +89,18 @@ def test_what_is_undefined_is_counted_by_feature_and_symbol(
     assert found.rows.height == 2 * 95 - 3
 
 
+def test_rows_with_a_hole_are_seen_once_all_features_have_warmed_up(
+    small: Callable[..., Strategy],
+) -> None:
+    bars = walk("AB", 100)
+    holes = days(bars, 0, 2, 40)  # the third session is in the warm-up of the return
+    found = find_features(punched(bars, "B", holes), small("AB", "drop_row"))
+    assert found.undefined.rows.rows() == [("B", day) for day in holes[1:]]
+    assert found.seen.height == found.rows.height + 1 == 2 * 95
+    assert found.seen.drop_nulls().equals(found.rows)
+    assert found.seen.filter(session=holes[2], symbol="B").item(0, "x") is None
+
+
 def test_a_built_in_feature_has_no_value_where_nothing_was_traded(
     small: Callable[..., Strategy],
 ) -> None:
@@ -125,6 +138,17 @@ def test_a_symbol_that_never_has_a_value_is_in_its_warm_up_as_long_as_the_others
     assert find_features(late, small("AB")).undefined.values.is_empty()
 
 
+def test_what_is_undefined_is_told_in_words(small: Callable[..., Strategy]) -> None:
+    bars = walk("AB", 100)
+    found = find_features(punched(bars, "B", days(bars, 40, 41)), small("AB")).undefined
+    assert found.sentences() == [
+        "feature x of B is undefined in 2 sessions after its warm-up (2.0%), from 2019-02-26 to "
+        "2019-02-27"
+    ]
+    later = found.where(pl.col("session") > dt.date(2019, 2, 26))
+    assert later.table.select("sessions", "first").rows() == [(1, dt.date(2019, 2, 27))]
+
+
 def test_by_default_a_hole_stops_and_the_error_says_what_to_write(
     small: Callable[..., Strategy],
 ) -> None:
@@ -155,6 +179,9 @@ def test_sessions_without_any_row_are_cash(small: Callable[..., Strategy]) -> No
     shut = result.equity.filter(pl.col("session") == days(bars, 102)[0])
     assert shut.select("gross_return", "turnover").row(0) == (0.0, 0.0)
     assert result.equity.filter(session=days(bars, 103)[0]).item(0, "turnover") == 1.0
+    shown = report_of(result).days
+    assert shown.select("wanted_gross").null_count().item() == 0
+    assert shown.filter(session=days(bars, 102)[0]).item(0, "wanted_gross") == 0.0
 
 
 def test_what_is_held_stays_as_it_was(small: Callable[..., Strategy]) -> None:
@@ -187,6 +214,7 @@ def test_combinatorial_histories_and_a_sweep_s_trials_go_round_the_holes(
     assert result.combinatorial.height == 3
     assert len(result.folds) >= 3
     assert result.undefined.table.get_column("sessions").to_list() == [40, 40]
+    assert result.metrics["undefined_rows"] == 80.0
 
 
 @pytest.mark.parametrize("missing", ["drop_row", "hold"])

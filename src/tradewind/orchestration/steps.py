@@ -196,6 +196,12 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         "trained %s on %d folds, model %s: %s",
         strategy.name, len(result.folds), fingerprint(result.model), result.metrics,
     )  # fmt: skip
+    for line in result.undefined.sentences():
+        log.warning("%s", line)
+    untested = int(result.metrics["untested_sessions"])
+    log.info(
+        "the newest %d sessions are in no test window; the final model may know them", untested
+    )
     ref = log_training(
         result,
         strategy=chosen,

@@ -53,6 +53,9 @@ def write_evidence(
     files.write(names.VALIDATION_TEXT_FILE, _validation_text(report))
     tables = [names.FOLDS_TABLE]
     files.write_json(names.FOLDS_TABLE, _table([_flat(fold) for fold in result.folds]))
+    if not result.undefined.table.is_empty():
+        files.write_json(names.UNDEFINED_TABLE, _table(result.undefined.table.to_dicts()))
+        tables.append(names.UNDEFINED_TABLE)
     if report.trials is not None:
         files.write_parquet(names.TRIALS_FILE, report.trials.table)
         files.write_json(names.TRIALS_TABLE, _table(report.trials.table.to_dicts()))

@@ -54,3 +54,4 @@ VALIDATION_TEXT_FILE: Final = "validation.md"
 # As MLflow's page shows tables, and compares them between runs.
 FOLDS_TABLE: Final = "tables/folds.json"
 TRIALS_TABLE: Final = "tables/trials.json"
+UNDEFINED_TABLE: Final = "tables/undefined_features.json"

@@ -38,6 +38,7 @@ _PBO: Final = "pbo"
 # What trainings did not compute at first; versions of before then are compared without it.
 _SAID_LATER: Final = (
     "alpha", "beta", "alpha_probability", "trials_alpha_variance", "deflated_alpha_probability",
+    "undefined_rows", "untested_sessions",
 )  # fmt: skip
 _KEPT_LATER: Final = ("benchmark_return",)
 _KEY: Final = ("symbol", "session")

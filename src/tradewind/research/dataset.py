@@ -81,6 +81,12 @@ class Dataset:
         """Symbols and sessions that keep their signal; None if the strategy holds none."""
         return self.undefined.rows if self.strategy.missing == "hold" else None
 
+    @property
+    def untested_sessions(self) -> int:
+        """Sessions of the bars after the last test window: too few to fill another one."""
+        last = self.rows.item(self.windows[-1].test_stop - 1, "session")
+        return self.bars.filter(pl.col("session") > last).get_column("session").n_unique()
+
     def traded(self, predictions: pl.DataFrame) -> pl.Series:
         """Return all sessions of the bars from the first to the last of some predictions.
 

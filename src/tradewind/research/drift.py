@@ -34,38 +34,56 @@ def psi(reference: Values, recent: Values, *, bins: int = _BINS) -> float:
     Parameters
     ----------
     reference, recent : ndarray of shape (n,) and (m,)
-        Finite values.
+        What is not finite counts as undefined, which is a bin of its own.
     bins : int
-        Bins of equal share in `reference`; repeated edges fall together.
+        Bins of equal share in `reference`, each closed above; repeated edges fall together. A value
+        that alone has the share of a bin is a bin of its own, so that what moves from it to either
+        side is seen.
 
     Returns
     -------
     float
-        Zero or more; NaN if a sample is empty.
+        Zero or more; NaN if a sample is empty, or nothing is defined in `reference`.
 
     References
     ----------
     Siddiqi (2006), Credit Risk Scorecards, ch. 8: above 0.25 the population has shifted.
     """
-    if not reference.size or not recent.size:
+    known = reference[np.isfinite(reference)]
+    if not known.size or not recent.size:
         return math.nan
-    inner = np.unique(np.quantile(reference, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
-    shares = [
-        np.bincount(np.searchsorted(inner, sample), minlength=inner.size + 1) / sample.size
-        for sample in (reference, recent)
-    ]
-    before, after = (np.maximum(share, _FLOOR) for share in shares)
+    edges = np.unique(np.quantile(known, np.linspace(0.0, 1.0, bins + 1)[1:-1]))
+    counts = (known[:, None] == edges).sum(axis=0)
+    heavy = edges[(counts > 1) & (counts * bins >= known.size)]
+    before, after = (
+        np.maximum(_shares(sample, edges, heavy), _FLOOR) for sample in (reference, recent)
+    )
     return float(((after - before) * np.log(after / before)).sum())
 
 
+def _shares(sample: Values, edges: Values, heavy: Values) -> Values:
+    """Return the share of a sample in each bin; the last is what is undefined.
+
+    Bins are counted by the edges below a value and the heavy values up to it, which is one more at
+    a heavy value than just below it, and one more again just above.
+    """
+    known = sample[np.isfinite(sample)]
+    at = np.searchsorted(edges, known) + np.searchsorted(heavy, known, side="right")
+    counts = np.bincount(at, minlength=edges.size + heavy.size + 1)
+    return np.append(counts, sample.size - known.size) / sample.size
+
+
 def ks_distance(reference: Values, recent: Values) -> float:
-    """Return the largest distance between two samples' distribution functions; NaN if one is empty.
+    """Return the largest distance between two samples' distribution functions.
+
+    What is not finite does not count; NaN if nothing else is there in one of them.
 
     References
     ----------
     Smirnov (1939), On the Estimation of the Discrepancy Between Empirical Curves of Distribution
     for Two Independent Samples.
     """
+    reference, recent = (sample[np.isfinite(sample)] for sample in (reference, recent))
     if not reference.size or not recent.size:
         return math.nan
     from scipy.stats import ks_2samp  # type: ignore[import-untyped]
@@ -81,7 +99,7 @@ def feature_drift(
     Parameters
     ----------
     features : DataFrame of shape (n_rows, 2 + n_features)
-        symbol, session and the features, of all sessions.
+        symbol, session and the features, of all sessions; null where one is undefined.
     names : list of str
         Columns to compare.
     trained_until : date

@@ -48,11 +48,15 @@ class Features:
     ----------
     rows : DataFrame of shape (n_rows, 2 + n_features)
         As `compute_features` returns them.
+    seen : DataFrame of shape (n_seen, 2 + n_features)
+        The same, and beside them the rows in which a feature or more is undefined, as null, and
+        none is in its warm-up.
     undefined : Undefined
         What is missing from the rows though its warm-up is over.
     """
 
     rows: pl.DataFrame
+    seen: pl.DataFrame
     undefined: Undefined
 
 
@@ -113,7 +117,8 @@ def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = Fals
     table = computes.of(select_bars(bars, strategy))
     if strict:
         refuse_what_says_nothing(table, strategy)
-    return Features(_rows(table, strategy), find_undefined(table, strategy.inputs))
+    undefined = find_undefined(table, strategy.inputs)
+    return Features(_rows(table, strategy), _seen(table, undefined, strategy), undefined)
 
 
 def _rows(table: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
@@ -215,6 +220,18 @@ def _within_parts(prices: pl.DataFrame, parts: pl.Series) -> tuple[pl.Expr, pl.E
     )
     part = parts.cast(pl.Int64) * 2**32
     return pl.lit(part + codes["symbol"]), pl.lit(part + codes["session"])
+
+
+def _seen(table: pl.DataFrame, undefined: Undefined, strategy: Strategy) -> pl.DataFrame:
+    names = strategy.feature_names
+    missing = pl.sum_horizontal(pl.col(name).is_null().cast(pl.UInt32) for name in names)
+    holes = undefined.values.group_by(KEY).agg(pl.len().alias("_holes"))
+    found = table.select(*KEY, *names, missing.alias("_missing"))
+    found = found.join(holes, on=KEY, how="left", maintain_order="left")
+    # Where more is missing than is undefined, something else is still in its warm-up.
+    return found.filter(pl.col("_missing") == pl.col("_holes").fill_null(0)).drop(
+        "_missing", "_holes"
+    )
 
 
 def _own(feature: CustomFeature) -> pl.Expr:

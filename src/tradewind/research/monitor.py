@@ -10,7 +10,7 @@ import polars as pl
 from tradewind.market.calendar import sessions_per_year
 from tradewind.research.backtest import run_backtest
 from tradewind.research.drift import LEAST_LIVE_SESSIONS, feature_drift
-from tradewind.research.features import compute_features
+from tradewind.research.features import find_features
 from tradewind.research.inference import performance_probability
 from tradewind.research.model import Predictor
 from tradewind.research.predict import wanted_weights
@@ -79,7 +79,7 @@ def inspect(
     """
     rules = strategy.monitor
     drift = feature_drift(
-        compute_features(bars, strategy),
+        find_features(bars, strategy).seen,
         list(strategy.feature_names),
         trained_until=trained_until,
         sessions=rules.sessions,

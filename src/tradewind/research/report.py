@@ -169,11 +169,13 @@ def report_of(
 
 def _days(result: "TrainingResult") -> pl.DataFrame:
     strategy, weight = result.strategy, pl.col("weight")
+    # The backtest has sessions in which nothing was predicted.
+    sessions = pl.concat([result.predictions["session"], result.equity["session"]])
     weights = target_weights(
         result.predictions,
         strategy.backtest,
         horizon=strategy.horizon,
-        sessions=result.equity.get_column("session"),
+        sessions=sessions,
         hold=result.undefined.rows if strategy.missing == "hold" else None,
     )
     wanted = weights.group_by("session").agg(

@@ -48,7 +48,8 @@ def purged_walk_forward(
     dates : ndarray of shape (n_sessions,), strictly increasing
     train, test, purge : int
         Sessions per window, and sessions left out between the two. Test windows follow one
-        another without gap or overlap; sessions at the end that fill no window are unused.
+        another without gap or overlap; sessions at the end that fill no window are unused, and
+        counted by `tradewind.research.dataset.Dataset.untested_sessions`.
     window : {"rolling", "expanding"}
         Whether each fold is trained on the latest `train` sessions before the purge, or on all
         of them from the first on. The test windows are the same.

@@ -45,7 +45,9 @@ class TrainingResult:
         ``beta`` against the strategy's benchmark, ``alpha_probability`` and
         ``deflated_alpha_probability``, the same two probabilities of what is left without it, and
         ``trials_alpha_variance``; ``pbo`` where there was a sweep;
-        ``leakage``, 1.0 where training labels reach into a test window.
+        ``leakage``, 1.0 where training labels reach into a test window; ``untested_sessions``,
+        the newest sessions, too few for another test window; ``undefined_rows``, rows left out
+        since a feature is undefined after its warm-up.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.

@@ -51,6 +51,15 @@ class Undefined:
         """Symbols and sessions with an undefined value or more, shape (n_rows, 2); sorted."""
         return self.values.select(KEY).unique().sort(KEY)
 
+    def sentences(self) -> list[str]:
+        """Return the table in words, a line a row."""
+        return [
+            f"feature {row['feature']} of {row['symbol']} is undefined in "
+            f"{_sessions(row['sessions'])} after its warm-up ({row['share']:.1%}), from "
+            f"{row['first']} to {row['last']}"
+            for row in self.table.iter_rows(named=True)
+        ]
+
     def where(self, condition: pl.Expr) -> "Undefined":
         """Return those of the values that a condition on symbol and session holds for.
 
@@ -136,8 +145,11 @@ def _told(pair: "dict[str, Any]", values: pl.DataFrame) -> str:
     of = values.filter(symbol=pair["symbol"], feature=pair["feature"]).get_column("session")
     days = ", ".join(str(day) for day in of.head(_DAYS_SHOWN))
     dots = ", ..." if of.len() > _DAYS_SHOWN else ""
-    sessions = "session" if of.len() == 1 else "sessions"
-    return f"feature {pair['feature']} of {pair['symbol']} in {of.len()} {sessions} ({days}{dots})"
+    return f"feature {pair['feature']} of {pair['symbol']} in {_sessions(of.len())} ({days}{dots})"
+
+
+def _sessions(count: int) -> str:
+    return "1 session" if count == 1 else f"{count:,} sessions"
 
 
 def _warm_up(placed: pl.DataFrame, spec: "FeatureSpec") -> pl.Expr:

@@ -182,7 +182,12 @@ def judge(
         | _belief(scored.net_returns, per_year)
         | _benchmark(equity, per_year)
         | alpha_figures(scored.net_returns, held, per_year=per_year)
-        | {"n_folds": float(len(dataset.windows)), "n_test_rows": float(predictions.height)},
+        | {
+            "n_folds": float(len(dataset.windows)),
+            "n_test_rows": float(predictions.height),
+            "untested_sessions": float(dataset.untested_sessions),
+            "undefined_rows": float(dataset.undefined.rows.height),
+        },
         predictions=predictions,
         equity=equity.with_columns(pl.Series("benchmark_return", held, dtype=pl.Float64)),
         strategy=strategy,
