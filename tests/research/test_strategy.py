@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from tradewind.research.strategy import Strategy
+from tradewind.research.strategy_files import load_strategy
 from tradewind.research.trials import configuration_hash
 
 FIELDS: dict[str, Any] = {
@@ -56,6 +59,26 @@ def test_limits_of_risk_do_not_make_an_older_strategy_into_another_one() -> None
         == configuration_hash(strategy)
         == "4097e754f2eb7cd5c593084c8d1f729b0b9cd4390d0661ed5f77251162ab9a72"
     )
+
+
+def test_where_orders_go_is_no_part_of_what_a_strategy_is() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    assert strategy.execution == "paper"
+    for execution in ("off", "replay", "live"):
+        other = Strategy.model_validate(FIELDS | {"execution": execution})
+        assert other.content_hash() == strategy.content_hash()
+        assert configuration_hash(other) == configuration_hash(strategy)
+    recorded = strategy.model_dump(mode="json")
+    del recorded["execution"]
+    assert Strategy.model_validate(recorded) == strategy
+    with pytest.raises(ValidationError, match="execution"):
+        Strategy.model_validate(FIELDS | {"execution": "real"})
+
+
+def test_off_is_a_word_and_no_boolean(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(FIELDS) + "execution: off\n")
+    assert load_strategy(file).execution == "off"
 
 
 def test_a_longer_purge_than_the_horizon_is_kept() -> None:

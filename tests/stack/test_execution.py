@@ -78,6 +78,11 @@ def test_the_command_line_shows_the_book(stack) -> None:
     assert len(fills) == len(filled)
     days = stack.json("trading", "pnl", "daily")
     assert [day["session"] for day in days] == [str(day) for day in sessions.sessions(COUNT)]
+    for order in (filled[0], orders[-1]):
+        shown = stack.json("trading", "explain", order["client_order_id"])
+        assert (shown["shares"], shown["symbol"]) == (order["shares"], order["symbol"])
+        assert shown["trade_session"] == order["session"] > shown["signal_session"]
+        assert len(shown["tranches"]) == 1  # the horizon
     held = stack.json("trading", "positions", "daily")
     assert {each["symbol"] for each in held} <= set(sessions.SYMBOLS)
     assert any(each["shares"] < 0 for each in held)

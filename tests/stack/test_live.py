@@ -163,7 +163,15 @@ def test_signals_are_stored_for_the_next_session(stack, airflow, mlflow, live) -
     assert (shown["weights"], shown["model_version"]) == (told["weights"], 1)
     assert (shown["session"], shown["trade_session"]) == ("2013-03-01", "2013-03-04")
     assert {shown["snapshot_id"]} == {row[5] for row in rows}
-    assert stack.json("signals", "ridge") is None  # it has no champion
+    without = stack.run("signals", "ridge", "--json")  # it has no champion
+    assert (without.returncode, without.stdout.strip()) == (3, "null")
+    old = stack.json("signals", "asked", "--session", "2013-03-01")
+    assert old["weights"] == told["weights"]
+    assert all(
+        old["weights"][symbol] == pytest.approx(sum(own) / len(own), abs=1e-9)
+        for symbol, own in old["tranches"].items()
+    )
+    assert {len(own) for own in old["tranches"].values()} == {5}  # the horizon
 
 
 def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None:

@@ -108,9 +108,10 @@ def _skip_what_cannot_trade(strategy: Strategy, session: date, missed: int, old:
         raise AirflowSkipException(f"{strategy.name} says `execution: off`: no order leaves")
     most = strategy.risk.max_signal_age
     if missed > most:
+        opens = "1 open has" if missed == 1 else f"{missed:,} opens have"
         why = f"; {old}" if old else ""
+        past = "" if strategy.execution == "replay" else ", or `execution: replay` plays the past"
         raise AirflowSkipException(
-            f"the signals of {strategy.name} are of {session}, and {missed:,} opens have gone by "
-            f"since{why}. `risk: {{max_signal_age: {most}}}` allows {most}: ingest newer bars, or "
-            "play the past on paper with `execution: replay`"
+            f"the signals of {strategy.name} are of {session}, and {opens} gone by since{why}. Its "
+            f"file allows `risk: {{max_signal_age: {most}}}`: newer bars make newer signals{past}"
         )
