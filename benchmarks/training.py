@@ -1,4 +1,4 @@
-"""One whole training, from its trigger to its champion: what is not the work itself.
+"""One whole training, from its trigger to its verdict: what is not the work itself.
 
 The work is the same steps, one after the other in one plain Python process. It has imported what
 they need before the clock starts, as a worker has, and knows no orchestrator.

@@ -440,7 +440,7 @@ def trading_reconcile(account: Account = None, *, as_json: Json = False) -> None
 
 @app.command()
 def demo(strategy: str = "momentum") -> None:
-    """Start the stack, train, register, retrieve, and show the result."""
+    """Start the stack, train, register, hear the gate, retrieve, and show the result."""
     from tradewind import display
     from tradewind.desk import registry, training
     from tradewind.stack import lifecycle
@@ -453,7 +453,15 @@ def demo(strategy: str = "momentum") -> None:
     typer.echo(training.announcement(settings, strategy))
     with display.stopwatch("training"), display.tasks() as progress:
         training.train(settings, strategy, progress)
-    display.versions(registry.versions(settings, strategy)[:1], page=settings.mlflow_page)
+    [newest, *_] = found = registry.versions(settings, strategy)
+    display.versions([newest], page=settings.mlflow_page)
+    if not any("champion" in version.aliases for version in found):
+        display.passed_over()
+        done = registry.promote(
+            settings, strategy, newest.version, reason="demo", by=getpass.getuser(),
+            override="demo: so that what follows a champion can be seen",
+        )  # fmt: skip
+        display.promotion(strategy, done.promotion, told=done.told)
     display.forecast(registry.predict(settings, strategy))
     display.credentials(
         lifecycle.credentials(settings, load_secrets(Layout(settings.state))),

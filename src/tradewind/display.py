@@ -35,6 +35,7 @@ __all__ = [
     "credentials",
     "forecast",
     "models",
+    "passed_over",
     "promotion",
     "reproduction",
     "starting",
@@ -256,14 +257,29 @@ def _address(line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
+def passed_over() -> None:
+    """Print why a demo makes a champion of what its gate refused."""
+    console.print(
+        "That is the gate at work. It asks what a strategy adds to holding, and on these bars, "
+        "four stocks picked in hindsight, none of the strategies that ship adds enough: each is "
+        "refused. So that the rest can be seen, signals and paper orders, the demo overrules it, "
+        "which stays in the model's history with its reason. With money, do not.",
+        markup=False,
+    )
+
+
+def _reasons(decision: "Decision") -> None:
+    for rule in decision.refused:
+        console.print(f"{rule.rule}: {rule.reason}", markup=False)
+
+
 def _decision(decision: "Decision") -> None:
     columns = ("gate's rule", Number("figure"), Number("bound"), "verdict")
     table = Grid(*columns, title=f"gate: {_word(decision)}")
     for rule in decision.rules:
         table.add(rule.rule, _number(rule.figure), _number(rule.bound), _word(rule))
     table.print(console)
-    for rule in decision.refused:
-        console.print(f"{rule.rule}: {rule.reason}", markup=False)
+    _reasons(decision)
 
 
 def comparison(found: "Comparison") -> None:
@@ -327,13 +343,14 @@ def _text(value: object) -> str:
 
 def forecast(found: "Forecast") -> None:
     """Print predictions of one session."""
+    what = "score, of use for its order alone" if found.is_score else "forward return"
     table = Grid(
-        "symbol", Number(f"forward return, {found.horizon} sessions"),
+        "symbol", Number(f"{what}, {found.horizon} sessions"),
         title=f"{found.strategy}@{found.alias} (version {found.version}) "
         f"at the close of {found.session}",
     )  # fmt: skip
     for symbol, value in found.predictions.items():
-        table.add(escape(symbol), f"{value:+.3%}")
+        table.add(escape(symbol), f"{value:+.4f}" if found.is_score else f"{value:+.3%}")
     table.print(console)
 
 

@@ -371,6 +371,7 @@ def make_project(home: Path, name: str) -> Project:
             copy = home / path.relative_to(CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, copy)
+    shutil.copy2(CHECKOUT / "tests" / "stack" / "strategies" / "believed.yaml", home / "strategies")
     # What the images keep of a checkout's history: which commit it is at.
     git = home / ".git"
     (git / "refs" / "heads").mkdir(parents=True)
@@ -386,7 +387,7 @@ def make_project(home: Path, name: str) -> Project:
     return Project(home, name, ports, environment, loopback_before=before)
 
 
-def start_training(airflow: httpx.Client, strategy: str = "momentum") -> str:
+def start_training(airflow: httpx.Client, strategy: str = "believed") -> str:
     """Start the workflow over Airflow's interface, and return the path of its run there."""
     dag = f"/api/v2/dags/train_{strategy}"
     wait_until(lambda: airflow.get(dag).is_success, 60)  # read by the dag-processor by then

@@ -15,7 +15,7 @@ from tests.compose.project import COMMIT, Project
 PREDICT = """
 import json
 import mlflow, numpy
-model = mlflow.pyfunc.load_model("models:/momentum@champion")
+model = mlflow.pyfunc.load_model("models:/believed@champion")
 columns = model.metadata.get_input_schema().input_names()
 import pandas
 rows = pandas.DataFrame(numpy.linspace(-1, 1, 5 * len(columns)).reshape(5, -1), columns=columns)
@@ -29,7 +29,7 @@ def version(mlflow: httpx.Client, training: dict[str, Any]) -> dict[str, Any]:
     assert training["state"] == "success"
     return mlflow.get(
         "/api/2.0/mlflow/registered-models/alias",
-        params={"name": "momentum", "alias": "challenger"},
+        params={"name": "believed", "alias": "challenger"},
     ).json()["model_version"]
 
 
@@ -54,7 +54,7 @@ def test_what_passed_its_gate_is_the_champion(
     mlflow: httpx.Client, version: dict[str, Any]
 ) -> None:
     champion = mlflow.get(
-        "/api/2.0/mlflow/registered-models/alias", params={"name": "momentum", "alias": "champion"}
+        "/api/2.0/mlflow/registered-models/alias", params={"name": "believed", "alias": "champion"}
     ).json()["model_version"]
     assert champion["version"] == version["version"]
     tags = {tag["key"]: tag["value"] for tag in champion["tags"]}
@@ -78,7 +78,7 @@ def test_the_models_files_are_objects(
     project: Project, mlflow: httpx.Client, version: dict[str, Any], s3: Any
 ) -> None:
     uri = project.sql(
-        "SELECT storage_location FROM model_versions WHERE name = 'momentum' AND version = "
+        "SELECT storage_location FROM model_versions WHERE name = 'believed' AND version = "
         f"{version['version']}",
         "mlflow",
     )[0][0]
@@ -122,7 +122,7 @@ def test_a_worker_fetches_it_without_a_way_to_minio(
     said = project.python(
         "airflow-worker",
         "from tradewind.registry.retrieval import load_registered\n"
-        "found = load_registered('momentum', 'challenger')\n"
+        "found = load_registered('believed', 'challenger')\n"
         "print(found.info.version, found.model.num_trees() > 0)",
     )
     assert said.splitlines()[-1] == f"{version['version']} True"

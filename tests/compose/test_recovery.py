@@ -28,7 +28,7 @@ def keepsakes(project: Project) -> dict[str, Any]:
     return {
         "secrets": secrets,
         "trainings": project.sql(
-            "SELECT run_id, state FROM dag_run WHERE dag_id = 'train_momentum' ORDER BY 1",
+            "SELECT run_id, state FROM dag_run WHERE dag_id = 'train_believed' ORDER BY 1",
             "airflow",
         ),
         "versions": project.sql(

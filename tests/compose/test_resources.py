@@ -97,16 +97,16 @@ def test_a_workers_log_is_read_by_the_webserver(
     run = training["dag_run_id"]
     train = next(task for task in training["tasks"] if task["task_id"] == "train")
     file = (
-        f"/var/log/airflow/tasks/dag_id=train_momentum/run_id={run}/task_id=train/"
+        f"/var/log/airflow/tasks/dag_id=train_believed/run_id={run}/task_id=train/"
         f"attempt={train['try_number']}.log"
     )
     for service in ("airflow-worker", "airflow-webserver"):
-        assert "trained momentum on" in project.execute(service, "cat", file)
+        assert "trained believed on" in project.execute(service, "cat", file)
     shown = airflow.get(
-        f"/api/v2/dags/train_momentum/dagRuns/{run}/taskInstances/train/logs/{train['try_number']}",
+        f"/api/v2/dags/train_believed/dagRuns/{run}/taskInstances/train/logs/{train['try_number']}",
         headers={"Accept": "application/json"},
     )
-    assert "trained momentum on" in shown.text
+    assert "trained believed on" in shown.text
 
 
 class Client(threading.Thread):

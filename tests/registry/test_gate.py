@@ -21,6 +21,7 @@ RULES = Gate(
 GOOD = {
     "deflated_sharpe_probability": 0.95,
     "deflated_alpha_probability": 0.85,
+    "deflated_mix_alpha_probability": 0.9,
     "pbo": 0.2,
     "max_drawdown": -0.25,
     "trades": 40.0,
@@ -32,15 +33,25 @@ def returns(values: Any, first: date = date(2010, 1, 1)) -> pl.DataFrame:
     values = np.asarray(values, dtype=np.float64)
     sessions = [first + timedelta(days=day) for day in range(values.size)]
     return pl.DataFrame(
-        {"session": sessions, "net_return": values, "benchmark_return": 0.5 * values},
-        schema={"session": pl.Date, "net_return": pl.Float64, "benchmark_return": pl.Float64},
+        {
+            "session": sessions,
+            "net_return": values,
+            "benchmark_return": 0.5 * values,
+            "mix_return": values,
+        },
+        schema={
+            "session": pl.Date,
+            "net_return": pl.Float64,
+            "benchmark_return": pl.Float64,
+            "mix_return": pl.Float64,
+        },
     )
 
 
 def evidence(**changes: Any) -> Evidence:
     good = Evidence(
         metrics=GOOD, returns=returns(NOISE + 0.001), leaks=False, data_errors=0, trials=50,
-        swept=True, sessions_per_year=252.0, asked_for_alpha=True, benchmark="equal_weight",
+        swept=True, sessions_per_year=252.0, benchmark="equal_weight",
     )  # fmt: skip
     return replace(good, **changes)
 
@@ -72,6 +83,7 @@ def test_good_evidence_without_a_champion_passes_every_rule() -> None:
     [
         ("min_deflated_sharpe", "deflated_sharpe_probability", 0.9, math.nextafter(0.9, 0.0)),
         ("min_alpha_probability", "deflated_alpha_probability", 0.8, math.nextafter(0.8, 0.0)),
+        ("min_alpha_probability", "deflated_mix_alpha_probability", 0.8, math.nextafter(0.8, 0.0)),
         ("max_pbo", "pbo", 0.4, math.nextafter(0.4, 1.0)),
         ("max_drawdown", "max_drawdown", -0.3, math.nextafter(-0.3, -1.0)),
         ("min_trades", "trades", 25.0, 24.0),
@@ -295,6 +307,7 @@ def test_better_figures_never_turn_a_pass_into_a_refusal(start: Any, steps: Any)
         metrics = {
             "deflated_sharpe_probability": min(deflated + by[0], 1.0),
             "deflated_alpha_probability": min(alpha + by[1], 1.0),
+            "deflated_mix_alpha_probability": min(alpha + 2 * by[1], 1.0),
             "pbo": max(pbo - by[2], 0.0),
             "max_drawdown": min(by[3] - drawdown, 0.0),
             "trades": float(trades + by[4]),
@@ -320,16 +333,26 @@ def test_a_pass_is_never_given_without_every_figure(metrics: dict[str, float], l
     assert decision.passed == (not decision.refused)
 
 
-@pytest.mark.parametrize(("asked", "rules"), [(True, True), (None, True), (False, False)])
-def test_an_alpha_is_asked_of_what_may_live_on_a_market_that_rises(
-    asked: bool | None, rules: bool
+@pytest.mark.parametrize(
+    ("beside", "mix", "figure", "named"),
+    [
+        (0.3, 0.9, 0.3, "of its benchmark, equal shares of its universe,"),
+        (0.9, 0.3, 0.3, "what the position that it held on average earned"),
+        (0.3, 0.3, 0.3, "of its benchmark"),
+        (0.9, 0.8, 0.8, "what the position"),
+    ],
+)
+def test_the_lower_of_the_two_alphas_counts(
+    beside: float, mix: float, figure: float, named: str
 ) -> None:
-    poor = {**GOOD, "deflated_alpha_probability": 0.3}
-    decision = decide(evidence(metrics=poor, asked_for_alpha=asked), None, RULES)
-    assert ("min_alpha_probability" in [each.rule for each in decision.rules]) == rules
-    assert decision.passed == (not rules)
+    metrics = {
+        **GOOD, "deflated_alpha_probability": beside, "deflated_mix_alpha_probability": mix,
+    }  # fmt: skip
+    result = ruled(decide(evidence(metrics=metrics), None, RULES), "min_alpha_probability")
+    assert (result.figure, result.passed) == (figure, figure >= 0.8)
+    assert named in result.reason
     left_out = RULES.model_copy(update={"min_alpha_probability": None})
-    assert decide(evidence(metrics=poor, asked_for_alpha=asked), None, left_out).passed
+    assert decide(evidence(metrics=metrics), None, left_out).passed
 
 
 @pytest.mark.parametrize(
@@ -355,8 +378,8 @@ def test_a_version_of_before_there_was_a_benchmark_is_told_to_train_again(kept: 
     if kept == "none":
         old = old.with_columns(benchmark_return=pl.lit(None, pl.Float64))
     elif kept == "one is missing":
-        gone = pl.when(pl.int_range(pl.len()) != 7).then("benchmark_return")
-        old = old.with_columns(benchmark_return=gone)
+        gone = pl.when(pl.int_range(pl.len()) != 7).then("mix_return")
+        old = old.with_columns(mix_return=gone)
     else:
         old = old.clear()
     result = ruled(decide(evidence(returns=old), None, RULES), "min_alpha_probability")

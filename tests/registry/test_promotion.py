@@ -30,6 +30,7 @@ PROVENANCE = Provenance(git_commit="c0ffee", git_dirty="false", lock_sha256="10c
 GOOD = {
     "deflated_sharpe_probability": 0.97,
     "deflated_alpha_probability": 0.97,
+    "deflated_mix_alpha_probability": 0.97,
     "trades": 200.0,
 }
 GATE = {"max_drawdown": 0.9}

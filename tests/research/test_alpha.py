@@ -21,17 +21,22 @@ RANDOM = np.random.default_rng(11)
 MARKET = RANDOM.normal(0.001, 0.02, 2000)
 OWN = RANDOM.normal(0.0, 0.01, 2000)
 CASH = np.zeros(2000)
+FIGURES = ("alpha", "alpha_probability", "mix_alpha", "mix_alpha_probability")
 
 
 def test_beta_and_alpha_match_a_regression() -> None:
     net = 0.0004 + 0.7 * MARKET + OWN
     slope, intercept = np.polyfit(MARKET, net, 1)
-    figures = alpha_figures(net, MARKET, per_year=365.0)
+    mix = 0.2 * MARKET + 0.1 * OWN
+    figures = alpha_figures(net, MARKET, mix, per_year=365.0)
     assert figures["beta"] == pytest.approx(slope)
     assert figures["alpha"] == pytest.approx(365.0 * intercept)
     assert np.corrcoef(residual(net, MARKET), MARKET)[0, 1] == pytest.approx(0.0, abs=1e-12)
     expected = probabilistic_sharpe(net - slope * MARKET)
     assert figures["alpha_probability"] == pytest.approx(expected)
+    slope, intercept = np.polyfit(mix, net, 1)
+    assert figures["mix_alpha"] == pytest.approx(365.0 * intercept)
+    assert figures["mix_alpha_probability"] == pytest.approx(alpha_probability(net, mix))
 
 
 def test_against_cash_all_that_was_earned_is_alpha() -> None:
@@ -42,9 +47,9 @@ def test_against_cash_all_that_was_earned_is_alpha() -> None:
 
 @pytest.mark.parametrize("share", [1.0, 0.3, 2.5, -1.0])
 def test_whoever_holds_a_share_of_the_benchmark_has_no_alpha(share: float) -> None:
-    figures = alpha_figures(share * MARKET, MARKET, per_year=252.0)
+    figures = alpha_figures(share * MARKET, MARKET, share * MARKET, per_year=252.0)
     assert figures["beta"] == pytest.approx(share)
-    assert (figures["alpha"], figures["alpha_probability"]) == (0.0, 0.0)
+    assert [figures[name] for name in FIGURES] == [0.0] * 4
     costs = np.where(np.arange(MARKET.size) % 21 == 0, 5e-4, 0.0)
     assert alpha_probability(share * MARKET - costs, MARKET) < 1e-6
 

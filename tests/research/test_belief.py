@@ -61,9 +61,9 @@ def test_the_shipped_strategy_is_told_that_holding_was_better(report: Report) ->
 def test_the_probability_of_an_alpha_decides_what_is_said_of_holding(
     report: Report, likely: float, title: str, tone: str
 ) -> None:
-    found = said(report, {"deflated_alpha_probability": likely})
-    assert found[title][0] == tone
-    changed = replace(report, metrics={**report.metrics, "deflated_alpha_probability": likely})
+    both = {"deflated_alpha_probability": likely, "deflated_mix_alpha_probability": 0.99}
+    assert said(report, both)[title][0] == tone
+    changed = replace(report, metrics={**report.metrics, **both})
     assert changed.verdict.startswith(f"{title}: alpha ")
 
 
@@ -76,7 +76,8 @@ def test_the_probability_of_an_alpha_decides_what_is_said_of_holding(
 )
 def test_the_benchmark_is_named(report: Report, benchmark: object, title: str, words: str) -> None:
     said_of = Strategy.model_validate({**report.strategy.model_dump(), "benchmark": benchmark})
-    found = said(replace(report, strategy=said_of), {"deflated_alpha_probability": 0.99})
+    sure = {"deflated_alpha_probability": 0.99, "deflated_mix_alpha_probability": 0.99}
+    found = said(replace(report, strategy=said_of), sure)
     assert words in found[title][1]
 
 

@@ -8,8 +8,14 @@ import polars as pl
 import pytest
 
 from tradewind.errors import StrategyError
+from tradewind.research.alpha import alpha_probability
 from tradewind.research.backtest import run_backtest
-from tradewind.research.benchmark import benchmark_bars, benchmark_name, benchmark_returns
+from tradewind.research.benchmark import (
+    benchmark_bars,
+    benchmark_name,
+    benchmark_returns,
+    mix_returns,
+)
 from tradewind.research.dataset import prepare
 from tradewind.research.ledger import MemoryLedger, counted_in
 from tradewind.research.positions import target_weights
@@ -170,3 +176,42 @@ def test_a_benchmark_without_bars_is_refused_by_name(
     quick = against.with_parameters({"rounds": 5})
     with pytest.raises(StrategyError, match="benchmark: SPY has no bar on"):
         train(bars, quick)
+
+
+def test_the_mix_is_the_mean_position_held_when_it_could_be(strategy: Strategy) -> None:
+    a = [(1.0, 1.0), (1.0, 1.1), (1.1, 1.1), (1.1, 1.1)]
+    b = [None, (4.0, 4.0), (4.0, 5.0), (5.0, 5.0)]
+    used = made({"A": a, "B": b})
+    weights = pl.DataFrame(
+        {
+            "symbol": ["A", "B"] * 4,
+            "session": [FIRST + timedelta(days=day) for day in range(4) for _ in "AB"],
+            "weight": [1.0, 0.0, 0.5, -0.6, 0.5, 0.0, 0.0, 0.0],
+        }
+    ).sort("session", "symbol")
+    known = weights.filter((pl.col("symbol") == "A") | (pl.col("session") > FIRST))
+    fields = {**strategy.model_dump(), "features": [{"return": {"window": 1}}]}
+    fields["universe"]["symbols"] = ["A", "B"]
+    found = mix_returns(used, weights, known, Strategy.model_validate(fields))
+    # A: a half on average of four sessions; B: a fifth short, of the three that it had.
+    assert found == pytest.approx([0.0, 0.05, -0.2 * 0.25, 0.0])
+
+
+@pytest.mark.parametrize("positions", ["long_flat", "long_short", "sign", "proportional"])
+def test_who_never_changes_its_mind_adds_nothing_to_its_mix(
+    bars: pl.DataFrame, strategy: Strategy, positions: Any
+) -> None:
+    sessions = bars.get_column("session").unique().sort().slice(1000, 800)
+    liked = {"AAPL": 2.0, "IBM": 0.5, "MSFT": -1.0}
+    used = bars.filter(pl.col("symbol").is_in(list(liked)))
+    predictions = used.filter(pl.col("session").is_in(sessions.implode())).select(
+        "symbol", "session", prediction=pl.col("symbol").replace_strict(liked)
+    )
+    rules = strategy.backtest.model_copy(
+        update={"positions": positions, "commission_bps": 0.0, "slippage_bps": 0.0}
+    )
+    weights = target_weights(predictions, rules, horizon=1)
+    net = run_backtest(weights, used, rules).get_column("net_return").to_numpy()
+    mix = mix_returns(used, weights, predictions, strategy)
+    assert mix == pytest.approx(net, abs=1e-14)
+    assert alpha_probability(net, mix) == 0.0

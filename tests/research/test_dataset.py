@@ -68,7 +68,7 @@ def test_a_dataset_serves_trials_that_differ_in_the_model_only(
     tried = strategy.with_parameters({"rounds": 5})
     assert dataset.suits(tried)
     again = judge(prepare(bars, tried), tried).equity
-    assert score(dataset, tried).equity.equals(again.drop("benchmark_return"))
+    assert score(dataset, tried).equity.equals(again.drop("benchmark_return", "mix_return"))
     other = strategy.model_copy(update={"features": strategy.features[:2]})
     assert not dataset.suits(other)
     with pytest.raises(ResearchError, match="prepared for other features, labels or windows"):
@@ -81,7 +81,7 @@ def test_a_score_is_part_of_the_judgement(bars: pl.DataFrame, strategy: Strategy
     scored, judged = score(dataset, tried), judge(dataset, tried)
     assert scored.metrics.items() <= judged.metrics.items()
     assert scored.predictions.equals(judged.predictions)
-    assert scored.equity.equals(judged.equity.drop("benchmark_return"))
+    assert scored.equity.equals(judged.equity.drop("benchmark_return", "mix_return"))
 
 
 def test_all_trials_of_a_rule_are_judged_on_the_same_sessions(bars: pl.DataFrame) -> None:

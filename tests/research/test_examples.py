@@ -16,11 +16,13 @@ import polars as pl
 import pytest
 
 from tradewind.registry.gate import Decision, Evidence, decide
+from tradewind.research.benchmark import benchmark_name
 from tradewind.research.features import compute_features
 from tradewind.research.inference import probabilistic_sharpe
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategies, load_strategy
 from tradewind.research.training import TrainingResult, train
+from tradewind.research.verdict import verdict_title
 
 STRATEGIES = Path(__file__).parents[2] / "strategies"
 SEEDS = 20
@@ -62,13 +64,13 @@ def decision(result: TrainingResult) -> Decision:
     """What the gate says of a first version."""
     evidence = Evidence(
         metrics=result.metrics,
-        returns=result.equity.select("session", "net_return", "benchmark_return"),
+        returns=result.equity.select("session", "net_return", "benchmark_return", "mix_return"),
         leaks=result.leaks,
         data_errors=0,
         trials=1,
         swept=False,
         sessions_per_year=252.0,
-        asked_for_alpha=result.strategy.asked_for_alpha,
+        benchmark=benchmark_name(result.strategy),
     )
     return decide(evidence, None, result.strategy.gate)
 
@@ -90,6 +92,38 @@ def test_every_shipped_strategy_trains(bars: pl.DataFrame, file: Path) -> None:
     assert result.predictions["prediction"].is_finite().all()
     assert result.predictions["prediction"].n_unique() > 1000
     assert result.reference.height == 20 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("momentum", "No better than holding"),
+        ("ridge", "No better than holding"),
+        ("crossover", "No better than holding"),
+        # Long of what rose most of four, and short of what rose least: for all the years.
+        ("ranker", "No better than what it held on average"),
+    ],
+)
+def test_an_example_that_adds_nothing_to_holding_is_refused(
+    bars: pl.DataFrame, name: str, title: str
+) -> None:
+    result = train(bars, load_strategy(STRATEGIES / f"{name}.yaml"))
+    judged = decision(result)
+    assert "min_alpha_probability" in [rule.rule for rule in judged.refused]
+    # Of which the gate asked before, and had the best of it.
+    assert result.metrics["deflated_sharpe_probability"] > 0.95
+    assert verdict_title(result.metrics, benchmark_name(result.strategy)) == title
+
+
+@pytest.mark.parametrize("positions", ["long_flat", "proportional"])
+def test_noise_that_is_long_is_refused_although_the_market_rose(
+    bars: pl.DataFrame, positions: str
+) -> None:
+    fields = noise_of(1, horizon=21).model_dump()
+    fields["backtest"]["positions"] = positions
+    result = train(bars, Strategy.model_validate(fields))
+    assert result.metrics["deflated_sharpe_probability"] > 0.95
+    assert [rule.rule for rule in decision(result).refused] == ["min_alpha_probability"]
 
 
 def test_noise_is_refused_whatever_the_seed(bars: pl.DataFrame) -> None:

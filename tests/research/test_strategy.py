@@ -140,11 +140,8 @@ def test_what_may_be_net_long_is_held_against_its_universe(
     strategy = with_(backtest=backtest)
     assert strategy.may_be_net_long == net_long
     assert strategy.held_against == ("equal_weight" if net_long else "cash")
-    assert strategy.asked_for_alpha == net_long
-    named = with_(backtest=backtest, benchmark="equal_weight")
-    assert (named.held_against, named.asked_for_alpha) == ("equal_weight", True)
-    cash = with_(backtest=backtest, benchmark="cash")
-    assert (cash.held_against, cash.asked_for_alpha) == ("cash", net_long)
+    for named in ("equal_weight", "cash"):
+        assert with_(backtest=backtest, benchmark=named).held_against == named
 
 
 def test_a_symbol_as_benchmark_is_among_the_bars_it_needs_once() -> None:

@@ -19,13 +19,26 @@ def test_demo_shows_metrics_model_prediction_and_logins(stack, demo) -> None:
     assert [text for text in expected if text not in demo] == []
 
 
+def test_demo_shows_what_the_gate_refuses_and_overrules_it_by_name(stack, demo) -> None:
+    words = " ".join(demo.split())
+    first = stack.json("models", "show", "momentum")[-1]
+    [refused] = [rule for rule in first["decision"]["rules"] if not rule["passed"]]
+    assert refused["rule"] == "min_alpha_probability"
+    assert first["verdict"].startswith("No better than holding: alpha ")
+    assert first["verdict"] in words
+    assert refused["reason"] in words
+    assert "The gate had refused it: min_alpha_probability" in words
+    assert "champion" in first["aliases"]
+    assert "No better than holding" in " ".join(stack.ok("models", "list").split())
+
+
 @pytest.mark.usefixtures("demo")
 def test_celery_workers_ran_the_run_and_it_succeeded(stack, airflow) -> None:
     [run] = airflow.runs("train_momentum")
     assert run["state"] == "success"
     tasks = airflow.tasks("train_momentum", run["dag_run_id"])
-    names = {"ingest", "train", "judge", "promote", "verify"}
-    assert {task["task_id"]: task["state"] for task in tasks} == dict.fromkeys(names, "success")
+    done = dict.fromkeys(("ingest", "train", "judge", "verify"), "success")
+    assert {t["task_id"]: t["state"] for t in tasks} == {**done, "promote": "skipped"}
     assert {task["executor"] or "default" for task in tasks} == {"default"}
     assert {task["queue"] for task in tasks} == {"default"}
     option = airflow.get("/config/section/core/option/executor")
@@ -61,7 +74,7 @@ def test_the_same_again_is_no_better_than_the_champion_and_is_refused(stack, aga
     assert "champion" in first["aliases"]
     assert second["aliases"] == []
     refused = [rule["rule"] for rule in second["decision"]["rules"] if not rule["passed"]]
-    assert refused == ["champion_margin"]
+    assert refused == ["min_alpha_probability", "champion_margin"]
     assert first["tags"]["tradewind.snapshot_id"] == second["tags"]["tradewind.snapshot_id"]
     assert first["metrics"] == second["metrics"]  # same data, same seed, same result
 

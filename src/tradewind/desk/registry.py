@@ -32,7 +32,8 @@ __all__ = [
 class Forecast:
     """Predictions of a registered model for the last session of its source.
 
-    `predictions` are forward returns over `horizon` sessions, by symbol.
+    `predictions` are forward returns over `horizon` sessions, by symbol; where `is_score` only
+    their order means something.
     """
 
     strategy: str
@@ -41,6 +42,7 @@ class Forecast:
     session: date
     horizon: int
     predictions: Mapping[str, float]
+    is_score: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,4 +181,5 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
         session=rows["session"][0],
         horizon=model.strategy.horizon,
         predictions=dict(zip(rows["symbol"], rows["prediction"], strict=True)),
+        is_score=getattr(model.strategy.model, "objective", None) == "lambdarank",
     )

@@ -50,16 +50,15 @@ def read_evidence(
         sessions_per_year=None
         if strategy is None
         else sessions_per_year(strategy.universe.calendar),
-        asked_for_alpha=None if strategy is None else strategy.asked_for_alpha,
         benchmark=info.tags.get(names.BENCHMARK),
     )
 
 
 def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
-    """Return session, net_return and benchmark_return out of sample, by session.
+    """Return session, net_return, benchmark_return and mix_return out of sample, by session.
 
-    No row if they were not kept; benchmark_return is null where it was not kept, as in versions
-    of before there was one.
+    No row if they were not kept; the last two are null where they were not, as in versions of
+    before there were any.
 
     Raises
     ------
@@ -72,13 +71,14 @@ def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
         "session": pl.Date(),
         "net_return": pl.Float64(),
         "benchmark_return": pl.Float64(),
+        "mix_return": pl.Float64(),
     }
     if not is_there(client, info, names.EQUITY_FILE):
         return pl.DataFrame(schema=columns)
     try:
         equity = read_parquet(download(info, names.EQUITY_FILE))
-        if "benchmark_return" not in equity.columns:
-            equity = equity.with_columns(benchmark_return=pl.lit(None, dtype=pl.Float64()))
+        absent = [each for each in ("benchmark_return", "mix_return") if each not in equity.columns]
+        equity = equity.with_columns(pl.lit(None, pl.Float64()).alias(each) for each in absent)
         equity = equity.select(*columns)
     except pl.exceptions.PolarsError as error:
         raise _damaged(info, str(error)) from error

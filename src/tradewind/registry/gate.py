@@ -29,9 +29,9 @@ class Evidence:
     ----------
     metrics : mapping of str to float
         Out of sample, over all folds.
-    returns : DataFrame of shape (n_sessions, 3)
-        session, net_return (after costs) and benchmark_return (null throughout where it was not
-        kept): out of sample, each session once.
+    returns : DataFrame of shape (n_sessions, 4)
+        session, net_return (after costs), benchmark_return and mix_return (null throughout where
+        they were not kept): out of sample, each session once.
     leaks : bool or None
         Whether it was trained with labels that reach into the test window.
     data_errors : int or None
@@ -48,10 +48,8 @@ class Evidence:
         Last session of the bars it was trained on.
     sessions_per_year : float, optional
         Of its calendar; what figures are annualised by.
-    asked_for_alpha : bool or None
-        Whether it must be better than its benchmark; None where its strategy is not known.
     benchmark : str, optional
-        What that is called.
+        What its benchmark is called.
     """
 
     metrics: Mapping[str, float]
@@ -64,7 +62,6 @@ class Evidence:
     features_sha256: str | None = None
     data_end: date | None = None
     sessions_per_year: float | None = None
-    asked_for_alpha: bool | None = None
     benchmark: str | None = None
 
 
@@ -99,8 +96,7 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
     """Hold evidence against rules.
 
     Asked are always ``leakage`` and ``data_errors``; of the others those that the strategy file
-    does not leave out, ``max_pbo`` of strategies with a sweep only, and
-    ``min_alpha_probability`` of those that may live on a market that rises.
+    does not leave out, and ``max_pbo`` of strategies with a sweep only.
 
     Parameters
     ----------
@@ -168,30 +164,34 @@ def _deflated_sharpe(evidence: Evidence, bound: float | None) -> RuleResult | No
 
 
 def _alpha(evidence: Evidence, bound: float | None) -> RuleResult | None:
-    if bound is None or evidence.asked_for_alpha is False:
+    if bound is None:
         return None
     rule = "min_alpha_probability"
-    figure = evidence.metrics.get("deflated_alpha_probability")
-    returns = evidence.returns
+    names = ("deflated_alpha_probability", "deflated_mix_alpha_probability")
+    beside, mix = (_known(evidence.metrics.get(name)) for name in names)
+    figure = None if beside is None or mix is None else min(beside, mix)
     if evidence.trials is None or evidence.trials < 1:
         reason = "it is not recorded among how many trials it was chosen: nothing can be deflated"
-        return RuleResult(rule, _known(figure), bound, passed=False, reason=reason)
-    if returns.is_empty() or returns.get_column("benchmark_return").has_nulls():
+        return RuleResult(rule, figure, bound, passed=False, reason=reason)
+    kept = evidence.returns.select("benchmark_return", "mix_return")
+    if kept.is_empty() or sum(kept.null_count().row(0)):
         reason = (
             "what its benchmark earned was not kept when it was trained, so nobody knows whether "
             "it is better than holding; train the strategy again, which keeps it"
         )
-        return RuleResult(rule, _known(figure), bound, passed=False, reason=reason)
+        return RuleResult(rule, figure, bound, passed=False, reason=reason)
     luck = (
         "above zero"
         if evidence.trials == 1
         else f"above that of the best of {evidence.trials} worthless trials"
     )
     slope = evidence.metrics.get("beta", math.nan)
+    held = f"{slope:.3g} times those of its benchmark, {_named(evidence.benchmark)},"
+    if mix is not None and mix == figure and mix != beside:
+        held = "what the position that it held on average earned"
     return _bounded(
         rule, figure, bound,
-        what=f"the probability that its returns less {slope:.3g} times those of its benchmark, "
-        f"{_named(evidence.benchmark)}, have a Sharpe ratio {luck}",
+        what=f"the probability that its returns less {held} have a Sharpe ratio {luck}",
         at_least=True, possible=_is_probability,
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ __all__ = ["Difference", "Reproduction", "reproduce"]
 _OF_THE_TRIALS: Final = frozenset(
     {
         "trials", "trials_variance", "deflated_sharpe_probability",
-        "trials_alpha_variance", "deflated_alpha_probability",
+        "trials_alpha_variance", "deflated_alpha_probability", "deflated_mix_alpha_probability",
     }
 )  # fmt: skip
 _PBO: Final = "pbo"
@@ -39,8 +39,9 @@ _PBO: Final = "pbo"
 _SAID_LATER: Final = (
     "alpha", "beta", "alpha_probability", "trials_alpha_variance", "deflated_alpha_probability",
     "undefined_rows", "untested_sessions",
+    "mix_alpha", "mix_alpha_probability", "deflated_mix_alpha_probability",
 )  # fmt: skip
-_KEPT_LATER: Final = ("benchmark_return",)
+_KEPT_LATER: Final = ("benchmark_return", "mix_return")
 _KEY: Final = ("symbol", "session")
 _COMMIT: Final = names.PREFIX + "git_commit"
 _CODE: Final = names.PREFIX + "code_sha256"

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from tradewind.research._words import count, percent, probability, ratio
 from tradewind.research.report import Report
-from tradewind.research.verdict import SURE, is_better, verdict_title
+from tradewind.research.verdict import SURE, is_better, least_probability, verdict_title
 
 __all__ = ["Statement", "Tone", "statements"]
 
@@ -127,11 +127,11 @@ def _benchmark(report: Report) -> Statement | None:
     better = is_better(report.metrics)
     if better is None:
         return None
-    likely = report.metric("deflated_alpha_probability")
+    likely = least_probability(report.metrics)
     return Statement(
         "good" if better else "caution" if likely >= _HALF else "bad",
         verdict_title(report.metrics, report.benchmark),
-        f"{_alpha(report)} {_holding(report)}".strip(),
+        " ".join(filter(None, [_alpha(report), _mix(report), _holding(report)])),
     )
 
 
@@ -155,6 +155,18 @@ def _alpha(report: Report) -> str:
         f"The benchmark is {means}. The strategy moved by {ratio(slope)} of it (beta, by least "
         f"squares on the sessions tested) and earned {percent(alpha)} a year beside that (alpha), "
         f"which is more than luck with a probability of {likely}; {_LIKELY:.0%} would be sure."
+    )
+
+
+def _mix(report: Report) -> str:
+    alpha = report.metric("mix_alpha")
+    if math.isnan(alpha):
+        return ""
+    likely = probability(report.metric("deflated_mix_alpha_probability"))
+    return (
+        f"Beside the position that it held on average, kept all the time, it earned "
+        f"{percent(alpha)} a year, more than luck with a probability of {likely}: what its "
+        "decisions added, whatever rose."
     )
 
 

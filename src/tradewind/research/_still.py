@@ -15,7 +15,7 @@ from tradewind.research._series import (
 )
 from tradewind.research._words import count, percent, probability, ratio, times
 from tradewind.research.report import Report
-from tradewind.research.verdict import verdict_title
+from tradewind.research.verdict import least_probability, verdict_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -136,7 +136,7 @@ def _alpha(report: Report) -> tuple[str, str, str]:
     if math.isnan(metric("alpha")):
         coefficient = ratio(metric("information_coefficient"), 3)
         return "Information coefficient", coefficient, f"right sign: {percent(metric('hit_rate'))}"
-    likely = probability(metric("deflated_alpha_probability"))
+    likely = probability(least_probability(report.metrics))
     return "Alpha a year", percent(metric("alpha")), f"P(more than luck): {likely}"
 
 

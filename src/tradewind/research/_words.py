@@ -78,6 +78,9 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "beta": ("Beta to the benchmark", ratio),
     "alpha_probability": ("P(true alpha > 0)", probability),
     "deflated_alpha_probability": ("P(it is more than the luck of the trials)", probability),
+    "mix_alpha": ("Alpha a year, against its own average position", percent),
+    "mix_alpha_probability": ("P(that alpha > 0)", probability),
+    "deflated_mix_alpha_probability": ("P(that is more than the luck of the trials)", probability),
     "trials_alpha_variance": (
         "\u2026 variance of the trials' Sharpe ratios beside the benchmark",
         lambda value: ratio(value, 6),
@@ -90,7 +93,6 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     ),
     "leakage": ("Marked for leakage (1 is yes)", count),
     "n_folds": ("Test windows", count),
-    "untested_sessions": ("Newest sessions, not judged", count),
     "n_test_rows": ("Rows predicted out of sample", count),
     "untested_sessions": ("Newest sessions, in no test window", count),
     "undefined_rows": ("Rows left out, a feature undefined", count),

@@ -113,11 +113,23 @@ def alpha_variance(trials: Iterable[tuple[Returns, Returns]]) -> float:
     return float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0
 
 
-def alpha_figures(net: Returns, benchmark: Returns, *, per_year: float) -> dict[str, float]:
-    """Return alpha (fraction a year, not compounded), beta and the probability of an alpha."""
+def alpha_figures(
+    net: Returns, benchmark: Returns, mix: Returns, *, per_year: float
+) -> dict[str, float]:
+    """Return alpha (fraction a year, not compounded), beta and the probabilities of an alpha.
+
+    Parameters
+    ----------
+    net, benchmark, mix : ndarray of shape (n_sessions,)
+        See `tradewind.research.benchmark`.
+    per_year : float
+        Sessions a year.
+    """
     left = residual(net, benchmark)
     return {
         "alpha": float(left.mean()) * per_year if left.size else math.nan,
         "beta": beta(net, benchmark),
         "alpha_probability": alpha_probability(net, benchmark),
+        "mix_alpha": float(residual(net, mix).mean()) * per_year if net.size else math.nan,
+        "mix_alpha_probability": alpha_probability(net, mix),
     }

@@ -1,4 +1,7 @@
-"""What a strategy is compared with: what holding its universe, or one symbol, or nothing earned."""
+"""What a strategy is compared with: what holding something all the time would have earned.
+
+That is its benchmark (its universe, one symbol, or cash), and the mix that it held on average.
+"""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 from tradewind.errors import StrategyError
 from tradewind.research.strategy import Strategy, SymbolBenchmark
 
-__all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns"]
+__all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns", "mix_returns"]
 
 Matrix = NDArray[np.float64]
 Returns = NDArray[np.float64]
@@ -78,10 +81,53 @@ def benchmark_returns(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Serie
         _refuse_holes(bars, held.symbol, sessions, strategy)
     symbols = bars.get_column("symbol").unique().sort().to_list()
     opens, closes = _matrices(bars, symbols, sessions)
-    wanted = _fill(
-        opens, closes, _ends(bars, symbols, sessions), strategy.backtest.delisting_return
-    )
-    return _earned(opens, closes, wanted)
+    lost = strategy.backtest.delisting_return
+    wanted = _fill(opens, closes, _ends(bars, symbols, sessions), lost)
+    number = wanted.sum(axis=1, keepdims=True)
+    equal = np.divide(wanted, number, out=np.zeros(wanted.shape), where=number > 0)
+    return _earned(opens, closes, equal)
+
+
+def mix_returns(
+    bars: pl.DataFrame, weights: pl.DataFrame, predictions: pl.DataFrame, strategy: Strategy
+) -> Returns:
+    """Return what the strategy's own average position earned, held all the time at no cost.
+
+    A strategy that comes to hold one symbol long and another short, by whatever way, earns what
+    the two happened to earn. In a universe that was picked in hindsight that is a gain which even
+    noise can find, if it tells symbols apart, and no benchmark of the market takes it away. What
+    a strategy adds by its decisions is what it earned beside this mix.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Of the strategy's universe.
+    weights : DataFrame of shape (n_sessions * n_symbols, 3)
+        symbol, session, weight: its targets.
+    predictions : DataFrame of shape (n_rows, 2) or wider
+        symbol, session: when it could have held what. A symbol's weight is its mean over these
+        sessions, and is held in these sessions only.
+    strategy : Strategy
+
+    Returns
+    -------
+    ndarray of shape (n_sessions,)
+        Simple returns, close to close.
+    """
+    sessions = weights.get_column("session").unique().sort()
+    symbols = weights.get_column("symbol").unique().sort().to_list()
+    known = weights.join(predictions, on=["symbol", "session"], how="semi")
+    mean = dict(known.group_by("symbol").agg(pl.mean("weight")).iter_rows())
+    used = bars.filter(pl.col("symbol").is_in(symbols))
+    opens, closes = _matrices(used, symbols, sessions)
+    lost = strategy.backtest.delisting_return
+    wanted = _fill(opens, closes, _ends(used, symbols, sessions), lost)
+    decided = np.zeros(wanted.shape, dtype=bool)
+    rows = sessions.search_sorted(known.get_column("session")).to_numpy()
+    columns = known.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
+    decided[rows, columns] = True
+    wanted[1:] &= decided[:-1]
+    return _earned(opens, closes, wanted * np.array([mean[symbol] for symbol in symbols]))
 
 
 def _refuse_holes(bars: pl.DataFrame, symbol: str, sessions: pl.Series, strategy: Strategy) -> None:
@@ -149,10 +195,9 @@ def _fill(
     return wanted
 
 
-def _earned(opens: Matrix, closes: Matrix, wanted: NDArray[np.bool_]) -> Returns:
-    """Return what equal shares earn: the arithmetic of a backtest without costs."""
-    number = wanted.sum(axis=1, keepdims=True)
-    held = np.divide(wanted, number, out=np.zeros(wanted.shape), where=number > 0)
+def _earned(opens: Matrix, closes: Matrix, held: Matrix) -> Returns:
+    """Return what shares of equity earn: the arithmetic of a backtest without costs."""
+    wanted = held != 0.0
     # Of what is not held there may be no price, or one of zero.
     intraday_moves = _moves(closes, opens, wanted)
     intraday = np.einsum("ij,ij->i", held, intraday_moves)

@@ -254,8 +254,9 @@ class Gate(_Model):
     min_alpha_probability : float
         Least probability that the returns less beta times the benchmark's have a true Sharpe
         ratio above the best of as many worthless trials: that there is more to the strategy than
-        being invested. Asked of strategies that may be net long, and of those whose file names a
-        benchmark other than cash.
+        being invested. The same is asked of the returns less beta times those of the position
+        that it held on average: that there is more to it than a mix which happened to rise. The
+        lower of the two counts. Against cash the first is what `min_deflated_sharpe` asks.
     max_pbo : float
         Largest probability of backtest overfitting; asked of strategies with a sweep.
     max_drawdown : float
@@ -422,12 +423,6 @@ class Strategy(_Model):
         if self.benchmark is not None:
             return self.benchmark
         return "equal_weight" if self.may_be_net_long else "cash"
-
-    @property
-    def asked_for_alpha(self) -> bool:
-        """Whether the gate asks it for more than its benchmark."""
-        named = self.benchmark not in (None, "cash")
-        return self.may_be_net_long or named
 
     @property
     def bar_symbols(self) -> tuple[str, ...]:

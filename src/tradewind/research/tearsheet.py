@@ -21,7 +21,7 @@ from tradewind.research._series import ROLLING_SESSIONS, monthly_returns, yearly
 from tradewind.research._still import draw
 from tradewind.research._words import METRICS, count, percent, probability, ratio, times, words_of
 from tradewind.research.report import Report, report_of
-from tradewind.research.verdict import is_better
+from tradewind.research.verdict import is_better, least_probability
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -167,7 +167,7 @@ def _key_figures(report: Report) -> list[dict[str, str]]:
          f"costs: {percent(metric('annual_cost'), 2)} a year"),
     ]  # fmt: skip
     if not math.isnan(metric("alpha")):
-        deflated = metric("deflated_alpha_probability")
+        deflated = least_probability(report.metrics)
         rows += [
             ("Alpha a year", percent(metric("alpha")),
              f"beta {ratio(metric('beta'))} to {_benchmark_in_words(report)}"),

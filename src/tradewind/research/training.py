@@ -44,7 +44,8 @@ class TrainingResult:
         Sharpe ratio beats the best of as many worthless trials; ``alpha`` (fraction a year) and
         ``beta`` against the strategy's benchmark, ``alpha_probability`` and
         ``deflated_alpha_probability``, the same two probabilities of what is left without it, and
-        ``trials_alpha_variance``; ``pbo`` where there was a sweep;
+        ``trials_alpha_variance``; ``mix_alpha`` and the two probabilities of it, against what it
+        held on average; ``pbo`` where there was a sweep;
         ``leakage``, 1.0 where training labels reach into a test window; ``untested_sessions``,
         the newest sessions, too few for another test window; ``undefined_rows``, rows left out
         since a feature is undefined after its warm-up.
@@ -52,8 +53,8 @@ class TrainingResult:
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
     equity : DataFrame, a row a session
-        As returned by `tradewind.research.backtest.run_backtest`, with the column
-        benchmark_return.
+        As returned by `tradewind.research.backtest.run_backtest`, with the columns
+        benchmark_return and mix_return.
     model : Predictor
         The final model, fitted on the latest training window whose labels are known. It is
         none of the models that were judged, but their successor.
@@ -176,6 +177,11 @@ def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, fl
         "trials_alpha_variance": beside,
         "deflated_alpha_probability": alpha_probability(
             judgement.net_returns, judgement.benchmark_returns, n_trials=n_trials, variance=beside
+        ),
+        # What other trials held on average is not kept, so their spread beside the benchmark has
+        # to do.
+        "deflated_mix_alpha_probability": alpha_probability(
+            judgement.net_returns, judgement.mix_returns, n_trials=n_trials, variance=beside
         ),
         "leakage": float(judgement.strategy.leaks),
     }

@@ -9,7 +9,14 @@ from typing import Final
 
 from tradewind.research._words import percent, probability, ratio
 
-__all__ = ["SURE", "holding_in_words", "is_better", "verdict", "verdict_title"]
+__all__ = [
+    "SURE",
+    "holding_in_words",
+    "is_better",
+    "least_probability",
+    "verdict",
+    "verdict_title",
+]
 
 SURE: Final = 0.95
 """Probability from which on something is said to be so."""
@@ -28,7 +35,7 @@ def is_better(metrics: Mapping[str, float]) -> bool | None:
     Trainings of before there was an alpha are compared by return and Sharpe ratio with buying and
     holding: both must be higher.
     """
-    likely = metrics.get("deflated_alpha_probability", math.nan)
+    likely = least_probability(metrics)
     if not math.isnan(likely):
         return likely >= SURE
     pairs = [
@@ -40,11 +47,23 @@ def is_better(metrics: Mapping[str, float]) -> bool | None:
     return all(ours > held for ours, held in pairs)
 
 
+def least_probability(metrics: Mapping[str, float]) -> float:
+    """Return the lower of the probabilities of an alpha: beside benchmark, and beside its own mix.
+
+    NaN if either is not known.
+    """
+    figures = ("deflated_alpha_probability", "deflated_mix_alpha_probability")
+    known = [metrics.get(figure, math.nan) for figure in figures]
+    return math.nan if any(map(math.isnan, known)) else min(known)
+
+
 def verdict_title(metrics: Mapping[str, float], benchmark: str) -> str:
     """Return the verdict in four words; empty where nobody knows."""
     better = is_better(metrics)
     if better is None:
         return ""
+    if not better and metrics.get("deflated_alpha_probability", 0.0) >= SURE:
+        return "No better than what it held on average"
     return f"{'Better' if better else 'No better'} than {holding_in_words(benchmark)}"
 
 
@@ -62,9 +81,12 @@ def verdict(metrics: Mapping[str, float], benchmark: str) -> str:
     alpha, slope = metrics.get("alpha", math.nan), metrics.get("beta", math.nan)
     if not title or math.isnan(alpha) or math.isnan(slope):
         return title
-    likely = probability(metrics.get("deflated_alpha_probability", math.nan))
+    beside, mix = (
+        probability(metrics.get(f"deflated_{figure}", math.nan))
+        for figure in ("alpha_probability", "mix_alpha_probability")
+    )
     said = (
-        f"{title}: alpha {percent(alpha)} a year, beta {ratio(slope)}, probability that it is more "
-        f"than luck {likely}"
+        f"{title}: alpha {percent(alpha)} a year, beta {ratio(slope)}, more than luck with "
+        f"probability {beside}; beside its own average position {mix}"
     )
     return said.replace("\u00a0", " ")

@@ -14,7 +14,7 @@ from tradewind.market.calendar import sessions_per_year
 from tradewind.research import inference, statistics
 from tradewind.research.alpha import alpha_figures
 from tradewind.research.backtest import run_backtest
-from tradewind.research.benchmark import benchmark_returns
+from tradewind.research.benchmark import benchmark_returns, mix_returns
 from tradewind.research.dataset import Dataset, Window
 from tradewind.research.model import Bins, fit, matrix, predict_rows
 from tradewind.research.positions import target_weights
@@ -92,8 +92,9 @@ class Judgement(Score):
         First and last session of the bars used.
     folds : tuple of FoldResult
     equity : DataFrame, a row a session
-        With one column more than of a `Score`, benchmark_return: what the strategy's benchmark
-        earned, as returned by `tradewind.research.benchmark.benchmark_returns`.
+        With two columns more than of a `Score`: benchmark_return and mix_return, what the
+        strategy's benchmark and its own average position earned; see
+        `tradewind.research.benchmark`.
     """
 
     strategy: Strategy
@@ -105,6 +106,11 @@ class Judgement(Score):
     def benchmark_returns(self) -> NDArray[np.float64]:
         """What the benchmark earned in each session of `net_returns`."""
         return self.equity.get_column("benchmark_return").to_numpy()
+
+    @property
+    def mix_returns(self) -> NDArray[np.float64]:
+        """What its average position earned in each session of `net_returns`."""
+        return self.equity.get_column("mix_return").to_numpy()
 
 
 def score(
@@ -162,7 +168,8 @@ def score(
         if on_fold is not None:
             on_fold(index + 1, len(dataset.windows))
     predictions = pl.concat(tested)
-    equity = _trade(predictions, dataset, strategy)
+    weights = _wanted(predictions, dataset, strategy)
+    equity = run_backtest(weights, dataset.bars, strategy.backtest)
     return Score(_metrics(predictions, equity, strategy), predictions, equity)
 
 
@@ -177,11 +184,13 @@ def judge(
     predictions, equity = scored.predictions, scored.equity
     per_year = sessions_per_year(strategy.universe.calendar)
     held = benchmark_returns(dataset.benchmark, strategy, scored.sessions)
+    weights = _wanted(predictions, dataset, strategy)
+    mix = mix_returns(dataset.bars, weights, predictions, strategy)
     return Judgement(
         metrics=scored.metrics
         | _belief(scored.net_returns, per_year)
         | _benchmark(equity, per_year)
-        | alpha_figures(scored.net_returns, held, per_year=per_year)
+        | alpha_figures(scored.net_returns, held, mix, per_year=per_year)
         | {
             "n_folds": float(len(dataset.windows)),
             "n_test_rows": float(predictions.height),
@@ -189,7 +198,10 @@ def judge(
             "undefined_rows": float(dataset.undefined.rows.height),
         },
         predictions=predictions,
-        equity=equity.with_columns(pl.Series("benchmark_return", held, dtype=pl.Float64)),
+        equity=equity.with_columns(
+            pl.Series("benchmark_return", held, dtype=pl.Float64),
+            pl.Series("mix_return", mix, dtype=pl.Float64),
+        ),
         strategy=strategy,
         data_start=dataset.data_start,
         data_end=dataset.data_end,
@@ -200,16 +212,14 @@ def judge(
     )
 
 
-def _trade(predictions: pl.DataFrame, dataset: Dataset, strategy: Strategy) -> pl.DataFrame:
-    rules = strategy.backtest
-    weights = target_weights(
+def _wanted(predictions: pl.DataFrame, dataset: Dataset, strategy: Strategy) -> pl.DataFrame:
+    return target_weights(
         predictions,
-        rules,
+        strategy.backtest,
         horizon=strategy.horizon,
         sessions=dataset.traded(predictions),
         hold=dataset.held,
     )
-    return run_backtest(weights, dataset.bars, rules)
 
 
 def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) -> FoldResult:
