@@ -13,7 +13,7 @@ from tradewind.trading.schema import PAPER, SCHEMA
 @pytest.fixture
 def database_url(postgres_url: str) -> str:
     with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as connection:
-        connection.execute(sa.text("DROP TABLE IF EXISTS signals"))
+        connection.execute(sa.text("DROP TABLE IF EXISTS signals, signal_inputs"))
     return postgres_url
 
 

@@ -7,6 +7,7 @@ import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.orchestration import hindsight_steps
 from tradewind.orchestration.steps import bar_store, ledger_url
 from tradewind.research.strategy import Strategy
 from tradewind.settings import load_settings
@@ -44,6 +45,8 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     ------
     AirflowSkipException
         If the strategy has no champion.
+    LeakError
+        If a feature of a session before is another one today than it was then.
     TradewindError
         If bars, model or database cannot be had.
     """
@@ -66,9 +69,11 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     source = find_source(recorded.universe.source, load_settings().sources_dir)
     calendar = source.sessions_for(recorded.universe.calendar)
     refuse_late_bars(select_bars(bars, recorded))
+    hindsight_steps.refuse_hindsight(champion, bars)
     weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
     refuse_older_session(session, bars, recorded.universe)
+    hindsight_steps.keep_inputs(champion, snapshot_id, bars, session)
     behind = sessions_behind(calendar, session, now)
     if behind and strategy.execution != "replay":
         log.warning("%s: these signals are as old", said_of_age(behind, session, calendar))
@@ -107,6 +112,9 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     ------
     AirflowSkipException
         If the strategy has no champion.
+    LeakError
+        If a feature of a session is another one today than it was when signals were made of it.
+        The strategy's account is halted before.
     TradewindError
         If bars, model or MLflow cannot be had.
     """
@@ -117,6 +125,9 @@ def watch(strategy: Strategy) -> dict[str, Any]:
 
     champion, snapshot_id, bars = _champion_and_bars(strategy)
     refuse_late_bars(select_bars(bars, champion.strategy))  # late is not delisted
+    found = hindsight_steps.look_back(champion, bars)
+    if found.faults:  # before all else: what follows may fail
+        hindsight_steps.stop_trading(champion, found.faults)
     report = inspect(
         champion.model,
         bars,
@@ -124,7 +135,9 @@ def watch(strategy: Strategy) -> dict[str, Any]:
         trained_until=champion.data_end,
         expected=out_of_sample_returns(champion.info),
     )
-    log_watch(report, champion.info, snapshot_id)
+    log_watch(report, champion.info, snapshot_id, found)
+    if found.faults:
+        raise hindsight_steps.refusal(champion, found.faults)
     for reason in report.reasons:
         log.warning("%s", reason)
     if not report.reasons:

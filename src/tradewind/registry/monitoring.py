@@ -10,6 +10,7 @@ from tradewind.registry.evidence import read_returns
 from tradewind.registry.versions import VersionInfo
 
 if TYPE_CHECKING:
+    from tradewind.research.hindsight import Hindsight
     from tradewind.research.monitor import WatchReport
     from tradewind.research.statistics import Returns
 
@@ -28,8 +29,23 @@ def out_of_sample_returns(info: VersionInfo) -> "Returns":
         return read_returns(connect(), info).get_column("net_return").to_numpy()
 
 
-def log_watch(report: "WatchReport", info: VersionInfo, snapshot_id: str) -> str:
+def log_watch(
+    report: "WatchReport",
+    info: VersionInfo,
+    snapshot_id: str,
+    hindsight: "Hindsight | None" = None,
+) -> str:
     """Write a report down as a run of the experiment ``<strategy>.monitor``, and return its id.
+
+    Parameters
+    ----------
+    report : WatchReport
+    info : VersionInfo
+        The version that was looked at.
+    snapshot_id : str
+        The bars that it was looked at with.
+    hindsight : Hindsight, optional
+        What differs from what signals were made of.
 
     Raises
     ------
@@ -44,6 +60,9 @@ def log_watch(report: "WatchReport", info: VersionInfo, snapshot_id: str) -> str
         "performance_probability": report.performance,
         "reasons": float(len(report.reasons)),
     }
+    if hindsight is not None:
+        figures["hindsight_faults"] = float(len(hindsight.faults))
+        figures["hindsight_revisions"] = float(len(hindsight.revisions))
     for row in report.drift.iter_rows(named=True):
         for kind in ("psi", "ks", "psi_rank", "ks_rank"):
             figures[f"{kind}/{row['feature']}"] = row[kind]
@@ -52,6 +71,8 @@ def log_watch(report: "WatchReport", info: VersionInfo, snapshot_id: str) -> str
         names.PREFIX + "champion": str(info.version),
         names.PREFIX + "reasons": "\n".join(report.reasons),
     }
+    if hindsight is not None:
+        tags[names.PREFIX + "hindsight"] = "\n".join([*hindsight.faults, *hindsight.revisions])
     now = int(time.time() * 1000)
     with mlflow_errors(f"logging a watch over {info.name}"):
         client = connect()

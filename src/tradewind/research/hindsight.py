@@ -1,0 +1,182 @@
+"""What was decided live, held against what the same code computes today.
+
+Features of a session that is over must be what they were when it was the last one. Two things are
+compared, for a feature can know the future in two ways:
+
+- From the very bars that it was computed from then. What differs there does not come from the
+  bars: a file beside the strategy has got tomorrow's line, or something is remembered.
+- From today's bars, once up to that session and once with those after it. What differs there
+  looks ahead, in a way that cutting the history at other dates did not find.
+
+A bar that was revised, or a dividend that was found later, changes a feature without its fault:
+then it differs from what it was, and is the same with and without the later bars. That is told as
+a revision, and stops nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from tradewind.research.features import FeatureTable
+from tradewind.research.model import Predictor, matrix, predict_rows
+from tradewind.research.strategy import Strategy
+from tradewind.research.universe import select_bars
+
+__all__ = ["Hindsight", "Known", "known_of", "look_back"]
+
+# Other versions of a library may round otherwise; what is compared is told to nine places.
+_TOLERANCE: Final = 1e-9
+_PREDICTION: Final = "the prediction"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was known of the symbols of a session.
+
+    Attributes
+    ----------
+    session : date
+    features : mapping of str to mapping of str to float or None
+        By symbol, then by column; None where undefined.
+    predictions : mapping of str to float
+        By symbol; only of those whose features are all defined.
+    """
+
+    session: date
+    features: Mapping[str, Mapping[str, float | None]]
+    predictions: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Hindsight:
+    """What a look back found.
+
+    Attributes
+    ----------
+    faults : tuple of str
+        A sentence for each session in which a feature knew, or knows by now, more than its bars.
+    revisions : tuple of str
+        A sentence for each session whose features changed with its bars alone.
+    """
+
+    faults: tuple[str, ...] = ()
+    revisions: tuple[str, ...] = ()
+
+
+def known_of(
+    model: Predictor, bars: pl.DataFrame, strategy: Strategy, *sessions: date
+) -> list[Known]:
+    """Compute the features of sessions, and predict from them.
+
+    Parameters
+    ----------
+    model : Predictor
+    bars : DataFrame of shape (n_bars, 9)
+        Validated bars that hold the strategy's symbols.
+    strategy : Strategy
+    *sessions : date
+        Some of theirs.
+
+    Raises
+    ------
+    StrategyError
+        If a symbol has no bars, or a feature of the user's own cannot be computed.
+    """
+    table = FeatureTable(strategy).of(select_bars(bars, strategy))
+    return [_known(model, table, strategy, session) for session in sessions]
+
+
+def look_back(
+    model: Predictor,
+    strategy: Strategy,
+    stored: Sequence[tuple[str, Known]],
+    *,
+    bars: pl.DataFrame,
+    read: Callable[[str], pl.DataFrame],
+) -> Hindsight:
+    """Compare what was decided from in some sessions with what is computed for them today.
+
+    Parameters
+    ----------
+    model : Predictor
+        The one that decided.
+    strategy : Strategy
+        As the model was trained with.
+    stored : sequence of (str, Known)
+        The snapshot, and what was computed from it when the session was the last one.
+    bars : DataFrame of shape (n_bars, 9)
+        All that are known by now.
+    read : callable
+        Returns the bars of a snapshot; asked where something differs.
+
+    Returns
+    -------
+    Hindsight
+        With a sentence a session at most.
+
+    Raises
+    ------
+    StrategyError
+        If a feature of the user's own cannot be computed.
+    """
+    sessions = [then.session for _, then in stored]
+    faults, revisions = [], []
+    now = known_of(model, bars, strategy, *sessions) if stored else []
+    for (snapshot_id, then), whole in zip(stored, now, strict=True):
+        changed = _first_difference(then, whole)
+        if changed is None:
+            continue
+        [again] = known_of(model, read(snapshot_id), strategy, then.session)
+        known = bars.filter(pl.col("session") <= then.session)
+        [cut] = known_of(model, known, strategy, then.session)
+        if found := _first_difference(then, again):
+            faults.append(
+                f"{found} when it is computed from the very same bars today: it depends on more "
+                "than bars, such as a file that has changed since, or on what was computed before"
+            )
+        elif found := _first_difference(cut, whole):
+            faults.append(f"{found} once the bars after {then.session} are known: it looks ahead")
+        else:
+            revisions.append(f"{changed}, since its bars were revised")
+    return Hindsight(tuple(faults), tuple(revisions))
+
+
+def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
+    rows = table.filter(pl.col("session") == session).select("symbol", *strategy.feature_names)
+    whole = rows.drop_nulls()
+    predicted = [] if whole.is_empty() else predict_rows(model, matrix(whole, strategy)).tolist()
+    return Known(
+        session=session,
+        features={row.pop("symbol"): row for row in rows.iter_rows(named=True)},
+        predictions=dict(zip(whole["symbol"], predicted, strict=True)),
+    )
+
+
+def _first_difference(one: Known, other: Known) -> str | None:
+    """Return the first difference in words; None if there is none."""
+    for symbol in sorted({*one.features, *other.features}):
+        mine, theirs = (known.features.get(symbol, {}) for known in (one, other))
+        for column in sorted({*mine, *theirs}):
+            if not _same(mine.get(column), theirs.get(column)):
+                return _told(
+                    f"feature {column}", symbol, one.session, mine.get(column), theirs.get(column)
+                )
+        predicted = [known.predictions.get(symbol) for known in (one, other)]
+        if not _same(*predicted):
+            return _told(_PREDICTION, symbol, one.session, *predicted)
+    return None
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE**2)
+
+
+def _told(what: str, symbol: str, session: date, one: float | None, other: float | None) -> str:
+    values = ["undefined" if value is None else repr(value) for value in (one, other)]
+    return f"{what} of {symbol} on {session} was {values[0]}, and is {values[1]}"
