@@ -48,7 +48,8 @@ def allowed(annotation: Type, metadata: Sequence[Any] = ()) -> str:
         return _text(bounds)
     if isinstance(base, type) and issubclass(base, BaseModel):
         return f"a mapping of {', '.join(base.model_fields)}"
-    return _PLAIN.get(base, str(getattr(base, "__name__", base))) + _range(bounds)
+    range_ = _range(bounds) if base in {int, float} else ""
+    return _PLAIN.get(base, str(getattr(base, "__name__", base))) + range_
 
 
 def kinds(annotation: Type) -> dict[str, type[BaseModel]]:
@@ -175,7 +176,9 @@ def _either(words: Sequence[str]) -> str:
         distinct.remove("a whole number")
     if len(distinct) == 1:
         return distinct[0]
-    return f"{', '.join(distinct[:-1])} or {distinct[-1]}"
+    *first, last = distinct
+    comma = "," if len(first) == 1 and "," in first[0] else ""
+    return f"{', '.join(first)}{comma} or {last}"
 
 
 def _origin(annotation: Type) -> Any:  # noqa: ANN401 - the stubs know but a few of them
