@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.trading.books import DAYS, SESSIONS, TERMS, Desk, opens_at, weights_of
@@ -82,6 +82,12 @@ def test_a_day_that_is_no_session_is_no_open_to_come() -> None:
     assert Present("mine", DAYS[0], DAYS[0], opens, now).over(dt.date(2005, 2, 26))
     with pytest.raises(TradingError, match="task `quote`"):
         Present("mine", DAYS[0], DAYS[0], opens, now + dt.timedelta(days=2)).next_open(DAYS[0])
+
+
+def test_a_clock_without_a_zone_is_refused(paper: Desk) -> None:
+    paper.now = paper.now.replace(tzinfo=None)
+    with pytest.raises(TradingError, match="no time zone"):
+        paper.submit(DAYS[0])
 
 
 def test_an_order_in_time_is_sent_and_filled_at_the_open_it_was_for(paper: Desk) -> None:
@@ -303,6 +309,8 @@ STEPS = st.lists(
     max_size=25,
 )
 
+TRADES = [("signal", 0), ("send", 0), ("bars", 0), ("tell", 0), ("settle", 0)]
+
 
 @pytest.fixture(scope="module")
 def one_book(postgres_url: str) -> str:
@@ -320,6 +328,8 @@ def one_book(postgres_url: str) -> str:
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS, execution=st.sampled_from(["paper", "replay"]), age=st.integers(0, 2))
+@example(steps=TRADES, execution="paper", age=0)
+@example(steps=TRADES, execution="replay", age=0)
 def test_whatever_is_done_in_whatever_order_nothing_is_filled_in_hindsight(  # noqa: PLR0912
     one_book: str, steps: list[tuple[str, int]], execution: str, age: int
 ) -> None:
@@ -383,6 +393,9 @@ def test_whatever_is_done_in_whatever_order_nothing_is_filled_in_hindsight(  # n
             "AND quotes.session = fills.session))"
         )
         assert hindsight == []
+        if steps == TRADES:  # so that there is something to find
+            filled = f"SELECT count(*) FROM trading.fills WHERE account = '{name}'"
+            assert desk.rows(filled) == [(3,)]
         twice = desk.rows(
             "SELECT symbol, session FROM trading.fills "
             f"WHERE account = '{name}' GROUP BY symbol, session HAVING count(*) > 1"

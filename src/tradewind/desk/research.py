@@ -127,7 +127,9 @@ def signals(settings: Settings, strategy: str, session: date | None = None) -> "
 
 
 def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: datetime) -> str:
-    """Return in words how old bars are that end on a session; empty where they are not old.
+    """Return in words how old bars are that end on a session.
+
+    Empty where they are not old, and of a name that no strategy file has: then nothing is traded.
 
     Raises
     ------
@@ -136,8 +138,14 @@ def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: d
     """
     from tradewind.market.age import said_of_age, sessions_behind
     from tradewind.market.source import find_source
+    from tradewind.research.strategy_files import find_strategy
 
-    asked = require_strategy(settings, strategy) if isinstance(strategy, str) else strategy
+    asked = strategy
+    if isinstance(asked, str):
+        found = find_strategy(settings.strategies_dir, asked)
+        if found is None:
+            return ""
+        asked = found
     source = find_source(asked.universe.source, settings.sources_dir)
     calendar = source.sessions_for(asked.universe.calendar)
     old = said_of_age(sessions_behind(calendar, session, now), session, calendar)

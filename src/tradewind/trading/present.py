@@ -91,8 +91,10 @@ def read_present(connection: sa.Connection, account: str, now: datetime) -> Pres
     Raises
     ------
     TradingError
-        If the account is not open.
+        If the account is not open, or `now` lacks a zone.
     """
+    if now.tzinfo is None:
+        raise TradingError(f"{now} has no time zone; say datetime.now(UTC) or the like")
     replay = read_account(connection, account).execution == "replay"
     known = sa.select(openings.c.session, openings.c.opens_at).where(openings.c.account == account)
     last = sa.select(sa.func.max(quotes.c.session)).where(quotes.c.account == account)
