@@ -1,6 +1,7 @@
 """Features that are undefined after their warm-up: counted, refused, left out or held."""
 
 import datetime as dt
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.research.holes import PLACE, punched, walk
 from tradewind.errors import StrategyError
 from tradewind.research.dataset import prepare
 from tradewind.research.features import FeatureTable, compute_features, find_features
+from tradewind.research.monitor import WatchReport, inspect
 from tradewind.research.predict import predict_defined, wanted_weights
 from tradewind.research.report import report_of
 from tradewind.research.strategy import Strategy
@@ -242,6 +244,32 @@ def test_the_last_weights_are_those_of_the_backtest(
         assert held["B"] == before["B"] != 0.0
     if missing == "drop_row" and horizon == 1:
         assert held["B"] == 0.0
+
+
+@pytest.mark.parametrize("missing", ["drop_row", "hold"])
+def test_a_champion_is_watched_through_holes(small: Callable[..., Strategy], missing: str) -> None:
+    bars = walk("AB", 300)
+    strategy = small("AB", missing, horizon=3)
+    trained = train(bars.filter(pl.col("session") <= days(bars, 259)[0]), strategy)
+
+    def watched(holes: list[dt.date], by: Strategy) -> WatchReport:
+        broken = punched(punched(bars, "A", holes), "B", holes)
+        return inspect(
+            trained.model, broken, by, trained_until=days(bars, 259)[0],
+            expected=trained.equity.get_column("net_return").to_numpy(),
+        )  # fmt: skip
+
+    some = watched(days(bars, 270, 271, 299), strategy)
+    assert some.live_sessions == 40
+    assert math.isfinite(some.live_sharpe)
+    [drift] = some.drift.filter(feature="x").to_dicts()
+    [quiet] = watched([], strategy).drift.filter(feature="x").to_dicts()
+    assert drift["psi"] > quiet["psi"]  # three of forty sessions are undefined
+    never = watched(days(bars, *range(250, 300)), strategy)
+    assert never.live_sessions == 40
+    assert never.drift.filter(feature="x").item(0, "psi") > 2.0
+    with pytest.raises(StrategyError, match=r"feature x of A in 3 sessions"):
+        watched(days(bars, 270, 271, 299), small("AB", "refuse", horizon=3))
 
 
 def test_what_a_model_predicted_before_is_found_again_with_holes_at_the_end(

@@ -132,9 +132,9 @@ def wanted_weights(
         _refuse_no_row(known, strategy)
     reach = known.reach(sessions, strategy)
     predictions = known.predicted(model, strategy, reach)
-    if predictions.is_empty():
-        raise _too_few(bars, strategy)
     covered = known.sessions.tail(reach)
+    if predictions.is_empty():
+        return _nothing_wanted(known, covered.tail(sessions), strategy)
     weights = target_weights(
         predictions,
         strategy.backtest,
@@ -184,7 +184,7 @@ class _Known:
 def _predicted(model: Predictor, features: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     rows = features.sort("session", "symbol")
     if rows.is_empty():  # LightGBM refuses to predict for none
-        return rows.select(KEY, pl.lit(None, pl.Float64).alias("prediction"))
+        return rows.select(*KEY, pl.lit(None, pl.Float64).alias("prediction"))
     found = predict_rows(model, matrix(rows, strategy))
     return rows.select(KEY).with_columns(pl.Series("prediction", found, dtype=pl.Float64))
 
@@ -208,6 +208,21 @@ def _refuse_no_row(known: _Known, strategy: Strategy) -> None:
         f"{feature} of {symbol} is undefined"
         + (f", and {holes.values.height - 1} more values" if holes.values.height > 1 else "")
         + ". `missing` says what becomes of a symbol among others, but here is none to predict"
+    )
+
+
+def _nothing_wanted(known: _Known, covered: pl.Series, strategy: Strategy) -> pl.DataFrame:
+    """Return weights of zero, for sessions in all of which every symbol has a hole."""
+    holes = known.undefined_since(covered[0]).select(pl.col("symbol").unique().sort())
+    if holes.is_empty():
+        raise ResearchError(
+            f"strategy {strategy.name}: no symbol has warmed up in the {covered.len()} sessions "
+            f"since {covered[0]}"
+        )
+    return (
+        holes.join(covered.to_frame("session"), how="cross")
+        .select(*KEY, pl.lit(0.0).alias("weight"))
+        .sort("session", "symbol")
     )
 
 
