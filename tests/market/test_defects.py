@@ -487,3 +487,13 @@ def test_of_closes_only_what_is_sure_is_an_error(
         closes = times(2, "volume", where=SINCE)(closes)
     errors = {one.rule for one in validate(closes, "XNYS") if one.severity == "error"}
     assert errors == (set() if rule is None else {rule})
+
+
+def test_a_fund_that_stands_still_is_a_warning(bars: pl.DataFrame) -> None:
+    still = bars.with_columns(pl.lit(1.0).alias(name) for name in PRICES).with_columns(
+        volume=pl.lit(0, pl.Int64)
+    )
+    found = validate(still.filter(IBM).with_columns(adjustment_factor=pl.lit(1.0)), "XNYS")
+    assert [(one.severity, one.rule) for one in found] == [
+        ("warning", "closes_only"), ("warning", "stale_close"),
+    ]  # fmt: skip

@@ -30,7 +30,8 @@ def closes_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Their open is the close of the same session, hours after the exchange has opened. So an order
     for the next open trades at the next close, a gap over night is the move of a whole session,
-    and nothing within a session (a range, a gap, a stop) can be told or tested.
+    and nothing within a session (a range, a gap, a stop) can be told or tested. Where no volume is
+    known, either, no order can be held against it: trading refuses each for its size.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def closes_findings(bars: pl.DataFrame) -> list[Finding]:
             held,
             f"each of the {held} bars has one price: an order for the next open trades at the next "
             "close, and no range, gap or stop within a session can be tested"
-            + ("" if sold else "; no volume is known, so that no order can be held against it"),
+            + ("" if sold else "; no volume is known, so that each order is refused for its size"),
         )
         for symbol, session, held, sold in closes.iter_rows()
     ]

@@ -22,8 +22,8 @@ def stale_findings(bars: pl.DataFrame) -> list[Finding]:
 
     Liquid stocks repeat a close once, seldom twice. Without any volume in the run the price is an
     old one carried on; with volume it may be pinned by a bid for the company. Either way a month
-    of it (`STALE`) is no price to trade on. Of a symbol whose volume nobody counts (a fund, an
-    index) a run says no more than one with volume.
+    of it (`STALE`) is no price to trade on. A symbol with closes alone and no volume at all (a
+    fund, an index) may stand still for years: its run is a warning, as early as one with volume.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def stale_findings(bars: pl.DataFrame) -> list[Finding]:
         if sessions >= warning:
             findings.append(
                 Finding(
-                    "error" if sessions >= error else "warning",
+                    "error" if sessions >= error and not unknown else "warning",
                     symbol,
                     first,
                     "stale_close",
