@@ -146,7 +146,7 @@ class Open(Span):
     @field_validator("close", mode="before")
     @classmethod
     def _in_quotes(cls, close: Any) -> Any:  # noqa: ANN401 - as YAML has it
-        if isinstance(close, int | float):  # YAML 1.1 reads 19:15 as a number of base 60
+        if isinstance(close, int | float):  # seconds since midnight to pydantic
             raise ValueError('write the time in quotes: close: "19:15"')  # noqa: TRY004 - pydantic's
         return close
 
