@@ -59,8 +59,8 @@ class Settings:
     database_url : str or None
         PostgreSQL with the ledger of trials; services of the stack have it set.
     broker : str
-        Where orders go: paper, or a broker that a package brings (entry points
-        `tradewind.brokers`).
+        Where orders of strategies go that say ``execution: live``: a broker that a package brings
+        (entry points `tradewind.brokers`). All others are on paper.
     mlflow_public_url : str or None
         Address of MLflow's page for a browser, where it differs.
     alert_url : str or None
