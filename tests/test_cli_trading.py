@@ -58,6 +58,9 @@ def test_bars_of_today_are_not_old_and_a_model_without_a_file_is_not_judged(
     later = evening + dt.timedelta(days=3)
     assert "1 session of XNYS ago" in research.age_of(settings, "momentum", SIGNALS.session, later)
     assert research.age_of(settings, "no_such_file", SIGNALS.session, later) == ""
+    centuries = dt.datetime(2300, 1, 1, tzinfo=dt.UTC)  # the calendar does not know of
+    said = research.age_of(settings, "momentum", SIGNALS.session, centuries)
+    assert said.startswith("how old the bars are cannot be said: calendar XNYS")
 
 
 def test_a_training_says_first_what_it_may_do(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import ledger_url, use_mlflow
 from tradewind.desk.training import require_strategy
+from tradewind.errors import MarketDataError
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,11 +131,7 @@ def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: d
     """Return in words how old bars are that end on a session.
 
     Empty where they are not old, and of a name that no strategy file has: then nothing is traded.
-
-    Raises
-    ------
-    TradewindError
-        If the files of strategy or source are wrong, or the calendar does not know these days.
+    Where it cannot be known, the reason.
     """
     from tradewind.market.age import said_of_age, sessions_behind
     from tradewind.market.source import find_source
@@ -146,7 +143,10 @@ def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: d
         if found is None:
             return ""
         asked = found
-    source = find_source(asked.universe.source, settings.sources_dir)
-    calendar = source.sessions_for(asked.universe.calendar)
-    old = said_of_age(sessions_behind(calendar, session, now), session, calendar)
+    try:
+        source = find_source(asked.universe.source, settings.sources_dir)
+        calendar = source.sessions_for(asked.universe.calendar)
+        old = said_of_age(sessions_behind(calendar, session, now), session, calendar)
+    except MarketDataError as error:  # such as a calendar that knows no further session
+        return f"how old the bars are cannot be said: {error}"
     return f"{old}, and are played as the present" if old and asked.execution == "replay" else old
