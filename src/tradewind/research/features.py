@@ -117,8 +117,9 @@ def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = Fals
     table = computes.of(select_bars(bars, strategy))
     if strict:
         refuse_what_says_nothing(table, strategy)
-    undefined = find_undefined(table, strategy.inputs)
-    return Features(_rows(table, strategy), _seen(table, undefined, strategy), undefined)
+    rows, undefined = _rows(table, strategy), find_undefined(table, strategy.inputs)
+    seen = rows if undefined.values.is_empty() else _seen(table, undefined, strategy)
+    return Features(rows, seen, undefined)
 
 
 def _rows(table: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:

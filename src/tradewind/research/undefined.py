@@ -28,6 +28,12 @@ __all__ = ["Undefined", "find_undefined", "refuse_undefined"]
 
 _SHOWN: Final = 5  # features and symbols that an error lists
 _DAYS_SHOWN: Final = 3
+_NO_PAIRS: Final = pl.DataFrame(
+    schema={
+        "symbol": pl.String, "feature": pl.String, "sessions": pl.Int64, "share": pl.Float64,
+        "first": pl.Date, "last": pl.Date,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,31 +96,37 @@ def find_undefined(table: pl.DataFrame, specs: "Sequence[FeatureSpec]") -> Undef
     specs : sequence of FeatureSpec
         Whose columns to look at.
     """
-    place = pl.int_range(pl.len()).over("symbol")
-    placed = table.with_columns(place.alias("_place"))
-    values, shares = [], []
+    place = pl.int_range(pl.len()).over("symbol").alias("_place")
+    names = [spec.column for spec in specs]
+    placed = table.select(*KEY, *names, place)
+    values, pairs = [], []
     for order, spec in enumerate(specs):
-        found = placed.select(
-            *KEY,
-            pl.lit(spec.column).alias("feature"),
-            pl.lit(order).alias("_order"),
-            pl.col(spec.column).is_null().alias("_null"),
-            (pl.col("_place") >= _warm_up(placed, spec)).alias("_after"),
-        ).filter("_after")
-        values.append(found.filter("_null").drop("_null", "_after"))
-        shares.append(
-            found.group_by("symbol", "feature", maintain_order=True)
-            .agg(
-                pl.col("_null").sum().cast(pl.Int64).alias("sessions"),
-                pl.col("_null").mean().alias("share"),
-                pl.col("session").filter("_null").min().alias("first"),
-                pl.col("session").filter("_null").max().alias("last"),
-            )
-            .filter(pl.col("sessions") > 0)
+        undefined = pl.col(spec.column).is_null()
+        after = pl.col("_place") >= _warm_up(placed, spec)
+        holes = placed.filter(undefined & after).select(
+            *KEY, pl.lit(spec.column).alias("feature"), pl.lit(order).alias("_order")
         )
+        values.append(holes)
+        if not holes.is_empty():
+            of = pl.col("symbol").is_in(holes.get_column("symbol").unique().implode())
+            pairs.append(_counted(placed.filter(of, after), spec.column))
     return Undefined(
         pl.concat(values).sort(*KEY, "_order").drop("_order"),
-        pl.concat(shares).sort("share", "symbol", "feature", descending=[True, False, False]),
+        pl.concat([_NO_PAIRS, *pairs]).sort(
+            "share", "symbol", "feature", descending=[True, False, False]
+        ),
+    )
+
+
+def _counted(rows: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return a row of the table for each symbol, from its rows after the warm-up."""
+    undefined, session = pl.col(column).is_null(), pl.col("session")
+    return rows.group_by("symbol").agg(
+        pl.lit(column).alias("feature"),
+        undefined.sum().cast(pl.Int64).alias("sessions"),
+        undefined.mean().alias("share"),
+        session.filter(undefined).min().alias("first"),
+        session.filter(undefined).max().alias("last"),
     )
 
 
@@ -156,6 +168,8 @@ def _warm_up(placed: pl.DataFrame, spec: "FeatureSpec") -> pl.Expr:
     """Return how many of a symbol's first bars belong to the warm-up, as a column."""
     if spec.warm_up is not None:
         return pl.lit(spec.warm_up)
+    if not placed.get_column(spec.column).null_count():
+        return pl.lit(0)
     known = pl.col(spec.column).is_not_null()
     first = placed.group_by("symbol").agg(pl.col("_place").filter(known).min())
     longest = first.get_column("_place").max()
