@@ -199,3 +199,22 @@ display.promotion("m", Promotion(
     assert "m version 2 is the champion, instead of version 1" in lines
     assert "The gate had refused it: min_trades" in lines
     assert "signals_m makes its signals now" in told
+
+
+def test_a_check_that_found_several_things_has_a_line_for_each() -> None:
+    script = """
+from tradewind import display
+from tradewind.stack.checks import Check
+
+long = "/a/strategies/mine.yaml:3: horizon: must be a whole number from 1 to 252, not [3] " * 2
+display.checks([Check("files"), Check("strategy mine", long + "\\nsecond", "correct")])
+"""
+    lines = in_a_log(script).splitlines()
+    assert lines[0] == "ok    files"
+    assert lines[1] == "wrong strategy mine"
+    assert lines[2].startswith("      /a/strategies/mine.yaml:3: horizon: must be")
+    assert lines[3:] == [
+        "      second",
+        "      mend: correct",
+        "1 of 2 checks found something wrong",
+    ]

@@ -300,7 +300,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "name: good",
         "name: good\nsweep: {trials: 5, parameters: {learning_rate: [1, 2]}}",
         [
-            "2: sweep.parameters.learning_rate: must be a mapping of low, high, log or a mapping of choices, not a list of 2"
+            "2: sweep.parameters.learning_rate: must be a mapping of low, high, log, or a mapping of choices, not a list of 2"
         ],
     ),
     (
@@ -440,7 +440,7 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         "adjustment: none\n  csv: {decimal: ';', thousands: x, skip_lines: -1}",
         [
             "8: options.csv.decimal: must be one of '.', ',', not ';'",
-            "8: options.csv.thousands: must be one of ',', '.', \"'\", ' ', '_' or null, not 'x'",
+            "8: options.csv.thousands: must be one of ',', '.', \"'\", ' ', '_', or null, not 'x'",
             "8: options.csv.skip_lines: must be a whole number from 0 to 1000, not -1",
         ],
     ),

@@ -86,7 +86,7 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     "stored": (
         lambda: display.stored([Stored(
             ACCOUNT, tuple(map(str, range(1234))), DAY, DAY, 1_234_567_890, 12_345, NOW, 678)]),
-        [ACCOUNT, "1,234", "2026-11-27", "1,234,567,890", "12,345", "2026-11-29 10:30", "678"],
+        [ACCOUNT, "1,234", "2026-11-27", "1,234,567,890", "12,345", "2026-11-29 10:30"],
     ),
     "snapshots": (
         lambda: display.snapshots([SNAPSHOT]),

@@ -194,8 +194,8 @@ def checks(found: "Sequence[Check]") -> None:
             console.print(f"[green]ok[/]    {check.name}")
         else:
             console.print(f"[red]wrong[/] {check.name}")
-            console.print(f"      {check.problem}", markup=False)
-            console.print(f"      mend: {check.mend}", markup=False)
+            for line in (*check.problem.splitlines(), f"mend: {check.mend}"):
+                _address(f"      {line}")
     wrong = sum(not check.ok for check in found)
     console.print(f"{wrong} of {len(found)} checks found something wrong" if wrong else "all well")
 
@@ -253,7 +253,7 @@ def tear_sheet(found: "TearSheet", *, opened: bool | None) -> None:
 
 
 def _address(line: str) -> None:
-    """Print a line that a terminal can make a link of: in one piece."""
+    """Print a line in one piece, so that a terminal can make a link of an address or a file."""
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -379,14 +379,13 @@ def findings(found: "Sequence[Finding]") -> None:
 def stored(found: "Sequence[Stored]") -> None:
     """Print a table of what is stored."""
     table = Grid(
-        "source", Number("symbols"), "first session", "last session", Number("bars"),
-        Number("revised"), "stored last, UTC", Number("snapshots"),
+        "source", Number("symbols"), Words("sessions"), Number("bars"), Number("revised"),
+        "stored last, UTC",
     )  # fmt: skip
     for each in found:
         table.add(
-            each.source, f"{len(each.symbols):,}", str(each.first), str(each.last),
+            each.source, f"{len(each.symbols):,}", f"{each.first} to {each.last}",
             f"{each.bars:,}", f"{each.revised:,}", f"{each.stored:%Y-%m-%d %H:%M}",
-            f"{each.snapshots:,}",
         )  # fmt: skip
     _print_or(table, "Nothing is stored yet: tradewind data ingest SOURCE")
 
@@ -405,7 +404,7 @@ def snapshots(found: "Sequence[SnapshotInfo]") -> None:
     for each in found:
         table.add(
             each.id[:12], each.source, escape(_some(each.symbols)),
-            f"{each.start or '…'} to {each.end or '…'}", f"{each.rows:,}",
+            f"{each.start or 'the first'} to {each.end or 'the last'}", f"{each.rows:,}",
             f"{each.as_of:%Y-%m-%d %H:%M}" if each.as_of else "taken",
             f"{each.created:%Y-%m-%d %H:%M}",
         )  # fmt: skip

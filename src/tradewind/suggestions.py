@@ -5,6 +5,9 @@ from collections.abc import Iterable
 
 __all__ = ["did_you_mean"]
 
+_BEGINNING = 3  # characters of a name's beginning that tell it
+_ALIKE = 0.68  # of 1; a shorter likeness suggests noise to who wrote nope
+
 
 def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "There are") -> str:
     """Return a sentence that helps on: the name that is closest, else all that there are.
@@ -27,7 +30,9 @@ def did_you_mean(name: str, known: Iterable[str], *, otherwise: str = "There are
     plain: dict[str, str] = {}
     for each in names:
         plain.setdefault(_plain(each), each)
-    close = difflib.get_close_matches(_plain(name), plain, n=1)
+    wanted = _plain(name)
+    begun = [each for each in plain if len(wanted) >= _BEGINNING and each.startswith(wanted)]
+    close = begun or difflib.get_close_matches(wanted, plain, n=1, cutoff=_ALIKE)
     if close:
         return f"Did you mean {plain[close[0]]}?"
     return f"{otherwise}: {', '.join(names) or 'none'}."

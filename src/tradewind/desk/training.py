@@ -92,11 +92,15 @@ def check_files(settings: Settings) -> list[Check]:
     sources, bad_sources = load_sources(settings.sources_dir)
     strategies, bad_strategies = load_strategies(settings.strategies_dir)
     checks += [_source_check(spec) for spec in sources.values()]
-    checks += [Check(f"source {p.stem}", str(e), f"mend {p}") for p, e in bad_sources.items()]
+    checks += [Check(f"source {p.stem}", str(e), f"correct {p}") for p, e in bad_sources.items()]
     for name, strategy in strategies.items():
         problem = _universe_problem(strategy, sources)
-        checks.append(Check(f"strategy {name}", problem, "name one of sources/, or mend that file"))
-    checks += [Check(f"strategy {p.stem}", str(e), f"mend {p}") for p, e in bad_strategies.items()]
+        checks.append(
+            Check(f"strategy {name}", problem, "name one of sources/, or correct that file")
+        )
+    checks += [
+        Check(f"strategy {p.stem}", str(e), f"correct {p}") for p, e in bad_strategies.items()
+    ]
     return checks
 
 
@@ -124,7 +128,7 @@ def _source_check(spec: "SourceSpec") -> Check:
         until = known_until(spec.calendar)
         exception_findings(spec.session_calendar)
     except MarketDataError as error:
-        return Check(name, str(error), f"mend {spec.file}")
+        return Check(name, str(error), f"correct {spec.file}")
     left = None if until is None else (until - datetime.now(UTC).date()).days
     if left is not None and left <= _CALENDAR_DAYS and spec.schedule is not None:
         what = f"are known until {until}" if left >= 0 else f"were known until {until}"
