@@ -210,7 +210,7 @@ def _unknown(place: _Place, model: type[BaseModel] | None) -> str:
 
 
 def _dotted(path: Path) -> str:
-    return ".".join(map(str, path))
+    return ".".join(str(part) or "''" for part in path)
 
 
 def _elsewhere(name: str, model: type[BaseModel]) -> Iterator[str]:
@@ -226,6 +226,7 @@ def _no_such(one: "ErrorDetails", place: _Place, written: Written | None) -> str
     by_kind = kinds(place.means)
     if by_kind:
         tag = str(one.get("ctx", {}).get("tag", ""))
+        tag = {"None": "null", "True": "true", "False": "false"}.get(tag, tag)
         noun = "feature" if "features" in place.path or "of" in place.path else "kind"
         return f"there is no {noun} {tag!r}. {_either(tag, list(by_kind))}"
     return (
@@ -250,7 +251,9 @@ def _wrong_value(one: "ErrorDetails", place: _Place, written: Written | None) ->
         such = did_you_mean(value, by_kind)
         kind = such.removeprefix("Did you mean ").rstrip("?") if such.startswith("Did") else "..."
         return f"must be a mapping such as {{kind: {kind}}}, not {_shown(value, written)}"
-    wanted = "text" if one["type"] == "string_type" else allowed(place.means)
+    wanted = allowed(place.means)
+    if one["type"] == "string_type" and wanted.startswith("text"):
+        wanted = "text"  # however long
     if value is None and (written is None or not written.text):
         return f"must be {wanted}, but has no value"
     return f"must be {wanted}, not {_shown(value, written)}{_hint(one, place, written)}"
@@ -261,14 +264,14 @@ def _hint(one: "ErrorDetails", place: _Place, written: Written | None) -> str:
     value, kind = one["input"], one["type"]
     wanted = allowed(place.means)
     plain = written.text if written is not None and not written.quoted else None
-    if kind == "string_type" and plain:
+    if kind == "string_type" and plain and "number" not in wanted:
         return f", which YAML takes for {_taken_for(value)}: write it in quotes: {quoted(plain)}"
     if isinstance(value, str) and "number" in wanted and (number := _number(value)):
         return f": write {number}" if plain else f": write it without quotes: {number}"
     if isinstance(value, float) and kind.startswith("int") and value.is_integer():
         return f": write {int(value)}"
-    if wanted.startswith("a list") and isinstance(value, str | int | float):
-        return f": write [{plain or value}]"
+    if wanted.startswith("a list"):
+        return _list_hint(plain or value, wanted)
     if isinstance(value, str) and wanted.startswith("true or false"):
         return ": write true or false"
     return ""
@@ -280,8 +283,16 @@ def _taken_for(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "a number"
 
 
+def _list_hint(value: object, wanted: str) -> str:
+    if isinstance(value, Mapping):
+        return ": begin each entry with `- `"
+    single = wanted.startswith("a list of texts") and isinstance(value, str | int | float)
+    return f": write [{value}]" if single else ""
+
+
 def _number(text: str) -> str | None:
     """Return a number as YAML has it, if a text is one."""
+    text = text.replace("_", "")
     try:
         number = float(text)
     except ValueError:

@@ -148,6 +148,8 @@ def _text(bounds: Sequence[Any]) -> str:
         return "one character"
     else:
         said = "text that is not empty" if least and not most else "text"
+    if said == "text" and least and most:
+        return f"text of {least} to {most} characters"
     return f"{said}, {most} characters at most" if most else said
 
 

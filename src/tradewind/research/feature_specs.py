@@ -219,7 +219,7 @@ def _unfold(value: Any) -> Any:  # noqa: ANN401
     [(kind, parameters)] = value.items()
     if not isinstance(parameters, dict):
         raise ValueError(  # noqa: TRY004 - pydantic collects only ValueErrors
-            f"write its parameters in braces, such as: {kind}: {{window: 5}}"
+            f"write the parameters of {kind} in braces, such as: return: {{window: 5}}"
         )
     return {"kind": kind, **parameters}
 
