@@ -279,6 +279,12 @@ def refuse_errors(findings: list[Finding]) -> list[Finding]:
 def _way_out(errors: Sequence[Finding]) -> str:
     """Return how to accept the first error that may be, or nothing if all must be corrected."""
     for error in errors:
+        if error.rule == "missing_session" and error.session is not None:
+            return (
+                "\nCorrect them at the source. If the exchange was closed, its calendar can be put "
+                "right once for all symbols in the source's file:\n  sessions: {closed: [{days: "
+                f"{error.session}, reason: what happened}}]}}"
+            )
         if error.rule in ACCEPTABLE and error.symbol is not None and error.session is not None:
             return (
                 "\nCorrect them at the source. What really happened can be accepted in the "

@@ -1,0 +1,135 @@
+"""Whoever asks for bars, by command line or in a task, is told the same of them."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from tradewind.desk import data, research
+from tradewind.desk.training import check_files
+from tradewind.errors import BarValidationError, MarketDataError, SourceError
+from tradewind.market import sample
+from tradewind.market.calendar import known_until
+from tradewind.market.store import BarStore
+from tradewind.orchestration import steps
+from tradewind.research.strategy_files import load_strategies
+from tradewind.settings import Settings, load_settings
+
+DEFECT = "ZZZ 2000-03-01: copied_symbol (IBM)"
+
+
+def source(**fields: Any) -> dict[str, Any]:
+    return {
+        "name": "mine",
+        "kind": "files",
+        "schedule": None,
+        "options": {
+            "path": "data/*.csv",
+            "symbol": {"column": "symbol"},
+            "session": {"column": "session", "format": "%Y-%m-%d"},
+            "columns": {"split_factor": "split_factor", "adjustment_factor": "adjustment_factor"},
+            "adjustment": "factors",
+        },
+        **fields,
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a source in which ZZZ copies IBM, thirty symbols after it."""
+    for folder in ("sources", "strategies", "data", "config"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "sources" / "mine.yaml").write_text(yaml.safe_dump(source()))
+    held = {"source": "mine", "symbols": ["IBM", "MSFT", "ZZZ"]}
+    strategy = {
+        "name": "own", "description": "x", "universe": held, "horizon": 5,
+        "features": [{"return": {"window": 5}}], "model": {"kind": "ridge"},
+        "walk_forward": {"train": 756, "test": 504}, "seed": 7,
+        "backtest": {"commission_bps": 1.0, "slippage_bps": 4.0},
+    }  # fmt: skip
+    (tmp_path / "strategies" / "own.yaml").write_text(yaml.safe_dump(strategy))
+    bars = sample.load(["IBM", "MSFT"])
+    ibm, msft = (bars.filter(pl.col("symbol") == name) for name in ("IBM", "MSFT"))
+    others = [
+        msft.with_columns(pl.lit(f"M{number:02d}").alias("symbol"), pl.col("volume") + number + 1)
+        for number in range(30)
+    ]
+    pl.concat([bars, *others, ibm.with_columns(symbol=pl.lit("ZZZ"))]).write_csv(
+        tmp_path / "data" / "all.csv"
+    )
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"  # bars are judged before the ledger is asked
+    monkeypatch.setattr(research, "ledger_url", lambda _: nowhere)
+    return tmp_path
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    settings = load_settings()
+    assert settings.home == home
+    return settings
+
+
+def test_a_copied_symbol_is_refused_by_every_way_in_and_nothing_is_stored(
+    settings: Settings,
+) -> None:
+    errors = [one for one in data.validate(settings, "mine") if one.severity == "error"]
+    assert [str(one)[: len(DEFECT)] for one in errors] == [DEFECT]
+    of_universe = data.validate(settings, "mine", ["IBM", "MSFT", "ZZZ"])
+    assert [one for one in of_universe if one.severity == "error"] == errors
+    strategy = load_strategies(settings.strategies_dir)[0]["own"]
+    spec = data.sources(settings)[0]
+    ways = {
+        "backtest": lambda: research.backtest(settings, "own"),
+        "a training's ingest": lambda: steps.ingest(strategy),
+        "a source's ingest": lambda: steps.ingest_source(spec, None),
+    }
+    for way in ways.values():
+        with pytest.raises(BarValidationError) as caught:
+            way()
+        assert str(errors[0]) in str(caught.value)
+    assert BarStore(settings.market_store).version("mine") is None
+
+
+def test_a_footer_is_named_the_same_by_every_way_in(home: Path, settings: Settings) -> None:
+    with (home / "data" / "all.csv").open("a") as file:
+        file.write("File Creation Time: 0102202418:01\n")
+    told = set()
+    for way in (
+        lambda: data.validate(settings, "mine"),
+        lambda: research.backtest(settings, "own"),
+        lambda: steps.ingest_source(data.sources(settings)[0], None),
+    ):
+        with pytest.raises(SourceError) as caught:
+            way()
+        told.add(str(caught.value))
+    [text] = told
+    assert "all.csv, line 107912, column 'symbol': 'File Creation Time: 0102202418:01'" in text
+
+
+def test_a_universe_with_another_calendar_is_told_before_anything_is_read(
+    home: Path, settings: Settings
+) -> None:
+    (home / "sources" / "mine.yaml").write_text(yaml.safe_dump(source(calendar="XLON")))
+    with pytest.raises(MarketDataError, match="has the sessions of XLON, not of XNYS; write"):
+        research.backtest(settings, "own")
+    problems = {check.name: check.problem for check in check_files(settings)}
+    assert problems["source mine"] == ""
+    assert problems["strategy own"].startswith("universe.calendar: source 'mine' has the sessions")
+
+
+@pytest.mark.parametrize("calendar", ["XSHG", "MOON"])
+def test_doctor_looks_at_each_source_s_calendar(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, calendar: str
+) -> None:
+    fields = source(calendar=calendar, schedule="after_close")
+    (home / "sources" / "mine.yaml").write_text(yaml.safe_dump(fields))
+    monkeypatch.setattr("tradewind.desk.training._CALENDAR_DAYS", 10**6)
+    problems = {check.name: check.problem for check in check_files(settings)}
+    expected = {
+        "XSHG": f"the sessions of XSHG are known until {known_until('XSHG')}",
+        "MOON": "no exchange calendar named 'MOON'",
+    }[calendar]
+    assert problems["source mine"].replace("were known", "are known").startswith(expected)
