@@ -129,7 +129,9 @@ def test_a_calendar_that_ends_says_so_in_one_sentence(name: str) -> None:
     end = known_until(name)
     assert end is not None
     [*_, last] = sessions_between(name, end - dt.timedelta(days=30), end)
-    sentence = f"calendar {name} knows sessions until {end}, and not of .*; upgrade exchange_cal"
+    sentence = (
+        f"calendar {name} knows sessions until {end}, and (none after|not of) .*; upgrade exch"
+    )
     close = closes_between(name, last, last)["event_time"][0]
     later = close + dt.timedelta(days=30)
     with pytest.raises(MarketDataError, match=sentence):
@@ -149,6 +151,8 @@ def test_a_calendar_that_ends_says_so_in_one_sentence(name: str) -> None:
 def test_days_beyond_all_calendars_are_refused(day: dt.date) -> None:
     with pytest.raises(MarketDataError, match="calendar XNYS knows sessions"):
         sessions_between("XNYS", day, day)
+    with pytest.raises(MarketDataError, match="calendar XNYS knows sessions"):
+        next_session("XNYS", day)
     assert known_until("XNYS") is None
 
 

@@ -133,7 +133,7 @@ def last_closed_session(calendar: str | SessionCalendar, known_at: datetime) -> 
     """
     day = _utc(known_at).date()
     if day > known(SessionCalendar.of(calendar).name).last:
-        raise _ended(calendar, day)
+        raise _ended(calendar, f"not of {day}")
     return latest_possible_session(calendar, known_at)
 
 
@@ -169,11 +169,16 @@ def next_session(calendar: str | SessionCalendar, session: date) -> date:
     MarketDataError
         If there is no such calendar, or it knows no session after that day.
     """
+    limits = known(SessionCalendar.of(calendar).name)
+    if session >= limits.last:
+        raise _ended(calendar, f"none after {session}")
+    if session + _DAY < limits.first:
+        raise _not_yet(calendar, session)
     start, end = _around(calendar, session + _DAY, after=_LONGEST_PAUSE)
-    later = [] if end <= session else _closes(calendar, start, end).get_column("session").to_list()
+    later = _closes(calendar, start, end).get_column("session").to_list()
     following: date | None = next((day for day in later if day > session), None)
     if following is None:
-        raise _ended(calendar, session + _DAY)
+        raise _ended(calendar, f"none after {session}")
     return following
 
 
@@ -263,12 +268,9 @@ def _refuse_unknown(calendar: str | SessionCalendar, start: date, end: date) -> 
         raise MarketDataError(f"calendar {calendar}: end {end} lies before start {start}")
     limits = known(SessionCalendar.of(calendar).name)
     if start < limits.first:
-        raise MarketDataError(
-            f"calendar {calendar} knows sessions from {limits.first} on, and not of {start}; "
-            "leave out what is older, or correct the dates"
-        )
+        raise _not_yet(calendar, start)
     if end > limits.last:
-        raise _ended(calendar, end)
+        raise _ended(calendar, f"not of {end}")
 
 
 def _closes(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFrame:
@@ -348,9 +350,17 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _ended(calendar: str | SessionCalendar, asked: date) -> MarketDataError:
+def _not_yet(calendar: str | SessionCalendar, asked: date) -> MarketDataError:
+    first = known(SessionCalendar.of(calendar).name).first
+    return MarketDataError(
+        f"calendar {calendar} knows sessions from {first} on, and not of {asked}; leave out what "
+        "is older, or correct the dates"
+    )
+
+
+def _ended(calendar: str | SessionCalendar, asked: str) -> MarketDataError:
     last = known(SessionCalendar.of(calendar).name).last
     return MarketDataError(
-        f"calendar {calendar} knows sessions until {last}, and not of {asked}; upgrade "
+        f"calendar {calendar} knows sessions until {last}, and {asked}; upgrade "
         "exchange_calendars, whose releases bring the next year's holidays, or correct the dates"
     )

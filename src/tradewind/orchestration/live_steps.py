@@ -7,6 +7,7 @@ import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.market.source import find_source
 from tradewind.orchestration import hindsight_steps
 from tradewind.orchestration.steps import bar_store, ledger_url
 from tradewind.research.strategy import Strategy
@@ -52,7 +53,6 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """
     from tradewind.market.age import said_of_age, sessions_behind
     from tradewind.market.calendar import next_session
-    from tradewind.market.source import find_source
     from tradewind.research.predict import wanted_weights
     from tradewind.research.universe import select_bars
     from tradewind.trading.signals import (
@@ -173,7 +173,9 @@ def champion_of(strategy: Strategy) -> "RegisteredModel":
 
 def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
     champion = champion_of(strategy)
-    universe = champion.strategy.universe
-    store = bar_store(load_settings())
-    snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=universe.calendar)
+    universe, settings = champion.strategy.universe, load_settings()
+    source = find_source(universe.source, settings.sources_dir)
+    calendar = source.sessions_for(universe.calendar)
+    store = bar_store(settings)
+    snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=calendar)
     return champion, snapshot_id, store.read(snapshot_id)
