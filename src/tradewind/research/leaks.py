@@ -12,8 +12,9 @@ before it, and nothing can hide in a tolerance. Each symbol is cut at dates of i
 of it in one frame, which costs little more than one. Features across symbols see whole sessions,
 so they are compared where all symbols are cut at one date.
 
-A strategy with functions of the user's own is computed in processes that have computed nothing
-before (`tradewind.research.apart`), a cut frame before the whole one.
+Functions of the user's own are computed in processes that have computed nothing before
+(`tradewind.research.apart`), a cut frame before the whole one; what is our own code keeps nothing,
+and is computed in this process.
 
 The last comparison allows for rounding, since a logarithm of a scaled price is not rounded like
 that of the price, and for guards such as the 1e-9 that keep a range of prices from being zero: a
@@ -21,7 +22,7 @@ ten-thousandth of the feature's own spread. A level changes by much more, since 
 8 and more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -38,10 +39,9 @@ from tradewind.research._tables_compared import (
     same_but_for_codes,
 )
 from tradewind.research.apart import Apart, Here, Part, Tables
-from tradewind.research.feature_code import custom_features
-from tradewind.research.feature_specs import Compared, FeatureSpec
+from tradewind.research.feature_specs import Compared, Custom, FeatureSpec
 from tradewind.research.leak_dates import common_cuts, own_cuts, spans
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy import MaCrossover, Strategy
 from tradewind.research.universe import select_bars
 
 __all__ = ["refuse_lookahead"]
@@ -96,11 +96,8 @@ def refuse_lookahead(
     used = select_bars(bars, strategy)
     fitting = rounds or min(max(_ROWS // used.height, _LEAST), _MOST)
     own = own_cuts(used, rounds=fitting, seed=seed)
-    # A rank is our own code: what may look ahead is what it is made of, which has dates of its own.
-    across = [spec for spec in strategy.inputs if spec.across_symbols]
-    all_ours = all(isinstance(spec, Compared) for spec in across)
-    common = _LEAST // 2 if all_ours else max(fitting // 2, _LEAST)
-    _Check(used, strategy).run(own, common_cuts(used, own, rounds=common))
+    common = common_cuts(used, own, rounds=max(fitting // 2, _LEAST))
+    _Check(used, strategy).run(own, common)
 
 
 class _TooFewBarsError(StrategyError):
@@ -113,28 +110,45 @@ class _Check:
     def __init__(self, bars: pl.DataFrame, strategy: Strategy) -> None:
         self._bars = bars
         self._name = strategy.name
-        across = [spec for spec in strategy.inputs if spec.across_symbols]
-        # What a rank is made of is a feature of one symbol, and found out at more dates.
-        distinct = {part.column: part for spec in strategy.inputs for part in spec.parts}
-        self._alone = _only(strategy, list(distinct.values()))
-        self._across = _only(strategy, across)
-        self._apart = bool(custom_features(strategy))
-        self._process = Apart(bars) if self._apart else Here(bars)
+        self._strategy = strategy
         self._starts, sizes = spans(bars)
         self._enough = np.clip(sizes - 1, 1, _ENOUGH)
+        self._apart = False
+        self._process: Apart | Here = Here(bars)
 
     def run(self, own: NDArray[np.intp], common: NDArray[np.intp]) -> None:
         """Raise if the features are not what they promise to be."""
-        with self._process:
-            if self._alone is not None:
-                try:
-                    self._compare(self._alone, own)
-                except _TooFewBarsError:
-                    # Which a feature that looks ahead may fail at, too: say the graver thing.
-                    self._compare(self._alone, np.maximum(own, self._enough))
-                    raise
-            if self._across is not None:
-                self._compare(self._across, common)
+        inputs = self._strategy.inputs
+        # What a rank is made of is a feature of one symbol, and found out at more dates.
+        alone = {part.column: part for spec in inputs for part in spec.parts}.values()
+        across = [spec for spec in inputs if spec.across_symbols]
+        # The user's first: until they are known to keep nothing, this process computes none.
+        self._all_of([spec for spec in alone if isinstance(spec, Custom)], own, apart=True)
+        self._all_of(
+            [spec for spec in across if not isinstance(spec, Compared)], common, apart=True
+        )
+        self._all_of([spec for spec in alone if not isinstance(spec, Custom)], own, apart=False)
+        # A comparison is our own code: few dates are enough to guard it.
+        compared = [spec for spec in across if isinstance(spec, Compared)]
+        self._all_of(compared, common[: _LEAST // 2], apart=False)
+
+    def _all_of(
+        self, features: Sequence[FeatureSpec], cuts: NDArray[np.intp], *, apart: bool
+    ) -> None:
+        if not features:
+            return
+        strategy = self._strategy.model_copy(update={"features": tuple(features)})
+        if isinstance(strategy.model, MaCrossover):
+            strategy = self._strategy  # which brings its own feature
+        self._apart = apart
+        with Apart(self._bars) if apart else Here(self._bars) as self._process:
+            try:
+                self._compare(strategy, cuts)
+            except _TooFewBarsError:
+                if not any(spec.across_symbols for spec in features):  # which need one date for all
+                    # What looks ahead may fail at it, too: say the graver thing.
+                    self._compare(strategy, np.maximum(cuts, self._enough))
+                raise
 
     def _compare(self, strategy: Strategy, cuts: NDArray[np.intp]) -> None:
         parts = self._parts(cuts)
@@ -167,7 +181,10 @@ class _Check:
         try:
             return self._process.tables(strategy, part, *more)
         except StrategyError as error:
-            self._process.tables(strategy, None)  # may raise the same of all bars
+            try:
+                self._process.tables(strategy, None)
+            except StrategyError:
+                raise error from None  # of all bars neither: the first time says why
             raise _TooFewBarsError(
                 f"{error}. It can be of all bars, but not where a symbol has only those up to an "
                 "earlier date: where there are too few, give null"
@@ -299,12 +316,3 @@ def _with_later_actions(bars: pl.DataFrame, splits: Scales, dividends: Scales) -
         pl.col("split_factor") * scale(splits),
         pl.col("adjustment_factor") * scale(splits) * scale(dividends),
     )
-
-
-def _only(strategy: Strategy, features: list[FeatureSpec]) -> Strategy | None:
-    """Return the strategy with some of its features; None if these are none."""
-    if not features:
-        return None
-    if tuple(features) == strategy.inputs:
-        return strategy
-    return strategy.model_copy(update={"features": tuple(features)})
