@@ -26,6 +26,7 @@ from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.versions import ModelSummary, VersionInfo
 from tradewind.stack.checks import Check
+from tradewind.trading.explanation import Explanation
 from tradewind.trading.signals import SignalSet
 from tradewind.trading.views import Day, Fill, Order, Position
 
@@ -78,6 +79,14 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "signals": ("desk.research.signals", SignalSet("m", DAY, DAY, 1, "0", {"A": NAN}), ["m"]),
     "trading orders": (
         "desk.trading.orders", [Order("m", "c", "A", DAY, DAY, 1, 3, 0, "sent", ("why",))], [],
+    ),
+    "trading explain": (
+        "desk.trading.explain",
+        Explanation(
+            "m", "c", "A", "sent", ("why",), DAY, DAY, 1, "0", (NAN,), CENTS, DAY, CENTS, CENTS,
+            CENTS, CENTS, CENTS, Decimal("NaN"), 1, 0, 1, 1, 1,
+        ),
+        ["c"],
     ),
     "trading fills": (
         "desk.trading.fills", [Fill("m", "e", "c", "A", DAY, 3, CENTS, CENTS, CENTS)], [],

@@ -363,7 +363,7 @@ def trading_orders(account: Account = None, *, since: Since = None, as_json: Jso
     settings = _settings()
     found = trading.orders(settings, account, since.date() if since else None)
     _print_json(found) if as_json else display.orders(found)
-    for said in trading.old_bars(settings, account):
+    for said in () if as_json else trading.old_bars(settings, account):
         _warn(said)
 
 
