@@ -43,6 +43,7 @@ from tradewind.research.positions import target_weights
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategy
 from tradewind.research.trials import Returns, Trial
+from tradewind.research.verdict import least_probability
 from tradewind.research.walk_forward import Score, score
 
 __all__ = ["Cell", "Swept", "accepted", "allowed", "main", "swept", "uniform"]
@@ -53,6 +54,7 @@ KINDS = ("iid", "ar1", "random_walk")
 HORIZONS = (1, 21)
 POSITIONS = ("long_flat", "long_short", "sign", "proportional")
 SURE = 0.99  # what chance allows: beyond it, one run of a cell in a hundred
+SURE_OF_SKILL = 0.95  # what both rules ask for if a file says nothing; the rest is their error rate
 SWEPT = "ranker"
 T = TypeVar("T")
 R = TypeVar("R")
@@ -173,12 +175,8 @@ def verdicts(task: tuple[str, int, int]) -> list[tuple[bool, bool, bool]]:
     for positions in POSITIONS:
         judged = traded(strategy, positions)
         evidence, rules = evidence_of(judged, predictions, bars), judged.gate
-        bounds = (rules.min_deflated_sharpe, rules.min_alpha_probability)
-        figures = ("deflated_sharpe_probability", "deflated_alpha_probability")
-        sharpe, alpha = (
-            bound is not None and evidence.metrics[figure] >= bound
-            for figure, bound in zip(figures, bounds, strict=True)
-        )
+        sharpe = evidence.metrics["deflated_sharpe_probability"] >= SURE_OF_SKILL
+        alpha = least_probability(evidence.metrics) >= SURE_OF_SKILL
         found.append((sharpe, alpha, decide(evidence, None, rules).passed))
     return found
 
@@ -195,7 +193,7 @@ def accepted(
     tasks = [(*cell, seed) for cell in cells for seed in range(seeds)]
     with placebo_home():
         results = list(in_turn(verdicts, tasks, workers, "noise"))
-    rate = 1.0 - (noise_strategy(kinds[0], 1, 0).gate.min_alpha_probability or 0.0)
+    rate = 1.0 - SURE_OF_SKILL
     found = []
     for index, (kind, horizon) in enumerate(cells):
         of_cell = results[index * seeds : (index + 1) * seeds]
@@ -350,7 +348,7 @@ def main() -> None:
     ]
     whole = [asdict(cell) for cell in cells]
     total, seeds = sum(cell.accepted for cell in cells), sum(cell.seeds for cell in cells)
-    most = allowed(seeds, 0.05)
+    most = allowed(seeds, 1.0 - SURE_OF_SKILL)
     parts.append(f"In all the gate accepts {total} of {seeds}; {most} are allowed.")
     found: dict[str, object] = {"noise": whole, "accepted": total, "allowed": most}
     if asked.copies:

@@ -146,10 +146,12 @@ rules = (
 )
 made = datetime(2026, 1, 1, tzinfo=UTC)
 for decision in (Decision(False, rules), None):
-    display.versions([VersionInfo("m", 1, (), "r", {}, {}, made, decision)])
+    said = "No better than holding: alpha -1.0 % a year"
+    display.versions([VersionInfo("m", 1, (), "r", {}, {}, made, decision, said)])
 """
     lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in in_a_log(script).splitlines()]
     assert "gate: refused" in lines
+    assert lines.count("No better than holding: alpha -1.0 % a year.") == 2
     assert "min_trades 3 30 refused" in lines
     assert "champion_margin 0.1 passed" in lines
     assert "min_trades: the number of positions is 3 [all]" in lines

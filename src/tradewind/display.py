@@ -420,6 +420,8 @@ def backtest(found: "BacktestReport") -> None:
     for name, value in sorted(found.metrics.items()):
         table.add(name, f"{value:,.4f}")
     table.print(console)
+    if found.verdict:
+        console.print(f"{found.verdict}.", markup=False, highlight=False)
 
 
 def signals(strategy: str, found: "SignalSet | None") -> None:

@@ -244,3 +244,19 @@ def test_what_is_gone_is_named(register: Any, training: Any, tmp_path: Path) -> 
         again(ref, training, BarStore(tmp_path).read)
     with pytest.raises(RegistryError, match=rf"no '{ref.name}' version 9"):
         reproduce(ref.name, 9, training.store.read, home=HOME)
+
+
+def test_a_version_of_before_there_was_a_benchmark_is_reproduced(
+    register: Any, training: Any
+) -> None:
+    result = training.result
+    later = [key for key in result.metrics if "alpha" in key or key == "beta"]
+    assert len(later) == 8
+    metrics = {key: value for key, value in result.metrics.items() if key not in later}
+    equity = result.equity.drop("benchmark_return", "mix_return")
+    found = again(register(replace(result, metrics=metrics, equity=equity)), training)
+    assert found.identical, found.results
+    assert found.not_compared == ()
+    spoilt = equity.with_columns(pl.col("net_return") + 1e-9)
+    found = again(register(replace(result, metrics=metrics, equity=spoilt)), training)
+    assert [difference.what for difference in found.results] == ["backtest"]

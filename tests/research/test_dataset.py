@@ -69,6 +69,8 @@ def test_a_dataset_serves_trials_that_differ_in_the_model_only(
     assert dataset.suits(tried)
     again = judge(prepare(bars, tried), tried).equity
     assert score(dataset, tried).equity.equals(again.drop("benchmark_return", "mix_return"))
+    against = strategy.model_copy(update={"benchmark": "cash"})  # its bars are others
+    assert not dataset.suits(against)
     other = strategy.model_copy(update={"features": strategy.features[:2]})
     assert not dataset.suits(other)
     with pytest.raises(ResearchError, match="prepared for other features, labels or windows"):

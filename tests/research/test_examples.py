@@ -123,7 +123,7 @@ def test_noise_that_is_long_is_refused_although_the_market_rose(
     fields["backtest"]["positions"] = positions
     result = train(bars, Strategy.model_validate(fields))
     assert result.metrics["deflated_sharpe_probability"] > 0.95
-    assert [rule.rule for rule in decision(result).refused] == ["min_alpha_probability"]
+    assert "min_alpha_probability" in [rule.rule for rule in decision(result).refused]
 
 
 def test_noise_is_refused_whatever_the_seed(bars: pl.DataFrame) -> None:

@@ -9,7 +9,9 @@ from tradewind.errors import SplitError
 from tradewind.market.bars import PRICES
 from tradewind.research import training
 from tradewind.research.labels import compute_labels
-from tradewind.research.strategy import Strategy
+from tradewind.research.report import report_of
+from tradewind.research.strategy import Combinatorial, Strategy
+from tradewind.research.tearsheet import page
 from tradewind.research.training import TrainingResult, train
 
 
@@ -117,8 +119,10 @@ def test_the_future_changes_no_past_prediction(
     past = trained.predictions.filter(known).select(columns)
     assert past.height == sum(fold.n_test for fold in trained.folds[:9])
     assert past.equals(other.predictions.filter(known).select(columns))
-    equity = trained.equity.filter(known).drop("benchmark")
-    assert equity.equals(other.equity.filter(known).drop("benchmark"))
+    # The two know the end: a benchmark leaves out what ended, a mix is the mean over all sessions.
+    hindsight = ("benchmark", "mix_return")
+    equity = trained.equity.filter(known).drop(hindsight)
+    assert equity.equals(other.equity.filter(known).drop(hindsight))
     assert not other.predictions.equals(trained.predictions)
 
 
@@ -179,8 +183,8 @@ def test_a_strategy_is_judged_on_a_symbol_that_was_delisted(
     # 126 sessions a fold: the model tested on that day was trained long before it.
     assert (
         found.equity.filter(before)
-        .drop("benchmark")
-        .equals(trained.equity.filter(before).drop("benchmark"))
+        .drop("benchmark", "mix_return")
+        .equals(trained.equity.filter(before).drop("benchmark", "mix_return"))
     )
     assert not found.equity.get_column("net_return").equals(trained.equity.get_column("net_return"))
 
@@ -190,3 +194,33 @@ def test_long_short_trades_too(bars: pl.DataFrame, strategy: Strategy) -> None:
     result = train(bars, strategy.model_copy(update={"backtest": rules}))
     assert math.isfinite(result.metrics["sharpe"])
     assert (result.equity.get_column("equity") > 0).all()
+
+
+def test_every_figure_of_a_year_follows_the_calendar(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    quick = strategy.with_parameters({"rounds": 3})
+    small = quick.model_copy(update={"combinatorial": Combinatorial(folds=3, test_folds=2)})
+    found = {}
+    for calendar in ("XNYS", "24/7"):
+        universe = small.universe.model_copy(update={"calendar": calendar})
+        result = train(bars, small.model_copy(update={"universe": universe}))
+        found[calendar] = result, report_of(result)
+    (new_york, _), (never_closed, report) = found.values()
+    root = math.sqrt(365 / 252)
+    ratios = {
+        "sharpe": root, "sharpe_low_95": root, "sharpe_high_95": root, "sortino": root,
+        "annual_volatility": root, "benchmark_sharpe": root, "combinatorial_sharpe_median": root,
+        "annual_turnover": root**2, "annual_cost": root**2, "alpha": root**2, "mix_alpha": root**2,
+        "beta": 1.0, "sharpe_probability": 1.0, "deflated_sharpe_probability": 1.0,
+        "alpha_probability": 1.0, "max_drawdown": 1.0, "trades": 1.0,
+    }  # fmt: skip
+    for name, ratio in ratios.items():
+        assert never_closed.metrics[name] == pytest.approx(new_york.metrics[name] * ratio), name
+    folds = zip(new_york.folds, never_closed.folds, strict=True)
+    assert all(
+        other.metrics["sharpe"] == pytest.approx(one.metrics["sharpe"] * root)
+        for one, other in folds
+    )
+    assert report.per_year == 365.0
+    assert "A year of 24/7 has 365 sessions" in page(report)

@@ -27,12 +27,15 @@ class BacktestReport:
     metrics : dict of str to float
         Over all test windows in a row; see `tradewind.research.statistics` for units.
     folds : int
+    verdict : str
+        Whether it is better than its benchmark, in words; empty where nobody knows.
     """
 
     strategy: str
     snapshot_id: str
     metrics: dict[str, float]
     folds: int
+    verdict: str = ""
 
 
 def backtest(
@@ -61,10 +64,12 @@ def backtest(
     from tradewind.market.ingest import check_stored, ingest
     from tradewind.market.source import find_source, open_source
     from tradewind.market.store import BarStore
+    from tradewind.research.benchmark import benchmark_name
     from tradewind.research.database_ledger import DatabaseLedger
     from tradewind.research.feature_code import feature_code_hash
     from tradewind.research.ledger import counted_in
     from tradewind.research.training import train
+    from tradewind.research.verdict import verdict
 
     asked = require_strategy(settings, strategy)
     url = ledger_url(settings)
@@ -93,7 +98,8 @@ def backtest(
         code = feature_code_hash(asked) or ""
         counted = counted_in(ledger, snapshot_id=snapshot_id, feature_code=code)
         result = train(bars, asked, trials=counted, on_fold=on_fold)
-    return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds))
+    words = verdict(result.metrics, benchmark_name(asked))
+    return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds), words)
 
 
 def signals(settings: Settings, strategy: str, session: date | None = None) -> "SignalSet | None":

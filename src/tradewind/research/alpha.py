@@ -36,7 +36,7 @@ def beta(net: Returns, benchmark: Returns) -> float:
     if benchmark.size < 2 or np.ptp(benchmark) == 0.0:  # noqa: PLR2004
         return 0.0
     moved = benchmark - benchmark.mean()
-    return float(moved @ (net - net.mean()) / (moved @ moved))
+    return float((moved * (net - net.mean())).sum() / (moved**2).sum())
 
 
 def residual(net: Returns, benchmark: Returns) -> Returns:

@@ -116,18 +116,27 @@ def mix_returns(
     """
     sessions = weights.get_column("session").unique().sort()
     symbols = weights.get_column("symbol").unique().sort().to_list()
-    known = weights.join(predictions, on=["symbol", "session"], how="semi")
-    mean = dict(known.group_by("symbol").agg(pl.mean("weight")).iter_rows())
     used = bars.filter(pl.col("symbol").is_in(symbols))
     opens, closes = _matrices(used, symbols, sessions)
     lost = strategy.backtest.delisting_return
     wanted = _fill(opens, closes, _ends(used, symbols, sessions), lost)
     decided = np.zeros(wanted.shape, dtype=bool)
-    rows = sessions.search_sorted(known.get_column("session")).to_numpy()
-    columns = known.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
-    decided[rows, columns] = True
+    decided[_places(predictions.select("session", "symbol"), symbols, sessions)] = True
+    target = np.zeros(wanted.shape)
+    target[_places(weights, symbols, sessions)] = weights.get_column("weight").to_numpy()
+    # By NumPy, which adds in one order: the same to the last bit whatever the number of threads.
+    mean = np.where(decided, target, 0.0).sum(axis=0) / np.maximum(decided.sum(axis=0), 1)
     wanted[1:] &= decided[:-1]
-    return _earned(opens, closes, wanted * np.array([mean[symbol] for symbol in symbols]))
+    return _earned(opens, closes, wanted * mean)
+
+
+def _places(
+    frame: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return in which row and column of a matrix of sessions by symbols each row of a frame is."""
+    rows = sessions.search_sorted(frame.get_column("session")).to_numpy()
+    columns = frame.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
+    return rows, columns
 
 
 def _refuse_holes(bars: pl.DataFrame, symbol: str, sessions: pl.Series, strategy: Strategy) -> None:
@@ -146,13 +155,12 @@ def _matrices(
 ) -> tuple[Matrix, Matrix]:
     """Return adjusted opens and closes, shape (n_sessions, n_symbols), NaN without a bar."""
     used = bars.filter(pl.col("session").is_in(sessions.implode()))
-    rows = sessions.search_sorted(used.get_column("session")).to_numpy()
-    columns = used.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
+    places = _places(used, symbols, sessions)
     found = []
     for price in ("open", "close"):
         matrix = np.full((sessions.len(), len(symbols)), np.nan)
         adjusted = used.select(pl.col(price) * pl.col("adjustment_factor")).to_series()
-        matrix[rows, columns] = adjusted.to_numpy()
+        matrix[places] = adjusted.to_numpy()
         found.append(matrix)
     return found[0], found[1]
 

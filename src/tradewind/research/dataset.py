@@ -178,6 +178,7 @@ def _preparation(strategy: Strategy) -> Mapping[str, Any]:
         "missing": strategy.missing,
         "walk_forward": strategy.walk_forward,
         "allow_leakage": strategy.allow_leakage,
+        "benchmark": strategy.held_against,
     }
 
 
