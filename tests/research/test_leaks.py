@@ -40,6 +40,8 @@ HONEST = {
     "cumulative sum": f"{CHANGE}.cum_sum()",
     "cumulative z score": f"{CHANGE} / ({CHANGE}.pow(2).cum_sum() / {CHANGE}.cum_count()).sqrt()",
     "dollar volume": f"({CLOSE} * {VOLUME}).log() - ({CLOSE} * {VOLUME}).rolling_mean(20).log()",
+    "dollar volume as it was traded": "pl.col('dollar_volume').log()",
+    "mean dollar volume as it was traded": "pl.col('dollar_volume').rolling_mean(20) / 1e6",
     "weekday": "pl.col('session').dt.weekday()",
     "direction": f"({CLOSE} > {CLOSE}.shift(1))",
     "constant": f"{CLOSE} / {CLOSE}",

@@ -53,7 +53,9 @@ def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
         doc_md=f"# Watch over {strategy.name}\n\nDrift of its features since training "
         "(population stability index, Kolmogorov-Smirnov), and what it has earned since against "
         "what its backtest lets expect. Beyond a bound the strategy is trained again, and the "
-        "new run says why. Without a champion the run is skipped.",
+        "new run says why. Features of past sessions are computed again: if one is not what it was "
+        "when signals were made of it, the run fails and the strategy's account is halted. Without "
+        "a champion the run is skipped.",
         schedule=[bars_asset(strategy.universe.source)],
         tags=["tradewind", "monitoring"],
         **dag_arguments(owner=strategy.owner),

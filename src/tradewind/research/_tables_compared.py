@@ -72,9 +72,9 @@ def rounding(table: pl.DataFrame) -> dict[str, float]:
 
 
 def are_codes(column: pl.Series) -> bool:
-    """Return whether a column holds whole numbers, few of them, as codes of categories are."""
+    """Return whether a column holds small whole numbers only, as codes of categories are."""
     known = column.drop_nulls()
-    return bool((known == known.round()).all()) and known.n_unique() <= _MOST_CODES
+    return bool((known == known.round()).all() and known.is_between(0, _MOST_CODES).all())
 
 
 def same_but_for_codes(one: pl.Series, other: pl.Series) -> bool:

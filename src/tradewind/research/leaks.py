@@ -262,7 +262,8 @@ class _Check:
             raise LeakError(
                 f"{told} once later dividends have changed the adjustment of all prices: it uses "
                 "the level of a price, or of money traded. Use a ratio, such as "
-                "close / close.shift(1), which they leave alone"
+                "close / close.shift(1), or for money traded the column dollar_volume, which they "
+                "leave alone"
             )
         raise LeakError(
             f"{told} once later splits and dividends have changed the adjustment of all bars: it "
