@@ -36,7 +36,7 @@ VERSION = VersionInfo(
     Decision(False, (
         RuleResult("min_deflated_sharpe", 0.123456, 0.95, False, WHY),
         RuleResult("champion_margin", None, -1234567.0, True, "no champion"),
-    )), "1234567890",
+    )), verdict="No better than holding", experiment_id="1234567890",
 )  # fmt: skip
 SNAPSHOT = SnapshotInfo(
     id="0123456789ab" + "0" * 52, source="european_small_caps", table_version=1,
