@@ -5,13 +5,24 @@ the file: they name the field as the file has it, the value that was found, and 
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from tradewind.spec_words import Type, allowed, kinds, member, models_in, options_of
+from tradewind.spec_words import (
+    Type,
+    allowed,
+    fields_of,
+    kinds,
+    member,
+    models_in,
+    names_in,
+    options_of,
+    unseen,
+)
 from tradewind.strict_yaml import Path, Written, quoted
 from tradewind.suggestions import did_you_mean
 
@@ -21,9 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "problems"]
 
 _WHOLE = "(whole file)"
+_KEY = "[key]"  # pydantic's last word on the name of a value
 _SHOWN = 60  # characters of a value that are shown
 _OWN_WORDS: Final = {"value_error", "assertion_error"}
-_LENGTHS: Final = {"too_short", "too_long"}
+# Of a list that is at fault inside, or of what is told of the alternative to a list.
+_FOLLOWS: Final = {"too_short", "too_long", "literal_error"}
 
 
 @dataclass(frozen=True)
@@ -48,13 +61,15 @@ class Problem:
 class _Place:
     """What pydantic's location means: a path in the file, and what the model has there.
 
-    `other` tells that it is about an alternative that was not meant.
+    `other` tells that it is about an alternative that was not meant, `key` that it is about the
+    name of a value and not about the value.
     """
 
     path: Path
     means: Type
     owner: type[BaseModel] | None
     other: bool = False
+    key: bool = False
 
 
 def problems(
@@ -87,14 +102,22 @@ def problems(
         inside = any(
             len(p) > len(place.path) and p[: len(place.path)] == place.path for p in at_fault
         )
-        if place.other or (one["type"] in _LENGTHS and inside):
+        if place.other or (one["type"] in _FOLLOWS and inside):
             continue  # it only follows from another one
         message = _message(one, place, model, written.get((*at, *place.path)))
         extra = str(one.get("ctx", {}).get("field") or "")
         path = _written_part((*at, *place.path, *(extra.split(".") if extra else ())), written)
         problem = Problem(_dotted(path) or _WHOLE, _line(path, written), message)
         found.setdefault((path, message), problem)
-    return list(found.values())
+    # Each alternative of a value refuses it; one of them may know what was meant.
+    return [
+        problem
+        for (path, message), problem in found.items()
+        if not any(
+            other != message and path == where and other.startswith(message)
+            for where, other in found
+        )
+    ]
 
 
 def _written_part(path: Path, written: Mapping[Path, Written]) -> Path:
@@ -122,9 +145,14 @@ def _place(loc: Sequence[str | int], model: type[BaseModel] | None, fields: obje
     """
     place = _Place((), model, None)
     value = fields
+    names: Type = None
     for part in loc:
         named = options_of(place.means)
         by_kind = kinds(place.means)
+        if part == _KEY:
+            place = _Place(place.path, names, None, place.other, key=True)
+            continue
+        names = names_in(place.means)
         if str(part) in by_kind and not isinstance(part, int):
             # The kind of a feature is a key of the file, that of a model is not.
             is_key = isinstance(value, Mapping) and part in value and "kind" not in value
@@ -132,11 +160,16 @@ def _place(loc: Sequence[str | int], model: type[BaseModel] | None, fields: obje
             value = value[part] if is_key and isinstance(value, Mapping) else value
             place = _Place(path, by_kind[str(part)], by_kind[str(part)], place.other)
             continue
-        field_owner = next((each for each in named if part in each.model_fields), None)
-        if len(named) > 1 and not by_kind and not isinstance(value, Mapping):
-            continue  # none of the alternatives
-        if len(named) > 1 and not by_kind:
+        field_owner = next((each for each in named if part in fields_of(each)), None)
+        is_label = field_owner is None and not (isinstance(value, Mapping) and part in value)
+        label_of_one = len(named) == 1 and is_label and place.means is not named[0]
+        if (len(named) > 1 or label_of_one) and not by_kind:
+            if not isinstance(value, Mapping):
+                continue  # none of the alternatives
             meant = _meant(named, value)
+            if label_of_one and meant.__name__ not in str(part):
+                place = replace(place, other=True)
+                continue
             chosen = next((each for each in named if each.__name__ in str(part)), meant)
             place = _Place(place.path, chosen, chosen, place.other or chosen is not meant)
             continue
@@ -145,7 +178,7 @@ def _place(loc: Sequence[str | int], model: type[BaseModel] | None, fields: obje
         inner: Type = member(place.means, part)
         owner = named[0] if named else place.owner
         if field_owner is not None:
-            field = field_owner.model_fields[str(part)]
+            field = fields_of(field_owner)[str(part)]
             inner = _annotated(field.annotation, field.metadata)
         place = _Place((*place.path, part), inner, owner, place.other)
         value = _inside(value, part)
@@ -163,7 +196,7 @@ def _meant(models: Sequence[type[BaseModel]], value: object) -> type[BaseModel]:
     keys = list(value) if isinstance(value, Mapping) else []
 
     def known(model: type[BaseModel]) -> int:
-        alike = (did_you_mean(key, model.model_fields).startswith("Did") for key in keys)
+        alike = (did_you_mean(key, fields_of(model)).startswith("Did") for key in keys)
         return sum(alike)
 
     return max(models, key=known)
@@ -194,6 +227,8 @@ def _message(
         "union_tag_not_found": f"has no kind; name one of {', '.join(kinds(place.means))}",
         "finite_number": f"must be a number, not {_shown(one['input'], written)}",
     }
+    if place.key:
+        return f"the name {_wrong_value(one, place, None)}"
     return told.get(kind) or _wrong_value(one, place, written)
 
 
@@ -201,7 +236,7 @@ def _unknown(place: _Place, model: type[BaseModel] | None) -> str:
     name = str(place.path[-1])
     if place.owner is None:
         return "unknown field"
-    known = [each for each in place.owner.model_fields if each != "kind" or "kind" in place.path]
+    known = [each for each in fields_of(place.owner) if each != "kind" or "kind" in place.path]
     help_on = did_you_mean(name, known, otherwise="Known are")
     if model is not None and not help_on.startswith("Did"):
         elsewhere = next((e for e in _elsewhere(name, model) if e != _dotted(place.path)), None)
@@ -215,10 +250,10 @@ def _dotted(path: Path) -> str:
 
 def _elsewhere(name: str, model: type[BaseModel]) -> Iterator[str]:
     """Yield where else a specification has a field of a name."""
-    if name in model.model_fields:
+    if name in fields_of(model):
         yield name
     for outer, inner in models_in(model):
-        if name in inner.model_fields:
+        if name in fields_of(inner):
             yield f"{outer}.{name}"
 
 
@@ -229,9 +264,16 @@ def _no_such(one: "ErrorDetails", place: _Place, written: Written | None) -> str
         tag = {"None": "null", "True": "true", "False": "false"}.get(tag, tag)
         noun = "feature" if "features" in place.path or "of" in place.path else "kind"
         return f"there is no {noun} {tag!r}. {_either(tag, list(by_kind))}"
-    return (
-        f"must be {allowed(place.means)}, not {_shown(one['input'], written)}{_close(one, place)}"
-    )
+    help_on = _close(one, place) or _folded(one["input"], place)
+    return f"must be {allowed(place.means)}, {_found(one['input'], written)}{help_on}"
+
+
+def _folded(value: object, place: _Place) -> str:
+    """Return how a text is written where a mapping of one field may stand."""
+    for model in options_of(place.means):
+        if isinstance(value, str) and value and len(fields_of(model)) == 1:
+            return f": write {{{next(iter(fields_of(model)))}: {value}}}"
+    return ""
 
 
 def _either(tag: str, known: list[str]) -> str:
@@ -240,7 +282,8 @@ def _either(tag: str, known: list[str]) -> str:
 
 
 def _close(one: "ErrorDetails", place: _Place) -> str:
-    said = did_you_mean(str(one["input"]), allowed(place.means).removeprefix("one of ").split(", "))
+    known = re.split(r",? or |, ", allowed(place.means).removeprefix("one of "))
+    said = did_you_mean(str(one["input"]), known)
     return f". {said}" if said.startswith("Did") else ""
 
 
@@ -254,9 +297,17 @@ def _wrong_value(one: "ErrorDetails", place: _Place, written: Written | None) ->
     wanted = allowed(place.means)
     if one["type"] == "string_type" and wanted.startswith("text"):
         wanted = "text"  # however long
-    if value is None and (written is None or not written.text):
-        return f"must be {wanted}, but has no value"
-    return f"must be {wanted}, not {_shown(value, written)}{_hint(one, place, written)}"
+    hint = "" if _is_nothing(value, written) else _hint(one, place, written)
+    return f"must be {wanted}, {_found(value, written)}{hint}"
+
+
+def _is_nothing(value: object, written: Written | None) -> bool:
+    return value is None and (written is None or not written.text)
+
+
+def _found(value: object, written: Written | None) -> str:
+    nothing = _is_nothing(value, written)
+    return "but has no value" if nothing else f"not {_shown(value, written)}"
 
 
 def _hint(one: "ErrorDetails", place: _Place, written: Written | None) -> str:
@@ -286,7 +337,11 @@ def _taken_for(value: object) -> str:
 def _list_hint(value: object, wanted: str) -> str:
     if isinstance(value, Mapping):
         return ": begin each entry with `- `"
-    single = wanted.startswith("a list of texts") and isinstance(value, str | int | float)
+    single = (
+        wanted.startswith("a list of texts")
+        and "2 or more" not in wanted
+        and isinstance(value, str | int | float)
+    )
     return f": write [{value}]" if single else ""
 
 
@@ -311,7 +366,7 @@ def _shown(value: object, written: Written | None) -> str:
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}" if value else "an empty list"
     if isinstance(value, str):
-        return quoted(_short(value))
+        return unseen(value) or quoted(_short(value))
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return _short(written.text if written is not None and written.text is not None else text)
 

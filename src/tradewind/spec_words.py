@@ -2,15 +2,26 @@
 
 import types
 import typing
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, time
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types as at
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-__all__ = ["Type", "allowed", "kinds", "member", "models_in", "options_of"]
+__all__ = [
+    "Type",
+    "allowed",
+    "fields_of",
+    "kinds",
+    "member",
+    "models_in",
+    "names_in",
+    "options_of",
+    "unseen",
+]
 
 Type = Any
 """A type as pydantic's fields are annotated with it."""
@@ -22,7 +33,12 @@ _PATTERNS: Final = {
 }
 _PLAIN: Final = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",
-    date: "a date such as 2012-01-31", type(None): "null", dict: "a mapping",
+    date: "a date such as 2012-01-31", time: "a time such as 13:30", type(None): "null",
+    dict: "a mapping",
+}  # fmt: skip
+_PLURAL: Final = {
+    str: " of texts", int: " of whole numbers", float: " of numbers",
+    date: " of dates such as 2012-01-31",
 }  # fmt: skip
 
 
@@ -47,9 +63,17 @@ def allowed(annotation: Type, metadata: Sequence[Any] = ()) -> str:
     if base is str:
         return _text(bounds)
     if isinstance(base, type) and issubclass(base, BaseModel):
-        return f"a mapping of {', '.join(base.model_fields)}"
+        return f"a mapping of {', '.join(fields_of(base))}"
     range_ = _range(bounds) if base in {int, float} else ""
     return _PLAIN.get(base, str(getattr(base, "__name__", base))) + range_
+
+
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Return the fields of a model by the names that a file has: ``from``, not ``from_``."""
+    return {
+        field.validation_alias if isinstance(field.validation_alias, str) else name: field
+        for name, field in model.model_fields.items()
+    }
 
 
 def kinds(annotation: Type) -> dict[str, type[BaseModel]]:
@@ -75,7 +99,7 @@ def options_of(annotation: Type) -> list[type[BaseModel]]:
 
 def models_in(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield each field of a model that is a model itself, with that model."""
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         for inner in options_of(field.annotation):
             yield name, inner
 
@@ -92,6 +116,14 @@ def member(annotation: Type, position: str | int) -> Type:
     if _origin(base) in {dict, Mapping} and isinstance(position, str):
         return inner[1]
     return None
+
+
+def names_in(annotation: Type) -> Type:
+    """Return the type of the names in a mapping; None for what is none."""
+    base, _ = _bare(annotation)
+    if _is_union(base):
+        return next((found for one in get_args(base) if (found := names_in(one)) is not None), None)
+    return get_args(base)[0] if _origin(base) in {dict, Mapping} else None
 
 
 def _bare(annotation: Type) -> tuple[Type, list[Any]]:
@@ -156,9 +188,9 @@ def _text(bounds: Sequence[Any]) -> str:
 def _list(base: Type, bounds: Sequence[Any]) -> str:
     least = _bound(bounds, at.MinLen, "min_length")
     inner, _ = _bare(get_args(base)[0])
-    of = {str: " of texts", int: " of whole numbers", float: " of numbers"}.get(inner, "")
+    of = _PLURAL.get(inner, "")
     if isinstance(inner, type) and issubclass(inner, BaseModel):
-        of = f" of mappings of {', '.join(inner.model_fields)}"
+        of = f" of mappings of {', '.join(fields_of(inner))}"
     return f"a list{of}" + (f", {least} or more" if least else "")
 
 
@@ -168,7 +200,22 @@ def _one_of(base: Type, _: Sequence[Any]) -> str:
 
 
 def _literal(value: object) -> str:
-    return repr(value) if value in {"", ",", ".", " ", "'", "_"} else str(value)
+    if isinstance(value, str) and (unseen(value) or not any(map(str.isalnum, value))):
+        return unseen(value) or repr(value)
+    return str(value)
+
+
+def unseen(text: str) -> str:
+    """Return how to write a character that looks like a space or like nothing, and its name.
+
+    Empty for every other text.
+    """
+    if len(text) != 1 or text == " " or (text.isprintable() and not text.isspace()):
+        return ""
+    number, name = ord(text), unicodedata.name(text, "").lower()
+    plain = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}  # YAML's, too
+    escaped = plain.get(text) or (f"\\u{number:04x}" if number < 1 << 16 else f"\\U{number:08x}")
+    return f'"{escaped}" ({name})' if name else f'"{escaped}"'
 
 
 def _either(words: Sequence[str]) -> str:
@@ -179,8 +226,10 @@ def _either(words: Sequence[str]) -> str:
     if len(distinct) == 1:
         return distinct[0]
     *first, last = distinct
-    comma = "," if len(first) == 1 and "," in first[0] else ""
-    return f"{', '.join(first)}{comma} or {last}"
+    if any("," in one for one in first):  # more commas would not tell where one begins
+        said = [f"{one}," if "," in one else one for one in first]
+        return " or ".join([*said, last])
+    return f"{', '.join(first)} or {last}"
 
 
 def _origin(annotation: Type) -> Any:  # noqa: ANN401 - the stubs know but a few of them

@@ -15,7 +15,7 @@ from pydantic_core import PydanticUndefined
 from tradewind.market.files_options import FilesOptions
 from tradewind.market.source import SourceSpec
 from tradewind.research.strategy import Strategy
-from tradewind.spec_words import allowed, kinds, options_of
+from tradewind.spec_words import allowed, fields_of, kinds, options_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
@@ -33,7 +33,7 @@ def models(
         return
     seen.add(model)
     yield name, model
-    for field, info in model.model_fields.items():
+    for field, info in fields_of(model).items():
         inner = list(_models_of(info.annotation))
         by_kind = {
             each: kind for one in _annotations(info.annotation) for kind, each in kinds(one).items()
@@ -64,7 +64,7 @@ def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
 def rows(model: type[BaseModel]) -> dict[str, str]:
     """Return, by field, how its line in the table begins."""
     found = {}
-    for name, info in model.model_fields.items():
+    for name, info in fields_of(model).items():
         default = _default(info.get_default(call_default_factory=True))
         inner = list(_models_of(info.annotation))
         words = "see below" if inner and name != "kind" else allowed(info.annotation, info.metadata)
@@ -122,6 +122,7 @@ def test_there_are_pages_and_sections_to_look_at() -> None:
     headings = {(page, heading) for page, heading, _ in WANTED}
     assert {("strategy.md", "gate"), ("strategy.md", "model: lightgbm")} <= headings
     assert {("strategy.md", "features: momentum"), ("source.md", "csv")} <= headings
+    assert {("source.md", "closed"), ("strategy.md", "features: across")} <= headings
     assert len(WANTED) > 20
 
 
