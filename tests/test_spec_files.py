@@ -675,10 +675,15 @@ def test_a_model_of_pydantic_is_never_quoted(tmp_path: Path) -> None:
         "expected tag",
         "Value error",
         "valid ",
+        "None",
+        "literal[",
+        "from_",
     )
-    for number, (old, new, _) in enumerate(STRATEGIES):
+    cases = [(STRATEGY.replace(old, new), "strategy") for old, new, _ in STRATEGIES]
+    cases += [(SOURCE.replace(old, new), "source") for old, new, _ in SOURCES]
+    for number, (text, what) in enumerate(cases):
         (tmp_path / str(number)).mkdir()
-        lines = told(tmp_path / str(number), STRATEGY.replace(old, new), "strategy")
+        lines = told(tmp_path / str(number), text, what)
         said = [line.replace(".inputs.", ".") for line in lines]  # a field's name
         assert not [line for line in said if any(word in line for word in jargon)]
 

@@ -193,7 +193,7 @@ def _annotated(annotation: Type, metadata: Sequence[Any]) -> Type:
 
 def _meant(models: Sequence[type[BaseModel]], value: object) -> type[BaseModel]:
     """Return the alternative that knows most of a value's keys."""
-    keys = list(value) if isinstance(value, Mapping) else []
+    keys = list(map(str, value)) if isinstance(value, Mapping) else []
 
     def known(model: type[BaseModel]) -> int:
         alike = (did_you_mean(key, fields_of(model)).startswith("Did") for key in keys)
