@@ -63,7 +63,7 @@ def market(
     champion = SimpleNamespace(
         model=training.result.model,
         strategy=training.strategy,
-        info=SimpleNamespace(version=1),
+        info=SimpleNamespace(name=training.strategy.name, version=1),
     )
     for steps in (live_steps, execution_steps):
         monkeypatch.setattr(steps, "champion_of", lambda _: champion)

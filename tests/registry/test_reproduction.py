@@ -207,9 +207,15 @@ def test_without_the_variance_of_the_trials_nothing_is_deflated(
     del metrics["trials_variance"]
     found = again(register(replace(training.result, metrics=metrics)), training)
     assert found.identical, found.results
-    assert found.not_compared == (
-        "metric deflated_sharpe_probability: the other trials are not recorded",
-        "metric trials: the other trials are not recorded",
+    assert found.not_compared == tuple(
+        f"metric {name}: the other trials are not recorded"
+        for name in (
+            "deflated_alpha_probability",
+            "deflated_mix_alpha_probability",
+            "deflated_sharpe_probability",
+            "trials",
+            "trials_alpha_variance",
+        )
     )
 
 

@@ -100,6 +100,7 @@ def test_a_run_holds_all_that_was_found(
             update={"name": ref.name}
         ).content_hash(),
         "tradewind.model_sha256": fingerprint(result.model),
+        "tradewind.benchmark": "equal_weight",
         "tradewind.seed": "7",
         "tradewind.trials": "1",
         "tradewind.leakage": "false",

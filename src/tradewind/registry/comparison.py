@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final, TypeVar
 
-from tradewind.market.calendar import sessions_per_year
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import strategy_of
@@ -73,6 +72,7 @@ def compare(name: str, version_a: int, version_b: int, *, level: float = 0.9) ->
     RegistryError
         If there is no such version, its files are gone or damaged, or MLflow is out of reach.
     """
+    from tradewind.market.calendar import sessions_per_year
     from tradewind.research.inference import sharpe_difference_interval
 
     missing = (

@@ -4,7 +4,6 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from tradewind.errors import RegistryError
-from tradewind.market.calendar import sessions_per_year
 from tradewind.registry import _names as names
 from tradewind.registry._files import download, is_there, read_parquet
 from tradewind.registry.gate import Evidence
@@ -37,6 +36,8 @@ def read_evidence(
     RegistryError
         If the returns are damaged. MLflow's own errors pass through.
     """
+    from tradewind.market.calendar import sessions_per_year
+
     return Evidence(
         metrics=info.metrics,
         returns=read_returns(client, info),
