@@ -303,6 +303,21 @@ def test_other_adjustments(
             {},
             r"line 4, .*'File Creation Time: 11292021' stands alone, .*\"File Creation Time: \"}",
         ),
+        (
+            TINY + "A,N/A,1,2,1,2,10\n",  # a comment of A would leave out all of A
+            {},
+            r"line 4, .*'N/A' is no date .*; correct the value, or remove the line$",
+        ),
+        (
+            TINY.replace("A,", "AAPL,") + "AAPL,0000-00-00,,,,,\n",
+            {},
+            r"line 4, .*'0000-00-00' is no .*; correct the value, or remove the line$",
+        ),
+        (
+            TINY + "Made, by Vendor Inc.,,,,,\n",
+            {},
+            r"line 4, .*write csv: {comment: \"Made\"}, which is what such lines start with",
+        ),
         (TINY + "# \n" + TINY.replace("11", "x"), {"csv": {"comment": "#"}}, r"line 5, "),
         (TINY.replace("2,10\n", '2,"10\n'), {}, r"line 2: a quote \(\"\) is opened and never clo"),
         (TINY.split("\n", 1)[1], {}, r"line 1: a bar stands .*{header: \[symbol, session, op"),

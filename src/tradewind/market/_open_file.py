@@ -248,7 +248,8 @@ class OpenFile:
             elif self._types[session].is_temporal():
                 reason = why_no_time(value, self._types[session], self.options.session)
             else:
-                reason = why_no_session(value, self.options.session, self._line(row))
+                line = self._line(row) if self._may_be_remark(values, row) else ""
+                reason = why_no_session(value, self.options.session, line)
             raise SourceError(f"{self._place(row)}, column {column!r}: {reason}")
         self._check_unit(values)
         shifted = values.filter(pl.col(_SHIFTED).is_not_null()).sort(ROW).head(1)
@@ -259,6 +260,20 @@ class OpenFile:
                 "session, set session.time_zone: as_written, and write an offset into "
                 "session.format as it stands"
             )
+
+    def _may_be_remark(self, values: pl.DataFrame, row: int) -> bool:
+        """Whether lines that start as a row's does could be left out without losing a bar."""
+        here = values.filter(pl.col(ROW) == row)
+        value = here[_BAD][0]["value"].strip()
+        if not re.search(r"\d", value) and self._line(row).lstrip(' "').startswith(value):
+            return True  # what stands where sessions do is none, as in a line of totals
+        numbers = here.drop("symbol", "session", ROW, _BAD, _SHIFTED)
+        if any(number is not None for number in numbers.row(0)):
+            return False
+        others = values.filter(
+            pl.col("symbol") == here["symbol"][0], pl.col("session").is_not_null()
+        )
+        return self.options.symbol.column is None or others.is_empty()
 
     def _check_unit(self, values: pl.DataFrame) -> None:
         """Refuse a file whose sessions are all of 1970: seconds were read as milliseconds, say."""
