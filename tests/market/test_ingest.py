@@ -249,6 +249,43 @@ def test_chunks_grow_until_they_hold_the_rows_aimed_at(
     assert source.asked == [("AAPL",), ("IBM", "MSFT")]
 
 
+def test_after_short_histories_a_chunk_is_not_the_whole_source(
+    bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "_FIRST_CHUNK", 2)
+    monkeypatch.setattr(ingest_module, "_ROWS_AIMED_AT", 120)
+    ibm = bars.filter(pl.col("symbol") == "IBM")
+    source = Real(
+        pl.concat(
+            ibm.head(1 if number < 2 else 10).with_columns(symbol=pl.lit(f"S{number:02d}"))
+            for number in range(40)
+        )
+    )
+    examine(source, Spec(), known_at=READ_AT)
+    # Four times as many each time, until ten bars a symbol are the longest that were seen.
+    assert [len(chunk) for chunk in source.asked] == [2, 8, 12, 12, 6]
+
+
+class Generous(Real):
+    """A source that gives what it was not asked for."""
+
+    def load(self, symbols: Sequence[str]) -> pl.DataFrame:
+        super().load(symbols)
+        return self.bars
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+def test_bars_that_were_not_asked_for_are_refused_and_not_stored_twice(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    reason = "gave bars of FB, GOOG, IBM, MSFT, which it was not asked for"
+    with pytest.raises(SourceError, match=reason):
+        ingest(Generous(bars), Spec(), store, known_at=READ_AT)
+    with pytest.raises(SourceError, match=reason):
+        examine(Generous(bars), Spec(), known_at=READ_AT)
+    assert store.version("real") is None
+
+
 @pytest.mark.parametrize(
     ("symbols", "error", "reason"),
     [

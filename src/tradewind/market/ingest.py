@@ -23,6 +23,7 @@ __all__ = ["IngestResult", "check_stored", "examine", "ingest"]
 
 _FIRST_CHUNK: Final = 25  # symbols, before it is known how long their histories are
 _ROWS_AIMED_AT: Final = 500_000  # a chunk in memory is some 100 MB with what is derived from it
+_GROWTH: Final = 4  # times as many symbols as the chunk before had, at most
 
 Progress = Callable[[int, int], None]
 
@@ -189,14 +190,16 @@ def _parts(
     report = on_progress or (lambda _done, _all: None)
     report(0, len(wanted))
     before = _state(source)
-    taken, size = 0, _FIRST_CHUNK
+    taken, size, longest = 0, _FIRST_CHUNK, 1
     while taken < len(wanted):
         chunk = wanted[taken : taken + size]
         bars = source.load(chunk)
-        _refuse_missing(spec.name, chunk, bars)
+        _refuse_others(spec.name, chunk, bars)
         yield bars
         taken += len(chunk)
-        size = max(1, _ROWS_AIMED_AT * len(chunk) // bars.height)  # as long as those before
+        longest = max(longest, *bars.get_column("symbol").value_counts().get_column("count"))
+        # Those that follow may be longer than all before, as where the short ones sort first.
+        size = max(1, min(_ROWS_AIMED_AT // longest, _GROWTH * len(chunk)))
         report(taken, len(wanted))
     if _state(source) != before:
         raise SourceError(
@@ -211,10 +214,17 @@ def _state(source: Source) -> object:
     return state() if callable(state) else None
 
 
-def _refuse_missing(source: str, asked: Sequence[str], bars: pl.DataFrame) -> None:
-    given = bars.get_column("symbol").unique() if "symbol" in bars.columns else ()
+def _refuse_others(source: str, asked: Sequence[str], bars: pl.DataFrame) -> None:
+    """Refuse bars that are not of the symbols that were asked for: of fewer, or of more."""
+    given = bars.get_column("symbol").drop_nulls().unique() if "symbol" in bars.columns else ()
     absent = sorted(set(asked) - set(given))
     if absent:
         raise SourceError(
             f"source {source!r} gave no bars of {', '.join(absent[:10])}; correct the symbols"
+        )
+    more = sorted(set(given) - set(asked))
+    if more:  # they would be stored again with the chunk that asks for them
+        raise SourceError(
+            f"source {source!r} gave bars of {', '.join(more[:10])}, which it was not asked for; "
+            "its load(symbols) must return those symbols alone"
         )
