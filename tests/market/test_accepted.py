@@ -63,7 +63,7 @@ def test_an_entry_accepts_its_own_symbol_session_and_rule_only(
     [stale] = [one for one in found if one.rule == "accepted"]
     assert (stale.severity, stale.symbol, stale.session) == ("warning", entry.symbol, entry.session)
     assert stale.value == entry.rule
-    assert "(profit warning); take the entry out" in stale.message
+    assert "(profit warning), which are a part of the source's" in stale.message
 
 
 def test_an_entry_that_is_no_longer_needed_is_a_warning(bars: pl.DataFrame) -> None:
@@ -111,6 +111,11 @@ def test_one_entry_accepts_all_that_the_rule_says_there() -> None:
     assert [(one.severity, one.value) for one in told] == [("warning", 6.0), ("warning", 7.0)]
 
 
+def test_an_entry_names_its_symbols_in_order() -> None:
+    names = [f"S{number:02d}" for number in range(30)]
+    assert str(accepted(symbol=None, symbols=names)).startswith(", ".join(names))
+
+
 def test_an_entry_may_be_about_several_or_all_symbols_and_a_range() -> None:
     odd = [
         Finding("error", symbol, dt.date(2010, 6, day), "range", 6.0, "wide")
@@ -134,6 +139,10 @@ def test_a_part_of_the_bars_need_not_show_what_is_accepted_of_all() -> None:
     assert Acceptance([entry]).useless() == []
     [told] = Acceptance([entry], whole=True).useless()
     assert (told.symbol, told.session, told.rule) == (None, DAY, "accepted")
+    assert "(profit warning); take the entry out" in told.message
+    # Of a copied symbol the original may be left out: that is no reason to give the entry up.
+    [of_a_part] = Acceptance([accepted(rule="copied_symbol")]).useless()
+    assert "take" not in of_a_part.message
     several = accepted(symbol=None, symbols=["IBM", "MSFT"])
     [narrowed] = concerning([several], ["IBM", "FB"])
     assert narrowed.names == {"IBM"}

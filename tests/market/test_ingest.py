@@ -10,7 +10,7 @@ import pytest
 from tradewind.errors import BarValidationError, SourceError
 from tradewind.market import ingest as ingest_module
 from tradewind.market.accepted import Accepted
-from tradewind.market.ingest import examine, ingest
+from tradewind.market.ingest import check_stored, examine, ingest
 from tradewind.market.source import SourceSpec
 from tradewind.market.store import BarStore
 from tradewind.market.validate import validate
@@ -196,6 +196,27 @@ def test_a_thousand_findings_and_more_can_be_accepted(store: BarStore, bars: pl.
     done = ingest(odd, Spec(accept=entries), store, known_at=READ_AT)
     assert done.new == 12_154
     assert {one.severity for one in done.findings} == {"warning"}
+
+
+def test_tens_of_thousands_of_gaps_are_accepted_however_the_symbols_are_cut(
+    bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ibm = bars.filter(pl.col("symbol") == "IBM").gather_every(2).head(1051)
+    thin = pl.concat(
+        ibm.with_columns(pl.col("volume") + number, symbol=pl.lit(f"S{number:02d}"))
+        for number in range(20)
+    )
+    all_of = {"symbols": "all", "from": "2000-01-01", "to": "2013-12-31", "reason": "thin"}
+    rules = ("missing_session", "copied_symbol", "unadjusted_split", "range")
+    accepting = Spec(accept=[{**all_of, "rule": rule} for rule in rules])
+    whole = examine(Real(thin), accepting, known_at=READ_AT)
+    assert {one.severity for one in whole} == {"warning"}
+    gaps = [one for one in whole if one.rule == "missing_session"]
+    assert (len(gaps), sum(one.count for one in gaps)) == (1001, 21_000)
+    stored = check_stored(thin, accepting, Real(thin).symbols())
+    assert [one for one in stored if one.rule == "missing_session"] == gaps
+    monkeypatch.setattr(ingest_module, "_FIRST_CHUNK", 1)
+    assert examine(Real(thin), accepting, known_at=READ_AT) == whole
 
 
 @dataclass

@@ -14,6 +14,7 @@ from tradewind.market.bars import SCHEMA
 from tradewind.market.calendar import (
     close_after,
     closes_between,
+    known_until,
     last_closed_session,
     next_session,
     sessions_between,
@@ -167,6 +168,18 @@ def test_exceptions_that_change_nothing_are_named() -> None:
     found = examine(Walks(HONG_KONG.session_calendar, 1), odd, known_at=READ_AT)
     told = [(one.severity, str(one.session), one.value) for one in found if one.rule == "sessions"]
     assert told == [("warning", "2023-09-02", "closed"), ("warning", "2023-09-05", "open")]
+
+
+def test_an_announced_closure_that_the_calendar_cannot_know_stops_nothing(store: BarStore) -> None:
+    last = known_until("XSHG")
+    assert last is not None
+    ahead = last + dt.timedelta(days=36)
+    announced = spec("XSHG", closed=[{"days": [ahead], "reason": "announced"}])
+    source = Walks(SessionCalendar(name="XSHG"), 1)
+    done = ingest(source, announced, store, known_at=READ_AT)
+    [told] = [one for one in done.findings if one.rule == "sessions"]
+    assert (told.severity, told.session, told.value) == ("warning", ahead, "closed")
+    assert f"to {last}" in told.message
 
 
 def test_a_bar_of_a_closed_day_says_whose_word_it_was() -> None:

@@ -1,6 +1,6 @@
 """Oddities that somebody has looked into: validation takes them for errors, and they are real."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Final, Literal, Self
@@ -123,7 +123,7 @@ class Accepted(BaseModel):
 
     def __str__(self) -> str:
         named = self.symbol or (
-            self.symbols if self.symbols == "all" else ", ".join(self.names or ())
+            self.symbols if self.symbols == "all" else ", ".join(sorted(self.names or ()))
         )
         days = str(self.session) if self.session else f"{self.from_} to {self.to}"
         return f"{named} {days} {self.rule}"
@@ -185,15 +185,22 @@ class Acceptance:
             for symbol in entry.names:
                 self._at.setdefault((symbol, entry.session, entry.rule), []).append(number)
 
-    def apply(self, findings: Iterable[Finding]) -> list[Finding]:
-        """Return findings with those that are accepted as warnings that carry the reason."""
-        return [self._told(finding) for finding in findings]
+    def apply(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Yield findings, those that are accepted as warnings that carry the reason."""
+        return map(self._told, findings)
 
     def useless(self) -> list[Finding]:
         """Return a warning of the rule ``accepted`` for each entry that accepted nothing.
 
         The bars were corrected since, or it was mistyped, and one day it would hide something.
         """
+        # Of a part, the other symbol or the session before may be what it is about.
+        advice = (
+            "is there to accept ({}); take the entry out of the source's file, or correct it"
+            if self._whole
+            else "is in these bars ({}), which are a part of the source's; `tradewind data "
+            "validate` of all of it tells whether the entry is useless"
+        )
         return [
             Finding(
                 "warning",
@@ -201,8 +208,7 @@ class Acceptance:
                 entry.first,
                 "accepted",
                 entry.rule,
-                f"nothing of the kind is there to accept ({entry.reason}); take the entry out of "
-                "the source's file, or correct it",
+                f"nothing of the kind {advice.format(entry.reason)}",
             )
             for number, entry in enumerate(self._accepted)
             if number not in self._used and (self._whole or not entry.is_broad)

@@ -13,7 +13,9 @@ MOST: Final = 1000
 """Findings of one kind that are told one by one; millions would fill memory and help nobody."""
 
 AT_ONCE: Final = 20_000
-"""Findings of one kind that a rule names of one part of the bars: enough to be accepted by name."""
+"""Findings of one kind that a rule names of one part of the bars, if none can be accepted."""
+
+_TOGETHER: Final = 20 * MOST
 
 
 @dataclass(frozen=True)
@@ -80,13 +82,13 @@ class Tally:
             touched.add(key)
             if finding.symbol is None and finding.session is None:  # stands for many
                 self._leave_out(key, finding)
-            else:
-                self._held.setdefault(key, []).append(finding)
+                continue
+            held = self._held.setdefault(key, [])
+            held.append(finding)
+            if len(held) >= _TOGETHER:  # not all of millions are held to sort them
+                self._cut(key)
         for key in touched:
-            held = sorted(self._held.get(key, ()), key=_order)
-            self._held[key] = held[:MOST]
-            for finding in held[MOST:]:
-                self._leave_out(key, finding)
+            self._cut(key)
 
     def all(self) -> list[Finding]:
         """Return errors, then warnings; each by rule, symbol and session."""
@@ -103,6 +105,12 @@ class Tally:
         """Whether any finding was an error."""
         held = any(one.severity == "error" for found in self._held.values() for one in found)
         return held or any("error" in beyond for beyond in self._beyond.values())
+
+    def _cut(self, key: tuple[int, str]) -> None:
+        held = sorted(self._held.get(key, ()), key=_order)
+        self._held[key] = held[:MOST]
+        for finding in held[MOST:]:
+            self._leave_out(key, finding)
 
     def _leave_out(self, key: tuple[int, str], finding: Finding) -> None:
         beyond = self._beyond.setdefault(key, {})

@@ -1,10 +1,12 @@
 """Rules about which sessions a symbol has: order, repetition, gaps, the end and the future."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
+from tradewind.market._exchange import known
 from tradewind.market.bars import KEY
 from tradewind.market.calendar import latest_possible_session, sessions_between
 from tradewind.market.findings import AT_ONCE, Finding, the_rest
@@ -60,8 +62,8 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
     ]
 
 
-def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> list[Finding]:
-    """Return a finding for each run of sessions that a symbol lacks, or bar that the exchange does.
+def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> Iterator[Finding]:
+    """Yield a finding for each run of sessions that a symbol lacks, or bar that the exchange does.
 
     A symbol is held to the calendar between its own first and last session: a listing or
     a delisting is not a gap.
@@ -80,15 +82,17 @@ def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> li
     """
     held = bars.select(KEY).drop_nulls().unique()
     if held.is_empty():
-        return []
+        return
     first, last = held.select(pl.min("session").alias("a"), pl.max("session").alias("b")).row(0)
     open_days = sessions_between(calendar, first, last).to_frame().with_row_index("number")
-    return _missing(held, open_days, calendar) + _extra(held, open_days, calendar)
+    yield from _missing(held, open_days, calendar)
+    yield from _extra(held, open_days, calendar)
 
 
 def _missing(
     held: pl.DataFrame, open_days: pl.DataFrame, calendar: str | SessionCalendar
-) -> list[Finding]:
+) -> Iterator[Finding]:
+    """Yield a finding for each run: all of them, for each may be one that is accepted."""
     days = open_days.get_column("session")
     spans = (
         held.join(open_days, on="session")
@@ -109,23 +113,19 @@ def _missing(
         .group_by("symbol", "run", maintain_order=True)
         .agg(pl.first("number").alias("first"), pl.last("number").alias("last"))
     )
-    findings = []
-    for symbol, _, a, b in gaps.head(AT_ONCE).iter_rows():
+    for symbol, _, a, b in gaps.iter_rows():
         first, last = days[a], days[b]
         several = f" to {last}" if b > a else ""
-        findings.append(
-            Finding(
-                "error",
-                symbol,
-                first,
-                "missing_session",
-                f"{first}{several}",
-                f"{calendar} was open on the {b - a + 1} sessions there; ask the source again"
-                if several
-                else f"{calendar} was open that day; ask the source again",
-            )
+        yield Finding(
+            "error",
+            symbol,
+            first,
+            "missing_session",
+            f"{first}{several}",
+            f"{calendar} was open on the {b - a + 1} sessions there; ask the source again"
+            if several
+            else f"{calendar} was open that day; ask the source again",
         )
-    return findings + the_rest("missing_session", gaps.height)
 
 
 def _extra(
@@ -162,24 +162,49 @@ def exception_findings(calendar: SessionCalendar) -> list[Finding]:
     Calendars learn of closures and special sessions with later releases; a mistyped day looks
     the same.
 
+    Days beyond those that the calendar knows change nothing either, yet: a closure may be
+    announced before it learns of the year.
+
     Raises
     ------
     MarketDataError
-        If there is no such calendar, or it does not know one of the days.
+        If there is no such calendar.
     """
-    said = [*calendar.closed, *(one.session for one in calendar.opened)]
+    said = {
+        **dict.fromkeys(calendar.closed, "closed"),
+        **{one.session: "open" for one in calendar.opened},
+    }
     if not said:
         return []
-    there = set(sessions_between(calendar.name, min(said), max(said)))
-    return [
-        _useless(day, "closed", f"{calendar} has no session that day in any case")
-        for day in calendar.closed
-        if day not in there
-    ] + [
-        _useless(one.session, "open", f"{calendar} has a session that day in any case")
-        for one in calendar.opened
-        if one.session in there
-    ]
+    limits = known(calendar.name)
+    beyond = {day: kind for day, kind in said.items() if not limits.first <= day <= limits.last}
+    told = [day for day in said if day not in beyond]
+    there = set(sessions_between(calendar.name, min(told), max(told))) if told else set()
+    return (
+        [
+            Finding(
+                "warning",
+                None,
+                day,
+                "sessions",
+                kind,
+                f"{calendar} knows sessions from {limits.first} to {limits.last}, so the entry "
+                f"changes nothing yet; if the year is mistyped, correct it in sessions.{kind} of "
+                "the source's file",
+            )
+            for day, kind in sorted(beyond.items())
+        ]
+        + [
+            _useless(day, "closed", f"{calendar} has no session that day in any case")
+            for day in calendar.closed
+            if day not in there and day not in beyond
+        ]
+        + [
+            _useless(one.session, "open", f"{calendar} has a session that day in any case")
+            for one in calendar.opened
+            if one.session in there
+        ]
+    )
 
 
 def _useless(day: date, kind: str, reason: str) -> Finding:

@@ -1,6 +1,6 @@
 """Whether bars can be trusted: every rule, run in one go before anything is stored."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, Self
 
@@ -140,10 +140,6 @@ class Examination:
             kind, one finding without symbol and session stands for the rest. When columns are
             missing or of the wrong type, nothing else can be checked and only that is listed.
 
-        Raises
-        ------
-        MarketDataError
-            If the calendar does not know a day of its exceptions.
         """
         if self._schema:
             return list(self._schema.values())
@@ -163,7 +159,7 @@ class Examination:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _count(self, place: int, findings: list[Finding]) -> None:
+    def _count(self, place: int, findings: Iterable[Finding]) -> None:
         self._tally.add(place, self._acceptance.apply(findings))
 
 
