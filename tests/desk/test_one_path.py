@@ -1,19 +1,22 @@
 """Whoever asks for bars, by command line or in a task, is told the same of them."""
 
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import pytest
 import yaml
 
-from tradewind.desk import data, research
+from tradewind.desk import data, registry, research
 from tradewind.desk.training import check_files
 from tradewind.errors import BarValidationError, MarketDataError, SourceError
 from tradewind.market import sample
-from tradewind.market.calendar import known_until
+from tradewind.market.calendar import known_until, next_session
 from tradewind.market.store import BarStore
 from tradewind.orchestration import steps
+from tradewind.registry import retrieval
 from tradewind.research.strategy_files import load_strategies
 from tradewind.settings import Settings, load_settings
 
@@ -91,6 +94,29 @@ def test_a_copied_symbol_is_refused_by_every_way_in_and_nothing_is_stored(
             way()
         assert str(errors[0]) in str(caught.value)
     assert BarStore(settings.market_store).version("mine") is None
+
+
+def test_a_prediction_is_refused_for_bars_of_a_session_that_has_not_closed(
+    home: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = load_strategies(settings.strategies_dir)[0]["own"]
+    registered = SimpleNamespace(strategy=strategy, model=None, info=None)
+    monkeypatch.setattr(retrieval, "load_registered", lambda *_: registered)
+    monkeypatch.setattr(registry, "use_mlflow", lambda _: None)
+    with pytest.raises(BarValidationError, match="copied_symbol"):
+        registry.predict(settings, "own")
+    tomorrow = next_session("XNYS", date.today() + timedelta(days=1))  # noqa: DTZ011 - any ahead
+    bars = pl.read_csv(home / "data" / "all.csv").filter(pl.col("symbol").is_in(["IBM", "MSFT"]))
+    early = (
+        bars.filter(pl.col("symbol") == "IBM").tail(1).with_columns(session=pl.lit(str(tomorrow)))
+    )
+    pl.concat([bars, early]).write_csv(home / "data" / "all.csv")
+    held = {"source": "mine", "symbols": ["IBM", "MSFT"]}
+    registered.strategy = type(strategy).model_validate(
+        {**yaml.safe_load((home / "strategies" / "own.yaml").read_text()), "universe": held}
+    )
+    with pytest.raises(BarValidationError, match=f"IBM {tomorrow}: future_session"):
+        registry.predict(settings, "own")
 
 
 def test_a_footer_is_named_the_same_by_every_way_in(home: Path, settings: Settings) -> None:

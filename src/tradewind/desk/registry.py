@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import airflow, use_mlflow
@@ -160,9 +160,8 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     MarketDataError
         If its source cannot give bars, or they break a rule.
     """
-    from tradewind.market.accepted import concerning
+    from tradewind.market.ingest import read
     from tradewind.market.source import find_source, open_source
-    from tradewind.market.validate import check
     from tradewind.registry.retrieval import load_registered
     from tradewind.research.predict import predict as predict_bars
 
@@ -170,9 +169,8 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     model = load_registered(strategy, alias)
     universe = model.strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
-    bars = open_source(spec).load(universe.symbols)
-    accepted = concerning(spec.accept, universe.symbols)
-    check(bars, spec.sessions_for(universe.calendar), accepted=accepted)
+    spec.sessions_for(universe.calendar)  # refuses another calendar than the source's
+    bars = read(open_source(spec), spec, symbols=universe.symbols, known_at=datetime.now(UTC))
     rows = predict_bars(model.model, bars, model.strategy, sessions=1)
     return Forecast(
         strategy=strategy,

@@ -19,7 +19,7 @@ from tradewind.market.source import Source, SourceSpec
 from tradewind.market.store import BarStore
 from tradewind.market.validate import Examination, check, refuse_errors
 
-__all__ = ["IngestResult", "check_stored", "examine", "ingest"]
+__all__ = ["IngestResult", "check_stored", "examine", "ingest", "read"]
 
 _FIRST_CHUNK: Final = 25  # symbols, before it is known how long their histories are
 _ROWS_AIMED_AT: Final = 500_000  # a chunk in memory is some 100 MB with what is derived from it
@@ -80,6 +80,39 @@ def examine(
         for bars in _parts(source, spec, _wanted(source, spec, symbols), on_progress):
             examination.add(bars)
         return examination.findings()
+
+
+def read(
+    source: Source, spec: SourceSpec, *, symbols: Sequence[str], known_at: datetime
+) -> pl.DataFrame:
+    """Return bars of some symbols as the source has them, judged as `ingest` would; none stored.
+
+    Parameters
+    ----------
+    source, spec, symbols, known_at
+        As of `ingest`. All bars are held in memory.
+
+    Returns
+    -------
+    DataFrame of shape (n_bars, 9)
+        Sorted by symbol, then session.
+
+    Raises
+    ------
+    BarValidationError
+        If bars break a rule.
+    SourceError
+        If the source cannot give one of the symbols, or changes meanwhile.
+    MarketDataError
+        If its calendar does not know the days of the bars.
+    """
+    parts = []
+    with _examination(spec, symbols, known_at) as examination:
+        for bars in _parts(source, spec, _wanted(source, spec, symbols), None):
+            examination.add(bars)
+            parts.append(bars)
+        refuse_errors(examination.findings())
+    return pl.concat(parts)
 
 
 def ingest(
