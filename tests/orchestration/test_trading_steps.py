@@ -53,7 +53,7 @@ def market(
     with sa.create_engine(postgres_url, poolclass=sa.NullPool).begin() as connection:
         for schema in ("trading", "paper"):
             connection.execute(sa.schema.DropSchema(schema, cascade=True, if_exists=True))
-        connection.execute(sa.text("DROP TABLE IF EXISTS signals"))
+        connection.execute(sa.text("DROP TABLE IF EXISTS signals, signal_inputs"))
     migrate(postgres_url)
     for folder in ("sources", "strategies"):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder)
