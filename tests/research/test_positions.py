@@ -284,3 +284,26 @@ def test_predictions_outside_the_sessions_and_of_held_symbols_are_refused() -> N
         target_weights(frame, rules, horizon=1, sessions=pl.Series(WEEK[:4]))
     with pytest.raises(BacktestError, match="A 2024-01-01 is to be held"):
         target_weights(frame, rules, horizon=1, hold=frame.head(1))
+
+
+@pytest.mark.parametrize("max_gross", [0.2, 0.3, 0.6, 0.8])
+@pytest.mark.parametrize("n_held", [3, 5, 7, 9])
+def test_held_shares_that_pass_the_limit_by_a_rounding_leave_numbers(
+    max_gross: float, n_held: int
+) -> None:
+    # Five fifths of 0.6 add up to more than 0.6, and the last symbol wants nothing.
+    held = [f"S{number}" for number in range(n_held)]
+    frame = pl.DataFrame(
+        [(symbol, day, -1.0 if symbol == "Z" else 1.0)
+         for day, symbols in zip(DAYS, ([*held, "Z"], ["Z"], [*held, "Z"]), strict=True)
+         for symbol in symbols],
+        schema={"symbol": pl.String, "session": pl.Date, "prediction": pl.Float64},
+        orient="row",
+    )  # fmt: skip
+    hold = pl.DataFrame({"symbol": held, "session": [DAYS[1]] * n_held})
+    rules = Backtest(commission_bps=0.0, slippage_bps=0.0, max_gross=max_gross)
+    wanted = target_weights(frame, rules, horizon=1, hold=hold)
+    assert wanted["weight"].is_finite().all()
+    assert wanted.filter(pl.col("symbol") == "Z")["weight"].to_list() == [0.0] * 3
+    kept = wanted.filter(pl.col("symbol") == "S0")["weight"]
+    assert kept[1] == kept[0] > 0.0

@@ -91,3 +91,12 @@ def test_a_symbol_without_a_bar_is_wanted_no_more() -> None:
     assert tradable_weights(weights, gone) == {"GOOG": 0.25, "IBM": 0.0}
     earlier = weights.filter(pl.col("session") <= days[1])
     assert tradable_weights(earlier, gone) == {"GOOG": 0.25, "IBM": -0.5}
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), float("-inf")])
+def test_a_weight_that_is_no_number_is_not_stored(database_url: str, weight: float) -> None:
+    book = SignalBook(database_url)
+    with pytest.raises(TradingError, match="weight of IBM wanted by momentum after 2013-02-28 is"):
+        book.store(replace(FIRST, weights={"AAPL": 0.1, "IBM": weight}))
+    assert book.latest("momentum", 3) is None
+    assert book.store(FIRST) == FIRST

@@ -138,9 +138,10 @@ def _with_kept(
         if row >= horizon:
             signal[row, keep[row]] = signal[row - horizon, keep[row]]
         gross = np.abs(signal[row])
-        others, left = gross[~keep[row]].sum(), limit - gross[keep[row]].sum()
-        if others > left:
-            signal[row, ~keep[row]] *= max(left, 0.0) / others
+        # A sum of shares may pass the limit by a rounding: nothing is left then.
+        others, left = gross[~keep[row]].sum(), max(limit - gross[keep[row]].sum(), 0.0)
+        if others > left:  # so it is above zero
+            signal[row, ~keep[row]] *= left / others
     return covered.join(symbols.to_frame("symbol"), how="cross").with_columns(
         pl.Series("signal", signal.ravel())
     )

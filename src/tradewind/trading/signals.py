@@ -4,6 +4,7 @@ Signals are in the table ``signals`` of the database ``tradewind``. A strategy's
 session and a model version are one set: whoever stores it second finds the first one.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -185,8 +186,10 @@ class SignalBook:
         Raises
         ------
         TradingError
-            If the database refuses or is out of reach.
+            If there are no weights, or one is no finite number, or the database refuses or is out
+            of reach.
         """
+        _refuse_no_numbers(signals)
         made = datetime.now(UTC)
         rows = [
             {
@@ -254,6 +257,16 @@ class SignalBook:
                 return _read(connection, strategy, session, model_version)
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
+
+
+def _refuse_no_numbers(signals: SignalSet) -> None:
+    for symbol, weight in signals.weights.items():
+        if not math.isfinite(weight):
+            raise TradingError(
+                f"the weight of {symbol} wanted by {signals.strategy} after {signals.session} is "
+                f"{weight}, not a number to trade on: nothing was stored. Look at the features of "
+                "that session"
+            )
 
 
 def tranches_of(weights: "pl.DataFrame", horizon: int) -> dict[str, tuple[float, ...]]:
