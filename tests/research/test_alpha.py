@@ -16,6 +16,7 @@ from tradewind.research.alpha import (
     residual,
 )
 from tradewind.research.inference import expected_best_sharpe, probabilistic_sharpe
+from tradewind.research.overlap import LEAST_COMMON_SESSIONS
 
 RANDOM = np.random.default_rng(11)
 MARKET = RANDOM.normal(0.001, 0.02, 2000)
@@ -89,6 +90,15 @@ def test_a_variance_needs_two_trials_that_vary() -> None:
     assert alpha_variance([]) == 0.0
     assert alpha_variance([(OWN, CASH)]) == 0.0
     assert alpha_variance([(OWN, CASH), (CASH, CASH), (OWN[:2], CASH[:2])]) == 0.0
+    assert alpha_variance([(OWN, CASH)], otherwise=0.25) == 0.25
+
+
+@pytest.mark.parametrize("common", [3, 5, 20, LEAST_COMMON_SESSIONS - 1])
+def test_a_trial_of_few_sessions_moves_no_variance(common: int) -> None:
+    two = [(OWN, MARKET), (0.5 * MARKET + OWN[::-1], MARKET)]
+    short = (RANDOM.normal(0.02, 0.001, common), MARKET[:common])
+    assert alpha_variance([*two, short]) == alpha_variance(two)
+    assert alpha_variance([two[0], short], otherwise=0.25) == 0.25
 
 
 @pytest.mark.parametrize(("net", "market"), [

@@ -174,6 +174,21 @@ def test_a_worked_example() -> None:
     assert believed < probabilistic_sharpe(net)
 
 
+def test_trials_of_other_times_vary_as_the_whole_of_them_does() -> None:
+    ledger, draws = MemoryLedger(), np.random.default_rng(4)
+    market = returns(draws.normal(0.0, 0.01, 300))
+    for name, begins in (("1", 0), ("2", 295), ("3", 297)):
+        start = str(market.sessions[begins])
+        ledger.enter(trial(name, sharpe=int(name) / 100,
+                           returns=returns(draws.normal(0.0, 0.01, 300), start)))  # fmt: skip
+    found = summary(ledger, benchmark=market)
+    assert found.alpha_variance == found.variance == pytest.approx(0.01**2)
+    ledger.enter(trial("4", sharpe=0.04, returns=returns(market.net[::-1].copy())))
+    found = summary(ledger, benchmark=market)
+    assert 0.0 < found.alpha_variance < 0.1
+    assert found.alpha_variance != found.variance
+
+
 def test_the_table_does_not_depend_on_the_order_of_entry(ledger: Ledger) -> None:
     trials = [trial(str(n), parameters={"alpha": n / 10}, sharpe=n / 100) for n in range(5)]
     for each in reversed(trials):

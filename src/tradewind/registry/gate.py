@@ -8,17 +8,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from tradewind.research.overlap import LEAST_COMMON_SESSIONS
 from tradewind.research.strategy import Gate
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["LEAST_COMMON_SESSIONS", "Decision", "Evidence", "RuleResult", "decide"]
-
-LEAST_COMMON_SESSIONS: Final = 60
-"""Sessions below which two versions are not compared: a quarter of a year."""
+__all__ = ["Decision", "Evidence", "RuleResult", "decide"]
 
 
 @dataclass(frozen=True, eq=False)

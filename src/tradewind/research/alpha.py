@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from tradewind.research import inference
+from tradewind.research.overlap import LEAST_COMMON_SESSIONS
 from tradewind.research.statistics import Returns
 
 __all__ = ["alpha_figures", "alpha_probability", "alpha_variance", "beta", "residual"]
@@ -88,29 +89,29 @@ def alpha_probability(
     return inference.deflated_sharpe(left, n_trials, variance)
 
 
-def alpha_variance(trials: Iterable[tuple[Returns, Returns]]) -> float:
+def alpha_variance(trials: Iterable[tuple[Returns, Returns]], *, otherwise: float = 0.0) -> float:
     """Return the variance of the Sharpe ratios that trials have beside the benchmark.
 
     The trials of a long-only strategy share the market, so that their whole returns vary less than
     what is left of them without it: deflated by the whole, the best of many would look better
     than it is.
 
+    A trial of fewer than `LEAST_COMMON_SESSIONS` sessions is left out: its ratio is mostly luck,
+    and one such would make the variance that of all.
+
     Parameters
     ----------
     trials : iterable of pairs of ndarray
         Net returns and the benchmark's on the same sessions, of each trial.
-
-    Returns
-    -------
-    float
-        0.0 below two that are defined.
+    otherwise : float
+        What is returned below two whose ratio is defined.
     """
     ratios = [
         left.mean() / left.std(ddof=1)
         for left in (residual(*trial) for trial in trials)
-        if left.size >= _LEAST_SESSIONS and np.ptp(left) > 0.0
+        if left.size >= LEAST_COMMON_SESSIONS and np.ptp(left) > 0.0
     ]
-    return float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0
+    return float(np.var(ratios, ddof=1)) if len(ratios) > 1 else otherwise
 
 
 def alpha_figures(

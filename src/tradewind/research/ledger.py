@@ -66,7 +66,8 @@ class TrialSummary:
         Of their Sharpe ratios a session; 0.0 below two that are defined.
     alpha_variance : float
         Of the Sharpe ratios a session that they have beside the benchmark; see
-        `tradewind.research.alpha.alpha_variance`.
+        `tradewind.research.alpha.alpha_variance`. The same as `variance` where too few share
+        enough sessions with the training at hand.
     pbo : float, optional
         Probability of backtest overfitting of the sweep at hand; None without a sweep, NaN if
         too few of its trials or sessions are left to tell.
@@ -213,10 +214,12 @@ def summarise_trials(
         )
     )
     sharpes = table.get_column("sharpe_per_session").drop_nulls().to_numpy()
+    variance = float(sharpes.var(ddof=1)) if sharpes.size > 1 else 0.0
+    beside = _beside(ledger, strategy, table, benchmark)
     return TrialSummary(
         n_trials=table.height,
-        variance=float(sharpes.var(ddof=1)) if sharpes.size > 1 else 0.0,
-        alpha_variance=alpha_variance(_beside(ledger, strategy, table, benchmark)),
+        variance=variance,
+        alpha_variance=alpha_variance(beside, otherwise=variance),
         pbo=pbo,
         table=table,
     )
