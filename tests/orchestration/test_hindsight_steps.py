@@ -22,7 +22,7 @@ from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategy
 from tradewind.settings import load_settings
 from tradewind.trading.accounts import open_account
-from tradewind.trading.halts import halt_reason, resume
+from tradewind.trading.halts import halt, halt_reason, resume
 from tradewind.trading.migrate import migrate
 from tradewind.trading.schema import PAPER, SCHEMA
 from tradewind.trading.signal_inputs import InputBook
@@ -163,3 +163,21 @@ def test_its_account_is_halted_by_name_and_a_person_takes_it_off(
     resume(engine, "momentum", "trained anew")
     with engine.connect() as connection:
         assert halt_reason(connection, "momentum") is None
+
+
+def test_it_is_halted_by_name_beside_a_halt_of_all_accounts(
+    url: str, champion: Callable[[str], RegisteredModel]
+) -> None:
+    model = champion(HONEST)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    open_account(engine, TERMS, DAYS[-5])
+    halt(engine, None, "a fire drill")
+    for _ in range(2):
+        hindsight_steps.stop_trading(model, ("it knew",))
+    resume(engine, None, "the drill is over")
+    with engine.connect() as connection:
+        reason = halt_reason(connection, "momentum")
+        named = "SELECT count(*) FROM trading.halts WHERE account = 'momentum'"
+        assert connection.execute(sa.text(named)).scalar() == 1
+    assert reason is not None
+    assert "it knew" in reason

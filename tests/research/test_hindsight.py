@@ -144,3 +144,49 @@ def test_later_splits_and_dividends_are_neither(bars: pl.DataFrame, strategy: St
 
 def test_nothing_stored_is_nothing_found(bars: pl.DataFrame, strategy: Strategy) -> None:
     assert look_back(Echo(), strategy, [], bars=bars, read=dict.__getitem__) == Hindsight()
+
+
+@pytest.mark.parametrize("symbols", [("IBM",), ("AAPL", "IBM", "MSFT")])
+def test_what_rounding_leaves_of_nothing_halts_nobody(
+    bars: pl.DataFrame, own: Own, symbols: tuple[str, ...]
+) -> None:
+    # Flat for days: the change is zero, or what another order of the same sums leaves of it.
+    flat = bars.filter(pl.col("symbol").is_in(symbols)).with_columns(
+        pl.when(pl.col("session") > dt.date(2013, 2, 15)).then(100.0).otherwise(name).alias(name)
+        for name in ("open", "high", "low", "close")
+    )
+    code = (
+        "def feature(rest):\n"
+        "    known = pl.col('session') < pl.col('session').max()\n"
+        f"    return {CHANGE} + pl.when(known).then(rest).otherwise(0.0)\n"
+    )
+
+    def made(rest: float) -> Strategy:
+        honest = own(code=code, parameters={"rest": rest})
+        universe = honest.universe.model_copy(update={"symbols": symbols})
+        return honest.model_copy(update={"universe": universe})
+
+    class SplitsAtZero(Echo):
+        def predict(self, rows: np.ndarray, **_: object) -> np.ndarray:
+            return np.where(np.asarray(rows)[:, 0] > 1e-35, 1.0, -1.0)
+
+    for rest, faults in ((1.1e-16, 0), (-1e-13, 0), (1e-9, 5)):
+        stored, snapshots = replayed(flat, made(rest), 5, lambda _: None)
+        found = look_back(
+            SplitsAtZero(), made(rest),
+            [(name, known_of(SplitsAtZero(), snapshots[name], made(rest), known.session)[0])
+             for name, known in stored],
+            bars=flat, read=snapshots.__getitem__,
+        )  # fmt: skip
+        assert len(found.faults) == faults
+
+
+def test_a_symbol_without_a_bar_up_to_a_past_session_stops_no_look_back(
+    bars: pl.DataFrame, own: Own
+) -> None:
+    last = dt.date(2013, 2, 28)
+    moved = bars.filter((pl.col("symbol") != "IBM") | (pl.col("session") >= last))
+    found = looked_back(bars, own(CHANGE), now=moved)
+    assert found.faults == ()
+    assert len(found.revisions) == 5
+    assert "of IBM on " in found.revisions[0]

@@ -98,7 +98,9 @@ def refuse_hindsight(champion: "RegisteredModel", bars: "pl.DataFrame") -> None:
 
 
 def stop_trading(champion: "RegisteredModel", faults: tuple[str, ...]) -> None:
-    """Halt the strategy's account, if it has one that is not halted.
+    """Halt the strategy's account, if it has one that is not halted by name.
+
+    It is halted beside a halt of all accounts, too, and stays so when that is taken off.
 
     Raises
     ------
@@ -113,8 +115,8 @@ def stop_trading(champion: "RegisteredModel", faults: tuple[str, ...]) -> None:
     with open_database(ledger_url(load_settings())) as engine:
         if account in views.account_names(engine):
             with engine.connect() as connection:
-                halted = halts.halt_reason(connection, account)
-            if halted is None:
+                halted = halts.is_halted_by_name(connection, account)
+            if not halted:
                 halts.halt(engine, account, reason)
 
 

@@ -21,14 +21,16 @@ from typing import Final
 
 import polars as pl
 
+from tradewind.market.bars import KEY
 from tradewind.research.features import FeatureTable
 from tradewind.research.model import Predictor, matrix, predict_rows
 from tradewind.research.strategy import Strategy
-from tradewind.research.universe import select_bars
+from tradewind.research.universe import select_bars, within
 
 __all__ = ["Hindsight", "Known", "known_of", "look_back"]
 
-# Other versions of a library may round otherwise; what is compared is told to nine places.
+# Other versions of a library may round otherwise; what is compared is told to nine places, those of
+# the column's usual size: what is left of a difference of equals has no places of its own.
 _TOLERANCE: Final = 1e-9
 _PREDICTION: Final = "the prediction"
 
@@ -123,22 +125,24 @@ def look_back(
     StrategyError
         If a feature of the user's own cannot be computed.
     """
-    sessions = [then.session for _, then in stored]
+    if not stored:
+        return Hindsight()
     faults, revisions = [], []
-    now = known_of(model, bars, strategy, *sessions) if stored else []
-    for (snapshot_id, then), whole in zip(stored, now, strict=True):
-        changed = _first_difference(then, whole)
+    table = FeatureTable(strategy).of(select_bars(bars, strategy))
+    sizes = _sizes(table, strategy)
+    for snapshot_id, then in stored:
+        whole = _known(model, table, strategy, then.session)
+        changed = _first_difference(then, whole, sizes)
         if changed is None:
             continue
         [again] = known_of(model, read(snapshot_id), strategy, then.session)
-        known = bars.filter(pl.col("session") <= then.session)
-        [cut] = known_of(model, known, strategy, then.session)
-        if found := _first_difference(then, again):
+        cut = _cut(model, bars, strategy, then.session)
+        if found := _first_difference(then, again, sizes):
             faults.append(
                 f"{found} when it is computed from the very same bars today: it depends on more "
                 "than bars, such as a file that has changed since, or on what was computed before"
             )
-        elif found := _first_difference(cut, whole):
+        elif found := _first_difference(cut, whole, sizes):
             faults.append(f"{found} once the bars after {then.session} are known: it looks ahead")
         else:
             revisions.append(f"{changed}, since its bars were revised")
@@ -156,25 +160,45 @@ def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: d
     )
 
 
-def _first_difference(one: Known, other: Known) -> str | None:
+def _cut(model: Predictor, bars: pl.DataFrame, strategy: Strategy, session: date) -> Known:
+    """Return what today's bars up to a session say of it, with the symbols that are there."""
+    mine = pl.col("symbol").is_in(list(strategy.universe.symbols)) & (pl.col("session") <= session)
+    known = within(bars.filter(mine), strategy)
+    if known.is_empty():
+        return Known(session, {}, {})
+    return _known(model, FeatureTable(strategy).of(known.sort(KEY)), strategy, session)
+
+
+def _sizes(table: pl.DataFrame, strategy: Strategy) -> dict[str, float]:
+    """Return the usual size of each feature: the mean of its absolute values."""
+    means = table.select(pl.col(name).abs().mean() for name in strategy.feature_names)
+    return {name: size or 0.0 for name, size in means.row(0, named=True).items()}
+
+
+def _first_difference(one: Known, other: Known, sizes: Mapping[str, float]) -> str | None:
     """Return the first difference in words; None if there is none."""
     for symbol in sorted({*one.features, *other.features}):
         mine, theirs = (known.features.get(symbol, {}) for known in (one, other))
         for column in sorted({*mine, *theirs}):
-            if not _same(mine.get(column), theirs.get(column)):
+            if not _same(mine.get(column), theirs.get(column), sizes.get(column, 0.0)):
                 return _told(
                     f"feature {column}", symbol, one.session, mine.get(column), theirs.get(column)
                 )
-        predicted = [known.predictions.get(symbol) for known in (one, other)]
-        if not _same(*predicted):
-            return _told(_PREDICTION, symbol, one.session, *predicted)
+        then, now = (known.predictions.get(symbol) for known in (one, other))
+        # A tree that splits at zero answers otherwise to what rounding leaves of it.
+        if mine == theirs and not _same(then, now, _largest(one, other)):
+            return _told(_PREDICTION, symbol, one.session, then, now)
     return None
 
 
-def _same(one: float | None, other: float | None) -> bool:
+def _same(one: float | None, other: float | None, size: float) -> bool:
     if one is None or other is None:
         return one is other
-    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE**2)
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE * size)
+
+
+def _largest(*known: Known) -> float:
+    return max((abs(value) for each in known for value in each.predictions.values()), default=0.0)
 
 
 def _told(what: str, symbol: str, session: date, one: float | None, other: float | None) -> str:

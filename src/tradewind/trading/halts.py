@@ -7,7 +7,7 @@ from tradewind.trading.database import database_errors
 from tradewind.trading.outbox import record
 from tradewind.trading.schema import accounts, halts
 
-__all__ = ["halt", "halt_reason", "refuse_if_halted", "resume"]
+__all__ = ["halt", "halt_reason", "is_halted_by_name", "refuse_if_halted", "resume"]
 
 
 def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
@@ -51,15 +51,15 @@ def resume(engine: sa.Engine, account: str | None, reason: str) -> None:
 
 def halt_reason(connection: sa.Connection, account: str) -> str | None:
     """Return why no order of an account may leave; None if they may."""
-    for mine, named in (
-        (halts.c.account == account, f"{account} is"),
-        (halts.c.account.is_(None), "all accounts are"),
-    ):
-        query = sa.select(halts.c.halted, halts.c.reason).where(mine)
-        newest = connection.execute(query.order_by(halts.c.id.desc()).limit(1)).one_or_none()
-        if newest is not None and newest.halted:
-            return f"{named} halted: {newest.reason}"
+    for one, named in ((account, f"{account} is"), (None, "all accounts are")):
+        if (reason := _given(connection, one)) is not None:
+            return f"{named} halted: {reason}"
     return None
+
+
+def is_halted_by_name(connection: sa.Connection, account: str) -> bool:
+    """Return whether an account stays halted when the halt of all accounts is taken off."""
+    return _given(connection, account) is not None
 
 
 def refuse_if_halted(connection: sa.Connection, account: str) -> None:
@@ -76,6 +76,14 @@ def refuse_if_halted(connection: sa.Connection, account: str) -> None:
             f"{reason}. No further order leaves; take it off with `tradewind trading resume`, then "
             "submit again"
         )
+
+
+def _given(connection: sa.Connection, account: str | None) -> str | None:
+    """Return the reason of the halt of one account, or of all of them; None without such a halt."""
+    mine = halts.c.account.is_(None) if account is None else halts.c.account == account
+    query = sa.select(halts.c.halted, halts.c.reason).where(mine).order_by(halts.c.id.desc())
+    newest = connection.execute(query.limit(1)).one_or_none()
+    return str(newest.reason) if newest is not None and newest.halted else None
 
 
 def _switch(engine: sa.Engine, account: str | None, reason: str, *, halted: bool) -> None:
