@@ -22,8 +22,8 @@ FRIDAY = date(2010, 6, 4)
 @pytest.fixture(scope="module", autouse=True)
 def backfill(airflow) -> int:
     """Id of a backfill of the Friday, begun before all else, since nobody waits for it yet."""
-    [live] = [run for run in airflow.runs("train_dated") if run["run_type"] == "scheduled"]
-    assert airflow.finished("train_dated", live["dag_run_id"])[0] == "success"
+    live = airflow.trigger("train_dated")
+    assert airflow.finished("train_dated", live)[0] == "success"
     return make_up_for(airflow)
 
 
@@ -271,6 +271,17 @@ def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
     refused = stack.run("models", "promote", "dated", str(past["version"]), "--reason", "old")
     assert refused.returncode == 1
     assert "the gate has not judged dated version" in refused.stderr
+
+
+def test_no_slot_from_before_the_file_was_there_is_run(stack, airflow, backfill) -> None:
+    assert backfill
+    there = (stack.home / "strategies" / "dated.yaml").stat().st_ctime
+    due = [
+        datetime.fromisoformat(run["run_after"]).timestamp()
+        for run in airflow.runs("train_dated")
+        if run["run_type"] == "scheduled"
+    ]
+    assert [when for when in due if when < there] == []
 
 
 def make_up_for(airflow) -> int:
