@@ -13,6 +13,7 @@ from tradewind.desk import data, registry, research
 from tradewind.desk.training import check_files
 from tradewind.errors import BarValidationError, MarketDataError, SourceError
 from tradewind.market import sample
+from tradewind.market.bars import PRICES
 from tradewind.market.calendar import known_until, next_session
 from tradewind.market.store import BarStore
 from tradewind.orchestration import steps
@@ -56,7 +57,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bars = sample.load(["IBM", "MSFT"])
     ibm, msft = (bars.filter(pl.col("symbol") == name) for name in ("IBM", "MSFT"))
     others = [
-        msft.with_columns(pl.lit(f"M{number:02d}").alias("symbol"), pl.col("volume") + number + 1)
+        msft.with_columns(pl.lit(f"M{number:02d}").alias("symbol"), pl.col(*PRICES) * (2 + number))
         for number in range(30)
     ]
     pl.concat([bars, *others, ibm.with_columns(symbol=pl.lit("ZZZ"))]).write_csv(

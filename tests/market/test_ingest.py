@@ -1,15 +1,20 @@
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.errors import BarValidationError, SourceError
+from tradewind.errors import BarValidationError, SourceError, StoreError
+from tradewind.market import _copies
 from tradewind.market import ingest as ingest_module
 from tradewind.market.accepted import Accepted
+from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.ingest import check_stored, examine, ingest
 from tradewind.market.source import SourceSpec
 from tradewind.market.store import BarStore
@@ -173,6 +178,63 @@ def test_a_copy_far_from_its_original_is_found(store: BarStore, bars: pl.DataFra
         ingest(real, Spec(), store, known_at=READ_AT)
     # Of symbols without the original nothing can be said.
     assert ingest(real, Spec(), store, known_at=READ_AT, symbols=["MSFT", "ZZZ"]).new == 2 * 3270
+
+
+@pytest.mark.usefixtures("one_symbol_a_chunk")
+@pytest.mark.parametrize(
+    "disguised",
+    [
+        {"volume": pl.col("volume") + 1},
+        {"volume": pl.lit(0, pl.Int64)},
+        {name: pl.col(name) * (1 + 3e-16) for name in PRICES},
+        {**{name: pl.col(name) * (1 - 2e-15) for name in PRICES}, "volume": pl.col("volume") * 2},
+    ],
+    ids=["volume", "no volume", "noise", "both"],
+)
+def test_a_copy_in_disguise_is_found(bars: pl.DataFrame, disguised: dict[str, pl.Expr]) -> None:
+    ibm = bars.filter(pl.col("symbol") == "IBM")
+    other = ibm.with_columns(**disguised).with_columns(symbol=pl.lit("ZZZ"))
+    found = examine(Real(pl.concat([bars, other])), Spec(), known_at=READ_AT)
+    [told] = [one for one in found if one.rule == "copied_symbol"]
+    assert (told.symbol, told.value, told.severity) == ("ZZZ", "IBM", "error")
+
+
+def test_stocks_at_a_dollar_are_no_copies_for_prices_they_share_by_chance(
+    bars: pl.DataFrame,
+) -> None:
+    days = bars.filter(pl.col("symbol") == "IBM").get_column("session")
+    parts = []
+    for number in range(30):
+        draw = np.random.default_rng(number)
+        cents = 100 + draw.integers(-4, 5, days.len())
+        opened = cents + draw.integers(-1, 2, days.len())
+        parts.append(
+            pl.DataFrame(
+                {
+                    "symbol": [f"P{number:02d}"] * days.len(),
+                    "session": days,
+                    "open": opened / 100,
+                    "high": (np.maximum(cents, opened) + draw.integers(0, 3, days.len())) / 100,
+                    "low": (np.minimum(cents, opened) - draw.integers(0, 3, days.len())) / 100,
+                    "close": cents / 100,
+                    "volume": draw.integers(10**5, 10**6, days.len()),
+                    "split_factor": np.ones(days.len()),
+                    "adjustment_factor": np.ones(days.len()),
+                },
+                schema=SCHEMA,
+            )
+        )
+    found = examine(Real(pl.concat(parts)), Spec(), known_at=READ_AT)
+    assert "copied_symbol" not in {one.rule for one in found}
+
+
+def test_what_cannot_be_set_aside_is_told_with_the_folder(
+    bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(_copies, "_IN_MEMORY", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StoreError, match=r"cannot be set aside in .*gone .*TMPDIR"):
+        examine(Real(bars), Spec(), known_at=READ_AT)
 
 
 @pytest.mark.usefixtures("one_symbol_a_chunk")

@@ -1,8 +1,9 @@
 """Which bars two symbols have in common, found among more bars than memory holds.
 
-Of each bar a record of 16 bytes is kept: a hash of session, prices and volume, the symbol's
-number and the session. Records go to files by their hash, so that equal ones meet in one file,
-and the files are looked at one after the other.
+Of each bar a record of 21 bytes is kept: a hash of session and prices, one of the volume, the
+symbol's number and the session. Records go to files by the first hash, so that equal ones meet in
+one file, and the files are looked at one after the other. Prices count as equal in nine digits:
+a copy that was computed with differs in the last ones.
 """
 
 import tempfile
@@ -12,13 +13,18 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 
+from tradewind.market._spool import room
 from tradewind.market.bars import PRICES
 
 __all__ = ["Copies"]
 
 _FILES: Final = 16
 _IN_MEMORY: Final = 2 * 2**20  # bytes of each file
-_RECORD: Final = np.dtype([("content", "<u8"), ("symbol", "<u4"), ("session", "<i4")])
+_DIGITS: Final = 9
+_VOLUMES: Final = 2**32 - 1
+_RECORD: Final = np.dtype(
+    [("content", "<u8"), ("volume", "<u4"), ("symbol", "<u4"), ("session", "<i4"), ("moved", "?")]
+)
 
 
 class Copies:
@@ -36,22 +42,39 @@ class Copies:
             for _ in range(_FILES)
         ]
         self._symbols: list[str] = []
+        self._moved: dict[str, int] = {}
 
     def add(self, bars: pl.DataFrame) -> None:
         """Take distinct bars of symbols that were not taken before.
 
-        Bars without a trade, or with one price, are left out: those of two symbols agree easily.
+        Bars with one price are left out: those of two symbols agree easily. So are those with two
+        or three prices and no volume.
+
+        Raises
+        ------
+        StoreError
+            If there is no room for them.
         """
         numbers = {
             symbol: len(self._symbols) + number
             for number, symbol in enumerate(sorted(bars.get_column("symbol").unique()))
         }
         self._symbols += numbers
+        inside = [
+            pl.col(name).is_between("low", "high", closed="none") for name in ("open", "close")
+        ]
+        moved = pl.all_horizontal(*inside, pl.col("open") != pl.col("close"))
+        self._moved.update(bars.filter(moved).group_by("symbol").len().iter_rows())
+        traded = (pl.col("volume") > 0) & (pl.col("high") > pl.col("low"))
+        rounded = [pl.col(name).round_sig_figs(_DIGITS) for name in PRICES]
+        volume = pl.when(traded).then(pl.col("volume").hash() % _VOLUMES + 1).otherwise(0)
         records = (
             bars.lazy()
-            .filter(pl.col("volume") > 0, pl.col("high") > pl.col("low"))
+            .filter(traded | moved)
             .select(
-                pl.struct("session", *PRICES, "volume").hash().alias("content"),
+                pl.struct("session", *rounded).hash().alias("content"),
+                volume.cast(pl.UInt32).alias("volume"),
+                moved.alias("moved"),
                 pl.col("symbol")
                 .replace_strict(numbers, return_dtype=pl.UInt32, default=None)
                 .alias("symbol"),
@@ -63,31 +86,38 @@ class Copies:
         for name in _RECORD.names or ():
             packed[name] = records.get_column(name).to_numpy()
         files = packed["content"] % _FILES
-        for number, file in enumerate(self._files):
-            file.write(packed[files == number].tobytes())
+        with room():
+            for number, file in enumerate(self._files):
+                file.write(packed[files == number].tobytes())
 
     def pairs(self) -> pl.DataFrame:
         """Return which symbols have bars in common.
 
         Returns
         -------
-        DataFrame of shape (n_pairs, 4)
-            ``symbol``; ``original``, the first in order of those that have the bar, too; how many
-            ``sessions``; and the first ``session``. Sorted by symbol and original.
+        DataFrame of shape (n_pairs, 6)
+            ``symbol``; ``original``, the first in order of those that have the bar, too; whether
+            they have the ``volume`` in common as well, or else four prices of which none equals
+            another; how many ``sessions``; the first ``session``; and the ``share`` of those
+            sessions among the symbol's that have such four prices. Sorted by symbol and original.
+
+        Raises
+        ------
+        StoreError
+            If what was set aside cannot be read.
         """
-        found = [pairs for file in self._files if not (pairs := self._of(file)).is_empty()]
-        if not found:
-            return pl.DataFrame(
-                schema={
-                    "symbol": pl.String, "original": pl.String,
-                    "sessions": pl.UInt32, "session": pl.Date,
-                }
-            )  # fmt: skip
+        moved = pl.DataFrame(
+            {"symbol": [*self._moved], "all": [*self._moved.values()]},
+            schema={"symbol": pl.String, "all": pl.UInt32},
+        )
         return (
-            pl.concat(found)
-            .group_by("symbol", "original")
+            pl.concat(self._of(file) for file in self._files)
+            .group_by("symbol", "original", "volume")
             .agg(pl.sum("sessions"), pl.min("session"))
-            .sort("symbol", "original")
+            .join(moved, on="symbol", how="left")
+            .with_columns((pl.col("sessions") / pl.col("all")).alias("share"))
+            .drop("all")
+            .sort("symbol", "original", "volume")
         )
 
     def close(self) -> None:
@@ -101,18 +131,30 @@ class Copies:
         self.close()
 
     def _of(self, file: "tempfile.SpooledTemporaryFile[bytes]") -> pl.DataFrame:
-        file.seek(0)
-        packed = np.frombuffer(file.read(), _RECORD)
+        with room():
+            file.seek(0)
+            packed = np.frombuffer(file.read(), _RECORD)
         records = pl.DataFrame({name: packed[name].copy() for name in _RECORD.names or ()})
-        shared = records.filter(pl.col("content").is_duplicated())
+        exact = records.filter(pl.col("volume") > 0)
+        return pl.concat(
+            [
+                self._shared(exact, ["content", "volume"]).with_columns(volume=pl.lit(value=True)),
+                self._shared(records.filter("moved"), ["content"]).with_columns(
+                    volume=pl.lit(value=False)
+                ),
+            ]
+        )
+
+    def _shared(self, records: pl.DataFrame, same: list[str]) -> pl.DataFrame:
+        shared = records.filter(pl.struct(same).is_duplicated())
         names = pl.Series("name", self._symbols, pl.String)
         return (
             shared.with_columns(
                 names.gather(shared.get_column("symbol")).alias("symbol"),
                 pl.col("session").cast(pl.Date),
             )
-            .with_columns(pl.col("symbol").min().over("content").alias("original"))
+            .with_columns(pl.col("symbol").min().over(same).alias("original"))
             .filter(pl.col("symbol") != pl.col("original"))
             .group_by("symbol", "original")
-            .agg(pl.len().alias("sessions"), pl.min("session"))
+            .agg(pl.len().cast(pl.UInt32).alias("sessions"), pl.min("session"))
         )

@@ -10,7 +10,7 @@ import polars as pl
 
 from tradewind.errors import StoreError
 
-__all__ = ["Spool"]
+__all__ = ["Spool", "room"]
 
 _IN_MEMORY: Final = 32 * 2**20  # bytes
 
@@ -32,7 +32,7 @@ class Spool:
         """
         buffer = io.BytesIO()
         frame.write_ipc(buffer, compression="lz4")
-        with _room():
+        with room():
             start = self._file.seek(0, io.SEEK_END)
             self._file.write(buffer.getbuffer())
         self._places.append((start, buffer.tell()))
@@ -42,7 +42,7 @@ class Spool:
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for start, length in self._places:
-            with _room():
+            with room():
                 self._file.seek(start)
                 content = self._file.read(length)
             yield pl.read_ipc(io.BytesIO(content))
@@ -59,7 +59,14 @@ class Spool:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
+    """Say where there is no room to set bars aside, and what to do.
+
+    Raises
+    ------
+    StoreError
+        In the place of an OSError.
+    """
     try:
         yield
     except OSError as error:

@@ -14,6 +14,10 @@ __all__ = ["COPIED_SESSIONS", "copy_findings", "spelling_findings"]
 COPIED_SESSIONS: Final = 5
 """Sessions with equal prices and volume that make one symbol the copy of another."""
 
+_WITHOUT_VOLUME: Final = 20
+# Of stocks at a dollar, whose prices are few, one session in 200 or so agrees by chance.
+_SHARE: Final = 0.1
+
 
 def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
     """Return a finding for each symbol that is spelled so that it may be taken for another.
@@ -63,14 +67,27 @@ def copy_findings(copies: Copies) -> list[Finding]:
     """Return a finding for each symbol whose bars are, for some sessions, those of another.
 
     Two instruments never agree in four prices and the volume on `COPIED_SESSIONS` sessions; a
-    vendor that mapped both names to one instrument makes them.
+    vendor that mapped both names to one instrument makes them. Where the volume differs, as that
+    of two feeds of one instrument may, more sessions are asked for, on which no two of the four
+    prices are equal, and a tenth of all such sessions.
 
     Parameters
     ----------
     copies : Copies
         That were shown all bars.
+
+    Raises
+    ------
+    StoreError
+        If what the copies set aside cannot be read.
     """
-    pairs = copies.pairs().filter(pl.col("sessions") >= COPIED_SESSIONS)
+    pairs = copies.pairs()
+    sessions, volume = pl.col("sessions"), pl.col("volume")
+    exact = pairs.filter(volume, sessions >= COPIED_SESSIONS)
+    alike = pairs.filter(~volume, sessions >= _WITHOUT_VOLUME, pl.col("share") >= _SHARE).join(
+        exact, on=["symbol", "original"], how="anti"
+    )
+    found = pl.concat([exact, alike]).sort("symbol", "original")
     return [
         Finding(
             "error",
@@ -78,8 +95,10 @@ def copy_findings(copies: Copies) -> list[Finding]:
             session,
             "copied_symbol",
             original,
-            f"prices and volume equal those of {original} on {sessions} sessions; ask the vendor "
-            "which instrument it is, and leave the other out",
+            f"prices {'and volume ' * with_volume}equal those of {original} on {sessions} "
+            "sessions; ask the vendor which instrument it is, and leave the other out",
         )
-        for symbol, original, sessions, session in pairs.iter_rows()
+        for symbol, original, with_volume, sessions, session in found.select(
+            "symbol", "original", "volume", "sessions", "session"
+        ).iter_rows()
     ]
