@@ -261,3 +261,20 @@ class BrokerContract:
             await broker.close()
 
         run(test())
+
+    def test_an_order_for_an_open_that_is_over_is_rejected_each_time(self, market: Market) -> None:
+        async def test() -> None:
+            broker, [mine, _] = market.broker(), market.accounts
+            await broker.submit(ticket(mine, name="in-time"))
+            await market.trade(broker, mine, FIRST)
+            for _ in range(2):
+                with pytest.raises(OrderRejectedError, match=f"open of {FIRST}"):
+                    await broker.submit(ticket(mine, name="late"))
+            await broker.submit(ticket(mine, name="next", session=SECOND))
+            assert dict(await broker.positions(mine)) == {"AAPL": 10}
+            taken = {one.client_order_id for one in await broker.orders(mine)
+                     if one.status is not OrderState.REJECTED}  # fmt: skip
+            assert taken == {f"{mine}-in-time", f"{mine}-next"}
+            await broker.close()
+
+        run(test())

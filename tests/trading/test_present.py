@@ -261,6 +261,54 @@ def test_only_who_says_live_sends_orders_to_a_real_broker(
         assert len(broker.sent) == sent
 
 
+class Dies:
+    """A broker that is out of reach while, or after, it takes an order."""
+
+    def __init__(self, desk: Desk, *, takes: bool) -> None:
+        self.sent = 0
+        self._real, self._takes = desk.broker, takes
+
+    async def submit(self, order: OrderTicket) -> None:
+        self.sent += 1
+        if self._takes:
+            await self._real.submit(order)
+        raise TradingError("the line is dead")
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._real, name)
+
+
+@pytest.mark.parametrize("takes", [True, False])
+@pytest.mark.parametrize("why", ["off", "too late"])
+def test_an_order_of_unknown_fate_that_may_not_leave_by_now_is_asked_after(
+    paper: Desk, takes: bool, why: str
+) -> None:
+    real, dies = paper.broker, Dies(paper, takes=takes)
+    paper.broker = dies  # type: ignore[assignment]
+    with pytest.raises(TradingError, match="the line is dead"):
+        paper.submit(DAYS[0])
+    paper.broker = real
+    before = paper.rows("SELECT count(*) FROM paper.orders")
+    if why == "off":
+        paper.terms = replace(TERMS, execution="off")
+        paper.open(DAYS[0])
+    else:
+        paper.now = opens_at(DAYS[1]) + dt.timedelta(minutes=1)
+    first = {"accepted": 1} if takes else {"expired": 1}
+    assert paper.submit(DAYS[0]).states == {**first, "refused": 2}
+    assert paper.submit(DAYS[0]).states == {**first, "refused": 2}
+    # Nothing has left for the broker since.
+    assert before == paper.rows("SELECT count(*) FROM paper.orders") == [(int(takes),)]
+    told = reasons(paper)
+    assert ("it never reached the broker" in told) is not takes
+    assert ("execution is off" if why == "off" else "is over: it was at") in told
+    paper.reconcile()
+    paper.quote(DAYS[1])
+    [settled] = paper.settle(DAYS[1])
+    assert settled.fills == int(takes)
+    paper.reconcile()
+
+
 class SaysAnotherSession:
     """A broker that says of each fill that it was a session before."""
 

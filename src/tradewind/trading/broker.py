@@ -51,7 +51,8 @@ class Broker(Protocol):
         ------
         OrderRejectedError
             If the broker will not take it; the message is its reason. Sent again, it is rejected
-            again.
+            again. An order whose open is over, and that is not there already, is never taken: it
+            would be filled at a price that was known before.
         TradingError
             If another order has this id.
         """

@@ -2,7 +2,8 @@
 
 It may be killed at any line and done again. Intents are written all at once; an order's id follows
 from its intent; that an order is about to be sent is written before it is sent, so that an order
-whose fate is unknown is sent again under the same id, by which the broker knows it.
+whose fate is unknown is sent again under the same id, by which the broker knows it. If it may not
+leave any more by then, the broker is only asked whether it has it.
 """
 
 from collections import Counter
@@ -169,13 +170,40 @@ async def _send(engine: sa.Engine, broker: Broker, intent: Intent, reasons: Sequ
         if order.state is OrderState.NEW and reasons:
             add_state(connection, order, OrderState.REFUSED, reasons)
             return
-        refuse_if_halted(connection, intent.account)
+        if not reasons:
+            refuse_if_halted(connection, intent.account)
         if order.state is OrderState.NEW:
             order = add_state(connection, order, OrderState.SUBMITTED)
+    if reasons:
+        await _ask_after(engine, broker, order, reasons)
+        return
     try:
         await broker.submit(ticket)
     except OrderRejectedError as rejection:
         _note(engine, order, OrderState.REJECTED, [str(rejection)])
+    else:
+        _note(engine, order, OrderState.ACCEPTED)
+
+
+async def _ask_after(
+    engine: sa.Engine, broker: Broker, order: LoggedOrder, reasons: Sequence[str]
+) -> None:
+    """Write down what became of an order that was sent, or nearly, and may not leave by now."""
+    ticket = order.ticket
+    mine = [
+        each
+        for each in await broker.orders(ticket.account, since=ticket.session)
+        if each.client_order_id == ticket.client_order_id
+    ]
+    filled = any(
+        fill.client_order_id == ticket.client_order_id
+        for fill in await broker.fills(ticket.account, since=ticket.session)
+    )
+    if not mine and not filled:
+        told = ["it never reached the broker, and may not leave any more", *reasons]
+        _note(engine, order, OrderState.EXPIRED, told)
+    elif mine and mine[0].status is OrderState.REJECTED:
+        _note(engine, order, OrderState.REJECTED, [mine[0].reason])
     else:
         _note(engine, order, OrderState.ACCEPTED)
 
