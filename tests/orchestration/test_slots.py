@@ -4,6 +4,7 @@ import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
@@ -40,10 +41,11 @@ def test_a_slot_that_fell_due_while_the_stack_was_down_is_run_and_only_the_lates
     assert now - timedelta(hours=1) < info.run_after <= now
 
 
-def test_a_schedule_that_was_changed_does_not_run_slots_of_before_the_change() -> None:
+def test_a_file_that_is_touched_after_its_first_run_loses_no_slot() -> None:
     now = datetime.now(UTC)
-    # Run weekly until now; the file was changed a moment ago.
-    assert following(HOURLY, now, last=now - timedelta(days=5)).run_after >= now
+    # Run a day ago; then the stack was down, and the file was touched a moment ago.
+    info = following(HOURLY, now, last=now - timedelta(days=1))
+    assert now - timedelta(hours=1) < info.run_after <= now
 
 
 def test_after_a_run_the_next_slot_comes() -> None:
@@ -73,6 +75,23 @@ def test_a_copy_that_keeps_its_old_date_is_a_file_that_just_appeared(
     shutil.copy2(old, tmp_path / f"mine.{suffix}")
     assert (tmp_path / f"mine.{suffix}").stat().st_mtime == 0
     assert began <= counted_since(tmp_path, "mine") <= datetime.now(UTC) + timedelta(seconds=1)
+
+
+def test_a_file_that_is_gone_or_of_the_future_puts_no_run_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert counted_since(tmp_path, "mine") == datetime.fromtimestamp(0, UTC)
+    (tmp_path / "mine.yaml").write_text("name: mine")
+
+    def tomorrow(path: Path) -> SimpleNamespace:
+        if path.suffix == ".yml":
+            raise FileNotFoundError(path)
+        return SimpleNamespace(st_ctime=(datetime.now(UTC) + timedelta(days=1)).timestamp())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", tomorrow)
+        found = counted_since(tmp_path, "mine")
+    assert datetime.now(UTC) - timedelta(minutes=5) < found <= datetime.now(UTC)
 
 
 def test_a_source_that_just_appeared_waits_for_its_next_close(tmp_path: Path) -> None:

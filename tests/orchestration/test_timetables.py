@@ -147,3 +147,15 @@ def test_a_close_that_fell_due_after_the_file_was_there_is_run() -> None:
 def test_a_backfill_may_begin_before_the_file() -> None:
     info = first_run(datetime.now(UTC), catchup=True)
     assert info.run_after == datetime(2024, 1, 2, 22, tzinfo=UTC)
+
+
+def test_a_file_that_is_touched_after_its_first_run_loses_no_close() -> None:
+    now = datetime.now(UTC)
+    long_ago = DataInterval.exact(instance(now - timedelta(days=30)))
+    info = AfterClose("XNYS", now).next_dagrun_info(
+        last_automated_data_interval=long_ago,
+        restriction=TimeRestriction(None, None, catchup=False),
+    )
+    assert info is not None
+    assert info.data_interval is not None
+    assert info.data_interval.end == close_before("XNYS", now) < now

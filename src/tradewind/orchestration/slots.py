@@ -18,7 +18,7 @@ __all__ = ["NextSlot", "counted_since"]
 
 
 class NextSlot(CronTriggerTimetable):
-    """Runs at each slot of a cron expression, in UTC, that falls due after a moment.
+    """Runs at each slot of a cron expression, in UTC, the first one after a moment.
 
     Of slots that were missed, as while the stack was down, the latest is run. A backfill, which
     catches up, may begin before the moment.
@@ -51,7 +51,8 @@ class NextSlot(CronTriggerTimetable):
         restriction: TimeRestriction,
     ) -> DagRunInfo | None:
         """Return the next run: the slot after the last one, or the latest there was."""
-        if not restriction.catchup:
+        # Only the first: a file that is touched while the stack is down must lose no slot by it.
+        if last_automated_data_interval is None and not restriction.catchup:
             since = instance(self._since)
             earliest = since if restriction.earliest is None else max(restriction.earliest, since)
             restriction = restriction._replace(earliest=earliest)
@@ -61,7 +62,7 @@ class NextSlot(CronTriggerTimetable):
 
 
 def counted_since(directory: Path, name: str) -> datetime:
-    """Return since when the file of a strategy or source is there as it is now.
+    """Return since when the file of a strategy or source is there as it is now; now at the latest.
 
     Parameters
     ----------
@@ -69,9 +70,13 @@ def counted_since(directory: Path, name: str) -> datetime:
     name : str
         Of what the file says; it is the file's own.
     """
-    changed = [
-        path.stat().st_ctime
-        for path in (directory / f"{name}.yaml", directory / f"{name}.yml")
-        if path.exists()
-    ]
-    return datetime.fromtimestamp(max(changed, default=0.0), UTC)
+    changed = [_changed(directory / f"{name}{suffix}") for suffix in (".yaml", ".yml")]
+    # A clock that was put back since, or is another machine's, must not put runs off.
+    return min(datetime.fromtimestamp(max(changed), UTC), datetime.now(UTC))
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_ctime
+    except FileNotFoundError:  # or taken away a moment ago
+        return 0.0
