@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.errors import BarValidationError, SourceError
+from tradewind.errors import BarValidationError, MarketDataError, SourceError
 from tradewind.market.bars import SCHEMA
 from tradewind.market.calendar import (
     close_after,
@@ -17,6 +17,7 @@ from tradewind.market.calendar import (
     known_until,
     last_closed_session,
     next_session,
+    opens_between,
     sessions_between,
     time_zone_of,
 )
@@ -159,6 +160,19 @@ def test_a_session_that_is_never_closed_can_be_opened_at_any_calendar() -> None:
     ]
 
 
+def test_a_special_session_opens_when_its_entry_says_and_before_it_closes() -> None:
+    muhurat = {"days": MUHURAT, "open": "18:00", "close": "19:15", "reason": "Muhurat"}
+    evening = spec("XBOM", open=[muhurat]).session_calendar
+    hours = opens_between(evening, MUHURAT, MUHURAT), closes_between(evening, MUHURAT, MUHURAT)
+    assert [frame.row(0)[1] for frame in hours] == [
+        dt.datetime(2023, 11, 12, 12, 30, tzinfo=dt.UTC),
+        dt.datetime(2023, 11, 12, 13, 45, tzinfo=dt.UTC),
+    ]
+    night = spec("XBOM", open=[{"days": MUHURAT, "close": "03:00", "reason": "x"}])
+    with pytest.raises(MarketDataError, match=r"2023-11-12 would close at 03:00, .* before 09:15"):
+        examine(Walks(evening, 1), night, known_at=READ_AT)
+
+
 def test_exceptions_that_change_nothing_are_named() -> None:
     odd = spec(
         "XHKG",
@@ -224,6 +238,10 @@ def test_ranges_and_single_days_are_read_from_yaml(tmp_path: Path) -> None:
             "said more than once: 2023-09-01",
         ),
         ("{open: [{days: 2023-09-02, close: 1915, reason: x}]}", "write the time in quotes"),
+        (
+            '{open: [{days: 2023-09-02, open: "18:15", close: "03:00", reason: x}]}',
+            r"close \(03:00\) is not after open \(18:15\)",
+        ),
         ("{shut: []}", r"sessions\.shut: unknown field\. Known are: closed, open"),
     ],
 )

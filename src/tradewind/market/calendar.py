@@ -98,7 +98,7 @@ def opens_between(calendar: str | SessionCalendar, start: date, end: date) -> pl
     ----------
     calendar : str or SessionCalendar
         Name in exchange_calendars, such as ``"XNYS"`` (New York), or a source's calendar. A
-        session that only the source knows opens when the exchange usually does.
+        session that only the source knows opens when that says, or the exchange usually does.
     start, end : date
         First and last day looked at; they need not be sessions.
 
@@ -311,10 +311,17 @@ def _opened(asked: SessionCalendar, made: "ExchangeCalendar") -> pl.DataFrame:
     rows = []
     for one in asked.opened:
         day = one.session
-        opens = _usual(made.open_times, day)
-        closes = one.close or _usual(made.close_times, day)
-        close_offset = 0 if one.close else made.close_offset
-        rows.append((day, at(day, made.open_offset, opens), at(day, close_offset, closes)))
+        opens = one.open if one.open is not None else _usual(made.open_times, day)
+        closes = one.close if one.close is not None else _usual(made.close_times, day)
+        begin = at(day, 0 if one.open is not None else made.open_offset, opens)
+        end = at(day, 0 if one.close is not None else made.close_offset, closes)
+        if end <= begin:
+            raise MarketDataError(
+                f"calendar {asked}: the session of {day} would close at {closes:%H:%M}, and not "
+                f"open before {opens:%H:%M}; write both times of it under sessions.open in the "
+                'source\'s file: open: "18:00", close: "19:15"'
+            )
+        rows.append((day, begin, end))
     return pl.DataFrame(
         rows, {"session": pl.Date, "opens_at": _MOMENT, "event_time": _MOMENT}, orient="row"
     )

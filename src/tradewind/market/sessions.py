@@ -9,7 +9,7 @@ a Saturday. A source's file says so once, for all of its symbols::
         - {days: [2023-09-01, 2023-09-08], reason: typhoon Saola and black rain}
         - {from: 2020-01-27, to: 2020-01-28, reason: closed for longer than planned}
       open:
-        - {days: 2023-11-12, close: "19:15", reason: Muhurat}
+        - {days: 2023-11-12, open: "18:00", close: "19:15", reason: Muhurat}
 
 `SessionCalendar` is what everybody who asks about those bars' sessions is handed.
 
@@ -38,11 +38,12 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 
 class Opened(BaseModel):
-    """A session that the calendar lacks, and when it ends there; None: when others do."""
+    """A session that the calendar lacks, when it begins and ends; None: when others do."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     session: date
+    open: time | None = None
     close: time | None = None
 
 
@@ -135,27 +136,38 @@ class Open(Span):
 
     Attributes
     ----------
+    open : time, optional
+        When the session began, likewise; write it of a session in the evening.
     close : time, optional
         When the session ended, in the exchange's time, such as ``"19:15"``; without it, when the
         exchange's sessions usually do. Bars count as known since then, so write it if it was
         later.
     """
 
+    open: time | None = None
     close: time | None = None
 
-    @field_validator("close", mode="before")
+    @field_validator("open", "close", mode="before")
     @classmethod
-    def _in_quotes(cls, close: Any) -> Any:  # noqa: ANN401 - as YAML has it
-        if isinstance(close, int | float):  # seconds since midnight to pydantic
+    def _in_quotes(cls, at: Any) -> Any:  # noqa: ANN401 - as YAML has it
+        if isinstance(at, int | float):  # seconds since midnight to pydantic
             raise ValueError('write the time in quotes: close: "19:15"')  # noqa: TRY004 - pydantic's
-        return close
+        return at
 
-    @field_validator("close")
+    @field_validator("open", "close")
     @classmethod
-    def _local(cls, close: time | None) -> time | None:
-        if close is not None and close.tzinfo is not None:
+    def _local(cls, at: time | None) -> time | None:
+        if at is not None and at.tzinfo is not None:
             raise ValueError("the time is the exchange's; leave its zone out")
-        return close
+        return at
+
+    @model_validator(mode="after")
+    def _closes_after_it_opens(self) -> Self:
+        if self.open is not None and self.close is not None and self.close <= self.open:
+            raise ValueError(
+                f"close ({self.close:%H:%M}) is not after open ({self.open:%H:%M}); correct them"
+            )
+        return self
 
 
 class SessionExceptions(BaseModel):
@@ -176,9 +188,12 @@ class SessionExceptions(BaseModel):
 
     def applied_to(self, name: str) -> SessionCalendar:
         """Return a calendar with these exceptions."""
-        opened = {day: span.close for span in self.open for day in span.dates()}
+        opened = {day: span for span in self.open for day in span.dates()}
         return SessionCalendar(
             name=name,
             closed=tuple(sorted(day for span in self.closed for day in span.dates())),
-            opened=tuple(Opened(session=day, close=opened[day]) for day in sorted(opened)),
+            opened=tuple(
+                Opened(session=day, open=span.open, close=span.close)
+                for day, span in sorted(opened.items())
+            ),
         )
