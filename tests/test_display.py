@@ -220,3 +220,22 @@ display.checks([Check("files"), Check("strategy mine", long + "\\nsecond", "corr
         "      mend: correct",
         "1 of 2 checks found something wrong",
     ]
+
+
+FINDINGS = """
+from tradewind import display
+from tradewind.market.findings import Finding
+from tradewind.market.source import SourceSpec
+
+one = Finding("error", "A", None, "range", 1.0, "[/x]")
+display.findings([one, Finding("error", None, None, "range", 11, "and 11 more", 11),
+                  Finding("warning", None, None, "range", 4, "and 4 more", 4)])
+display.sources([SourceSpec(name="x", kind="[/x]", calendar="[red]")])
+"""
+
+
+def test_findings_are_counted_and_brackets_are_shown_as_they_are() -> None:
+    text = in_a_log(FINDINGS)
+    assert "12 errors, 4 warnings" in text.splitlines()
+    assert "[/x]" in text.splitlines()[0]
+    assert re.search(r"x +\[/x\] +\[red\] +after_close", text)

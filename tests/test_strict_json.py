@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from tradewind.strict_json import dumps
 
@@ -34,6 +34,10 @@ class Spec(BaseModel):
     start: date
 
 
+class Days(BaseModel):
+    from_: date = Field(alias="from")
+
+
 def strict(text: str) -> Any:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
@@ -54,6 +58,7 @@ def strict(text: str) -> Any:
         (Path("/a/b"), "/a/b"), (Colour.RED, "red"), (Level.HIGH, 3),
         (Inner(date(2012, 1, 3), math.nan), {"day": "2012-01-03", "figure": None}),
         (Spec(figure=math.inf, start=date(2012, 1, 3)), {"figure": None, "start": "2012-01-03"}),
+        (Days.model_validate({"from": "2012-01-03"}), {"from": "2012-01-03"}),
         ({"a": [(1, math.nan), {"b": math.inf}]}, {"a": [[1, None], {"b": None}]}),
         ({date(2012, 1, 3): 1, 2: 2, None: 3}, {"2012-01-03": 1, "2": 2, "null": 3}),
         (frozenset({"b", "a"}), ["a", "b"]),

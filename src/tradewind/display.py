@@ -359,7 +359,7 @@ def sources(found: "Sequence[SourceSpec]") -> None:
     table = Grid("source", "kind", "calendar", "schedule", Words("description"))
     for spec in found:
         table.add(
-            spec.name, spec.kind, spec.calendar, spec.schedule or "by hand",
+            spec.name, escape(spec.kind), escape(spec.calendar), spec.schedule or "by hand",
             escape(spec.description),
         )  # fmt: skip
     table.print(console)
@@ -372,8 +372,10 @@ def findings(found: "Sequence[Finding]") -> None:
         console.print(
             f"[{colours[each.severity]}]{each.severity:<7}[/] {escape(str(each))}", soft_wrap=True
         )
-    errors = sum(each.severity == "error" for each in found)
-    console.print(f"{errors} errors, {len(found) - errors} warnings")
+    counts = {"error": 0, "warning": 0}
+    for each in found:
+        counts[each.severity] += each.count
+    console.print(f"{counts['error']} errors, {counts['warning']} warnings")
 
 
 def stored(found: "Sequence[Stored]") -> None:

@@ -80,7 +80,9 @@ def _converted(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, kinds):
             return convert(value)
     # Of pydantic, polars and numpy, which are not imported here: they cost more than most commands.
-    for method in ("model_dump", "to_dicts", "to_list", "tolist"):
+    if callable(getattr(value, "model_dump", None)) and not isinstance(value, type):
+        return plain(value.model_dump(by_alias=True))  # as files write it: from, and not from_
+    for method in ("to_dicts", "to_list", "tolist"):
         if callable(getattr(value, method, None)) and not isinstance(value, type):
             return plain(getattr(value, method)())
     raise TypeError(f"a value of type {type(value).__name__} has no form in JSON: {value!r}")

@@ -7,7 +7,7 @@ import pytest
 
 from tradewind.errors import BarValidationError, MarketDataError
 from tradewind.market.findings import Finding
-from tradewind.market.validate import check, validate
+from tradewind.market.validate import check, refuse_errors, validate
 
 DAY = dt.date(2010, 6, 15)
 AT = (pl.col("symbol") == "IBM") & (pl.col("session") == DAY)
@@ -191,6 +191,17 @@ def test_check_lists_ten_errors_and_counts_the_rest(bars: pl.DataFrame) -> None:
     assert lines[0] == "12154 errors in the bars:"
     assert len(lines) == 12
     assert lines[-1] == "  and 12144 more"
+
+
+def test_what_one_error_stands_for_is_not_counted_twice() -> None:
+    found = [
+        Finding("error", "A", dt.date(2020, 1, 2), "null", None, "close is missing"),
+        Finding("error", None, None, "null", 11, "and 11 more of the kind above", 11),
+    ]
+    with pytest.raises(BarValidationError) as caught:
+        refuse_errors(found)
+    lines = str(caught.value).splitlines()
+    assert (lines[0], len(lines)) == ("12 errors in the bars:", 3)
 
 
 def test_beyond_a_thousand_findings_of_a_kind_one_stands_for_the_rest(bars: pl.DataFrame) -> None:

@@ -267,7 +267,8 @@ def refuse_errors(findings: list[Finding]) -> list[Finding]:
     if errors:
         count = sum(finding.count for finding in errors)
         listed = "".join(f"\n  {finding}" for finding in errors[:_SHOWN])
-        more = f"\n  and {count - _SHOWN} more" if count > _SHOWN else ""
+        beyond = sum(finding.count for finding in errors[_SHOWN:])
+        more = f"\n  and {beyond} more" if beyond else ""
         raise BarValidationError(f"{count} errors in the bars:{listed}{more}{_way_out(errors)}")
     return findings
 
