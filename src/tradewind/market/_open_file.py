@@ -72,9 +72,11 @@ class OpenFile:
         Raises
         ------
         SourceError
-            If there is no such column, it holds no text, or a line has a bar and no symbol.
+            If it or a column of bars is not there, it holds no text, or a line has a bar and no
+            symbol.
         """
-        self._check_columns([column])
+        names = [self.options.session.column, *self.options.numbers.values()]
+        self._check_columns([column, *names])
         types = self._types
         if types[column].is_numeric():
             raise SourceError(
@@ -86,8 +88,7 @@ class OpenFile:
                 f"{self.path}: column {column!r} holds {types[column]}, not the text of symbols; "
                 "name the right one in symbol.column"
             )
-        names = [self.options.session.column, *self.options.numbers.values()]
-        bare = pl.all_horizontal(pl.col(name).is_null() for name in names if name in types)
+        bare = pl.all_horizontal(pl.col(name).is_null() for name in names)
         blank = pl.all_horizontal(pl.exclude(ROW).is_null())
         found = self._collect(
             self.frame.filter(~blank)

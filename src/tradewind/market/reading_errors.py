@@ -159,10 +159,11 @@ def why_no_number(  # noqa: PLR0911 - a cause each
     if name == "volume" and plain is not None and not math.isnan(plain):
         if abs(plain) > _LARGEST:
             return f"{told} below 2^63; correct the value"
-        return (
-            f"{told}: it has a fraction, and the store counts whole shares; write volume: rounded "
-            "(beside columns) to round it to the nearest, below one half to 0"
-        )
+        if not plain.is_integer():
+            return (
+                f"{told}: it has a fraction, and the store counts whole shares; write volume: "
+                "rounded (beside columns) to round it to the nearest, below one half to 0"
+            )
     if not in_text:
         return f"{told}; correct the value, or leave out the bar"
     other = _other_signs(text, dialect)
@@ -187,6 +188,8 @@ def why_no_number(  # noqa: PLR0911 - a cause each
 def _plain(text: str, dialect: CsvDialect) -> float | None:
     if dialect.thousands is not None:
         text = text.replace(dialect.thousands, "")
+    if "_" in text or not text.isascii():  # numbers to Python, and to no reader of files
+        return None
     try:
         return float(text.replace(dialect.decimal, "."))
     except ValueError:
