@@ -188,13 +188,17 @@ def test_a_copy_far_from_its_original_is_found(store: BarStore, bars: pl.DataFra
         {"volume": pl.lit(0, pl.Int64)},
         {name: pl.col(name) * (1 + 3e-16) for name in PRICES},
         {**{name: pl.col(name) * (1 - 2e-15) for name in PRICES}, "volume": pl.col("volume") * 2},
+        {"open": pl.col("close"), "volume": pl.col("volume") + 1},
     ],
-    ids=["volume", "no volume", "noise", "both"],
+    ids=["volume", "no volume", "noise", "both", "open at the close"],
 )
 def test_a_copy_in_disguise_is_found(bars: pl.DataFrame, disguised: dict[str, pl.Expr]) -> None:
     ibm = bars.filter(pl.col("symbol") == "IBM")
+    if "open" in disguised and "high" not in disguised:
+        ibm = ibm.with_columns(open=disguised["open"])
     other = ibm.with_columns(**disguised).with_columns(symbol=pl.lit("ZZZ"))
-    found = examine(Real(pl.concat([bars, other])), Spec(), known_at=READ_AT)
+    rest = bars.filter(pl.col("symbol") != "IBM")
+    found = examine(Real(pl.concat([rest, ibm, other])), Spec(), known_at=READ_AT)
     [told] = [one for one in found if one.rule == "copied_symbol"]
     assert (told.symbol, told.value, told.severity) == ("ZZZ", "IBM", "error")
 

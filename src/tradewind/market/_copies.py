@@ -42,13 +42,12 @@ class Copies:
             for _ in range(_FILES)
         ]
         self._symbols: list[str] = []
-        self._moved: dict[str, int] = {}
+        self._counts: dict[tuple[str, str], int] = {}
 
     def add(self, bars: pl.DataFrame) -> None:
         """Take distinct bars of symbols that were not taken before.
 
-        Bars with one price are left out: those of two symbols agree easily. So are those with two
-        or three prices and no volume.
+        Bars with one price are left out: those of two symbols agree easily.
 
         Raises
         ------
@@ -64,13 +63,15 @@ class Copies:
             pl.col(name).is_between("low", "high", closed="none") for name in ("open", "close")
         ]
         moved = pl.all_horizontal(*inside, pl.col("open") != pl.col("close"))
-        self._moved.update(bars.filter(moved).group_by("symbol").len().iter_rows())
-        traded = (pl.col("volume") > 0) & (pl.col("high") > pl.col("low"))
+        ranged, traded = pl.col("high") > pl.col("low"), pl.col("volume") > 0
+        for kind, where in (("range", ranged), ("four", moved)):
+            for symbol, count in bars.filter(where).group_by("symbol").len().iter_rows():
+                self._counts[symbol, kind] = count
         rounded = [pl.col(name).round_sig_figs(_DIGITS) for name in PRICES]
         volume = pl.when(traded).then(pl.col("volume").hash() % _VOLUMES + 1).otherwise(0)
         records = (
             bars.lazy()
-            .filter(traded | moved)
+            .filter(ranged)
             .select(
                 pl.struct("session", *rounded).hash().alias("content"),
                 volume.cast(pl.UInt32).alias("volume"),
@@ -96,28 +97,29 @@ class Copies:
         Returns
         -------
         DataFrame of shape (n_pairs, 6)
-            ``symbol``; ``original``, the first in order of those that have the bar, too; whether
-            they have the ``volume`` in common as well, or else four prices of which none equals
-            another; how many ``sessions``; the first ``session``; and the ``share`` of those
-            sessions among the symbol's that have such four prices. Sorted by symbol and original.
+            ``symbol``; ``original``, the first in order of those that have the bar, too; the
+            ``kind`` of bars, which is "volume" if they have that in common as well, "four" if no
+            two of the four prices are equal, and "range" of all; how many ``sessions``; the first
+            ``session``; and their ``share`` of the symbol's bars of the kind, null of "volume".
+            Sorted by symbol and original.
 
         Raises
         ------
         StoreError
             If what was set aside cannot be read.
         """
-        moved = pl.DataFrame(
-            {"symbol": [*self._moved], "all": [*self._moved.values()]},
-            schema={"symbol": pl.String, "all": pl.UInt32},
+        rows = [(*key, count) for key, count in self._counts.items()]
+        counts = pl.DataFrame(
+            rows, {"symbol": pl.String, "kind": pl.String, "all": pl.UInt32}, orient="row"
         )
         return (
             pl.concat(self._of(file) for file in self._files)
-            .group_by("symbol", "original", "volume")
+            .group_by("symbol", "original", "kind")
             .agg(pl.sum("sessions"), pl.min("session"))
-            .join(moved, on="symbol", how="left")
+            .join(counts, on=["symbol", "kind"], how="left")
             .with_columns((pl.col("sessions") / pl.col("all")).alias("share"))
             .drop("all")
-            .sort("symbol", "original", "volume")
+            .sort("symbol", "original", "kind")
         )
 
     def close(self) -> None:
@@ -135,14 +137,14 @@ class Copies:
             file.seek(0)
             packed = np.frombuffer(file.read(), _RECORD)
         records = pl.DataFrame({name: packed[name].copy() for name in _RECORD.names or ()})
-        exact = records.filter(pl.col("volume") > 0)
+        kinds = {
+            "volume": (records.filter(pl.col("volume") > 0), ["content", "volume"]),
+            "four": (records.filter("moved"), ["content"]),
+            "range": (records, ["content"]),
+        }
         return pl.concat(
-            [
-                self._shared(exact, ["content", "volume"]).with_columns(volume=pl.lit(value=True)),
-                self._shared(records.filter("moved"), ["content"]).with_columns(
-                    volume=pl.lit(value=False)
-                ),
-            ]
+            self._shared(*of_kind).with_columns(pl.lit(kind).alias("kind"))
+            for kind, of_kind in kinds.items()
         )
 
     def _shared(self, records: pl.DataFrame, same: list[str]) -> pl.DataFrame:

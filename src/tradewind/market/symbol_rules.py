@@ -16,7 +16,7 @@ COPIED_SESSIONS: Final = 5
 
 _WITHOUT_VOLUME: Final = 20
 # Of stocks at a dollar, whose prices are few, one session in 200 or so agrees by chance.
-_SHARE: Final = 0.1
+_SHARES: Final = {"four": 0.1, "range": 0.5}
 
 
 def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
@@ -68,8 +68,8 @@ def copy_findings(copies: Copies) -> list[Finding]:
 
     Two instruments never agree in four prices and the volume on `COPIED_SESSIONS` sessions; a
     vendor that mapped both names to one instrument makes them. Where the volume differs, as that
-    of two feeds of one instrument may, more sessions are asked for, on which no two of the four
-    prices are equal, and a tenth of all such sessions.
+    of two feeds of one instrument may, more sessions are asked for, and half of all, or a tenth
+    of those on which no two of the four prices are equal.
 
     Parameters
     ----------
@@ -82,10 +82,14 @@ def copy_findings(copies: Copies) -> list[Finding]:
         If what the copies set aside cannot be read.
     """
     pairs = copies.pairs()
-    sessions, volume = pl.col("sessions"), pl.col("volume")
-    exact = pairs.filter(volume, sessions >= COPIED_SESSIONS)
-    alike = pairs.filter(~volume, sessions >= _WITHOUT_VOLUME, pl.col("share") >= _SHARE).join(
-        exact, on=["symbol", "original"], how="anti"
+    kind, sessions = pl.col("kind"), pl.col("sessions")
+    exact = pairs.filter(kind == "volume", sessions >= COPIED_SESSIONS)
+    enough = pl.col("share") >= kind.replace_strict(_SHARES, default=None, return_dtype=pl.Float64)
+    alike = (
+        pairs.filter(enough, sessions >= _WITHOUT_VOLUME)
+        .join(exact, on=["symbol", "original"], how="anti")
+        .sort("sessions")
+        .unique(["symbol", "original"], keep="last", maintain_order=True)
     )
     found = pl.concat([exact, alike]).sort("symbol", "original")
     return [
@@ -95,10 +99,10 @@ def copy_findings(copies: Copies) -> list[Finding]:
             session,
             "copied_symbol",
             original,
-            f"prices {'and volume ' * with_volume}equal those of {original} on {sessions} "
+            f"prices {'and volume ' * (of_kind == 'volume')}equal those of {original} on {count} "
             "sessions; ask the vendor which instrument it is, and leave the other out",
         )
-        for symbol, original, with_volume, sessions, session in found.select(
-            "symbol", "original", "volume", "sessions", "session"
+        for symbol, original, of_kind, count, session in found.select(
+            "symbol", "original", "kind", "sessions", "session"
         ).iter_rows()
     ]
