@@ -579,7 +579,7 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         [
             "3: sessions.closed.0.days: must be a date such as 2012-01-31, not '2020-13-01'",
             "3: sessions.closed.0.reason: is missing; it must be text of 1 to 500 characters",
-            "3: sessions.open.0: must be a mapping of days, from, to, reason, close, not '2023-11-12'",
+            "3: sessions.open.0: must be a mapping of days, from, to, reason, open, close, not '2023-11-12'",
         ],
     ),
     (
