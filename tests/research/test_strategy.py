@@ -144,6 +144,13 @@ def test_what_may_be_net_long_is_held_against_its_universe(
         assert with_(backtest=backtest, benchmark=named).held_against == named
 
 
+@pytest.mark.parametrize("missing", ["refuse", "drop_row", "hold"])
+def test_ranks_beside_a_signal_that_is_kept_may_be_net_long(missing: str) -> None:
+    strategy = with_(backtest={"positions": "long_short"}, missing=missing)
+    assert strategy.may_be_net_long == (missing == "hold")
+    assert strategy.held_against == ("equal_weight" if missing == "hold" else "cash")
+
+
 def test_a_symbol_as_benchmark_is_among_the_bars_it_needs_once() -> None:
     assert with_(benchmark={"symbol": "SPY"}).bar_symbols == ("IBM", "MSFT", "SPY")
     assert with_(benchmark={"symbol": "IBM"}).bar_symbols == ("IBM", "MSFT")

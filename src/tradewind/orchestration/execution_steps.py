@@ -67,16 +67,16 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     today = {"risk": strategy.risk, "execution": strategy.execution}
     recorded = champion.strategy.model_copy(update=today)
     universe = recorded.universe
+    source = find_source(universe.source, settings.sources_dir)
+    calendar = source.sessions_for(universe.calendar)
     with open_database(url) as engine:
         # A former champion may have left positions in symbols that this one does not trade.
         symbols = sorted({*universe.symbols, *views.symbols_in_play(engine, strategy.name)})
         store = bar_store(settings)
-        bars = store.read(store.snapshot(universe.source, symbols, calendar=universe.calendar))
+        bars = store.read(store.snapshot(universe.source, symbols, calendar=calendar))
         refuse_late_bars(bars)
         last: date = bars.get_column("session").sort()[-1]
         replay = strategy.execution == "replay"
-        source = find_source(universe.source, settings.sources_dir)
-        calendar = source.sessions_for(universe.calendar)
         opens = coming_opens(calendar, signals.session, last if replay else now)
         behind = 0 if replay else sessions_behind(calendar, last, now)
         if old := said_of_age(behind, last, calendar):

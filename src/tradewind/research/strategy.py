@@ -413,9 +413,12 @@ class Strategy(_Model):
 
         Ranks add up to nothing, so ``long_short`` may not, unless ties meet a `max_weight` below
         one half: that cuts one large share on one side and none of the small ones on the other.
+        Nor does what is left of them when a symbol beside them keeps the signal of before.
         """
         rules = self.backtest
-        return rules.positions != "long_short" or rules.max_weight < _LARGEST_RANK_SHARE
+        if rules.positions != "long_short" or self.missing == "hold":
+            return True
+        return rules.max_weight < _LARGEST_RANK_SHARE
 
     @property
     def held_against(self) -> Literal["equal_weight", "cash"] | SymbolBenchmark:
