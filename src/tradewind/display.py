@@ -461,7 +461,10 @@ def orders(found: "Sequence[Order]") -> None:
 def explanation(found: "Explanation") -> None:
     """Print how an order came to its size, a step a line."""
     one = found
-    mean = f" = mean of {', '.join(f'{own:g}' for own in one.tranches)}" if one.tranches else ""
+    own = ", ".join(f"{each:g}" for each in one.tranches)
+    mean = f" = mean of {own}" if own else ""
+    if one.is_left:
+        mean = f": it has no bar of {one.signal_session}, and is left; sessions wanted {own}"
     lots = f", in lots of {one.lot_size}" if one.lot_size > 1 else ""
     steps = {
         "order": f"{one.client_order_id} of {one.account}: {one.state}",

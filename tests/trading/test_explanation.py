@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.trading.books import DAYS, SESSIONS, TERMS, Desk, weights_of
+from tradewind import display
 from tradewind.errors import TradingError
 from tradewind.trading.explanation import explain
 from tradewind.trading.signals import SignalBook, SignalSet, tranches_of
@@ -134,3 +135,22 @@ def test_signals_of_before_are_read_and_added_to(database_url: str) -> None:
     assert book.latest("momentum", 1) == new
     assert book.of("momentum", DAYS[0]) == old
     assert book.of("momentum", DAYS[5]) is None
+
+
+def test_a_delisted_symbol_s_weight_is_not_called_a_mean(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    desk.open(DAYS[0])
+    signal(desk, 0, {symbol: sum(own) / 5 for symbol, own in WANTED.items()})
+    desk.submit(DAYS[0])
+    assert not explain(desk.engine, sent(desk, "AAPL")).is_left
+    desk.quote(DAYS[1])
+    desk.settle(DAYS[1])
+    signal(desk, 1, {"AAPL": 0.0, "MSFT": 0.2})
+    desk.submit(DAYS[1])
+    found = explain(desk.engine, sent(desk, "AAPL"))
+    assert (found.is_left, found.target) == (True, 0)
+    display.explanation(found)
+    told = capsys.readouterr().out
+    assert "mean of" not in told
+    assert f"it has no bar of {DAYS[1]}, and is left; sessions wanted 0.5, 0.5, 0, 0.5" in told

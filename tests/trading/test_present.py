@@ -90,6 +90,18 @@ def test_a_clock_without_a_zone_is_refused(paper: Desk) -> None:
         paper.submit(DAYS[0])
 
 
+def test_an_account_that_was_never_told_of_an_open_is_sent_to_quote(paper: Desk) -> None:
+    paper.change("DELETE FROM trading.openings")  # as an upgrade in the middle of a run leaves it
+    with pytest.raises(TradingError, match="run execute_momentum from its task `quote` on"):
+        paper.submit(DAYS[0])
+    with pytest.raises(TradingError, match="was never told when the exchange opens") as found:
+        asyncio.run(paper.broker.submit(ticket()))
+    assert not isinstance(found.value, OrderRejectedError)
+    assert paper.rows("SELECT count(*) FROM trading.intents") == [(0,)]
+    paper.tell_opens(DAYS[0])
+    assert paper.submit(DAYS[0]).states == {"accepted": 3}
+
+
 def test_an_order_in_time_is_sent_and_filled_at_the_open_it_was_for(paper: Desk) -> None:
     assert paper.submit(DAYS[0]).states == {"accepted": 3}
     paper.now = opens_at(DAYS[1]) + EVENING

@@ -20,6 +20,7 @@ from tradewind.trading.signals import signals_of
 __all__ = ["Explanation", "explain"]
 
 _BPS = Decimal(10_000)
+_ROUNDING = 1e-9  # of a sum of tranches, which have twelve places
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Explanation:
     tranches : tuple of float
         What each of the last sessions wanted, oldest first; empty where it was not written down.
     weight : Decimal
-        Their mean: the share of equity that is wanted.
+        Their mean: the share of equity that is wanted. Zero where `is_left`.
     settled : date
         Whose close the account was valued at.
     cash, equity : Decimal
@@ -86,6 +87,11 @@ class Explanation:
     lot_size: int
     target: int
     shares: int
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing is wanted of a symbol without a bar, whatever sessions before wanted."""
+        return not self.weight and abs(sum(self.tranches)) > _ROUNDING
 
 
 def explain(engine: sa.Engine, client_order_id: str) -> Explanation:

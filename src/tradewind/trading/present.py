@@ -91,18 +91,25 @@ def read_present(connection: sa.Connection, account: str, now: datetime) -> Pres
     Raises
     ------
     TradingError
-        If the account is not open, or `now` lacks a zone.
+        If the account is not open, or was never told when the exchange opens, or `now` lacks a
+        zone.
     """
     if now.tzinfo is None:
         raise TradingError(f"{now} has no time zone; say datetime.now(UTC) or the like")
     replay = read_account(connection, account).execution == "replay"
     known = sa.select(openings.c.session, openings.c.opens_at).where(openings.c.account == account)
+    opens = {row.session: row.opens_at for row in connection.execute(known)}
+    if not replay and not opens:  # as an account that older code opened
+        raise TradingError(
+            f"{account} was never told when the exchange opens, so nobody can say whether an order "
+            f"of it comes in time: run execute_{account} from its task `quote` on"
+        )
     last = sa.select(sa.func.max(quotes.c.session)).where(quotes.c.account == account)
     return Present(
         account,
         last_settled(connection, account),
         connection.execute(last).scalar(),
-        {row.session: row.opens_at for row in connection.execute(known)},
+        opens,
         None if replay else now,
     )
 
