@@ -51,8 +51,11 @@ def test_migrations_make_the_tables_that_the_code_knows(empty_url: str) -> None:
     assert made == set(metadata.tables) | {f"{SCHEMA}.alembic_version"}
 
 
-def test_an_account_of_the_first_book_is_paid_the_last_close_and_is_on_paper(
-    empty_url: str,
+@pytest.mark.parametrize(
+    ("broker", "execution"), [("paper", "paper"), ("ib://gateway:4002?account.old=DU1", "live")]
+)
+def test_an_account_of_the_first_book_is_paid_the_last_close_and_keeps_its_broker(
+    empty_url: str, broker: str, execution: str
 ) -> None:
     engine = sa.create_engine(empty_url, poolclass=sa.NullPool)
     with engine.begin() as connection:
@@ -68,12 +71,12 @@ def test_an_account_of_the_first_book_is_paid_the_last_close_and_is_on_paper(
                 f"INSERT INTO trading.accounts ({', '.join(columns)}) VALUES ({', '.join(values)})"
             )
         )
-    migrate(empty_url)
+    migrate(empty_url, broker)
     with engine.begin() as connection:
         found = connection.execute(
             sa.text("SELECT delisting_return, execution FROM trading.accounts")
         ).one()
-    assert tuple(found) == (0, "paper")
+    assert tuple(found) == (0, execution)
 
 
 def test_eight_that_migrate_at_one_moment_agree(empty_url: str) -> None:

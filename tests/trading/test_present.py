@@ -321,6 +321,31 @@ def test_an_order_of_unknown_fate_that_may_not_leave_by_now_is_asked_after(
     paper.reconcile()
 
 
+@pytest.mark.parametrize(("before", "after"), [("live", "paper"), ("replay", "live")])
+def test_no_account_is_moved_to_a_broker_that_does_not_know_what_it_holds(
+    desk: Desk, before: str, after: str
+) -> None:
+    desk.run(DAYS[0], weights_of(0))
+    desk.change(f"UPDATE trading.accounts SET execution = '{before}'")
+    desk.terms = replace(TERMS, execution=after)
+    with pytest.raises(TradingError, match=f"0 symbols and 3 open orders.*`execution: {before}`"):
+        desk.open(DAYS[0])  # orders wait
+    desk.quote(DAYS[1])
+    desk.settle(DAYS[1])
+    for off in ("off", after):  # not by a detour either
+        desk.terms = replace(TERMS, execution=off)
+        if off == "off":
+            desk.open(DAYS[1])
+            continue
+        with pytest.raises(TradingError, match="positions in 3 symbols and 0 open orders"):
+            desk.open(DAYS[1])
+    desk.change("DELETE FROM trading.bookings WHERE symbol <> ''")
+    desk.open(DAYS[1])
+    assert desk.rows("SELECT execution FROM trading.accounts ORDER BY sequence DESC LIMIT 1") == [
+        (after,)
+    ]
+
+
 class SaysAnotherSession:
     """A broker that says of each fill that it was a session before."""
 

@@ -10,6 +10,9 @@ import sqlalchemy as sa
 from tradewind.errors import TradingError
 from tradewind.research.bookings import cents, decimal_of
 from tradewind.trading.database import account_lock, database_errors
+from tradewind.trading.ledger import positions_of
+from tradewind.trading.order_log import logged_orders
+from tradewind.trading.orders import OrderState, is_final
 from tradewind.trading.schema import accounts, bookings, equity
 
 if TYPE_CHECKING:
@@ -114,7 +117,8 @@ def open_account(engine: sa.Engine, terms: Account, session: date) -> Account:
     Raises
     ------
     TradingError
-        If the database refuses or is out of reach.
+        If the file now names another kind of broker than the one where the account still holds
+        shares or has orders, or the database refuses or is out of reach.
     """
     name = terms.account
     with database_errors(f"opening the account {name}"), account_lock(engine, name):  # noqa: SIM117
@@ -133,6 +137,7 @@ def open_account(engine: sa.Engine, terms: Account, session: date) -> Account:
             wanted = Account(**{**asdict(terms), "capital": found.capital})
             if wanted == found or session < newest.since:
                 return found
+            _refuse_to_move(connection, wanted)
             _write_terms(connection, wanted, newest.sequence + 1, session)
             return wanted
 
@@ -189,6 +194,27 @@ def last_settled(connection: sa.Connection, account: str) -> date | None:
     query = sa.select(sa.func.max(equity.c.session)).where(equity.c.account == account)
     found: date | None = connection.execute(query).scalar()
     return found
+
+
+def _refuse_to_move(connection: sa.Connection, wanted: Account) -> None:
+    """Refuse a broker that knows nothing of what the account holds and has ordered."""
+    name = wanted.account
+    before = traded_by(connection, name)
+    if wanted.execution == "off" or (wanted.execution == "live") == (before == "live"):
+        return
+    working = [
+        order
+        for order in logged_orders(connection, name)
+        if order.state is not OrderState.NEW and not is_final(order.state)
+    ]
+    held = positions_of(connection, name)
+    if held or working:
+        where = "a real broker" if before == "live" else "the paper broker"
+        raise TradingError(
+            f"{name} has positions in {len(held)} symbols and {len(working)} open orders at "
+            f"{where}, and its file says `execution: {wanted.execution}`: another broker knows "
+            f"nothing of them. Write `execution: {before}` until they are closed"
+        )
 
 
 def _write_terms(connection: sa.Connection, terms: Account, sequence: int, since: date) -> None:

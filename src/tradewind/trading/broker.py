@@ -24,11 +24,14 @@ from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["GROUP", "PAPER", "Broker", "SimulatedBroker", "address_of", "open_broker",
+__all__ = ["BROKER", "GROUP", "PAPER", "Broker", "SimulatedBroker", "address_of", "open_broker",
            "refuse_broker"]  # fmt: skip
 
 PAPER: Final = "paper"
 """The broker of every account whose file does not say ``execution: live``."""
+
+BROKER: Final = "TRADEWIND_BROKER"
+"""Which broker live orders go to; an account whose file does not say `live` is on paper."""
 
 GROUP: Final = "tradewind.brokers"
 """The group of entry points that brokers are found in."""

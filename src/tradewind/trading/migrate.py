@@ -15,6 +15,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from tradewind.errors import TradewindError, TradingError
+from tradewind.trading.broker import BROKER
+from tradewind.trading.broker import PAPER as ON_PAPER
 from tradewind.trading.database import database_errors, open_database
 from tradewind.trading.schema import PAPER, SCHEMA
 
@@ -24,17 +26,26 @@ DATABASE_URL: Final = "TRADEWIND_DATABASE_URL"
 _LOCK: Final = 7_301_002
 
 
-def migration_config(connection: sa.Connection) -> Config:
+def migration_config(connection: sa.Connection, broker: str = ON_PAPER) -> Config:
     """Return Alembic's settings for a connection; they need no ini file."""
     config = Config()
     config.set_main_option("script_location", "tradewind.trading:migrations")
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
+    config.attributes["on_paper"] = broker == ON_PAPER
     return config
 
 
-def migrate(url: str) -> str:
+def migrate(url: str, broker: str = ON_PAPER) -> str:
     """Bring the tables to the newest version, and return its name.
+
+    Parameters
+    ----------
+    url : str
+        Of the database, for SQLAlchemy.
+    broker : str
+        What ``TRADEWIND_BROKER`` says: before accounts had an `execution` of their own, all of
+        them traded there.
 
     Raises
     ------
@@ -49,7 +60,7 @@ def migrate(url: str) -> str:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         for schema in (SCHEMA, PAPER):
             connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
-        config = migration_config(connection)
+        config = migration_config(connection, broker)
         _refuse_newer(connection, config)
         command.upgrade(config, "head")
         return str(ScriptDirectory.from_config(config).get_current_head())
@@ -75,7 +86,7 @@ def main() -> int:
         sys.stderr.write(f"{DATABASE_URL} is not set: it names the database of the book\n")
         return 2
     try:
-        version = migrate(url)
+        version = migrate(url, os.environ.get(BROKER) or ON_PAPER)
     except TradewindError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -9,13 +9,13 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
 from tradewind.trading.app import app
-from tradewind.trading.broker import PAPER, Broker, address_of, open_broker
+from tradewind.trading.broker import BROKER, PAPER, Broker, address_of, open_broker
 from tradewind.trading.database import open_database
 from tradewind.trading.migrate import DATABASE_URL
 from tradewind.trading.publisher import connect_publisher
@@ -23,10 +23,7 @@ from tradewind.trading.reconciliation import reconcile
 from tradewind.trading.settlement import settle
 from tradewind.trading.submission import submit
 
-__all__ = ["BROKER", "reconcile_account", "settle_session", "submit_session"]
-
-BROKER: Final = "TRADEWIND_BROKER"
-"""Which broker live orders go to; an account whose file does not say `live` is on paper."""
+__all__ = ["reconcile_account", "settle_session", "submit_session"]
 
 T = TypeVar("T")
 

@@ -14,10 +14,13 @@ depends_on = None
 
 def upgrade() -> None:
     """Go on from the revision before."""
+    # Accounts that are open stay at the broker where they are.
+    on_paper = op.get_context().config.attributes["on_paper"]  # type: ignore[union-attr]
     op.add_column(
         "accounts",
-        # The strategies' own default, for accounts that are open; the next `quote` writes theirs.
-        sa.Column("execution", sa.Text(), nullable=False, server_default="paper"),
+        sa.Column(
+            "execution", sa.Text(), nullable=False, server_default="paper" if on_paper else "live"
+        ),
         schema="trading",
     )
     op.alter_column("accounts", "execution", server_default=None, schema="trading")
