@@ -178,6 +178,27 @@ def test_a_benchmark_without_bars_is_refused_by_name(
         train(bars, quick)
 
 
+def test_a_hole_of_the_benchmark_is_told_before_anything_is_fitted(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    fields = strategy.model_dump()
+    fields["universe"]["symbols"] = ["AAPL", "IBM"]
+    against = Strategy.model_validate({**fields, "benchmark": {"symbol": "MSFT"}})
+    whole = prepare(bars, against)
+    first = whole.rows.item(whole.windows[0].test_start, "session")
+    last = whole.rows.item(whole.windows[-1].test_stop - 1, "session")
+
+    def without(day: date) -> pl.DataFrame:
+        return bars.filter((pl.col("symbol") != "MSFT") | (pl.col("session") != day))
+
+    for day in (first, last):
+        with pytest.raises(StrategyError, match=f"benchmark: MSFT has no bar on {day}"):
+            prepare(without(day), against)
+    before = bars.filter(pl.col("session") < first)["session"].max()
+    assert isinstance(before, date)
+    assert prepare(without(before), against).windows == whole.windows
+
+
 def test_the_mix_is_the_mean_position_held_when_it_could_be(strategy: Strategy) -> None:
     a = [(1.0, 1.0), (1.0, 1.1), (1.1, 1.1), (1.1, 1.1)]
     b = [None, (4.0, 4.0), (4.0, 5.0), (5.0, 5.0)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tradewind.errors import StrategyError
 from tradewind.research.strategy import Strategy, SymbolBenchmark
 
-__all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns", "mix_returns"]
+__all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns", "mix_returns", "refuse_holes"]
 
 Matrix = NDArray[np.float64]
 Returns = NDArray[np.float64]
@@ -77,8 +77,7 @@ def benchmark_returns(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Serie
     held = strategy.held_against
     if held == "cash":
         return np.zeros(sessions.len())
-    if isinstance(held, SymbolBenchmark):
-        _refuse_holes(bars, held.symbol, sessions, strategy)
+    refuse_holes(bars, strategy, sessions)
     symbols = bars.get_column("symbol").unique().sort().to_list()
     opens, closes = _matrices(bars, symbols, sessions)
     lost = strategy.backtest.delisting_return
@@ -139,7 +138,25 @@ def _places(
     return rows, columns
 
 
-def _refuse_holes(bars: pl.DataFrame, symbol: str, sessions: pl.Series, strategy: Strategy) -> None:
+def refuse_holes(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Series) -> None:
+    """Refuse a symbol as benchmark that lacks a bar in a session that the strategy is tested in.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        From `benchmark_bars`.
+    strategy : Strategy
+    sessions : Series of Date
+
+    Raises
+    ------
+    StrategyError
+        Which names symbol and session.
+    """
+    held = strategy.held_against
+    if not isinstance(held, SymbolBenchmark):
+        return
+    symbol = held.symbol
     missing = sorted(set(sessions) - set(bars.get_column("session")))
     if missing:
         raise StrategyError(

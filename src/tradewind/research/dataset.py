@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
-from tradewind.research.benchmark import benchmark_bars
+from tradewind.research.benchmark import benchmark_bars, refuse_holes
 from tradewind.research.features import compute_features, find_features
 from tradewind.research.labels import compute_labels
 from tradewind.research.splits import purged_walk_forward
@@ -134,7 +134,8 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     ------
     StrategyError
         If a symbol has no bars, a feature is undefined after its warm-up and the strategy says
-        ``missing: refuse``, or one has no value at all, or the same in all rows.
+        ``missing: refuse``, or one has no value at all, or the same in all rows; or the symbol
+        that is the benchmark has no bar in a session that windows test.
     SplitError
         If the bars are too few for three folds, or a training label is made of prices from a
         test window and the strategy does not say ``allow_leakage``.
@@ -151,14 +152,20 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     windows = _windows(rows, strategy)
     for window in windows:
         _refuse_leak(rows, window, strategy)
-    return Dataset(
-        strategy,
-        used,
-        rows,
-        windows,
-        found.undefined,
-        benchmark_bars(within(bars, strategy), strategy),
-    )
+    benchmark = benchmark_bars(within(bars, strategy), strategy)
+    # Before anything is fitted: a sweep of hours would end with it.
+    refuse_holes(benchmark, strategy, _tested_sessions(used, rows, windows))
+    return Dataset(strategy, used, rows, windows, found.undefined, benchmark)
+
+
+def _tested_sessions(
+    bars: pl.DataFrame, rows: pl.DataFrame, windows: tuple[Window, ...]
+) -> pl.Series:
+    """Return all sessions of the bars from the first to the last that windows test."""
+    first = rows.item(windows[0].test_start, "session")
+    last = rows.item(windows[-1].test_stop - 1, "session")
+    sessions = bars.get_column("session").unique().sort()
+    return sessions.filter(sessions.is_between(first, last))
 
 
 def _known(rows: pl.DataFrame) -> pl.DataFrame:
