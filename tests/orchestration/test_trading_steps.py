@@ -16,6 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from tests.conftest import Training
 from tradewind.errors import TradewindError, TradingError
 from tradewind.market import sample
+from tradewind.market.source import find_source
 from tradewind.market.store import BarStore
 from tradewind.orchestration import execution_steps, live_steps
 from tradewind.research.strategy import Strategy
@@ -200,6 +201,25 @@ def test_a_symbol_whose_bar_is_late_stops_signals_and_quotes(
     for step in (live_steps.signal, execution_steps.quote):
         with pytest.raises(TradewindError, match="no bar of IBM on 2013-03-01 yet"):
             step(replay, now=THEN)
+
+
+def test_snapshots_of_quotes_keep_the_sessions_that_the_source_says(
+    market: Market, training: Training
+) -> None:
+    path = market.home / "sources" / "sample.yaml"
+    added = "- {days: 2013-02-16, close: '13:30', reason: a special session}"
+    path.write_text(f"{path.read_text()}\nsessions:\n  open:\n    {added}\n")
+    calendar = find_source("sample", market.home / "sources").sessions_for("XNYS")
+    bars = sample.load(SYMBOLS)
+    market.store_bars(bars.filter(pl.col("session") <= BEFORE))
+    live_steps.signal(training.strategy, now=THEN)
+    replay = as_file(training, execution="replay")
+    execution_steps.quote(replay, now=TODAY)
+    market.store_bars(bars)  # so that the quotes are read from a snapshot of their own
+    execution_steps.quote(replay, now=TODAY)
+    kept = market.store.snapshots()
+    assert len(kept) == 2
+    assert {info.calendar for info in kept} == {calendar}
 
 
 def test_another_calendar_than_the_source_s_is_refused(market: Market, training: Training) -> None:
