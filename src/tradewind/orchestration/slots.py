@@ -18,7 +18,7 @@ __all__ = ["NextSlot", "counted_since"]
 
 
 class NextSlot(CronTriggerTimetable):
-    """Runs at each slot of a cron expression, in UTC, the first one after a moment.
+    """Runs at each slot of a cron expression, in UTC, that falls due after a moment.
 
     Of slots that were missed, as while the stack was down, the latest is run. A backfill, which
     catches up, may begin before the moment.
@@ -51,8 +51,8 @@ class NextSlot(CronTriggerTimetable):
         restriction: TimeRestriction,
     ) -> DagRunInfo | None:
         """Return the next run: the slot after the last one, or the latest there was."""
-        # Only the first: a file that is touched while the stack is down must lose no slot by it.
-        if last_automated_data_interval is None and not restriction.catchup:
+        # Also where there was a run: a backfill's counts as one, and is of any time.
+        if not restriction.catchup:
             since = instance(self._since)
             earliest = since if restriction.earliest is None else max(restriction.earliest, since)
             restriction = restriction._replace(earliest=earliest)

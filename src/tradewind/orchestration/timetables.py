@@ -29,8 +29,7 @@ class AfterClose(Timetable):
     calendar : str or SessionCalendar
         Name in exchange_calendars, such as ``"XNYS"``, or a source's calendar.
     since : datetime, optional
-        With a time zone: the first run is none that was due before it, but in a backfill. None
-        for all.
+        With a time zone: runs due before it are left out, but by a backfill. None for all.
     """
 
     description = "after each close of the exchange"
@@ -82,8 +81,7 @@ class AfterClose(Timetable):
         else:
             after = restriction.earliest - timedelta(seconds=1)
         try:
-            since = self._since if last_automated_data_interval is None else None
-            close = self._next(after, since, catchup=restriction.catchup)
+            close = self._next(after, catchup=restriction.catchup)
         except MarketDataError:
             # The scheduler asks twice a minute, and `doctor` says it in words.
             log.debug("no run after a close of %s", self._calendar, exc_info=True)
@@ -97,7 +95,7 @@ class AfterClose(Timetable):
             partition_key=None,
         )
 
-    def _next(self, after: datetime, since: datetime | None, *, catchup: bool) -> datetime | None:
+    def _next(self, after: datetime, *, catchup: bool) -> datetime | None:
         from tradewind.market.calendar import close_after
 
         close = close_after(self._calendar, after)
@@ -106,8 +104,8 @@ class AfterClose(Timetable):
         latest = self._close_before(datetime.now(UTC))
         if latest is not None and latest > after:
             close = latest
-        if close is not None and since is not None and close + _DELAY < since:
-            close = close_after(self._calendar, since - _DELAY)
+        if close is not None and self._since is not None and close + _DELAY < self._since:
+            close = close_after(self._calendar, self._since - _DELAY)
         return close
 
     def _interval(self, close: datetime) -> DataInterval:
