@@ -38,6 +38,7 @@ from tradewind.research.benchmark import benchmark_name, benchmark_returns, mix_
 from tradewind.research.dataset import prepare
 from tradewind.research.inference import deflated_sharpe, probabilistic_sharpe
 from tradewind.research.ledger import MemoryLedger, summarise_trials
+from tradewind.research.model import Bins
 from tradewind.research.parameter_sets import draw
 from tradewind.research.positions import target_weights
 from tradewind.research.strategy import Strategy
@@ -184,13 +185,17 @@ def verdicts(task: tuple[str, int, int]) -> list[tuple[bool, bool, bool]]:
 def accepted(
     seeds: int,
     *,
+    first: int = 0,
     workers: int = 1,
     kinds: Sequence[str] = KINDS,
     horizons: Sequence[int] = HORIZONS,
 ) -> list[Cell]:
-    """Return how much noise the gate accepts, by kind of noise, horizon and positions."""
+    """Return how much noise the gate accepts, by kind of noise, horizon and positions.
+
+    Seeds count from `first`, so that what a rule was agreed on can be left out.
+    """
     cells = [(kind, horizon) for kind in kinds for horizon in horizons]
-    tasks = [(*cell, seed) for cell in cells for seed in range(seeds)]
+    tasks = [(*cell, seed) for cell in cells for seed in range(first, first + seeds)]
     with placebo_home():
         results = list(in_turn(verdicts, tasks, workers, "noise"))
     rate = 1.0 - SURE_OF_SKILL
@@ -215,9 +220,10 @@ def swept(task: tuple[int | None, int]) -> Swept:
     span = dataset.data_start, dataset.data_end
     ledger = MemoryLedger()
     outcomes: list[tuple[Score, Strategy]] = []
+    bins = [Bins() for _ in dataset.windows]  # as a batch of a sweep does
     for parameters in draw(strategy)[:trials]:
         tried = strategy.with_parameters(parameters)
-        outcomes.append((score(dataset, tried), tried))
+        outcomes.append((score(dataset, tried, bins=bins), tried))
         ledger.enter(Trial.of(outcomes[-1][0], tried, snapshot_id="placebo", span=span))
     first = outcomes[0][0]
     best, chosen = max(outcomes, key=lambda each: each[0].metrics["sharpe"])
@@ -332,17 +338,18 @@ def main() -> None:
     """Run both, print them, write them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.placebo", description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="of noise, in each cell")
+    parser.add_argument("--first", type=int, default=0, help="seed of all, noise and copies")
     parser.add_argument("--copies", type=int, default=100, help="of the real bars")
     parser.add_argument("--trials", type=int, default=50, help="of each sweep")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--results", type=Path, default=Path(__file__).with_name("results"))
     asked = parser.parse_args()
     began = time.monotonic()
-    cells = accepted(asked.seeds, workers=asked.workers)
+    cells = accepted(asked.seeds, first=asked.first, workers=asked.workers)
     parts = [
         "# Placebo",
         f"{asked.seeds} seeds of noise a cell; {asked.copies} copies of the bars of {SWEPT}, "
-        f"{asked.trials} trials each.",
+        f"{asked.trials} trials each. Seeds begin at {asked.first}.",
         "## Noise",
         noise_table(cells),
     ]
@@ -352,7 +359,8 @@ def main() -> None:
     parts.append(f"In all the gate accepts {total} of {seeds}; {most} are allowed.")
     found: dict[str, object] = {"noise": whole, "accepted": total, "allowed": most}
     if asked.copies:
-        tasks = [(seed, asked.trials) for seed in (None, *range(asked.copies))]
+        copies_of = range(asked.first, asked.first + asked.copies)
+        tasks = [(seed, asked.trials) for seed in (None, *copies_of)]
         real, *copies = in_turn(swept, tasks, asked.workers, "sweeps")
         parts += [
             "## The whole sweep on copies without anything to find",
