@@ -55,6 +55,13 @@ class Panel:
         self._ended.go_on(prices, start, column)
         return prices
 
+    def prices_of(self, column: int, symbol: int) -> Matrix:
+        """Return one of the columns asked for of one symbol, by session, to read.
+
+        It says what `price` says, without laying out the others.
+        """
+        return self._ended.go_on_alone(self._prices[column].whole(symbol), symbol, column)
+
     def refuse_unpriced(self, held: Matrix, unpriced: NDArray[np.bool_], start: int = 0) -> None:
         """Refuse a position that cannot be bought, or not be sold at the open after.
 
@@ -117,14 +124,15 @@ def arrange(
     sessions, symbols = decided.sessions, decided.symbols
     _refuse_skipped_sessions(sessions, quoted.sessions)
     used = quoted.within(sessions, symbols)
-    absent = sorted(set(symbols) - set(used.symbols))
+    names = symbols.to_list()
+    absent = sorted(set(names) - set(used.symbols.to_list()))
     if absent:
         raise BacktestError(f"no bars of {', '.join(absent)}, which the weights name")
     [wanted] = decided.lay_out([pl.col("weight")], sessions, symbols, missing=0.0)
     _refuse_no_numbers(wanted, sessions, symbols)
     prices = used.lay_out(columns, sessions, symbols, missing=np.nan)
     ended = _ended(sessions, quoted.ends(symbols), prices, delisting_return)
-    return Panel(sessions, tuple(symbols), wanted, prices, ended)
+    return Panel(sessions, tuple(names), wanted, prices, ended)
 
 
 @dataclass(frozen=True)
@@ -157,6 +165,15 @@ class _Ended:
         """
         self._replace(prices, start, self.after[column], self.last > 0)
 
+    def go_on_alone(self, prices: Matrix, symbol: int, column: int) -> Matrix:
+        """Return a symbol's prices as `go_on` has them, and the same array if it has not ended."""
+        place = int(self.columns.searchsorted(symbol))
+        if place == self.columns.size or self.columns[place] != symbol or self.last[place] == 0:
+            return prices
+        going_on = prices.copy()
+        going_on[self.last[place] + 1 :] = self.after[column][place]
+        return going_on
+
     def _replace(
         self, matrix: Matrix, start: int, after: Matrix, concerned: NDArray[np.bool_]
     ) -> None:
@@ -177,9 +194,9 @@ def _ended(
     All bars count, those after the last session, too: a symbol that has some was not delisted.
     """
     columns = np.flatnonzero((ends < sessions[-1]).to_numpy())
-    last = sessions.search_sorted(ends.gather(columns)).to_numpy().astype(np.intp)
     if not columns.size:
-        return _Ended(columns, last, tuple(np.empty(0) for _ in prices))
+        return _Ended(columns, columns, tuple(np.empty(0) for _ in prices))
+    last = sessions.search_sorted(ends.gather(columns)).to_numpy().astype(np.intp)
     _, closes, *factors = prices
     sold_at = closes.at(last, columns) * (1.0 + delisting_return)
     return _Ended(columns, last, (sold_at, sold_at, *(each.at(last, columns) for each in factors)))
@@ -187,6 +204,8 @@ def _ended(
 
 def _refuse_skipped_sessions(sessions: pl.Series, traded: pl.Series) -> None:
     expected = traded.filter(traded.is_between(sessions[0], sessions[-1]))
+    if expected.equals(sessions, check_dtypes=True):
+        return
     skipped = sorted(set(expected) ^ set(sessions))
     if skipped:
         raise BacktestError(

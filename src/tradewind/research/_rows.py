@@ -40,6 +40,9 @@ class Laid(Protocol):
     def at(self, rows: Positions, columns: Positions) -> Matrix:
         """Return single numbers, by row and column; a column must have the row asked for."""
 
+    def whole(self, column: int) -> Matrix:
+        """Return one column of the matrix, to read."""
+
 
 class Rows(Protocol):
     """Rows of a long frame."""
@@ -122,9 +125,9 @@ class _InAnyOrder:
             symbol, session = repeated.select("symbol", "session").row(0)
             raise BacktestError(f"{symbol} {session} has more than one row of weights or bars")
         laid_out = []
-        for column in columns:
+        for values in _numbers(frame, columns):
             matrix = np.full(seen.shape, missing)
-            matrix[rows, at] = _numbers(frame, column)
+            matrix[rows, at] = values
             laid_out.append(_Whole(matrix))
         return tuple(laid_out)
 
@@ -142,6 +145,10 @@ class _Whole:
         found: Matrix = self.values[rows, columns]
         return found
 
+    def whole(self, column: int) -> Matrix:
+        found: Matrix = self.values[:, column]
+        return found
+
 
 @dataclass(frozen=True)
 class _InOrder:
@@ -150,7 +157,9 @@ class _InOrder:
     Attributes
     ----------
     frame : DataFrame
-    names : Series of String
+    days : ndarray of int, shape (n_rows,)
+        The sessions of the frame's rows, as days since 1970.
+    names : tuple of str
         Each symbol once.
     starts, lengths : ndarray of int
         By symbol: its first row, and how many it has, one or more.
@@ -161,7 +170,8 @@ class _InOrder:
     """
 
     frame: pl.DataFrame
-    names: pl.Series
+    days: Days
+    names: tuple[str, ...]
     starts: Positions
     lengths: Positions
     step: int
@@ -176,12 +186,16 @@ class _InOrder:
             at = int(longest.searchsorted(days[0]))
             if not np.array_equal(longest[at : at + len(days)], days):
                 found.append(days)
+        if len(found) == 1 and self.step == 1:
+            at = int(self.lengths.argmax())
+            start, length = int(self.starts[at]), int(self.lengths[at])
+            return self.frame.get_column("session").slice(start, length)
         days = longest if len(found) == 1 else np.unique(np.concatenate(found))
         return pl.Series("session", days, dtype=pl.Int32).cast(pl.Date)
 
     @cached_property
     def symbols(self) -> pl.Series:
-        return self.names.sort()
+        return pl.Series("symbol", sorted(self.names), dtype=pl.String)
 
     def ends(self, symbols: pl.Series) -> pl.Series:
         at = self._places(symbols)
@@ -189,8 +203,8 @@ class _InOrder:
         return self.frame.get_column("session").gather(last)
 
     def within(self, sessions: pl.Series, symbols: pl.Series) -> "_InOrder":
-        first, last = sessions.to_physical().to_numpy()[[0, -1]]
-        wanted = set(symbols)
+        first, last = _numbered(sessions)[[0, -1]]
+        wanted = set(symbols.to_list())
         kept = np.flatnonzero([name in wanted for name in self.names])
         bounds = np.array(
             [
@@ -204,7 +218,8 @@ class _InOrder:
         kept, skipped, stops = kept[there], skipped[there], stops[there]
         return _InOrder(
             self.frame,
-            self.names.gather(kept),
+            self.days,
+            tuple(self.names[at] for at in kept),
             self.starts[kept] + skipped * self.step,
             stops - skipped,
             self.step,
@@ -218,9 +233,9 @@ class _InOrder:
         at = self._places(symbols)
         starts, lengths = self.starts[at], self.lengths[at]
         lasts = starts + (lengths - 1) * self.step
-        days = sessions.to_physical().to_numpy()
-        first = days.searchsorted(self._days[starts])
-        stop = days.searchsorted(self._days[lasts]) + 1
+        days = _numbered(sessions)
+        first = days.searchsorted(self.days[starts])
+        stop = days.searchsorted(self.days[lasts]) + 1
         holed = np.flatnonzero(stop - first > lengths)
         filled = [days.searchsorted(self._days_of(int(symbol))) for symbol in at[holed]]
         # Columns that lie equally far apart can be copied without a place for each number.
@@ -229,8 +244,7 @@ class _InOrder:
         lowest, highest = int(starts.min()), int(lasts.max())
         part = self.frame.slice(lowest, highest + 1 - lowest)
         laid_out: list[Laid] = []
-        for column in columns:
-            values = _numbers(part, column)
+        for values in _numbers(part, columns):
             if even:
                 strides = values.itemsize * self.step, values.itemsize * apart
                 shape = days.size, starts.size
@@ -245,17 +259,13 @@ class _InOrder:
             )
         return tuple(laid_out)
 
-    @cached_property
-    def _days(self) -> Days:
-        return _days_of(self.frame)
-
     def _days_of(self, symbol: int) -> Days:
         start = self.starts[symbol]
-        return self._days[start : start + self.lengths[symbol] * self.step : self.step]
+        return self.days[start : start + self.lengths[symbol] * self.step : self.step]
 
     def _places(self, symbols: pl.Series) -> Positions:
         place = {symbol: at for at, symbol in enumerate(self.names)}
-        return np.array([place[symbol] for symbol in symbols], dtype=np.intp)
+        return np.array([place[symbol] for symbol in symbols.to_list()], dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -304,6 +314,17 @@ class _InPlace:
         made[patched] = self.patches[place, rows[patched]]
         return made
 
+    def whole(self, column: int) -> Matrix:
+        place = int(self.holed.searchsorted(column))
+        if place < self.holed.size and self.holed[place] == column:
+            patch: Matrix = self.patches[place]
+            return patch
+        first, stop, step = int(self.first[column]), int(self.stop[column]), self.step
+        made = np.full(self.patches.shape[1], self.missing)
+        start = int(self.origin[column]) + first * step
+        made[first:stop] = self.values[start : start + (stop - first) * step : step]
+        return made
+
 
 def _has_plain_keys(frame: pl.DataFrame) -> bool:
     symbol, session = frame.get_column("symbol"), frame.get_column("session")
@@ -313,15 +334,16 @@ def _has_plain_keys(frame: pl.DataFrame) -> bool:
 
 def _in_order(frame: pl.DataFrame) -> _InOrder | None:
     """Return the rows as they are if they are in an order that can be read."""
-    days = _days_of(frame)
+    days: Days = frame.get_column("session").to_physical().to_numpy()
     if len(days) > 1 and days[0] == days[1]:
         return _by_session(frame, days)
     symbol = frame.get_column("symbol")
     if _runs(symbol.head(_ENOUGH)) is None:
         return None
-    starts = _runs(symbol)
-    if starts is None:
+    runs = _runs(symbol)
+    if runs is None:
         return None
+    starts, names = runs
     lengths = np.diff(starts, append=len(days))
     table = days.reshape(len(starts), -1) if np.ptp(lengths) == 0 else None
     alike = table is not None and bool((table == table[0]).all())
@@ -331,15 +353,15 @@ def _in_order(frame: pl.DataFrame) -> _InOrder | None:
     later[begins] = True
     if not later.all():
         return None
-    return _InOrder(frame, symbol.gather(starts), starts, lengths, 1, alike)
+    return _InOrder(frame, days, names, starts, lengths, 1, alike)
 
 
 def _by_session(frame: pl.DataFrame, days: Days) -> _InOrder | None:
     """Return the rows as they are if each session has the same symbols in the same order."""
     symbol = frame.get_column("symbol")
     width = int((days != days[0]).argmax()) or len(days)
-    names = symbol.head(width)
-    if len(days) % width or names.n_unique() < width:
+    names = tuple(symbol.head(width).to_list())
+    if len(days) % width or len(set(names)) < width:
         return None
     table = days.reshape(-1, width)
     if not (table == table[:, :1]).all() or not (table[1:, 0] > table[:-1, 0]).all():
@@ -347,19 +369,22 @@ def _by_session(frame: pl.DataFrame, days: Days) -> _InOrder | None:
     if not (symbol.slice(width) == symbol.slice(0, len(days) - width)).all():
         return None
     starts = np.arange(width)
-    return _InOrder(frame, names, starts, np.full(width, len(table)), width, alike=True)
+    return _InOrder(frame, days, names, starts, np.full(width, len(table)), width, alike=True)
 
 
-def _runs(symbol: pl.Series) -> Positions | None:
-    """Return where each symbol's rows begin; None if those of one are not together."""
+def _runs(symbol: pl.Series) -> tuple[Positions, tuple[str, ...]] | None:
+    """Return where each symbol's rows begin, and the symbols; None if some are not together."""
     changed = symbol.slice(1) != symbol.slice(0, symbol.len() - 1)
-    starts = np.append(0, changed.arg_true().to_numpy().astype(np.intp) + 1)
-    return starts if symbol.gather(starts).n_unique() == len(starts) else None
+    starts = np.append(0, np.flatnonzero(changed.to_numpy()) + 1)
+    names = (symbol[0], *symbol.slice(1).filter(changed).to_list())
+    return (starts, names) if len(set(names)) == len(names) else None
 
 
-def _days_of(frame: pl.DataFrame) -> Days:
-    return frame.get_column("session").to_physical().to_numpy()
+def _numbered(sessions: pl.Series) -> Days:
+    """Return a few sessions as days since 1970; a cast in polars takes longer to be planned."""
+    return sessions.to_numpy().astype(np.int32)
 
 
-def _numbers(frame: pl.DataFrame, column: pl.Expr) -> Matrix:
-    return frame.select(column.cast(pl.Float64)).to_series().to_numpy()
+def _numbers(frame: pl.DataFrame, columns: Sequence[pl.Expr]) -> list[Matrix]:
+    named = {str(at): column.cast(pl.Float64) for at, column in enumerate(columns)}
+    return [column.to_numpy() for column in frame.select(**named).get_columns()]

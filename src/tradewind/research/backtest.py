@@ -132,8 +132,7 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
             "short": short,
             "opened": opened,
             "benchmark": _buy_and_hold(panel, quoted),
-        },
-        schema_overrides={"benchmark": pl.Float64},
+        }
     )
 
 
@@ -231,18 +230,16 @@ def _nights(sessions: pl.Series) -> NDArray[np.int64]:
 
 
 def _opened(held: Matrix) -> NDArray[np.int64]:
-    signs = np.sign(held)
-    opened = (signs[1:] != 0.0) & (signs[1:] != signs[:-1])
-    return np.append(0, opened.sum(axis=1)).astype(np.int64)
+    long, short = held > 0.0, held < 0.0
+    opened = (long[1:] & ~long[:-1]) | (short[1:] & ~short[:-1])
+    return np.append(0, np.count_nonzero(opened, axis=1)).astype(np.int64)
 
 
-def _buy_and_hold(panel: Panel, quoted: NDArray[np.bool_]) -> list[float | None]:
-    n_sessions = panel.sessions.len()
-    if n_sessions == 1 or not quoted.any():
-        return [None] * n_sessions
-    bought_at = panel.price(0, 1, 2)[0, quoted]
-    grown = [
-        (panel.price(1, max(start, 1), stop)[:, quoted] / bought_at).mean(axis=1)
-        for start, stop in _blocks(panel)
-    ]
-    return [1.0, *np.concatenate(grown).tolist()]
+def _buy_and_hold(panel: Panel, quoted: NDArray[np.bool_]) -> pl.Series:
+    held = np.flatnonzero(quoted).tolist()
+    if panel.sessions.len() == 1 or not held:
+        return pl.Series([None] * panel.sessions.len(), dtype=pl.Float64)
+    grown = np.zeros(panel.sessions.len() - 1)
+    for symbol in held:  # a symbol at a time: as they mostly lie in memory
+        grown += panel.prices_of(1, symbol)[1:] / panel.prices_of(0, symbol)[1]
+    return pl.Series(np.append(1.0, grown / len(held)))
