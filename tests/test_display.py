@@ -12,7 +12,7 @@ STARTING = """
 from tradewind import display
 from tradewind.stack.state import ServiceState, StackState
 
-state = StackState(pid=1, created=0.0, services={n: ServiceState(n, step=False) for n in "abc"})
+state = StackState(pid=1, started=0, services={n: ServiceState(n, step=False) for n in "abc"})
 with display.starting() as show:
     for name, now, detail in [
         ("a", "starting", ""), ("a", "healthy", ""), ("b", "starting", ""),

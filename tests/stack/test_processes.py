@@ -2,13 +2,15 @@
 
 import os
 import subprocess
-import time
+import sys
 
 import psutil
 
 from tradewind.stack.processes import (
     belongs_to_another,
+    is_same_process,
     session_members,
+    started_at,
     stop_processes,
     with_children,
 )
@@ -17,7 +19,7 @@ from tradewind.stack.processes import (
 def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) -> None:
     leader = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
     try:
-        created = psutil.Process(leader.pid).create_time()
+        created = started_at(leader.pid)
         wait_until(lambda: len(session_members([leader.pid])[leader.pid]) == 3, 10)
         os.kill(leader.pid, 9)
         wait_until(
@@ -31,8 +33,24 @@ def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) ->
 
 
 def test_a_number_given_to_a_later_process_is_a_strangers() -> None:
-    assert belongs_to_another(os.getpid(), time.time() - 1e6)
-    assert not belongs_to_another(os.getpid(), psutil.Process().create_time())
+    mine = started_at(os.getpid())
+    assert mine is not None
+    assert belongs_to_another(os.getpid(), mine - 1)
+    assert not is_same_process(os.getpid(), mine - 1)
+    assert not belongs_to_another(os.getpid(), mine)
+    assert is_same_process(os.getpid(), mine)
+
+
+def test_a_process_with_any_name_is_told_from_others() -> None:
+    name = "a) Z 1 (b"  # what /proc writes between parentheses, before everything else
+    script = f"import setproctitle; setproctitle.setthreadtitle({name!r}); input()"
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE)
+    try:
+        assert is_same_process(process.pid, started_at(process.pid))
+    finally:
+        process.communicate(b"\n")
+    assert started_at(process.pid) is None
+    assert not is_same_process(process.pid, None)
 
 
 def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until) -> None:

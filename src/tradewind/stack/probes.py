@@ -1,7 +1,8 @@
 """Probes: each asks a service for the thing that its users need of it.
 
 A probe is called with the moment its service was started (epoch seconds), returns nothing if
-the service is healthy, and raises `ProbeFailure` with the reason if it is not.
+the service is healthy, and raises `ProbeFailure` with the reason if it is not. How old a heartbeat
+is, it tells by how long it has not changed: the clock that dates it may be set meanwhile.
 """
 
 import time
@@ -137,6 +138,39 @@ def airflow_api(url: str) -> Probe:
     return probe
 
 
+class _Pulse:
+    """A heartbeat's dates, as one probe sees them one after the other."""
+
+    def __init__(self, max_age: float) -> None:
+        self._max_age = max_age
+        self._started: float | None = None  # of the process that the dates below are of
+        self._beat: float | None = None
+        self._seen = 0.0  # of the monotonic clock, when that beat was new
+        self._alive = False  # whether the process itself has sent a beat
+
+    def feel(self, beat: float | None, started: float) -> None:
+        """Take the date of the last beat (epoch seconds; None: there was none).
+
+        Raises
+        ------
+        ProbeFailure
+            If the process that was started then has sent none, or none for too long.
+        """
+        if beat is None:
+            raise ProbeFailure("no heartbeat yet")
+        now = time.monotonic()
+        if self._started != started:
+            self._started, self._alive = started, beat >= started
+            self._beat, self._seen = beat, now
+        elif self._beat != beat:
+            self._alive = True
+            self._beat, self._seen = beat, now
+        if not self._alive:
+            raise ProbeFailure("no heartbeat since it was started")
+        if now - self._seen > self._max_age:
+            raise ProbeFailure(f"the last heartbeat is {now - self._seen:.0f} s old")
+
+
 def airflow_job(url: str, job: str, *, max_age: float = 30.0) -> Probe:
     """Healthy when the job's heartbeat is recent and younger than its process.
 
@@ -149,32 +183,25 @@ def airflow_job(url: str, job: str, *, max_age: float = 30.0) -> Probe:
     max_age : float
         Seconds.
     """
+    pulse = _Pulse(max_age)
 
     def probe(started: float) -> None:
         status = _get(f"{url}/api/v2/monitor/health").json()[job]
         beat = status.get(f"latest_{job}_heartbeat")
-        if beat is None:
-            raise ProbeFailure("no heartbeat yet")
-        at = datetime.fromisoformat(beat).timestamp()
-        if at < started:
-            raise ProbeFailure("no heartbeat since it was started")
-        if time.time() - at > max_age:
-            raise ProbeFailure(f"the last heartbeat is {time.time() - at:.0f} s old")
+        pulse.feel(datetime.fromisoformat(beat).timestamp() if beat else None, started)
 
     return probe
 
 
 def heartbeat_file(path: Path, *, max_age: float = 30.0) -> Probe:
     """Healthy when the file was touched since the start and within `max_age` seconds."""
+    pulse = _Pulse(max_age)
 
     def probe(started: float) -> None:
         try:
-            at = path.stat().st_mtime
+            beat = path.stat().st_mtime
         except FileNotFoundError:
-            raise ProbeFailure("no heartbeat yet") from None
-        if at < started:
-            raise ProbeFailure("no heartbeat since it was started")
-        if time.time() - at > max_age:
-            raise ProbeFailure(f"the last heartbeat is {time.time() - at:.0f} s old")
+            beat = None
+        pulse.feel(beat, started)
 
     return probe

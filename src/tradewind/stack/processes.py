@@ -15,6 +15,7 @@ __all__ = [
     "is_same_process",
     "proportional_memory",
     "session_members",
+    "started_at",
     "stop_processes",
     "with_children",
 ]
@@ -25,27 +26,38 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def is_same_process(pid: int, created: float) -> bool:
-    """Whether the process is alive and is the one that started at `created` (epoch seconds)."""
-    try:
-        process = psutil.Process(pid)
-        return (
-            abs(process.create_time() - created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-        )
-    except psutil.Error:
-        return False
+def started_at(pid: int) -> int | None:
+    """When a process started, in clock ticks since the machine's boot; None if there is none.
+
+    With the pid it names one process of this boot. Seconds since the epoch would not: they are
+    calculated from the time of the boot, which moves when somebody sets the machine's clock.
+    """
+    stat = _stat(pid)
+    return int(stat[19]) if stat else None
 
 
-def belongs_to_another(pid: int, created: float) -> bool:
-    """Whether the number was given to a process that did not start at `created`.
+def is_same_process(pid: int, started: int | None) -> bool:
+    """Whether the process is alive and is the one that `started_at` told of."""
+    stat = _stat(pid)
+    return bool(stat) and int(stat[19]) == started and stat[0] not in {"Z", "X"}
+
+
+def belongs_to_another(pid: int, started: int | None) -> bool:
+    """Whether the number was given to another process than the one `started_at` told of.
 
     A dead process that nobody has waited for still counts as the one it was: children that
     outlived it are in its session all the same.
     """
+    return started_at(pid) not in {None, started}
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of ``/proc/PID/stat`` from the third (state) on; empty if there is no such process."""
     try:
-        return abs(psutil.Process(pid).create_time() - created) >= 1.0
-    except psutil.NoSuchProcess:
-        return False
+        text = Path(f"/proc/{pid}/stat").read_bytes().decode(errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()  # the second is a name, and may hold anything
 
 
 def session_members(sessions: Iterable[int]) -> dict[int, list[int]]:

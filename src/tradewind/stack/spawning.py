@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
 from tradewind.errors import StackError
-from tradewind.stack.processes import is_same_process
+from tradewind.stack.processes import is_same_process, started_at
 
 __all__ = ["ForkServer", "Process", "Program", "ending", "execute"]
 
@@ -95,7 +93,7 @@ async def execute(program: Program) -> Process:
 @dataclass
 class _Forked:
     pid: int
-    created: float
+    started: int | None
     returncode: int | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -220,7 +218,7 @@ class ForkServer:
             asked = self._asked.get(reply["id"])
             if "pid" in reply:
                 # Noted here, not by who asked: the end may be told in the very next line.
-                child = _Forked(reply["pid"], _created(reply["pid"]))
+                child = _Forked(reply["pid"], started_at(reply["pid"]))
                 self._children[child.pid] = child
                 if asked is None or asked.done():  # who asked has been told to stop meanwhile
                     child.send_signal(signal.SIGKILL)
@@ -234,13 +232,6 @@ class ForkServer:
         await asyncio.gather(*map(self._outlive, self._children.values()))
 
     async def _outlive(self, orphan: _Forked) -> None:
-        while is_same_process(orphan.pid, orphan.created):  # noqa: ASYNC110 - nobody would set it
+        while is_same_process(orphan.pid, orphan.started):  # noqa: ASYNC110 - nobody would set it
             await asyncio.sleep(ORPHAN_POLL)
         orphan.end(UNKNOWN)
-
-
-def _created(pid: int) -> float:
-    try:
-        return psutil.Process(pid).create_time()
-    except psutil.NoSuchProcess:  # ended and reaped already
-        return 0.0

@@ -14,7 +14,12 @@ import psutil
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.stack.layout import Layout, write_atomically, writing
 from tradewind.stack.probes import ProbeFailure
-from tradewind.stack.processes import belongs_to_another, session_members, stop_processes
+from tradewind.stack.processes import (
+    belongs_to_another,
+    session_members,
+    started_at,
+    stop_processes,
+)
 from tradewind.stack.services import Service
 from tradewind.stack.spawning import ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import (
@@ -55,7 +60,7 @@ class Supervisor:
         self._ready = {service.name: asyncio.Event() for service in services}
         self._stopping = asyncio.Event()
         self._unwritten: StackError | None = None
-        self.state = StackState(pid=os.getpid(), created=psutil.Process().create_time())
+        self.state = StackState(pid=os.getpid(), started=started_at(os.getpid()))
         self.state.services = {
             s.name: ServiceState(s.name, step=s.step, address=s.address) for s in services
         }
@@ -110,7 +115,7 @@ class Supervisor:
             return
         restarts = 0
         while True:
-            started = time.time()
+            started, began = time.time(), time.monotonic()
             try:
                 process = await self._start(service)
                 await self._until_healthy(service, process, started)
@@ -123,7 +128,7 @@ class Supervisor:
                 reason = str(error).splitlines()[0]
             self._set(service, "restarting", reason)
             await self._end(service)
-            if time.time() - started > FORGIVEN_AFTER:
+            if time.monotonic() - began > FORGIVEN_AFTER:
                 restarts = 0
             if self._missing(service):  # then its end says nothing about itself
                 while missing := self._missing(service):
@@ -189,10 +194,7 @@ class Supervisor:
         self._processes[service.name] = process
         record = self.state.services[service.name]
         record.pid = process.pid
-        try:
-            record.created = psutil.Process(process.pid).create_time()
-        except psutil.NoSuchProcess:
-            record.created = time.time()
+        record.started = started_at(process.pid)
         self._publish()
         return process
 
@@ -385,7 +387,7 @@ def clear_leftovers(layout: Layout) -> list[int]:
         for record in state.services.values():
             if record.pid is None or record.pid not in state.sessions():
                 continue
-            if belongs_to_another(record.pid, record.created):
+            if belongs_to_another(record.pid, record.started):
                 continue
             found += session_members([record.pid])[record.pid]
     stop_processes([pid for pid in found if not _is_postgres(pid)], grace=5.0)
