@@ -218,3 +218,23 @@ def test_a_log_that_is_damaged_is_named(store: BarStore, handed_out: HandedOut) 
     log.write_text("{")
     with pytest.raises(StoreError, match=f"the bars in {store.root}/bars/sample cannot be read"):
         store.bars("sample")
+
+
+def test_a_store_may_lie_below_a_folder_of_almost_any_name(
+    tmp_path: Path, handed_out: HandedOut
+) -> None:
+    folder = tmp_path / " t r ä#d %e?*'\"=x;,{}<>日本 " / "a=b"
+    store = BarStore(folder / "market")
+    append(store, handed_out("AAPL", start=date(2006, 1, 3), end=date(2007, 2, 7)))
+    taken = snapshot(store, "AAPL")
+    assert store.read(taken).height == store.bars("sample").height == 276
+    stored = store.stored("sample")
+    assert stored is not None
+    assert stored.bars == 276
+    assert len(list(folder.rglob("*.parquet"))) == 2
+
+
+def test_a_folder_that_delta_would_take_for_another_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"bars cannot be kept there: .*%41 in it"):
+        BarStore(tmp_path / "%41")
+    assert list(tmp_path.iterdir()) == []

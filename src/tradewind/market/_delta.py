@@ -5,19 +5,21 @@ then session; Delta's log has the range of symbols and sessions of each file, an
 of each row group, so a reader opens only what it asks for.
 """
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from tradewind.errors import StoreError
 from tradewind.market._steps import STEPS
 from tradewind.market.bars import KEY, SCHEMA
+from tradewind.paths import unusable
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
@@ -222,17 +224,70 @@ class Table:
         StoreError
             If a file is missing or damaged.
         """
-        wanted = pl.scan_delta(table).filter(*_conditions(symbols, start, end, as_of))
         with self.reading():
-            found = wanted.drop("year").collect()
+            wanted = self.scan(table, symbols, start, end)
+            found = wanted.filter(*_conditions(symbols, start, end, as_of)).collect()
         # The newest row of a bar is the one that counts.
         return found.sort(*KEY, "knowledge_time").unique(KEY, keep="last", maintain_order=True)
 
     def spans(self, table: "DeltaTable", symbols: Sequence[str]) -> pl.DataFrame:
         """Return symbol, and first stored session (``first``), of those that are stored."""
-        wanted = pl.scan_delta(table).filter(*_conditions(symbols, None, None, None))
         with self.reading():
+            wanted = self.scan(table, symbols)
+            wanted = wanted.filter(*_conditions(symbols, None, None, None))
             return wanted.group_by("symbol").agg(pl.min("session").alias("first")).collect()
+
+    def scan(
+        self,
+        table: "DeltaTable",
+        symbols: Sequence[str] | None = None,
+        start: date | None = None,
+        end: date | None = None,
+    ) -> pl.LazyFrame:
+        """Return a query of the files that can hold such rows; without ``year``, unfiltered.
+
+        `polars.scan_delta` opens the files' addresses as if they were paths: below a folder with a
+        space, an umlaut or a ``#`` in its name it finds none. The log's own names are relative to
+        the table.
+        """
+        files = pl.DataFrame(table.get_add_actions(flatten=True))
+        if symbols is not None:
+            files = files.filter(
+                (pl.col("min.symbol") <= max(symbols)).fill_null(value=True),
+                (pl.col("max.symbol") >= min(symbols)).fill_null(value=True),
+            )
+        if start is not None:
+            files = files.filter(pl.col("partition.year") >= start.year)
+        if end is not None:
+            files = files.filter(pl.col("partition.year") <= end.year)
+        schema = pl.Schema(table.schema())
+        del schema["year"]
+        if files.is_empty():
+            return pl.LazyFrame(schema=schema)
+        return pl.scan_parquet(
+            [f"{self.uri}/{path}" for path in files.get_column("path")],
+            schema=schema,
+            glob=False,
+            hive_partitioning=False,
+            missing_columns="insert",
+            extra_columns="ignore",
+            storage_options=self._options or None,
+            credential_provider=None,
+        )
+
+    def last_write(self, table: "DeltaTable") -> datetime | None:
+        """Return when rows were appended last; None if they never were."""
+        entries: Iterable[dict[str, Any]]
+        if is_remote(self.uri):
+            entries = table.history()
+        else:  # its own history is empty below a folder with `#` or `?` in its name
+            log = sorted(Path(self.uri, "_delta_log").glob("*.json"), reverse=True)
+            actions = (json.loads(line) for file in log for line in file.read_text().splitlines())
+            entries = (action["commitInfo"] for action in actions if "commitInfo" in action)
+        for entry in entries:
+            if entry.get("operation") == "WRITE":
+                return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+        return None
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -285,10 +340,19 @@ def is_remote(root: str) -> bool:
 def storage(
     root: str | Path, storage_options: Mapping[str, str] | None
 ) -> tuple[str, dict[str, str]]:
-    """Return where a store is, without a slash at its end, and how to reach it."""
+    """Return where a store is, without a slash at its end, and how to reach it.
+
+    Raises
+    ------
+    StoreError
+        If bars cannot be kept in a folder of that name.
+    """
     options = dict(storage_options or {})
     if not is_remote(str(root)):
-        return os.fspath(Path(root).absolute()), options
+        folder = Path(root).absolute()
+        if problem := unusable(folder):
+            raise StoreError(f"bars cannot be kept there: {problem}; choose another folder")
+        return os.fspath(folder), options
     # A commit is a put of a file that must not exist yet: no table of locks is needed.
     if "aws_conditional_put" not in {key.lower() for key in options}:
         options["aws_conditional_put"] = "etag"
@@ -304,9 +368,9 @@ def _conditions(
         yield pl.col("symbol").is_between(pl.lit(min(symbols)), pl.lit(max(symbols)))
         yield pl.col("symbol").is_in(list(symbols))
     if start is not None:
-        yield (pl.col("session") >= start) & (pl.col("year") >= start.year)
+        yield pl.col("session") >= start
     if end is not None:
-        yield (pl.col("session") <= end) & (pl.col("year") <= end.year)
+        yield pl.col("session") <= end
     if as_of is not None:
         yield pl.col("knowledge_time") <= pl.lit(as_of, _MOMENT)
 

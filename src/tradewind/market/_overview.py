@@ -1,7 +1,7 @@
 """What the store has of a source, told without reading its prices."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -54,7 +54,7 @@ def overview(table: Table, opened: "DeltaTable", *, source: str, snapshots: int)
     """
     with table.reading():
         kept = (
-            pl.scan_delta(opened)
+            table.scan(opened)
             .select("symbol", "session")
             .group_by("symbol")
             .agg(
@@ -66,8 +66,8 @@ def overview(table: Table, opened: "DeltaTable", *, source: str, snapshots: int)
             .sort("symbol")
             .collect()
         )
-        written = [entry for entry in opened.history() if entry.get("operation") == "WRITE"]
-    if kept.is_empty():
+        written = table.last_write(opened)
+    if kept.is_empty() or written is None:
         return None
     bars = int(kept["bars"].sum())
     return Stored(
@@ -77,6 +77,6 @@ def overview(table: Table, opened: "DeltaTable", *, source: str, snapshots: int)
         last=kept["last"].max(),  # type: ignore[arg-type]
         bars=bars,
         revised=int(kept["rows"].sum()) - bars,
-        stored=datetime.fromtimestamp(max(e["timestamp"] for e in written) / 1000, tz=UTC),
+        stored=written,
         snapshots=snapshots,
     )

@@ -33,6 +33,7 @@ from typing import IO, Any, NoReturn
 
 from setproctitle import setproctitle
 
+from tradewind.stack.percent import allow_percent_signs
 from tradewind.warm import import_or_warn
 
 __all__ = ["main"]
@@ -50,6 +51,7 @@ def main(modules: list[str]) -> None:
     os.dup2(2, 1)
     # Where the title is kept must be found before the environment beside it is replaced.
     setproctitle(f"tradewind fork server: {' '.join(modules)}")
+    allow_percent_signs()
     gc.disable()  # no garbage, no holes: the pages that children share stay as they are
     for module in modules:
         importlib.import_module(module)

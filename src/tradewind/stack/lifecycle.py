@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from tradewind.errors import PortTakenError, ServiceFailedError, StackError
+from tradewind.paths import unusable
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout, writing
 from tradewind.stack.processes import (
@@ -41,6 +42,7 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     from tradewind.stack.services import services
     from tradewind.stack.supervisor import Supervisor, clear_leftovers, only_supervisor
 
+    _require_usable_paths(settings)
     layout = Layout(settings.state)
     layout.create()
     with only_supervisor(layout):
@@ -77,6 +79,7 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
     ServiceFailedError, StackError
         If it did not start; nothing of it is left running.
     """
+    _require_usable_paths(settings)
     layout = Layout(settings.state)
     layout.create()
     state = read_state(layout)
@@ -253,6 +256,18 @@ def _require_free(port: int, setting: str, service: str) -> None:
             f"port {port}, which {service} needs, is taken by {by}. Stop that process, or set "
             f"{setting} to a free port (in the environment or in .env)."
         )
+
+
+def _require_usable_paths(settings: Settings) -> None:
+    places: list[tuple[str, Path | str, str]] = [
+        ("this checkout", settings.home, "Move it"),
+        ("the state directory", settings.state, "Set TRADEWIND_STATE_DIR to another"),
+        ("the store of bars", settings.market_store, "Set TRADEWIND_MARKET_STORE to another"),
+        ("Python's environment", sys.prefix, "Make it elsewhere"),
+    ]
+    for what, path, mend in places:
+        if "://" not in str(path) and (problem := unusable(path)):
+            raise StackError(f"{what} cannot be used under this name: {problem}. {mend}.")
 
 
 def _supervisor_environment(settings: Settings) -> dict[str, str]:

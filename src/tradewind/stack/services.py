@@ -283,7 +283,7 @@ def _airflow(
                 name,
                 # The log folder is shared, so no worker has to serve its logs.
                 [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
-                 "--without-mingle", "--celery-hostname", f"{name}@{layout.root.parent.name}"],
+                 "--without-mingle", "--celery-hostname", f"{name}@localhost"],
                 {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
                 needs=(*ready, "trading-migrate"),  # tasks write to its tables
                 probe=probes.heartbeat_file(beat),
@@ -330,7 +330,7 @@ def _trading(
     worker = Service(
         name,
         [_program("celery"), "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
-         "--without-gossip", "--without-mingle", "--hostname", f"{name}@{layout.root.parent.name}"],
+         "--without-gossip", "--without-mingle", "--hostname", f"{name}@localhost"],
         {
             **environment,
             "CELERY_BROKER_URL": address,
@@ -364,6 +364,7 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(layout.airflow_home / "bundles"),
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(settings.home / "plugins"),
+            "AIRFLOW__FAB__CONFIG_FILE": str(layout.airflow_home / "webserver_config.py"),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(layout.logs_dir / "tasks"),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
                 layout.logs_dir / "dag-processor"
