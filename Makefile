@@ -12,6 +12,9 @@ install: $(STAMP)
 # where PYTHONDONTWRITEBYTECODE is set, as in many containers.
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --all-extras --compile-bytecode --python $(PYTHON)
+# Python reads this file in the locale's encoding: a path with an umlaut must not stand in it.
+	@for file in .venv/lib/python3*/site-packages/_editable_impl_tradewind.pth; do \
+	  echo ../../../../src >"$$file"; done
 	@touch $@
 
 .uv/bin/uv:

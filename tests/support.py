@@ -1,23 +1,24 @@
 """What tests of more than one folder need."""
 
+import random
 import socket
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nobody listens on, each another."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+    """Ports of this machine that nobody has, each another; Linux gives none of them to others."""
+    found: list[socket.socket] = []
+    with ExitStack() as opened:
+        for number in random.sample(range(20000, 32768), 1000):
+            with suppress(OSError):
+                found.append(opened.enter_context(socket.create_server(("127.0.0.1", number))))
+            if len(found) == count:
+                return [each.getsockname()[1] for each in found]
+    raise AssertionError("a thousand ports are taken")
 
 
 def wait_until(

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tradewind.errors import TradewindError
+from tradewind.utf8 import ensure_utf8
 
 __all__ = ["app", "main"]
 
@@ -488,6 +489,7 @@ def _print_json(value: object) -> None:
 
 def main() -> None:
     """Run the command line; an error of ours is a message, never a traceback."""
+    ensure_utf8()
     try:
         app()
     except TradewindError as error:

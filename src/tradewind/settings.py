@@ -69,15 +69,16 @@ class Settings:
         Seconds a service may take to become healthy.
     """
 
+    # Ports are below 32768: from there on Linux gives them to connections that go out.
     home: Path
     state_dir: Path = Path(".tradewind")
     market_store: str = ""
     airflow_port: int = 8080
     mlflow_port: int = 5500
-    postgres_port: int = 55432
-    redis_port: int = 56379
-    scheduler_health_port: int = 58974
-    minio_port: int = 59000
+    postgres_port: int = 15432
+    redis_port: int = 16379
+    scheduler_health_port: int = 18974
+    minio_port: int = 19000
     minio_console_port: int = 9001
     airflow_worker_replicas: int = 2
     worker_modules: str = ""

@@ -27,6 +27,22 @@ STRATEGIES = Path(__file__).with_name("strategies")
 DAGS = Path(__file__).with_name("dags")
 
 
+# What the machine of a user may be like. No file of the folder may shadow a module; no request to
+# this machine may go to a proxy, of which there is none at this address; and nothing may be read or
+# written in the locale's encoding.
+FOLDER = "t r ä#d %e"
+SHADOWS = ("redis", "celery", "polars", "mlflow", "statistics", "typer")
+DEAD_PROXY = "http://127.0.0.1:9"
+MACHINE = {
+    **{f"{name}_proxy": DEAD_PROXY for name in ("http", "https", "all")},
+    **{f"{name}_PROXY": DEAD_PROXY for name in ("HTTP", "HTTPS", "ALL")},
+    "no_proxy": "example.org",
+    "LC_ALL": "C",
+    "PYTHONUTF8": "0",
+    "PYTHONCOERCECLOCALE": "0",
+}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if MINIO or "CI" in os.environ:  # where the tests must run, and fail without their program
         return
@@ -122,6 +138,7 @@ def make_stack(home: Path) -> Stack:
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
     environment |= {f"TRADEWIND_{name.upper()}": str(port) for name, port in ports.items()}
+    environment |= MACHINE
     environment["TRADEWIND_HOME"] = str(home)
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
@@ -147,7 +164,10 @@ def wait_until_fixture() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    made = make_stack(tmp_path_factory.mktemp("stack"))
+    made = make_stack(tmp_path_factory.mktemp("stack") / FOLDER)
+    for folder in (".", "dags", "strategies"):
+        for name in SHADOWS:
+            (made.home / folder / f"{name}.py").write_text(f"raise ImportError('not {name}')\n")
     # Before the start, so that nobody waits for Airflow to look for new files.
     for folder in (STRATEGIES, DAGS):
         shutil.copytree(folder, made.home / folder.name, dirs_exist_ok=True)

@@ -74,6 +74,23 @@ def test_nothing_listens_beyond_this_machine(stack) -> None:
     assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
 
 
+@pytest.mark.parametrize("page", ["airflow", "mlflow"])
+def test_a_page_opens_behind_a_port_that_is_forwarded_under_another_number(stack, page) -> None:
+    port = getattr(stack.settings, f"{page}_port")
+    login = stack.json("credentials")[page]
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{port}", headers={"Host": "localhost:9"}, timeout=60,
+        auth=(login["user"], login["password"]), trust_env=False,
+    ) as browser:  # fmt: skip
+        answer = browser.get("/")
+        while answer.has_redirect_location:
+            assert answer.next_request is not None
+            assert answer.next_request.url.host in ("127.0.0.1", "localhost")
+            assert answer.next_request.url.port in (port, 9)
+            answer = browser.get(answer.next_request.url.raw_path.decode())
+    assert answer.status_code == 200
+
+
 def test_secrets_are_for_their_owner_alone(stack, secrets) -> None:
     path = Layout(stack.settings.state).secrets_file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

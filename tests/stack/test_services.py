@@ -1,5 +1,6 @@
 """The list of services: who waits for whom."""
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,36 @@ def test_every_need_is_listed_and_none_needs_itself(listed) -> None:
         needs = all_needs(listed, name)
         assert needs <= listed.keys()
         assert name not in needs
+
+
+def test_no_service_asks_a_proxy_for_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "mine.example")
+    settings = Settings(home=CHECKOUT, state_dir=tmp_path, artifact_store="directory")
+    processes = [s for s in services(settings, Layout(tmp_path), Secrets()) if s.command]
+    assert len(processes) > 10
+    for service in processes:
+        assert service.environment["http_proxy"] == "http://proxy:3128"
+        for name in ("no_proxy", "NO_PROXY"):
+            excepted = service.environment[name].split(",")
+            assert {"mine.example", "127.0.0.1", "localhost"} <= set(excepted)
+
+
+def test_mlflow_answers_under_a_forwarded_port_and_its_public_name(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # MLflow's modules about each other
+        from mlflow.server.security_utils import is_allowed_host_header
+
+    settings = Settings(
+        home=CHECKOUT, state_dir=tmp_path, mlflow_port=15500, artifact_store="directory",
+        mlflow_public_url="https://mlflow.example.com/",
+    )  # fmt: skip
+    found = {s.name: s for s in services(settings, Layout(tmp_path), Secrets())}["mlflow"]
+    allowed = found.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    for host in ("127.0.0.1:15500", "localhost:9500", "localhost", "127.0.0.1:1", "[::1]:9500",
+                 "[::1]", "mlflow.example.com"):  # fmt: skip
+        assert is_allowed_host_header(allowed, host), host
+    for host in ("evil.example", "localhost.evil.example:15500", "evil.example:15500", ":1"):
+        assert not is_allowed_host_header(allowed, host), host

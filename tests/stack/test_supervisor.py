@@ -1,6 +1,7 @@
 """The supervisor with tiny real processes: order, restarts, health, and what a failure leaves."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tradewind.errors import ServiceFailedError
 from tradewind.stack import supervisor
 from tradewind.stack.layout import Layout
+from tradewind.stack.ports import Port
 from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.services import Service
 from tradewind.stack.state import StackState, read_state
@@ -373,3 +375,16 @@ def test_a_service_that_ignores_the_request_to_stop_is_killed_with_its_children(
     pids = {*found.pids, int(child.read_text())}
     assert len(pids) == 2
     assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+
+
+def test_a_port_that_was_taken_meanwhile_is_an_error_at_once(layout: Layout) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = Port(other.getsockname()[1], "TRADEWIND_SOME_PORT")
+        never = when(lambda: False)
+        service = shell("some", SLEEP, ports=(port,), probe=never)
+        with pytest.raises(ServiceFailedError, match=r"some cannot be started: port .* is taken"):
+            supervise(layout, [service], start_timeout=600)
+    state = read_state(layout)
+    assert state is not None
+    assert state.services["some"].state == "failed"
+    assert state.services["some"].pid is None

@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tradewind.errors import OrchestrationError, StackError
+from tradewind.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout
 from tradewind.stack.postgres import database_url
@@ -27,7 +28,8 @@ def airflow(settings: Settings) -> "AirflowClient":
 
 
 def use_mlflow(settings: Settings) -> None:
-    """Point MLflow's clients of this process at the stack's server."""
+    """Point MLflow's clients of this process at the stack's server, past any proxy."""
+    spare_this_machine(os.environ)
     os.environ.update(
         MLFLOW_TRACKING_URI=settings.mlflow_url,
         MLFLOW_TRACKING_USERNAME="admin",

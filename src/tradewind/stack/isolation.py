@@ -13,13 +13,13 @@ from typing import Any
 from tradewind.settings import Settings
 from tradewind.stack import redis
 from tradewind.stack.checks import Check, guarded
+from tradewind.stack.ports import HOST
 from tradewind.stack.secrets import Secrets
 
 __all__ = ["Longest", "isolation", "longest_celery_task"]
 
 TIMEOUT = 5.0  # seconds, for an answer of Redis or of a worker
 KOMBU_VISIBILITY = 3600.0  # seconds; kombu's own, where an application sets none
-HOST = "127.0.0.1"
 NEW_ACCESS_LIST = "tradewind down and up writes the access list anew from config/users.acl.template"
 IN_REDIS_CONF = "set it in config/redis.conf, then tradewind down and up"
 # With any of these a user reaches past its prefix: all keys, all databases, or the server itself.
@@ -86,7 +86,7 @@ def _client(settings: Settings, user: str | None, password: str | None, number: 
 
     # A refused login would be tried again for nine seconds.
     return Redis(
-        port=settings.redis_port, db=number, username=user, password=password,
+        host=HOST, port=settings.redis_port, db=number, username=user, password=password,
         socket_timeout=TIMEOUT, decode_responses=True, retry=Retry(NoBackoff(), 0),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a user does with the stack: bring it up, take it down, ask how it is."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,12 +11,13 @@ from typing import Any
 
 import psutil
 
-from tradewind.errors import PortTakenError, ServiceFailedError, StackError
+from tradewind.errors import ServiceFailedError, StackError
 from tradewind.paths import unusable
+from tradewind.proxies import check_proxies, spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout, writing
+from tradewind.stack.ports import require_free
 from tradewind.stack.processes import (
-    holder_of_port,
     proportional_memory,
     session_members,
     with_children,
@@ -25,7 +27,7 @@ from tradewind.stack.state import StackState, is_current, read_state
 
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
-COMMAND = (sys.executable, "-m", "tradewind", "up")  # what runs in the background
+COMMAND = (sys.executable, "-P", "-m", "tradewind", "up")  # what runs in the background
 Watcher = Callable[[StackState], None]
 
 
@@ -43,6 +45,8 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     from tradewind.stack.supervisor import Supervisor, clear_leftovers, only_supervisor
 
     _require_usable_paths(settings)
+    check_proxies()
+    spare_this_machine(os.environ)
     layout = Layout(settings.state)
     layout.create()
     with only_supervisor(layout):
@@ -50,8 +54,8 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
         secrets = ensure_secrets(layout)
         wanted = services(settings, layout, secrets)
         for service in wanted:
-            if service.port and service.port_setting:
-                _require_free(service.port, service.port_setting, service.name)
+            for port in service.ports:
+                require_free(port, service.name)
         supervisor = Supervisor(
             wanted, layout, start_timeout=settings.start_timeout, on_change=on_change
         )
@@ -80,6 +84,7 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
         If it did not start; nothing of it is left running.
     """
     _require_usable_paths(settings)
+    check_proxies()
     layout = Layout(settings.state)
     layout.create()
     state = read_state(layout)
@@ -97,7 +102,7 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                cwd=settings.home,
+                cwd=layout.root,
             )
     return _until_all_healthy(settings, layout, process, log, on_change)
 
@@ -121,7 +126,7 @@ def _until_all_healthy(
     deadline = time.monotonic() + 3 * settings.start_timeout
     while time.monotonic() < deadline:
         if process is not None and process.poll() is not None:
-            _, _, message = f"\n{log.read_text()}".partition("\nerror: ")
+            _, _, message = f"\n{log.read_text(errors='replace')}".partition("\nerror: ")
             if not message:
                 layout.check_writable()  # a full disk swallows the last words
             raise ServiceFailedError(message.strip() or f"`tradewind up` failed: see {log}")
@@ -248,16 +253,6 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
     }
 
 
-def _require_free(port: int, setting: str, service: str) -> None:
-    if holder := holder_of_port(port):
-        pid, command = holder
-        by = f"{command} (pid {pid})" if pid else command
-        raise PortTakenError(
-            f"port {port}, which {service} needs, is taken by {by}. Stop that process, or set "
-            f"{setting} to a free port (in the environment or in .env)."
-        )
-
-
 def _require_usable_paths(settings: Settings) -> None:
     places: list[tuple[str, Path | str, str]] = [
         ("this checkout", settings.home, "Move it"),
@@ -271,6 +266,4 @@ def _require_usable_paths(settings: Settings) -> None:
 
 
 def _supervisor_environment(settings: Settings) -> dict[str, str]:
-    import os
-
     return {**os.environ, **settings.as_environment()}

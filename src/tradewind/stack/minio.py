@@ -9,6 +9,7 @@ from tradewind.errors import StackError
 from tradewind.settings import Settings
 from tradewind.stack import probes
 from tradewind.stack.layout import Layout, write_atomically
+from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ def services(
             {**base, "MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": secrets.minio_root,
              "MINIO_UPDATE": "off"},  # it asks nobody for newer versions
             probe=probes.http_ok(f"{url}/minio/health/ready"),
-            port=settings.minio_port,
-            port_setting="TRADEWIND_MINIO_PORT",
+            ports=(
+                Port(settings.minio_port, "TRADEWIND_MINIO_PORT"),
+                Port(settings.minio_console_port, "TRADEWIND_MINIO_CONSOLE_PORT"),
+            ),
             address=f"http://127.0.0.1:{settings.minio_console_port}",
         ),
         Service(

@@ -97,7 +97,7 @@ def redis(port: int, password: str) -> Probe:
 
         try:
             with Redis(
-                port=port, username="admin", password=password,
+                host="127.0.0.1", port=port, username="admin", password=password,
                 socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT,
             ) as client:  # fmt: skip
                 client.ping()

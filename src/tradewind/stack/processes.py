@@ -20,6 +20,8 @@ __all__ = [
     "with_children",
 ]
 
+_LOOPBACK = (("127.0.0.1",), ("::ffff:127.0.0.1",))
+
 
 def boot_id() -> str:
     """Identity of this boot of the machine: process ids mean nothing beyond it."""
@@ -109,23 +111,29 @@ def proportional_memory(pids: Iterable[int]) -> int | None:
 
 
 def holder_of_port(port: int) -> tuple[int, str] | None:
-    """Process that listens on a TCP port, as (pid, command line).
+    """Process that has a TCP port of this machine, as (pid, command line).
 
-    The pid is 0 where the port is taken by a process that this user may not look at.
+    Who listens on it, else whose connection goes out from it: that, too, keeps others from
+    listening there. The pid is 0 where the process is one that this user may not look at.
     """
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:  # pragma: no cover - not on Linux
         return None
-    for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or connection.laddr[1:] != (port,):
-            continue
+    found = [each for each in connections if each.laddr[1:] == (port,)]
+    listening = [each for each in found if each.status == psutil.CONN_LISTEN]
+    going_out = [each for each in found if each.raddr and each.laddr[:1] in _LOOPBACK]
+    for connection in (*listening, *going_out):
+        outgoing = "" if connection in listening else "a connection of "
         if connection.pid is None:
-            return 0, "a process of another user"
+            if connection.status == psutil.CONN_TIME_WAIT:
+                continue  # its process is gone, and it is in nobody's way
+            return 0, f"{outgoing}a process of another user"
         try:
-            return connection.pid, " ".join(psutil.Process(connection.pid).cmdline())[:120]
+            command = " ".join(psutil.Process(connection.pid).cmdline())[:120]
         except psutil.Error:
-            return connection.pid, "unknown"
+            command = "unknown"
+        return connection.pid, f"{outgoing}{command}"
     return None
 
 

@@ -8,14 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
 from tradewind.errors import StackError
+from tradewind.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack import minio, postgres, probes, redis
 from tradewind.stack.layout import Layout
+from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
+from tradewind.utf8 import UTF8
 from tradewind.warm import MODULES as RESEARCH_MODULES
 
 __all__ = ["Service", "services"]
@@ -66,8 +70,8 @@ class Service:
         None for a step: it is done when its command ends with exit code 0.
     prepare : callable or None
         Run just before the command, each time.
-    port, port_setting
-        The port it listens on and the setting that changes it; None where it has none.
+    ports : tuple of Port
+        What it listens on.
     done_file, done_value
         A step is skipped when the file holds the value, and writes it when done. The file lies
         beside the data that the step changed, and goes with it.
@@ -89,8 +93,7 @@ class Service:
     needs: tuple[str, ...] = ()
     probe: probes.Probe | None = None
     prepare: Callable[[], None] | None = None
-    port: int | None = None
-    port_setting: str | None = None
+    ports: tuple[Port, ...] = ()
     address: str = ""
     done_file: Path | None = None
     done_value: str = ""
@@ -141,8 +144,7 @@ def _stores(
             base,
             prepare=lambda: postgres.create_cluster(layout, secrets),
             probe=probes.postgres(settings.postgres_port, secrets.postgres_superuser),
-            port=settings.postgres_port,
-            port_setting="TRADEWIND_POSTGRES_PORT",
+            ports=(Port(settings.postgres_port, "TRADEWIND_POSTGRES_PORT"),),
             address=f"127.0.0.1:{settings.postgres_port}",
             stop_signal=signal.SIGINT,  # "fast": do not wait for clients to leave
         ),
@@ -162,8 +164,7 @@ def _stores(
                 (config / "users.acl.template").read_text(), layout, secrets
             ),
             probe=probes.redis(settings.redis_port, secrets.redis_admin),
-            port=settings.redis_port,
-            port_setting="TRADEWIND_REDIS_PORT",
+            ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
             address=f"127.0.0.1:{settings.redis_port}",
         ),
     ]
@@ -186,14 +187,23 @@ def _mlflow_environment(settings: Settings, layout: Layout, secrets: Secrets) ->
             "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
             "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
-            "MLFLOW_SERVER_ALLOWED_HOSTS": f"localhost:{settings.mlflow_port},"
-            f"127.0.0.1:{settings.mlflow_port}",
+            "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
             "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow"
             if with_minio
             else layout.artifacts_dir.as_uri(),
         },
         minio.client_environment(settings, secrets) if with_minio else {},
     )
+
+
+def _hosts(page: str) -> str:
+    """Return the names under which MLflow may be asked for: else any site could, by DNS rebinding.
+
+    This machine's own, under every port, for who forwards it under another; and the page's.
+    """
+    here = ("localhost", "127.0.0.1", "[::1]")
+    any_port = ("localhost:*", "127.0.0.1:*", "[[]::1]:*")  # patterns, in which [ begins a set
+    return ",".join([*here, *any_port, urlsplit(page).netloc])
 
 
 def _mlflow(
@@ -217,8 +227,7 @@ def _mlflow(
             environment,
             needs=(FORK_SERVER, "mlflow-migrate", *buckets),
             probe=probes.mlflow_api(settings.mlflow_url, secrets.mlflow_admin),
-            port=settings.mlflow_port,
-            port_setting="TRADEWIND_MLFLOW_PORT",
+            ports=(Port(settings.mlflow_port, "TRADEWIND_MLFLOW_PORT"),),
             address=settings.mlflow_url,
             forked_by=FORK_SERVER,
             imports=MLFLOW_MODULES,
@@ -243,8 +252,7 @@ def _airflow(
             environment,
             needs=roles_written,
             probe=probes.airflow_api(settings.airflow_url),
-            port=settings.airflow_port,
-            port_setting="TRADEWIND_AIRFLOW_PORT",
+            ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),
             address=settings.airflow_url,
             forked_by=FORK_SERVER,
         ),
@@ -254,8 +262,7 @@ def _airflow(
             environment,
             needs=ready,
             probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
-            port=settings.scheduler_health_port,
-            port_setting="TRADEWIND_SCHEDULER_HEALTH_PORT",
+            ports=(Port(settings.scheduler_health_port, "TRADEWIND_SCHEDULER_HEALTH_PORT"),),
             forked_by=FORK_SERVER,
         ),
         Service(
@@ -401,14 +408,16 @@ def _base_environment(settings: Settings) -> dict[str, str]:
     # What a user's shell says to other Airflows, MLflows and PostgreSQLs is not meant for ours.
     ours = ("AIRFLOW", "MLFLOW", "_MLFLOW", "PG", "AWS_", "TRADEWIND_", "CELERY_", "MINIO_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-    return {
+    environment = {
         **inherited,
         **settings.as_environment(),
+        **UTF8,
         "PYTHONUNBUFFERED": "1",
-        "NO_PROXY": "127.0.0.1,localhost",
         # A process title is written over the environment unless told not to.
         "SPT_NOENV": "1",
     }
+    spare_this_machine(environment)
+    return environment
 
 
 def _read_config(path: Path) -> dict[str, str]:

@@ -13,6 +13,7 @@ import psutil
 
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.stack.layout import Layout, write_atomically, writing
+from tradewind.stack.ports import require_free
 from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.processes import (
     belongs_to_another,
@@ -188,8 +189,10 @@ class Supervisor:
         self._set(service, "starting")
         await self._prepare(service)
         try:
+            for port in service.ports:
+                require_free(port, service.name)
             process = await self._spawn(service)
-        except (StackError, OSError) as error:  # no such program, or no log can be written
+        except (StackError, OSError) as error:  # no such program, no log, a taken port
             raise ServiceFailedError(f"{service.name} cannot be started: {error}") from error
         self._processes[service.name] = process
         record = self.state.services[service.name]
