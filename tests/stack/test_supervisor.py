@@ -388,3 +388,24 @@ def test_a_port_that_was_taken_meanwhile_is_an_error_at_once(layout: Layout) -> 
     assert state is not None
     assert state.services["some"].state == "failed"
     assert state.services["some"].pid is None
+
+
+def test_a_clock_that_is_set_back_starts_anew_what_would_wait_for_it(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF", (0.0,))  # one restart in a row, but for this reason
+    clock = [0.0]
+    monkeypatch.setattr(supervisor, "_clock", lambda: clock[0])
+    steps = iter([3600.0, 3599.0, 0.0, 7200.0, 0.0])  # forth, a little back, back; forth, back
+
+    def probe(_started: float) -> None:
+        clock[0] = next(steps, 0.0)
+
+    follows = shell("follows", SLEEP, probe=probe, follows_the_clock=True)
+    other = shell("other", SLEEP, probe=when(lambda: True))
+    found = supervise(
+        layout, [follows, other], lambda state: state.services["follows"].restarts == 2
+    )
+    assert found.of("follows").count("restarting") == 2
+    assert "restarting" not in found.of("other")
+    assert "the machine's clock was set back by 3599 s" in found.details

@@ -85,6 +85,9 @@ class Service:
         The fork server that runs the command, among `needs`; None to execute it.
     imports : tuple of str
         Modules that the fork server imports before it forks this.
+    follows_the_clock : bool
+        Whether it stands still when the machine's clock is set back, until the time of its last
+        heartbeat has come again; so it is started anew.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Service:
     forks: bool = False
     forked_by: str | None = None
     imports: tuple[str, ...] = ()
+    follows_the_clock: bool = False
 
     @property
     def step(self) -> bool:
@@ -262,6 +266,7 @@ def _airflow(
             environment,
             needs=ready,
             probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
+            follows_the_clock=True,
             ports=(Port(settings.scheduler_health_port, "TRADEWIND_SCHEDULER_HEALTH_PORT"),),
             forked_by=FORK_SERVER,
         ),
@@ -271,6 +276,7 @@ def _airflow(
             environment,
             needs=roles_written,
             probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
+            follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
         Service(
@@ -279,6 +285,7 @@ def _airflow(
             environment,
             needs=migrated,
             probe=probes.airflow_job(settings.airflow_url, "triggerer"),
+            follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
     ]

@@ -39,7 +39,12 @@ WATCH_POLL = 5.0  # seconds between probes of a service that runs
 PING_TIMEOUT = 5.0  # seconds
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
 FORGIVEN_AFTER = 30.0  # seconds of life after which earlier restarts no longer count
+CLOCK_STEP = 5.0  # seconds; a clock that is set back by less is soon where it was
 LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
+
+
+class _SetBackError(ServiceFailedError):
+    """The machine's clock was set back under a service that follows it."""
 
 
 class Supervisor:
@@ -127,9 +132,10 @@ class Supervisor:
                     self._set(service, "failed", str(error).splitlines()[0])
                     raise
                 reason = str(error).splitlines()[0]
+                forgiven = isinstance(error, _SetBackError)
             self._set(service, "restarting", reason)
             await self._end(service)
-            if time.monotonic() - began > FORGIVEN_AFTER:
+            if forgiven or time.monotonic() - began > FORGIVEN_AFTER:
                 restarts = 0
             if self._missing(service):  # then its end says nothing about itself
                 while missing := self._missing(service):
@@ -243,7 +249,11 @@ class Supervisor:
             await _ended_within(process, START_POLL)
 
     async def _watch(self, service: Service, process: Process, started: float) -> None:
+        clock = _clock()
         while not await _ended_within(process, WATCH_POLL):
+            before, clock = clock, _clock()
+            if service.follows_the_clock and clock < before - CLOCK_STEP:
+                raise _SetBackError(f"the machine's clock was set back by {before - clock:.0f} s")
             reason = await self._probe(service, process, started)
             self._set(service, "healthy" if reason is None else "unhealthy", reason or "")
         raise self._failure(service, ending(process))
@@ -337,6 +347,11 @@ class Supervisor:
             if self.state.seconds is None:  # nobody would learn that the start succeeded
                 raise self._unwritten
             self._publish()
+
+
+def _clock() -> float:
+    """Return when the machine was booted, by its clock: it moves when the clock is set."""
+    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def _ended_within(process: Process, seconds: float) -> bool:
