@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import SnapshotError, StoreError
+from tradewind.market.factors import adjustment_factor_from, split_factor_from
 from tradewind.market.findings import Finding
 from tradewind.market.store import BarStore, content_hash
 
@@ -76,6 +77,55 @@ def test_a_vendors_rounding_is_no_revision(store: BarStore, handed_out: HandedOu
         done = append(store, again, LOADED + timedelta(days=day))
         assert counts(done) == (0, 0, ibm.height)
     assert store.bars("sample")["close"].to_list() == first["close"].to_list()  # as first told
+
+
+def rounded(ibm: pl.DataFrame, digits: int, actions: dict[int, float]) -> pl.DataFrame:
+    """Bars with the factors of adjusted closes that a vendor rounds, as they are after the last.
+
+    `actions`: what a close is multiplied by before a session, by its place.
+    """
+    scale = [1.0] * ibm.height
+    for place, step in actions.items():
+        scale[:place] = [each * step for each in scale[:place]]
+    adjusted = (pl.col("close") * pl.Series(scale)).round(digits).alias("adj_close")
+    factors = split_factor_from("adj_close"), adjustment_factor_from("adj_close")
+    return ibm.with_columns(adjusted).with_columns(*factors).drop("adj_close")
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 6])
+@pytest.mark.parametrize("later", [0.9951, 0.955, 0.5, 10.0])  # dividends, a split, a reverse one
+def test_adjusted_closes_that_a_later_action_rounds_anew_are_no_revision(
+    store: BarStore, handed_out: HandedOut, digits: int, later: float
+) -> None:
+    ibm = handed_out("IBM")
+    quarterly = dict.fromkeys(range(40, ibm.height - 1, 63), 0.9963)
+    last = ibm.height - 1
+    append(store, rounded(ibm.head(last), digits, quarterly))
+    done = append(store, rounded(ibm, digits, {**quarterly, last: later}), LOADED + timedelta(1))
+    assert counts(done) == (1, 0, last)
+
+
+@pytest.mark.parametrize("digits", [2, 4])
+def test_a_dividend_found_later_is_a_revision_whatever_the_digits(
+    store: BarStore, handed_out: HandedOut, digits: int
+) -> None:
+    ibm = handed_out("IBM")
+    append(store, rounded(ibm, digits, {900: 0.9963}))
+    found = append(store, rounded(ibm, digits, {500: 0.9963, 900: 0.9963}), LOADED + timedelta(1))
+    assert [(each.session, each.rule) for each in found.findings] == [
+        (ibm["session"][500], "revision")
+    ]
+
+
+def test_factors_that_are_not_rounded_are_held_to_as_before(
+    store: BarStore, handed_out: HandedOut
+) -> None:
+    ibm = handed_out("IBM")
+    append(store, ibm)
+    early = pl.col("session") < date(2005, 3, 1)
+    factor = pl.col("adjustment_factor")
+    moved = ibm.with_columns(pl.when(early).then(factor * (1.0 + 1e-6)).otherwise(factor))
+    assert counts(append(store, moved, LOADED + timedelta(1))) == (0, 1, ibm.height - 1)
 
 
 @pytest.mark.parametrize(

@@ -36,14 +36,15 @@ def merge(
 
     A price that differs by a vendor's rounding is no revision
     (`tradewind.market._rounding.rounding_apart`), nor is a step that differs by less than
-    `STEP_NOISE` of itself. What is stored stays, and the next download is compared with that, so
-    that many small differences in one direction end as a revision and not as a drift. Shares are
-    counted: each other volume is a revision.
+    `STEP_NOISE` of itself, or an adjustment step by less than the digits of the vendor's adjusted
+    closes can tell, those of the two downloads together. What is stored stays, and the next
+    download is compared with that, so that many small differences in one direction end as a
+    revision and not as a drift. Shares are counted: each other volume is a revision.
 
     Parameters
     ----------
     incoming : DataFrame
-        Bars with steps and ``event_time``.
+        Bars with steps, ``event_time`` and ``step_rounding``.
     stored : DataFrame
         The latest row of each stored bar, with ``knowledge_time``.
     known_at : datetime
@@ -65,6 +66,7 @@ def merge(
             pl.col(step).is_not_null() & pl.col(f"{step}_stored").is_null() for step in STEPS
         ).alias("linked"),
     )
+    both = both.with_columns(_rounding_of_both())
     both = both.with_columns(_differs(both, name) for name in _VALUES).with_columns(
         pl.any_horizontal(f"{name}_differs" for name in _VALUES).alias("revised")
     )
@@ -91,12 +93,26 @@ def merge(
     )
 
 
+def _rounding_of_both() -> pl.Expr:
+    """Return what the steps of both downloads together are off for a vendor's rounding.
+
+    The adjusted closes of the one that is stored were those of today over all steps since its last
+    bar: larger before a dividend, and smaller before a reverse split.
+    """
+    last = pl.col("session").filter(~pl.col("new")).max()
+    since = pl.col("adjustment_step").filter(pl.col("new") & (pl.col("session") > last)).product()
+    return (pl.col("step_rounding") * (1.0 + 1.0 / since)).over("symbol").alias("step_rounding")
+
+
 def _differs(both: pl.DataFrame, name: str) -> pl.Series:
     """Whether a value is known on both sides and not the same; false where one is unknown."""
     now, then = both.get_column(name), both.get_column(f"{name}_stored")
     other = (now != then).fill_null(value=False)
     if name in STEPS:
-        bound = STEP_NOISE * pl.select(pl.max_horizontal(now.abs(), then.abs())).to_series()
+        noise = both.get_column("step_rounding").clip(STEP_NOISE)
+        if name == "split_step":  # read as a ratio, which is exact
+            noise = pl.Series([STEP_NOISE])
+        bound = noise * pl.select(pl.max_horizontal(now.abs(), then.abs())).to_series()
         other &= ((now - then).abs() > bound).fill_null(value=False)
     elif name != "volume":
         other &= pl.Series(~rounding_apart(now.to_numpy(), then.to_numpy()))

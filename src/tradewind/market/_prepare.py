@@ -8,6 +8,7 @@ import polars as pl
 from tradewind.errors import StoreError
 from tradewind.market._content import refuse_what_are_no_bars
 from tradewind.market._delta import Table
+from tradewind.market._rounding import step_rounding
 from tradewind.market._steps import FACTORS, to_steps
 from tradewind.market.bars import KEY, SCHEMA
 from tradewind.market.calendar import closes_between
@@ -23,6 +24,8 @@ def prepared(
     bars: pl.DataFrame, calendar: str | SessionCalendar, known_at: datetime
 ) -> pl.DataFrame:
     """Return sorted bars with steps and ``event_time``, or refuse what cannot be stored.
+
+    Beside them is ``step_rounding``, as `tradewind.market._rounding.step_rounding` returns it.
 
     Raises
     ------
@@ -46,7 +49,8 @@ def prepared(
         raise StoreError("factors must be above zero; validate the bars first")
     sessions = ordered.get_column("session").unique().sort()
     closes = closes_between(calendar, sessions[0], sessions[-1])
-    timed = to_steps(ordered).join(closes, on="session", how="left", maintain_order="left")
+    steps = to_steps(ordered).with_columns(step_rounding(ordered).alias("step_rounding"))
+    timed = steps.join(closes, on="session", how="left", maintain_order="left")
     closed = timed.filter(pl.col("event_time").is_null())
     if not closed.is_empty():
         symbol, session = closed.select(KEY).row(0)

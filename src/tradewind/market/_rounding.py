@@ -8,9 +8,10 @@ equals the close comes out below it in the 16th digit. That is rounding, neither
 from typing import Final
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["FLOAT_NOISE", "STEP_NOISE", "decimals", "rounding_apart"]
+__all__ = ["FLOAT_NOISE", "STEP_NOISE", "decimals", "rounding_apart", "step_rounding"]
 
 FLOAT_NOISE: Final = 1e-9
 """Relative difference of two numbers of 64 bits that are the same after some arithmetic."""
@@ -23,12 +24,13 @@ The smallest step of an exchange, a cent on a share of 10,000, is twice as much.
 _MOST_DECIMALS: Final = 6
 _TICK_DECIMALS: Final = 4  # exchanges quote no finer, but for coins and currencies below one
 _LEAST_DECIMALS: Final = 2  # 10.1 is 10.10 in a column of cents
+_MANY: Final = 99  # digits: of a number that was computed
 _COARSE: Final = 1e-3  # a number that is written more coarsely passes for no other
 
 
 def decimals(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many digits after the point a number is written with; 99 for more than six."""
-    found = np.full(numbers.shape, 99, dtype=np.int64)
+    found = np.full(numbers.shape, _MANY, dtype=np.int64)
     for places in range(_MOST_DECIMALS, -1, -1):
         scaled = numbers * 10.0**places
         found[np.abs(scaled - np.rint(scaled)) <= 1e-14 * np.abs(scaled)] = places
@@ -68,3 +70,37 @@ def rounding_apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDAr
         bound = np.maximum(bound, STEP_NOISE * size)
         same[open_] = computed & (gap <= bound)
     return same
+
+
+def step_rounding(bars: pl.DataFrame) -> pl.Series:
+    """Return by how much, relative, each bar's adjustment step is off for what the vendor rounds.
+
+    A vendor who writes adjusted closes with two or four digits rounds them anew when the next
+    dividend scales them all, so that every step of the symbol comes out a little different. How
+    many digits are written is read from the adjusted closes that are not the raw ones. It shows
+    where the adjusted close of the last bar is its close, as it is when bars are up to date.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Sorted by symbol and session.
+
+    Returns
+    -------
+    Series of shape (n_bars,)
+        Half a unit of the last digit of the session's adjusted close and of that of the one before,
+        each over that close. Zero of a symbol whose adjusted closes have more than six digits, or
+        are the raw ones.
+    """
+    adjusted = (pl.col("close") * pl.col("adjustment_factor")).alias("adjusted")
+    closes = bars.select("symbol", "adjustment_factor", adjusted)
+    digits = pl.Series("digits", decimals(closes.get_column("adjusted").to_numpy()))
+    digits = digits.zip_with(closes.get_column("adjustment_factor") != 1.0, pl.Series([0]))
+    half_unit = (
+        pl.when(pl.col("digits").is_between(1, _MOST_DECIMALS))
+        .then(0.5 * 10.0 ** -pl.max_horizontal("digits", _LEAST_DECIMALS).cast(pl.Float64))
+        .otherwise(0.0)
+    )
+    most = closes.with_columns(digits).with_columns(pl.col("digits").max().over("symbol"))
+    off = half_unit / pl.col("adjusted")
+    return most.select(off + off.shift(1).over("symbol")).to_series().fill_null(0.0)
