@@ -203,6 +203,37 @@ def test_a_copy_in_disguise_is_found(bars: pl.DataFrame, disguised: dict[str, pl
     assert (told.symbol, told.value, told.severity) == ("ZZZ", "IBM", "error")
 
 
+def closes_alone(bars: pl.DataFrame, symbol: str, close: pl.Expr) -> pl.DataFrame:
+    """IBM's sessions with one price each, and no volume."""
+    prices = [close.alias(name) for name in PRICES]
+    ibm = bars.filter(pl.col("symbol") == "IBM").with_columns(*prices)
+    return ibm.with_columns(
+        symbol=pl.lit(symbol), volume=pl.lit(0, pl.Int64), split_factor=1.0, adjustment_factor=1.0
+    )
+
+
+@pytest.mark.parametrize("copied", [1.0, 1.0 + 3e-16, 0.7])
+def test_a_copy_of_closes_alone_is_found(bars: pl.DataFrame, copied: float) -> None:
+    """`copied`: what the prices are multiplied by; or the share of the sessions, below one."""
+    days = pl.int_range(pl.len())
+    close = pl.col("close") * max(copied, 1.0)
+    close = pl.when(days < pl.len() * min(copied, 1.0)).then(close).otherwise(close * 1.01)
+    parts = [closes_alone(bars, "IBM", pl.col("close")), closes_alone(bars, "ZZZ", close)]
+    found = examine(Real(pl.concat(parts)), Spec(), known_at=READ_AT)
+    [told] = [one for one in found if one.rule == "copied_symbol"]
+    assert (told.symbol, told.value, told.severity) == ("ZZZ", "IBM", "error")
+
+
+def test_closes_that_stand_still_or_meet_by_chance_are_no_copies(bars: pl.DataFrame) -> None:
+    draw = np.random.default_rng(1)
+    parts = [closes_alone(bars, name, pl.lit(1.0)) for name in ("CASH", "MONEY")]
+    for number in range(20):  # of funds at ten, whose cents are few
+        cents = 1000 + draw.integers(-5, 6, parts[0].height)
+        parts.append(closes_alone(bars, f"P{number:02d}", pl.lit(pl.Series(cents / 100))))
+    found = examine(Real(pl.concat(parts)), Spec(), known_at=READ_AT)
+    assert "copied_symbol" not in {one.rule for one in found}
+
+
 def test_stocks_at_a_dollar_are_no_copies_for_prices_they_share_by_chance(
     bars: pl.DataFrame,
 ) -> None:

@@ -196,3 +196,150 @@ REMEMBERING: Final = {
     ),
 }
 """What each keeps is of the whole first frame, so that it looks ahead, too."""
+
+
+def _session(body: str, before: str = "") -> str:
+    """Return a module whose function gets one session's closes, days and symbols as lists."""
+    return f"""{before}
+def _of(columns):
+    close, day, symbol = (column.to_list() for column in columns[:3])
+    day = day[0]
+    n = len(close)
+{body}
+
+def feature():
+    return pl.map_batches(
+        ['close', 'session', 'symbol'],
+        lambda columns: pl.Series(_of(columns), dtype=pl.Float64),
+        return_dtype=pl.Float64,
+    )
+"""
+
+
+_FRAME: Final = """import sys
+
+
+def _frame():
+    for frame in sys._current_frames().values():
+        while frame is not None:
+            if isinstance(frame.f_locals.get('prices'), pl.DataFrame):
+                return frame.f_locals['prices']
+            frame = frame.f_back
+
+"""
+"""The whole frame, taken from the local variables of the thread that computes the feature."""
+
+_PEEKING: Final = {"next": {"custom": {"name": "next", "function": "mine:peek"}}}
+_PEEK = "def peek():\n    return {}\n\n\n"
+_OTHERS = "(pl.col('next').sum() - pl.col('next')) / pl.len()"
+ACROSS: Final[dict[str, tuple[str, dict[str, object]]]] = {
+    "the others' tomorrow, by an input": (
+        _PEEK.format(_NEXT) + f"def feature():\n    return {_OTHERS}\n",
+        _PEEKING,
+    ),
+    "a rank with the next return, by an input": (
+        _PEEK.format(_NEXT) + "def feature():\n    return pl.col('next').rank() / pl.len()\n",
+        _PEEKING,
+    ),
+    "a share of the column's mean, by an input": (
+        _PEEK.format(f"{_C} / {_C}.mean()")
+        + "def feature():\n    return pl.col('next') / pl.col('next').sum()\n",
+        _PEEKING,
+    ),
+    "the others' tomorrow at month ends, by an input": (
+        _PEEK.format(_when(f"{_MONTH} != {_MONTH}.shift(-1)"))
+        + f"def feature():\n    return {_OTHERS}\n",
+        _PEEKING,
+    ),
+    "the leader's tomorrow, from the frame": (
+        _session(
+            "    rows = _frame().filter(pl.col('symbol') == symbol[0], pl.col('session') > day)\n"
+            "    return [rows['close'][0] / close[0] if len(rows) else 1.0] * n",
+            _FRAME,
+        ),
+        {},
+    ),
+    "z score over the whole frame": (
+        _session(
+            "    whole = _frame()['close'] / _frame()['raw_close']\n"
+            "    return [(c / max(close) - whole.mean()) / whole.std() for c in close]",
+            _FRAME,
+        ),
+        {},
+    ),
+    "rank among all closes of the frame": (
+        _session(
+            "    whole = _frame()['close']\n"
+            "    return [float((whole < c).sum()) / len(whole) for c in close]",
+            _FRAME,
+        ),
+        {},
+    ),
+    "number of the session, from the end": (
+        _session(
+            "    return [float((_frame()['session'] > day).sum())] * n",
+            _FRAME,
+        ),
+        {},
+    ),
+    "the frame's last close": (
+        _session(
+            "    return [c / _frame()['close'][-1] for c in close]",
+            _FRAME,
+        ),
+        {},
+    ),
+    "order of the calls": (
+        _session("    CALLS.append(day)\n    return [len(CALLS) + 0.0] * n", "CALLS = []"),
+        {},
+    ),
+    "tomorrow, if it was computed before": (
+        _session(
+            "    KEPT[day] = close[0]\n"
+            "    later = [d for d in list(KEPT) if d > day][:1]\n"
+            "    return [KEPT[later[0]] / close[0] if later else 1.0] * n",
+            "KEPT = {}",
+        ),
+        {},
+    ),
+    "a scaler of the first sessions seen": (
+        _session(
+            "    if len(KEPT) < 5000:\n        KEPT.append(max(close) / min(close))\n"
+            "    return [max(KEPT) * min(close) / max(close)] * n",
+            "KEPT = []",
+        ),
+        {},
+    ),
+    "highest ratio of any session so far, kept by symbol": (
+        _session(
+            "    for s, c in zip(symbol, close):\n"
+            "        KEPT[s] = max(KEPT.get(s, 0.0), c / sum(close))\n"
+            "    return [c / sum(close) / KEPT[s] for s, c in zip(symbol, close)]",
+            "KEPT = {}",
+        ),
+        {},
+    ),
+    "quotes counted by hash of the symbol": (
+        _session(
+            "    for s in symbol:\n        KEPT[hash(s) % 3] = KEPT.get(hash(s) % 3, 0) + 1\n"
+            "    return [float(KEPT[hash(s) % 3]) for s in symbol]",
+            "KEPT = {}",
+        ),
+        {},
+    ),
+}
+"""Module and inputs of features across symbols, each of which knows other sessions than its own."""
+
+BETWEEN: Final = {
+    "the first symbol's tomorrow, kept for the next ones": "KEPT = {}\n"
+    + _batch(
+        "    first = KEPT.setdefault('first', symbol[0])\n"
+        "    if symbol[0] == first:\n        KEPT['close'] = dict(zip(session, close))\n"
+        "    days = sorted(KEPT['close'])\n"
+        "    after = dict(zip(days, days[1:]))\n"
+        "    return [KEPT['close'].get(after.get(d), 0.0) / c for d, c in zip(session, close)]"
+    ),
+    "the mean of all closes seen of all symbols": "KEPT = []\n"
+    + _batch("    KEPT.append(sum(close) / n / close[0])\n    return [sum(KEPT) / len(KEPT)] * n"),
+}
+"""Features of one symbol that see the others nevertheless."""

@@ -15,6 +15,7 @@ import polars as pl
 
 from tradewind.market._spool import room
 from tradewind.market.bars import PRICES
+from tradewind.market.closes_rules import is_closes_only
 
 __all__ = ["Copies"]
 
@@ -23,8 +24,9 @@ _IN_MEMORY: Final = 2 * 2**20  # bytes of each file
 _DIGITS: Final = 9
 _VOLUMES: Final = 2**32 - 1
 _RECORD: Final = np.dtype(
-    [("content", "<u8"), ("volume", "<u4"), ("symbol", "<u4"), ("session", "<i4"), ("moved", "?")]
+    [("content", "<u8"), ("volume", "<u4"), ("symbol", "<u4"), ("session", "<i4"), ("kind", "u1")]
 )
+_RANGE, _FOUR, _CLOSES = range(3)
 
 
 class Copies:
@@ -45,9 +47,11 @@ class Copies:
         self._counts: dict[tuple[str, str], int] = {}
 
     def add(self, bars: pl.DataFrame) -> None:
-        """Take distinct bars of symbols that were not taken before.
+        """Take distinct, sorted bars of symbols that were not taken before.
 
-        Bars with one price are left out: those of two symbols agree easily.
+        Bars with one price are left out: those of two symbols agree easily. Of symbols that have
+        closes alone, those are taken whose close is another one than that of the session before:
+        a price that stands still is that of many.
 
         Raises
         ------
@@ -64,18 +68,25 @@ class Copies:
         ]
         moved = pl.all_horizontal(*inside, pl.col("open") != pl.col("close"))
         ranged, traded = pl.col("high") > pl.col("low"), pl.col("volume") > 0
-        for kind, where in (("range", ranged), ("four", moved)):
+        changed = (pl.col("close") != pl.col("close").shift(1)).over("symbol") & is_closes_only()
+        for kind, where in (("range", ranged), ("four", moved), ("closes", changed)):
             for symbol, count in bars.filter(where).group_by("symbol").len().iter_rows():
                 self._counts[symbol, kind] = count
         rounded = [pl.col(name).round_sig_figs(_DIGITS) for name in PRICES]
         volume = pl.when(traded).then(pl.col("volume").hash() % _VOLUMES + 1).otherwise(0)
         records = (
             bars.lazy()
-            .filter(ranged)
+            .filter(ranged | changed)
             .select(
                 pl.struct("session", *rounded).hash().alias("content"),
-                volume.cast(pl.UInt32).alias("volume"),
-                moved.alias("moved"),
+                pl.when(ranged).then(volume).otherwise(0).cast(pl.UInt32).alias("volume"),
+                pl.when(moved)
+                .then(_FOUR)
+                .when(ranged)
+                .then(_RANGE)
+                .otherwise(_CLOSES)
+                .cast(pl.UInt8)
+                .alias("kind"),
                 pl.col("symbol")
                 .replace_strict(numbers, return_dtype=pl.UInt32, default=None)
                 .alias("symbol"),
@@ -99,7 +110,8 @@ class Copies:
         DataFrame of shape (n_pairs, 6)
             ``symbol``; ``original``, the first in order of those that have the bar, too; the
             ``kind`` of bars, which is "volume" if they have that in common as well, "four" if no
-            two of the four prices are equal, and "range" of all; how many ``sessions``; the first
+            two of the four prices are equal, "range" of all, and "closes" of symbols that have
+            closes alone; how many ``sessions``; the first
             ``session``; and their ``share`` of the symbol's bars of the kind, null of "volume".
             Sorted by symbol and original.
 
@@ -139,8 +151,9 @@ class Copies:
         records = pl.DataFrame({name: packed[name].copy() for name in _RECORD.names or ()})
         kinds = {
             "volume": (records.filter(pl.col("volume") > 0), ["content", "volume"]),
-            "four": (records.filter("moved"), ["content"]),
-            "range": (records, ["content"]),
+            "four": (records.filter(pl.col("kind") == _FOUR), ["content"]),
+            "range": (records.filter(pl.col("kind") != _CLOSES), ["content"]),
+            "closes": (records.filter(pl.col("kind") == _CLOSES), ["content"]),
         }
         return pl.concat(
             self._shared(*of_kind).with_columns(pl.lit(kind).alias("kind"))

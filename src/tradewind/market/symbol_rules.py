@@ -16,7 +16,7 @@ COPIED_SESSIONS: Final = 5
 
 _WITHOUT_VOLUME: Final = 20
 # Of stocks at a dollar, whose prices are few, one session in 200 or so agrees by chance.
-_SHARES: Final = {"four": 0.1, "range": 0.5}
+_SHARES: Final = {"four": 0.1, "range": 0.5, "closes": 0.5}
 
 
 def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
@@ -69,7 +69,8 @@ def copy_findings(copies: Copies) -> list[Finding]:
     Two instruments never agree in four prices and the volume on `COPIED_SESSIONS` sessions; a
     vendor that mapped both names to one instrument makes them. Where the volume differs, as that
     of two feeds of one instrument may, more sessions are asked for, and half of all, or a tenth
-    of those on which no two of the four prices are equal.
+    of those on which no two of the four prices are equal. Of symbols with closes alone, half of the
+    sessions on which the close has changed are asked for, whatever the volume.
 
     Parameters
     ----------

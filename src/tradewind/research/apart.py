@@ -2,11 +2,14 @@
 
 What a function of the user's own keeps between two calls can be anywhere: in its module, in
 another one, in the environment, in polars' own table of categories. No process can undo that. So a
-second process imports what features need, calls none of it, and forks a child for each table:
+second process imports what features need, calls none of it, and forks a child for each question:
 each child begins as if nothing had been computed yet, and what it leaves behind goes with it. (A
 process that has used polars must not be forked: the threads of its pool do not come along. This
 one never does.) A child may write no file either, by the limit that the system puts on the size of
 files, so that nothing is remembered on disk.
+
+To start that process is most of what it costs. It takes no answer to start it, so that the one who
+asks can do other work meanwhile.
 """
 
 import gc
@@ -15,11 +18,13 @@ import pickle
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, Pipe
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, NoReturn, Self
 
 import numpy as np
 import polars as pl
@@ -31,10 +36,13 @@ from tradewind.research.feature_code import told
 from tradewind.research.features import FeatureTable
 from tradewind.research.strategy import Strategy
 
-__all__ = ["Apart", "Here", "Part", "Tables", "serve"]
+__all__ = ["Apart", "Compute", "Here", "Part", "serve"]
 
 _NO_FILE: Final = ("File too large", "No usable temporary directory")
 """What the system, or Python, says where a child would write a file."""
+
+_END: Final = b""
+"""What ends a child."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,11 @@ class Part:
     frames: NDArray[np.uint32]
 
 
-Tables = list[pl.DataFrame]
+Wanted = Part | pl.DataFrame | None
+Compute = Callable[[Wanted], pl.DataFrame]
+"""Computes a table of features: of some rows of the bars, of all of them with other factors in the
+place of theirs, or of all of them as they are (None). The table is as `FeatureTable.of` returns it,
+without symbol and session, in the order of the rows."""
 
 
 class Here:
@@ -69,25 +81,13 @@ class Here:
     def __exit__(self, *_: object) -> None:
         """Do nothing: there is no process to end."""
 
-    def tables(self, strategy: Strategy, *wanted: Part | pl.DataFrame | None) -> Tables:
-        """Compute tables with the same code, one after the other.
-
-        Parameters
-        ----------
-        strategy : Strategy
-        *wanted : Part, DataFrame or None
-            Rows of the bars, or factors to take the place of theirs, or all the bars as they are.
-
-        Returns
-        -------
-        list of DataFrame
-            As `FeatureTable.of` returns them, in the order of the rows.
-        """
-        return _tables(self._bars, strategy, wanted)
+    def fresh(self, strategy: Strategy) -> Compute:
+        """Return what computes a strategy's features, any number of times with the same code."""
+        return partial(_computed, FeatureTable(strategy), self._bars)
 
 
 class Apart:
-    """Computes features as `Here` does, each call in a process that has computed nothing before.
+    """Computes features as `Here` does, each time in a process that has computed nothing before.
 
     Parameters
     ----------
@@ -99,23 +99,21 @@ class Apart:
         self._bars = bars
 
     def __enter__(self) -> Self:
-        """Start the process that forks."""
+        """Start the process that forks, and do not wait until it has."""
         self._connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-c",
-                    f"import sys; sys.path[:] = {sys.path!r}\n"
+                    # Nothing of what is imported is garbage, and looking for it takes a sixth.
+                    "import gc, sys; gc.disable()\n"
+                    f"sys.path[:] = {sys.path!r}\n"
                     f"from {__name__} import serve; serve({theirs.fileno()})",
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
-        try:
-            self._connection.send_bytes(pickle.dumps(self._bars))
-        except OSError as error:
-            self.__exit__(None, None, None)
-            raise self._lost() from error
+        self._knows_bars = self._has_child = False
         return self
 
     def __exit__(
@@ -129,18 +127,29 @@ class Apart:
         self._process.terminate()
         self._process.wait()
 
-    def tables(self, strategy: Strategy, *wanted: Part | pl.DataFrame | None) -> Tables:
-        """Compute tables in a new child, one after the other; see `Here.tables`.
+    def fresh(self, strategy: Strategy) -> Compute:
+        """Return what computes a strategy's features in a new child; see `Here.fresh`.
 
-        Raises
-        ------
-        StrategyError
-            If a feature of the user's own cannot be computed, writes a file, or ends the process.
-        ResearchError
-            If the process that forks is gone.
+        It takes the place of the one before, whose child ends. It raises a `StrategyError` if a
+        feature of the user's own cannot be computed, writes a file, or ends the process; and a
+        `ResearchError` if the process that forks is gone, as this does.
         """
         try:
-            self._connection.send_bytes(pickle.dumps((strategy, wanted)))
+            if not self._knows_bars:
+                self._connection.send_bytes(pickle.dumps(self._bars))
+                self._knows_bars = True
+            if self._has_child:
+                self._connection.send_bytes(_END)
+                self._connection.recv()
+            self._connection.send_bytes(pickle.dumps(strategy))
+            self._has_child = True
+        except (OSError, EOFError) as error:
+            raise self._lost() from error
+        return partial(self._table, strategy)
+
+    def _table(self, strategy: Strategy, rows: Wanted) -> pl.DataFrame:
+        try:
+            self._connection.send_bytes(pickle.dumps(rows))
             answer = self._connection.recv()
         except (OSError, EOFError) as error:
             raise self._lost() from error
@@ -152,13 +161,14 @@ class Apart:
                 ) from answer
             raise answer
         if isinstance(answer, int):
+            self._has_child = False
             ended = f"signal {-answer}" if answer < 0 else f"exit code {answer}"
             raise StrategyError(
                 f"strategy {strategy.name}: a feature of the strategy's own ended the process "
                 f"that computed it ({ended})"
             )
-        tables: Tables = answer
-        return tables
+        table: pl.DataFrame = answer
+        return table
 
     def _lost(self) -> ResearchError:
         return ResearchError(
@@ -168,54 +178,53 @@ class Apart:
 
 
 def serve(descriptor: int) -> None:
-    """Answer requests for tables, each in a child, until the other end closes."""
+    """Answer questions, each in a child, until the other end closes."""
     connection = Connection(descriptor)
     gc.freeze()
     with connection, suppress(EOFError, ConnectionError):
         bars = connection.recv_bytes()
         while True:
-            request = connection.recv_bytes()
+            strategy = connection.recv_bytes()
             child = os.fork()
             if child == 0:
-                _answer(connection, bars, request)
+                _answer(connection, bars, strategy)
             _, status = os.waitpid(child, 0)
-            if status != 0:
-                connection.send(os.waitstatus_to_exitcode(status))
+            # Also where it was asked to end: what a child does of itself must not pass for it.
+            connection.send(os.waitstatus_to_exitcode(status))
 
 
-def _answer(connection: Connection, bars: bytes, request: bytes) -> None:
+def _answer(connection: Connection, bars: bytes, strategy: bytes) -> NoReturn:
     """Compute, send, and end this process: nothing of its parent's must run in it."""
     code = 1
     try:
+        gc.enable()
         # A file that standard output or error goes to would be as closed as any other.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-        answer: Any
-        try:
-            strategy, wanted = pickle.loads(request)  # noqa: S301 - from our own parent
-            answer = _tables(pickle.loads(bars), strategy, wanted)  # noqa: S301
-        except TradewindError as error:
-            answer = type(error)(str(error))
-        except Exception as error:  # noqa: BLE001 - it is told where it is understood
-            answer = ResearchError(f"features cannot be computed apart: {told(error)}")
-        connection.send(answer)
+        known: tuple[FeatureTable, pl.DataFrame] | None = None
+        while (rows := connection.recv_bytes()) != _END:
+            answer: Any
+            try:
+                if known is None:
+                    known = FeatureTable(pickle.loads(strategy)), pickle.loads(bars)  # noqa: S301 - from our own parent
+                answer = _computed(*known, pickle.loads(rows))  # noqa: S301
+            except TradewindError as error:
+                answer = type(error)(str(error))
+            except Exception as error:  # noqa: BLE001 - it is told where it is understood
+                answer = ResearchError(f"features cannot be computed apart: {told(error)}")
+            connection.send(answer)
         code = 0
     finally:
         os._exit(code)
 
 
-def _tables(
-    bars: pl.DataFrame, strategy: Strategy, wanted: tuple[Part | pl.DataFrame | None, ...]
-) -> Tables:
-    table = FeatureTable(strategy)
-    found = []
-    for rows in wanted:
-        if isinstance(rows, Part):
-            found.append(table.of(bars[rows.rows], pl.Series("frame", rows.frames)))
-        elif isinstance(rows, pl.DataFrame):
-            found.append(table.of(bars.with_columns(rows)))
-        else:
-            found.append(table.of(bars))
-    return [frame.drop(KEY) for frame in found]
+def _computed(table: FeatureTable, bars: pl.DataFrame, rows: Wanted) -> pl.DataFrame:
+    if isinstance(rows, Part):
+        found = table.of(bars[rows.rows], pl.Series("frame", rows.frames))
+    elif isinstance(rows, pl.DataFrame):
+        found = table.of(bars.with_columns(rows))
+    else:
+        found = table.of(bars)
+    return found.drop(KEY)

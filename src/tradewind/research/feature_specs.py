@@ -41,7 +41,7 @@ def _window(least: int) -> Any:  # noqa: ANN401
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @property
     def column(self) -> str:

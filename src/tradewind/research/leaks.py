@@ -13,8 +13,9 @@ of it in one frame, which costs little more than one. Features across symbols se
 so they are compared where all symbols are cut at one date.
 
 Functions of the user's own are computed in processes that have computed nothing before
-(`tradewind.research.apart`), a cut frame before the whole one; what is our own code keeps nothing,
-and is computed in this process.
+(`tradewind.research.apart`): one computes a cut frame and then the whole, one the whole alone, and
+one the other cuts, the shortest of each symbol first, so that it has never seen what a cut takes
+away. What is our own code keeps nothing: it is computed in this process, and at few dates.
 
 The last comparison allows for rounding, since a logarithm of a scaled price is not rounded like
 that of the price, and for guards such as the 1e-9 that keep a range of prices from being zero: a
@@ -38,19 +39,21 @@ from tradewind.research._tables_compared import (
     rounding,
     same_but_for_codes,
 )
-from tradewind.research.apart import Apart, Here, Part, Tables
-from tradewind.research.feature_specs import Compared, Custom, FeatureSpec
+from tradewind.research.apart import Apart, Compute, Here, Part
+from tradewind.research.feature_specs import Across, Compared, Custom, FeatureSpec
 from tradewind.research.leak_dates import common_cuts, own_cuts, spans
 from tradewind.research.strategy import MaCrossover, Strategy
 from tradewind.research.universe import select_bars
 
 __all__ = ["refuse_lookahead"]
 
-_LEAST: Final = 12
+_LEAST: Final = 24
 _MOST: Final = 124
 _ROWS: Final = 840_000
 """Rounds are as many as fit into these rows, between the least and the most."""
 
+_ACROSS: Final = 12  # rounds at least, of features that need one date for all symbols
+_OURS: Final = 6  # rounds of our own features: few dates are enough to guard what has its tests
 _ENOUGH: Final = 252  # bars with which whatever can be computed of all can be computed
 _AT_ONCE: Final = 1_500_000  # rows computed in one frame
 # Powers of two, so that scaling itself rounds nothing; far apart, and another one for each symbol,
@@ -77,7 +80,8 @@ def refuse_lookahead(
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
     rounds : int, optional
-        Cuts a symbol, at least three; if not given, 12 for many bars and up to 124 for few.
+        Cuts a symbol, at least three; if not given, 24 for many bars and up to 124 for few.
+        Features of our own code are cut at six of them.
     seed : int
         Of the choice of dates.
 
@@ -96,7 +100,7 @@ def refuse_lookahead(
     used = select_bars(bars, strategy)
     fitting = rounds or min(max(_ROWS // used.height, _LEAST), _MOST)
     own = own_cuts(used, rounds=fitting, seed=seed)
-    common = common_cuts(used, own, rounds=max(fitting // 2, _LEAST))
+    common = common_cuts(used, own, rounds=max(fitting // 2, _ACROSS))
     _Check(used, strategy).run(own, common)
 
 
@@ -113,7 +117,6 @@ class _Check:
         self._strategy = strategy
         self._starts, sizes = spans(bars)
         self._enough = np.clip(sizes - 1, 1, _ENOUGH)
-        self._apart = False
         self._process: Apart | Here = Here(bars)
 
     def run(self, own: NDArray[np.intp], common: NDArray[np.intp]) -> None:
@@ -121,54 +124,56 @@ class _Check:
         inputs = self._strategy.inputs
         # What a rank is made of is a feature of one symbol, and found out at more dates.
         alone = {part.column: part for spec in inputs for part in spec.parts}.values()
-        across = [spec for spec in inputs if spec.across_symbols]
-        # The user's first: until they are known to keep nothing, this process computes none.
-        self._all_of([spec for spec in alone if isinstance(spec, Custom)], own, apart=True)
-        self._all_of(
-            [spec for spec in across if not isinstance(spec, Compared)], common, apart=True
-        )
-        self._all_of([spec for spec in alone if not isinstance(spec, Custom)], own, apart=False)
-        # A comparison is our own code: few dates are enough to guard it.
-        compared = [spec for spec in across if isinstance(spec, Compared)]
-        self._all_of(compared, common[: _LEAST // 2], apart=False)
+        custom = [spec for spec in alone if isinstance(spec, Custom)]
+        across = [spec for spec in inputs if isinstance(spec, Across)]
+        here = Here(self._bars)
+        with Apart(self._bars) if custom or across else here as apart:
+            # Ours first, while the process apart starts.
+            self._all_of([spec for spec in alone if spec not in custom], own[:_OURS], here)
+            self._all_of(custom, own, apart)
+            self._all_of(across, common, apart)
+        # They are computed here: not before it is known that what they compare keeps nothing.
+        compared = [spec for spec in inputs if isinstance(spec, Compared)]
+        self._all_of(compared, common[:_OURS], here)
 
     def _all_of(
-        self, features: Sequence[FeatureSpec], cuts: NDArray[np.intp], *, apart: bool
+        self, features: Sequence[FeatureSpec], cuts: NDArray[np.intp], process: Apart | Here
     ) -> None:
         if not features:
             return
         strategy = self._strategy.model_copy(update={"features": tuple(features)})
         if isinstance(strategy.model, MaCrossover):
             strategy = self._strategy  # which brings its own feature
-        self._apart = apart
-        with Apart(self._bars) if apart else Here(self._bars) as self._process:
-            try:
-                self._compare(strategy, cuts)
-            except _TooFewBarsError:
-                if not any(spec.across_symbols for spec in features):  # which need one date for all
-                    # What looks ahead may fail at it, too: say the graver thing.
-                    self._compare(strategy, np.maximum(cuts, self._enough))
-                raise
+        self._process = process
+        try:
+            self._compare(strategy, cuts)
+        except _TooFewBarsError:
+            if not any(spec.across_symbols for spec in features):  # which need one date for all
+                # What looks ahead may fail at it, too: say the graver thing.
+                self._compare(strategy, np.maximum(cuts, self._enough))
+            raise
 
     def _compare(self, strategy: Strategy, cuts: NDArray[np.intp]) -> None:
         parts = self._parts(cuts)
-        part = next(parts)
+        first = next(parts)
+        compute = self._process.fresh(strategy)
         # A cut first: what is remembered of the first frame, as a scaler is, is then of that one.
-        first, after = self._of_part(strategy, part, None)
+        cut, after = self._of_part(compute, strategy, first), compute(None)
         whole = after  # nothing of ours remembers
-        if self._apart:
-            [whole] = self._process.tables(strategy, None)
-        if found := difference(whole[part.rows], first):
-            raise self._refusal(strategy, whole, after, found, (first, part))
+        if isinstance(self._process, Apart):
+            whole = self._process.fresh(strategy)(None)
+        if found := difference(whole[first.rows], cut):
+            raise self._refusal(strategy, whole, after, found, (cut, first))
         if found := difference(whole, after):
             raise self._refusal(strategy, whole, after, found)
+        compute = self._process.fresh(strategy)
         for part in parts:
-            [cut] = self._of_part(strategy, part)
+            cut = self._of_part(compute, strategy, part)
             if found := difference(whole[part.rows], cut):
                 raise self._refusal(strategy, whole, after, found, (cut, part))
-        self._refuse_levels(strategy, whole)
-        if self._apart:
-            [here] = Here(self._bars).tables(strategy, None)
+        self._refuse_levels(compute, whole)
+        if isinstance(self._process, Apart):
+            here = Here(self._bars).fresh(strategy)(None)
             if found := difference(whole, here):
                 raise StrategyError(
                     f"{self._told(found, found.row)} in this process: it depends on more than its "
@@ -176,13 +181,13 @@ class _Check:
                     "is another one in each process"
                 )
 
-    def _of_part(self, strategy: Strategy, part: Part, *more: None) -> Tables:
-        """Compute tables of a part, and say so if that is what cannot be done."""
+    def _of_part(self, compute: Compute, strategy: Strategy, part: Part) -> pl.DataFrame:
+        """Compute the table of a part, and say so if that is what cannot be done."""
         try:
-            return self._process.tables(strategy, part, *more)
+            return compute(part)
         except StrategyError as error:
             try:
-                self._process.tables(strategy, None)
+                self._process.fresh(strategy)(None)
             except StrategyError:
                 raise error from None  # of all bars neither: the first time says why
             raise _TooFewBarsError(
@@ -209,7 +214,7 @@ class _Check:
         cut : DataFrame and Part, optional
             Where the difference was found; None if it is that of `whole` and `after`.
         """
-        [again] = self._process.tables(strategy, None)
+        again = self._process.fresh(strategy)(None)
         one = whole[found.column]
         of_codes = are_codes(one)
         same = difference(whole, again) is None
@@ -245,14 +250,13 @@ class _Check:
             "figures, not those of a whole column"
         )
 
-    def _refuse_levels(self, strategy: Strategy, whole: pl.DataFrame) -> None:
+    def _refuse_levels(self, compute: Compute, whole: pl.DataFrame) -> None:
         """Raise if a feature changes with the adjustment that later actions bring."""
         allowed = rounding(whole)
 
         def moved(splits: Scales | None, dividends: Scales | None) -> Difference | None:
             factors = _with_later_actions(self._bars, splits or (1.0,), dividends or (1.0,))
-            [table] = self._process.tables(strategy, factors)
-            return difference(whole, table, allowed)
+            return difference(whole, compute(factors), allowed)
 
         found = moved(_SPLITS, _DIVIDENDS)
         if found is None:
@@ -289,8 +293,12 @@ class _Check:
         return f"of {symbol} after {last}"
 
     def _parts(self, cuts: NDArray[np.intp]) -> Iterator[Part]:
-        """Yield the rows of the first round, then those of all others, many rounds at a time."""
-        cuts = cuts[np.argsort(cuts.sum(axis=1), kind="stable")]  # the shortest is the first
+        """Yield the rows of the first round, then those of all others, many rounds at a time.
+
+        Each symbol's cuts come in ascending order: what is remembered of an earlier round, or of a
+        frame before in the same one, then never is what a later one is to do without.
+        """
+        cuts = np.sort(cuts, axis=0)
         sizes = cuts.sum(axis=1)
         begin = 0
         while begin < len(cuts):
