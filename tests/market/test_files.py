@@ -3,6 +3,7 @@
 import codecs
 import datetime as dt
 import gzip
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -316,7 +317,7 @@ def test_other_adjustments(
         (
             TINY + "Made, by Vendor Inc.,,,,,\n",
             {},
-            r"line 4, .*write csv: {comment: \"Made\"}, which is what such lines start with",
+            r"line 4, .*write csv: {comment: \"Made, by Vendor Inc.,,,,,\"}, which is what such",
         ),
         ("symbol,x,y\nA,2020-01-02,1\n", {}, r"no column 'session'; .*'symbol', 'x', 'y'"),
         (TINY.replace(",10\n", ",1_000\n"), {}, r"'1_000' is no whole number \(decimal sign"),
@@ -629,6 +630,49 @@ def test_a_footer_is_named_by_line_and_text(tmp_path: Path, footer: str) -> None
     for ask in (files.symbols, lambda: files.load(["A"])):
         with pytest.raises(SourceError, match=re.escape(said)):
             ask()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A",
+        "AB",
+        "AB,",
+        "AB,,",
+        "A B",
+        "AB,N/A,,,,,",
+        "AB,,,,,,",
+        "END OF FILE",
+        "END OF FILE,,,,,,",
+    ],
+)
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_no_remark_is_proposed_that_would_leave_out_a_bar(
+    tmp_path: Path, text: str, separator: str
+) -> None:
+    later = TINY.splitlines()[1].replace("A,", "ABC,") + "\n"
+    bars = later.replace("ABC", "A BC") + later.replace("ABC", "ABC Q") + later
+    content = TINY.replace("A,", "B,") + text + "\n" + bars
+    told = refusal(
+        tmp_path, content.replace(",", separator), {**PLAIN, "csv": {"separator": separator}}
+    )
+    proposed = re.search(r"comment: (\".*\")}", told)
+    assert (proposed is not None) == (text.startswith("END") or ",," in text)
+    if proposed is not None:
+        csv = {"separator": separator, "comment": json.loads(proposed[1])}
+        symbols = source(tmp_path, {**PLAIN, "csv": csv}).symbols()
+        assert symbols == ("A BC", "ABC", "ABC Q", "B")
+
+
+def test_no_remark_is_proposed_where_dates_begin_with_words(tmp_path: Path) -> None:
+    content = "day,open,high,low,close,volume\nJan 02 2020,1,1,1,1,1\nJan,,,,,\n"
+    (tmp_path / "T.csv").write_text(content)
+    options = {
+        "path": "T.csv", "symbol": {"file_name": "stem"},
+        "session": {"column": "day", "format": "%b %d %Y"}, "adjustment": "none", "columns": {},
+    }  # fmt: skip
+    with pytest.raises(SourceError, match=r"'Jan' is no date .*comment: \"Jan,,,,,\""):
+        source(tmp_path, options).load(["T"])
 
 
 def test_lines_without_values_are_passed_over_where_the_symbol_has_bars(tmp_path: Path) -> None:

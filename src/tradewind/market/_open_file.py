@@ -18,6 +18,7 @@ from tradewind.market.csv_files import ROW, explain, line_of, text_of
 from tradewind.market.files_options import UNIX, FilesOptions
 from tradewind.market.reading_errors import (
     no_bar,
+    remark_in,
     units_of,
     why_no_number,
     why_no_session,
@@ -35,6 +36,7 @@ _CLOSE: Final = "__close"
 _FIRST: Final = dt.date(1969, 12, 31)  # 1970 begins on that day in America
 _EARLY: Final = dt.date(1971, 1, 1)
 _SHOWN: Final = 12
+_WORDS_FIRST: Final = re.compile(r"%[aAbBh]")  # formats of a session that begins with a name
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class OpenFile:
         """Return what is wrong with a line that has text where a symbol should be, and no bar."""
         return SourceError(
             f"{self._place(row)}, column {self.options.symbol.column!r}: {symbol!r} stands alone, "
-            f"without a session or a price; {no_bar(self._line(row))}"
+            f"without a session or a price; {no_bar(self._remark(row))}"
         )
 
     def symbols_in_header(self) -> tuple[str, ...]:
@@ -249,8 +251,8 @@ class OpenFile:
             elif self._types[session].is_temporal():
                 reason = why_no_time(value, self._types[session], self.options.session)
             else:
-                line = self._line(row) if self._may_be_remark(values, row) else ""
-                reason = why_no_session(value, self.options.session, line)
+                remark = self._remark(row) if self._may_be_remark(values, row) else ""
+                reason = why_no_session(value, self.options.session, remark)
             raise SourceError(f"{self._place(row)}, column {column!r}: {reason}")
         self._check_unit(values)
         shifted = values.filter(pl.col(_SHIFTED).is_not_null()).sort(ROW).head(1)
@@ -330,6 +332,15 @@ class OpenFile:
         spec = self.options.session
         moments = spec.holds_time or isinstance(dtype, pl.Datetime)
         return time_zone_of(self.calendar) if moments else "UTC"
+
+    def _remark(self, row: int) -> str:
+        """Return what could be left out of the file with a row, and no bar with it."""
+        names = [name for name in self._types.names() if name != ROW]
+        session = self.options.session
+        dated = names[0] == session.column and not _WORDS_FIRST.match(session.format or "")
+        by_digits = dated or names[0] in self.options.numbers.values()
+        place = None if by_digits else names.index(session.column)
+        return remark_in(self._line(row), session=place)
 
     def _line(self, row: int) -> str:
         if self.text is None:

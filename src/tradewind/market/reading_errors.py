@@ -22,7 +22,8 @@ from tradewind.market.files_options import (
 )
 
 __all__ = [
-    "no_bar", "units_of", "why_no_number", "why_no_session", "why_no_time", "with_format",
+    "no_bar", "remark_in", "units_of", "why_no_number", "why_no_session", "why_no_time",
+    "with_format",
 ]  # fmt: skip
 
 _FORMS: Final = (
@@ -42,10 +43,12 @@ _MISSING: Final = frozenset(
      "#value!", "#ref!", "#div/0!", "n.v.", "missing"}
 )  # fmt: skip
 _LARGEST: Final = 2**63 - 1
+_LONGEST_REMARK: Final = 100  # as csv.comment allows
+_PHRASE: Final = 3  # words; a symbol has one, and a few have two
 
 
 def why_no_session(  # noqa: PLR0911 - a cause each
-    value: str, spec: SessionColumn, line: str
+    value: str, spec: SessionColumn, remark: str
 ) -> str:
     """Return why a value is no session, and what to write.
 
@@ -54,12 +57,12 @@ def why_no_session(  # noqa: PLR0911 - a cause each
     value : str
         As it stands in the file.
     spec : SessionColumn
-    line : str
-        The whole line it stands in; empty for what has no lines.
+    remark : str
+        What the line it stands in begins with, and no bar does; empty where nothing is told.
     """
     text = value.strip()
     if spec.unix:
-        return _why_no_count(text, spec, line)
+        return _why_no_count(text, spec, remark)
     form = spec.format or "%Y-%m-%d"
     told = f"{value!r} is no date of the form {form}"
     moment = _parsed(text, form)
@@ -71,24 +74,24 @@ def why_no_session(  # noqa: PLR0911 - a cause each
     if moment is not None and spec.time_zone not in {None, AS_WRITTEN}:
         return _why_no_moment(value, moment, spec)
     if not re.search(r"[1-9]", text):
-        return f"{told}; {no_bar(line)}"
+        return f"{told}; {no_bar(remark)}"
     proposed = [one for one in _FORMS if one != form and _reads(text, one)]
     units = list(units_of(text)) if re.fullmatch(r"-?\d{9,}(?:\.\d*)?", text) else []
     if proposed or units:
         lines = [with_format(spec, one) for one in [*units, *proposed][:2]]
         return f"{told}; write {' or '.join(lines)}, or correct the value"
     if not re.match(r"\s*\d", text):
-        return f"{told}; {no_bar(line)}"
+        return f"{told}; {no_bar(remark)}"
     return f"{told}; mend session.format, or the value"
 
 
-def _why_no_count(text: str, spec: SessionColumn, line: str) -> str:
+def _why_no_count(text: str, spec: SessionColumn, remark: str) -> str:
     unit = _UNIT_NAMES[spec.format or ""]
     told = f"{text!r} is no number of {unit} since 1970"
     if not re.fullmatch(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", text):
         forms = [one for one in _FORMS if _reads(text, one)]
         if not forms:
-            return f"{told}; {no_bar(line)}"
+            return f"{told}; {no_bar(remark)}"
         lines = " or ".join(with_format(spec, one) for one in forms[:2])
         return f"{told}; write {lines}, or correct the value"
     others = [one for one in units_of(text) if one != spec.format]
@@ -268,14 +271,34 @@ def _reads(text: str, form: str) -> bool:
     return moment is not None and _LIKELY[0] <= moment.year <= _LIKELY[1]
 
 
-def no_bar(line: str) -> str:
-    """Return how to leave out a line that is no bar; `line` is empty where there are none."""
+def remark_in(line: str, *, session: int | None) -> str:
+    """Return what a line that is no bar begins with, and no bar does; empty where nothing is told.
+
+    Parameters
+    ----------
+    line : str
+        Without a session, or with one that cannot be read.
+    session : int, optional
+        Which field of a line has the session, where bars begin with words, too, such as a symbol.
+        Then a phrase of three words is none of theirs, nor is a line that goes on after what
+        stands in the place of the session.
+    """
     if not re.match(r"\s*[^\s\d-]", line):  # starts as a bar does, or is blank
-        return "correct the value, or remove the line"
+        return ""
     words = re.match(r"[^\d,;|\t]{3,}", line)
     start = words[0] if words else line[:20]
+    if session is None or len(start.split()) >= _PHRASE:
+        return start
+    is_whole = len(re.findall(r"[,;|\t]", line)) > session and len(line) <= _LONGEST_REMARK
+    return line if is_whole and '"' not in line else ""
+
+
+def no_bar(remark: str) -> str:
+    """Return how to leave out a line that is no bar, by what `remark_in` found in it."""
+    if not remark:
+        return "correct the value, or remove the line"
     return (
-        f"if the line is no bar but a remark or a footer, write csv: {{comment: {_yaml(start)}}}, "
+        f"if the line is no bar but a remark or a footer, write csv: {{comment: {_yaml(remark)}}}, "
         "which is what such lines start with; else correct the value"
     )
 
