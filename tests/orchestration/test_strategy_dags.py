@@ -155,9 +155,10 @@ def test_a_server_s_hiccup_is_retried_and_wrong_input_is_not(strategies: Path) -
     from airflow.sdk import RetryAction
 
     from tradewind.errors import BarValidationError, RegistryError, ReproductionError
+    from tradewind.orchestration.retries import RETRIES
 
     tasks = strategy_dags(strategies)["train_trend"].tasks
-    assert {task.retries for task in tasks} == {1}
+    assert {task.retries for task in tasks} == {RETRIES}
     for task in tasks:
         policy = task.retry_policy
         assert policy is not None

@@ -10,6 +10,7 @@ from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CON
 
 from tradewind.heartbeat import connect_heartbeat
 from tradewind.orchestration.rehearsal import connect_rehearsal
+from tradewind.redelivery import connect_redelivery
 from tradewind.warm import connect_warm_up
 
 __all__ = ["CELERY_CONFIG"]
@@ -27,5 +28,6 @@ CELERY_CONFIG: dict[str, Any] = {
 }
 
 connect_heartbeat()
+connect_redelivery()
 connect_warm_up()
 connect_rehearsal()

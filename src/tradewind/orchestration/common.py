@@ -9,24 +9,15 @@ from typing import Any
 from airflow.sdk import (
     DAG,
     Asset,
-    ExceptionRetryPolicy,
-    RetryAction,
-    RetryRule,
     get_parsing_context,
     task,
 )
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
-from tradewind.errors import (
-    BarValidationError,
-    LedgerError,
-    ReproductionError,
-    ResearchError,
-    SourceError,
-    TradewindError,
-)
+from tradewind.errors import TradewindError
 from tradewind.orchestration import alerts
+from tradewind.orchestration.retries import RETRIES, RETRY_DELAY, OutagesAreFree
 
 __all__ = [
     "bars_asset",
@@ -41,19 +32,8 @@ __all__ = [
 ]
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
-_RETRY_DELAY = timedelta(seconds=5)
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
-
-# A second try helps against a restarting server, that of the ledger too. These say that the input
-# is at fault, and would only say it later.
-_AT_FAULT = "the input is at fault"
-_FINAL_ERRORS: tuple[type[Exception], ...] = (
-    BarValidationError,
-    ReproductionError,
-    ResearchError,
-    SourceError,
-)
 
 
 def bars_asset(source: str) -> Asset:
@@ -109,14 +89,9 @@ def defaults(owner: str | None = None) -> dict[str, Any]:
     """Return what every task here is made with."""
     return {
         "owner": owner or "tradewind",
-        "retries": 1,
-        "retry_delay": _RETRY_DELAY,
-        "retry_policy": ExceptionRetryPolicy(
-            rules=[  # the first that matches counts
-                RetryRule(exception=LedgerError, action=RetryAction.DEFAULT),
-                *(RetryRule(error, RetryAction.FAIL, reason=_AT_FAULT) for error in _FINAL_ERRORS),
-            ]
-        ),
+        "retries": RETRIES,
+        "retry_delay": RETRY_DELAY,
+        "retry_policy": OutagesAreFree(),
         "execution_timeout": _TASK_TIMEOUT,
         "on_failure_callback": alerts.task_failed,
     }

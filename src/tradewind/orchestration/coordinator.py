@@ -1,26 +1,51 @@
-"""Runs tasks as Airflow does, and notices at once when one has ended.
+"""Runs tasks as Airflow does, notices at once when one has ended, and leaves none alone.
 
 Named by ``[sdk] coordinators`` in ``config/airflow.env``. Airflow's supervisor asks whether the
 task's process has ended each time one of its sockets says something, the last time when they are
 closed. A process closes them a moment before it is over; asked in that moment, it still runs, and
 the supervisor, with nothing left to listen to, asks again when the next heartbeat is due. Such a
 task keeps its worker's slot for up to five seconds after its end.
+
+And a task whose supervisor was killed would work on, unheard, beside the next try of itself. So the
+kernel ends it with its supervisor.
 """
 
+import ctypes
 import os
 import selectors
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from airflow.sdk.execution_time.coordinator import BaseCoordinator
-from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+from airflow.sdk.execution_time.supervisor import ActivitySubprocess, _subprocess_main
 
 __all__ = ["PromptCoordinator"]
 
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
 
 class PromptSubprocess(ActivitySubprocess):
-    """A task's process whose end is one of the events that its supervisor waits for."""
+    """A task's process that ends with its supervisor, and whose end wakes that up."""
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        target: Callable[[], None] = _subprocess_main,
+        **task: Any,  # noqa: ANN401
+    ) -> Self:
+        """Fork it and have it begin; Airflow says what it needs for that."""
+        supervisor = os.getpid()
+
+        def end_with_supervisor() -> None:
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != supervisor:  # it died before the kernel was asked
+                os.kill(os.getpid(), signal.SIGKILL)
+            target()
+
+        return super().start(target=end_with_supervisor, **task)
 
     def wait(self) -> int:
         """Wait for its end, and return its exit code."""

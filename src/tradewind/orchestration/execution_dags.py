@@ -8,6 +8,7 @@ from airflow.sdk import DAG, task
 from tradewind.orchestration import execution_steps
 from tradewind.orchestration.bridge.operators import CeleryTaskOperator
 from tradewind.orchestration.common import dag_arguments, signals_asset
+from tradewind.orchestration.retries import RETRIES, OutagesAreFree
 from tradewind.research.strategy import Strategy
 from tradewind.trading.announcement import where_orders_go
 
@@ -17,7 +18,8 @@ _CONNECTION = "trading"
 # The trading app's own limit is two minutes. What takes longer was lost with its worker: it is
 # revoked and sent anew, which does no harm, since each step finds what the one before has done.
 _REMOTE_TIMEOUT = timedelta(minutes=3)
-_REMOTE_RETRIES = 3
+# Of the errors that a remote task ends with, an outage cannot be told from others.
+_REMOTE_POLICY = OutagesAreFree(own_tries=RETRIES + 1)
 # Another try finds the same; a person has to look.
 _FINAL_ERRORS = ("ReconciliationError", "TradingHaltedError", "OrderStateError")
 
@@ -67,7 +69,7 @@ def _remote(task_id: str, *args: str, name: str | None = None) -> CeleryTaskOper
         args=args,
         final_errors=_FINAL_ERRORS,
         execution_timeout=_REMOTE_TIMEOUT,
-        retries=_REMOTE_RETRIES,
+        retry_policy=_REMOTE_POLICY,
     )
 
 

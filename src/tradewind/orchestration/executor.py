@@ -1,6 +1,7 @@
 """Airflow's CeleryExecutor in a scheduler that is woken up when there is something to do.
 
-Named by ``[core] executor`` in ``config/airflow.env``.
+And that sees within a minute which of its tasks nobody works on any more. Named by ``[core]
+executor`` in ``config/airflow.env``.
 """
 
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
 from celery.backends.database import DatabaseBackend  # type: ignore[import-untyped]
 
+from tradewind.orchestration import abandoned
 from tradewind.orchestration.bell import Bell
 
 __all__ = ["PromptCeleryExecutor"]
@@ -16,6 +18,10 @@ __all__ = ["PromptCeleryExecutor"]
 AT_MOST_SECONDS = 0.5
 # There may be more to do than it takes in one turn; meanwhile what it has sent can begin.
 AFTER_SENDING_SECONDS = 0.1
+_DIED = (
+    f"its worker died: the task has not been heard of for {abandoned.SILENT_AFTER:.0f} s, in which "
+    "the web server answered"
+)
 
 
 class PromptCeleryExecutor(CeleryExecutor):
@@ -24,6 +30,11 @@ class PromptCeleryExecutor(CeleryExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what Airflow gives it
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
         self._bell = Bell()
+        self._watch = abandoned.Watch(
+            abandoned.tasks_of,
+            lambda queues: abandoned.waiting_or_given_out(self.celery_app, queues),
+            abandoned.web_server_answers,
+        )
 
     def start(self) -> None:
         """Begin, with a connection to Celery's results that stays open."""
@@ -42,3 +53,16 @@ class PromptCeleryExecutor(CeleryExecutor):
             self._bell.wait(AFTER_SENDING_SECONDS)
         elif not self.event_buffer:
             self._bell.wait(AT_MOST_SECONDS)
+
+    def sync(self) -> None:
+        """See what has ended, and what will not end because nobody works on it."""
+        super().sync()
+        by_message = {result.task_id: key for key, result in self.workloads.items()}
+        found = self._watch.look(by_message.keys())
+        for message in found.lost:
+            self.log.warning("the message of %s was lost; it is sent again", by_message[message])
+            if abandoned.requeue(message):
+                self.running.discard(by_message[message])
+                self.workloads.pop(by_message[message], None)
+        for message in found.silent:
+            self.fail(by_message[message], info=_DIED)

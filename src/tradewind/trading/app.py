@@ -13,6 +13,7 @@ from celery import Celery  # type: ignore[import-untyped]
 from celery.signals import celeryd_after_setup  # type: ignore[import-untyped]
 
 from tradewind.heartbeat import connect_heartbeat
+from tradewind.redelivery import connect_redelivery
 
 __all__ = ["KEY_PREFIX", "app", "health"]
 
@@ -22,7 +23,8 @@ KEY_PREFIX = "trading:"
 # Seconds. A task is asked to stop at the first, and its process is killed at the second. What is
 # unacknowledged for longer than the third is taken for lost with its worker, and given to another:
 # longer than any task can wait in a worker and run there (with a prefetch of one it waits for the
-# one before it), and no longer than that, for so long nobody does the work of a killed worker.
+# one before it), and no longer than that, for so long nobody does the work of a worker that was
+# killed and does not come back; one that does gives it back itself (tradewind.redelivery).
 SOFT_TIME_LIMIT = 100
 TIME_LIMIT = 120
 VISIBILITY_TIMEOUT = 300
@@ -63,6 +65,7 @@ app.conf.update(
 )
 
 connect_heartbeat()
+connect_redelivery()
 
 
 @celeryd_after_setup.connect  # type: ignore[untyped-decorator]
