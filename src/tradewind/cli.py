@@ -127,7 +127,7 @@ def train(
     typer.echo(training.announcement(settings, strategy), err=True)
     if wait:
         with display.tasks() as progress:
-            training.train(settings, strategy, progress)
+            training.train(settings, strategy, progress, on_note=display.note)
         display.versions(registry.versions(settings, strategy)[:1], page=settings.mlflow_page)
     else:
         typer.echo(training.trigger(settings, strategy))
@@ -268,10 +268,10 @@ def data_ingest(source: str, *, as_json: Json = False) -> None:
     from tradewind.desk import data
 
     if as_json:
-        _print_json(data.ingest(_settings(), source))
+        _print_json(data.ingest(_settings(), source, on_note=display.note))
         return
     with display.tasks("ingesting") as progress:
-        counts = data.ingest(_settings(), source, progress)
+        counts = data.ingest(_settings(), source, progress, on_note=display.note)
     typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
 
 
@@ -453,7 +453,7 @@ def demo(strategy: str = "momentum") -> None:
         lifecycle.detach(settings, starting)
     typer.echo(training.announcement(settings, strategy))
     with display.stopwatch("training"), display.tasks() as progress:
-        training.train(settings, strategy, progress)
+        training.train(settings, strategy, progress, on_note=display.note)
     [newest, *_] = found = registry.versions(settings, strategy)
     display.versions([newest], page=settings.mlflow_page)
     if not any("champion" in version.aliases for version in found):

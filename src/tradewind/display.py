@@ -35,6 +35,7 @@ __all__ = [
     "credentials",
     "forecast",
     "models",
+    "note",
     "passed_over",
     "promotion",
     "reproduction",
@@ -178,6 +179,12 @@ def tasks(what: str = "training") -> Iterator[Callable[[Mapping[str, str]], None
 
     with _Bar(what) as bar:
         yield show
+
+
+def note(sentence: str) -> None:
+    """Tell who waits what for: above the bar on a terminal, else beside what a program may read."""
+    shown = console if console.is_terminal else Console(stderr=True)
+    shown.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The client against answers of Airflow 3.3, written by hand; tests/stack has the real one."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -85,10 +86,13 @@ def run(state: str) -> dict[str, Any]:
 
 def test_a_run_is_triggered_without_a_logical_date(airflow: Airflow, client: AirflowClient) -> None:
     airflow.answers["POST /api/v2/dags/train_trend/dagRuns"] = [(200, run("queued"))]
-    assert client.trigger("train_trend") == RUN_ID
+    run_id = client.trigger("train_trend")
     login, trigger = airflow.requests
     assert login[2] == {"username": "admin", "password": "secret"}
-    assert trigger[1:] == ("Bearer token-1", {"logical_date": None, "conf": {}})
+    content = {"dag_run_id": run_id, "logical_date": None, "conf": {}}
+    assert trigger[1:] == ("Bearer token-1", content)
+    assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", run_id)  # what Airflow allows
+    assert client.trigger("train_trend") != run_id
 
 
 def test_an_event_is_of_the_asset_of_that_very_name(
@@ -246,6 +250,144 @@ def test_a_wrong_password_is_told(
     airflow.answers["POST /auth/token"] = [(401, {"detail": "Invalid credentials"})]
     with pytest.raises(OrchestrationError, match=r"refused the password of user 'admin'"):
         call(client)
+
+
+DOWN = (500, {"detail": "Internal Server Error"})
+NO_LOGIN = (401, {"detail": "Invalid credentials"})
+DONE = {"task_instances": [task("train", "success", "2024-01-03")]}
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def patient(
+    airflow: Airflow, notes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[AirflowClient]:
+    """A client with a minute of patience, on a clock of its own."""
+    clock = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.sleep", lambda s: clock.__setitem__(0, clock[0] + s))
+    with AirflowClient(airflow.url, "admin", "secret", patience=60, on_note=notes.append) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("where", [f"GET {RUN}", f"GET {RUN}/taskInstances"])
+@pytest.mark.parametrize("answer", [DOWN, (503, {}), (502, "a page"), (429, {}), (401, {})])
+def test_a_look_that_fails_is_not_the_end_of_a_wait(
+    airflow: Airflow, patient: AirflowClient, notes: list[str], where: str, answer: Answer
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("success"))]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, DONE)]
+    airflow.answers[where] = [*[answer] * 20, *airflow.answers[where]]
+    assert patient.wait("train_trend", RUN_ID).state == "success"
+    [told] = notes  # once, however often it is asked
+    assert str(answer[0]) in told
+    assert "asked again for 60 s" in told
+
+
+def test_a_login_without_a_database_is_waited_for(
+    airflow: Airflow, patient: AirflowClient, notes: list[str]
+) -> None:
+    airflow.answers["POST /auth/token"] = [
+        *[NO_LOGIN] * 9, (201, {"access_token": "token-1"})
+    ]  # fmt: skip
+    health = {"metadatabase": {"status": "unhealthy"}}
+    airflow.answers["GET /api/v2/monitor/health"] = [(200, health)]
+    airflow.answers["GET /api/v2/importErrors"] = [(200, {"import_errors": []})]
+    assert patient.import_errors() == []
+    [told] = notes
+    assert "database is away" in told
+
+
+def test_a_login_that_was_right_a_moment_ago_is_waited_for(
+    airflow: Airflow, patient: AirflowClient, notes: list[str]
+) -> None:
+    fine = (200, {"import_errors": []})
+    airflow.answers["GET /api/v2/importErrors"] = [fine, (401, {}), fine]
+    token = (201, {"access_token": "token-1"})
+    airflow.answers["POST /auth/token"] = [token, *[NO_LOGIN] * 9, token]
+    patient.import_errors()
+    assert patient.import_errors() == []
+    assert len(notes) == 1
+
+
+def test_a_wrong_password_is_told_at_once_with_a_database(
+    airflow: Airflow, patient: AirflowClient, notes: list[str]
+) -> None:
+    airflow.answers["POST /auth/token"] = [NO_LOGIN]
+    health = {"metadatabase": {"status": "healthy"}}
+    airflow.answers["GET /api/v2/monitor/health"] = [(200, health)]
+    with pytest.raises(OrchestrationError, match=r"refused the password.*another stack"):
+        patient.import_errors()
+    assert notes == []
+
+
+def test_patience_has_an_end_that_is_said(
+    airflow: Airflow, patient: AirflowClient, notes: list[str]
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [DOWN]
+    with pytest.raises(
+        OrchestrationError, match=r"answered 500.*asked for 60 s.*goes on without.*http://"
+    ):
+        patient.wait("train_trend", RUN_ID)
+    assert len(notes) == 1
+
+
+def test_patience_ends_with_the_time_to_wait(airflow: Airflow, patient: AirflowClient) -> None:
+    airflow.answers[f"GET {RUN}"] = [DOWN]
+    with pytest.raises(OrchestrationError, match=r"asked for 10 s.*goes on without"):
+        patient.wait("train_trend", RUN_ID, timeout=10)
+
+
+def test_a_trigger_whose_answer_was_lost_starts_one_run(
+    airflow: Airflow, patient: AirflowClient
+) -> None:
+    path = "POST /api/v2/dags/train_trend/dagRuns"
+    airflow.answers[path] = [DOWN, (409, {"detail": "already exists"})]
+    run_id = patient.trigger("train_trend")
+    asked = [body["dag_run_id"] for request, _, body in airflow.requests if request == path]
+    assert asked == [run_id, run_id]
+
+
+@pytest.mark.parametrize("refusal", [403, 404, 422])
+def test_a_refusal_is_not_waited_for(
+    airflow: Airflow, patient: AirflowClient, notes: list[str], refusal: int
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(refusal, {"detail": "no"})]
+    with pytest.raises(OrchestrationError, match=f"answered {refusal}"):
+        patient.wait("train_trend", RUN_ID)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("paused", "said"), [(True, "train_trend is paused"), (False, "another run of train_trend")]
+)
+def test_a_run_that_does_not_begin_says_what_it_waits_for(
+    airflow: Airflow, patient: AirflowClient, notes: list[str], paused: bool, said: str
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("queued"))] * 40 + [(200, run("success"))]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": []})]
+    airflow.answers["GET /api/v2/dags/train_trend"] = [(200, {"is_paused": paused})]
+    patient.wait("train_trend", RUN_ID)
+    [told] = notes
+    assert said in told
+
+
+def test_a_task_that_waits_or_is_tried_again_is_told_of_once(
+    airflow: Airflow, patient: AirflowClient, notes: list[str]
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("running"))] * 99 + [(200, run("success"))]
+    again = task("train", "up_for_retry", "2024-01-02", 2)
+    waits = {"task_instances": [again, task("watch", "queued", None, 1)]}
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, waits)]
+    patient.wait("train_trend", RUN_ID)
+    assert [note.split(":")[0] for note in notes] == [
+        "try 2 of train ended, and it is tried again",
+        "watch waits for a free worker",
+    ]
 
 
 def test_an_airflow_out_of_reach_is_told() -> None:

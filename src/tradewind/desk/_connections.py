@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tradewind.errors import OrchestrationError, StackError
@@ -15,16 +16,34 @@ from tradewind.stack.state import read_state
 if TYPE_CHECKING:
     from tradewind.orchestration.client import AirflowClient
 
-__all__ = ["airflow", "ledger_url", "trigger_when_known", "use_mlflow"]
+__all__ = ["PATIENCE", "airflow", "ledger_url", "trigger_when_known", "use_mlflow"]
 
+PATIENCE = 180.0  # seconds; a service that was killed is back in one of its three minutes
 _NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
 
 
-def airflow(settings: Settings) -> "AirflowClient":
-    """Return a client of the stack's Airflow, logged in as its administrator."""
+def airflow(
+    settings: Settings, *, patience: float = 0.0, on_note: Callable[[str], None] | None = None
+) -> "AirflowClient":
+    """Return a client of the stack's Airflow, logged in as its administrator.
+
+    Parameters
+    ----------
+    settings : Settings
+    patience : float
+        Seconds for which it waits for an Airflow that is being restarted.
+    on_note : callable, optional
+        Told, in a sentence, what is waited for.
+    """
     from tradewind.orchestration.client import AirflowClient
 
-    return AirflowClient(settings.airflow_url, "admin", _secrets(settings).airflow_admin)
+    return AirflowClient(
+        settings.airflow_url,
+        "admin",
+        _secrets(settings).airflow_admin,
+        patience=patience,
+        on_note=on_note or (lambda _: None),
+    )
 
 
 def use_mlflow(settings: Settings) -> None:
@@ -51,7 +70,8 @@ def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
     Raises
     ------
     OrchestrationError
-        If Airflow does not know the DAG after a minute; says which files it could not read.
+        If Airflow does not know the DAG after a minute; says which files it could not read. If
+        the DAG is paused, for its run would not begin.
     """
     deadline = time.monotonic() + _NEW_DAG_TIMEOUT
     while not client.dag_exists(dag_id):
@@ -62,6 +82,11 @@ def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
                 f"{errors or 'See `tradewind logs airflow-dag-processor`'}"
             )
         time.sleep(0.5)
+    if client.is_paused(dag_id):
+        raise OrchestrationError(
+            f"{dag_id} is paused in Airflow, so that a run of it would not begin. Unpause it at "
+            f"{client.dag_url(dag_id)} and ask again; nothing was started"
+        )
     return client.trigger(dag_id)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tradewind.desk._connections import airflow, trigger_when_known
+from tradewind.desk._connections import PATIENCE, airflow, trigger_when_known
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 
@@ -40,6 +40,7 @@ def ingest(
     source: str,
     on_change: Callable[[Mapping[str, str]], None] | None = None,
     *,
+    on_note: Callable[[str], None] | None = None,
     timeout: float = 6 * 3600.0,
 ) -> dict[str, int]:
     """Bring the store up to date with a source, through Airflow, and wait for the end.
@@ -50,6 +51,8 @@ def ingest(
     source : str
     on_change : callable, optional
         Called with the state of each task, by name, as they change.
+    on_note : callable, optional
+        Told, in a sentence, what is waited for.
     timeout : float
         Seconds.
 
@@ -70,7 +73,7 @@ def ingest(
 
     find_source(source, settings.sources_dir)
     dag_id = f"ingest_{source}"
-    with airflow(settings) as client:
+    with airflow(settings, patience=PATIENCE, on_note=on_note) as client:
         run_id = trigger_when_known(client, dag_id)
         run = client.wait(dag_id, run_id, on_change=on_change, timeout=timeout)
         if all(task.state == "skipped" for task in run.tasks):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from tradewind.desk._connections import airflow, trigger_when_known
+from tradewind.desk._connections import PATIENCE, airflow, trigger_when_known
 from tradewind.errors import MarketDataError, SourceError, StrategyError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check
@@ -53,9 +53,10 @@ def train(
     strategy: str,
     on_change: Callable[[Mapping[str, str]], None] | None = None,
     *,
+    on_note: Callable[[str], None] | None = None,
     timeout: float = 1800.0,
 ) -> "DagRun":
-    """Train a strategy through Airflow and wait for the end.
+    """Train a strategy through Airflow and wait for the end, through restarts of the stack too.
 
     Parameters
     ----------
@@ -63,6 +64,8 @@ def train(
     strategy : str
     on_change : callable, optional
         Called with the state of each task, by name, as they change.
+    on_note : callable, optional
+        Told, in a sentence, what is waited for.
     timeout : float
         Seconds.
 
@@ -74,7 +77,7 @@ def train(
         If the run fails, or Airflow is out of reach or does not know the strategy.
     """
     require_strategy(settings, strategy)
-    with airflow(settings) as client:
+    with airflow(settings, patience=PATIENCE, on_note=on_note) as client:
         run_id = trigger_when_known(client, f"train_{strategy}")
         return client.wait(f"train_{strategy}", run_id, on_change=on_change, timeout=timeout)
 

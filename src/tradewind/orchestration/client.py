@@ -3,9 +3,11 @@
 Built on version 2 of the interface and on the tokens of the FAB auth manager.
 """
 
+import secrets
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -13,24 +15,14 @@ from urllib.parse import quote
 import httpx
 
 from tradewind.errors import OrchestrationError
+from tradewind.orchestration._notes import Notes, TaskState
+from tradewind.orchestration._session import AwayError, Session, ignore
 
 __all__ = ["AirflowClient", "DagRun", "ImportFailure", "TaskState"]
 
 _FINAL = frozenset({"success", "failed"})
 _FAILED_TASK = frozenset({"failed", "upstream_failed"})
 _RAREST_LOOK = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class TaskState:
-    """One task of a run: where it stands and which worker has it."""
-
-    task_id: str
-    state: str
-    """Airflow's word for it; ``"none"`` before the scheduler has looked at the task."""
-    try_number: int
-    hostname: str
-    queue: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +57,26 @@ class AirflowClient:
         A user of the FAB auth manager.
     timeout : float
         Seconds that one request may take.
+    patience : float
+        Seconds for which a request is tried again while Airflow, or its database, is away.
+    on_note : callable
+        Told, in a sentence, what is waited for.
     """
 
     def __init__(
-        self, base_url: str, username: str, password: str, *, timeout: float = 30.0
+        self,
+        base_url: str,
+        username: str,
+        password: str,
+        *,
+        timeout: float = 30.0,
+        patience: float = 0.0,
+        on_note: Callable[[str], None] = ignore,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
-        self._username = username
-        self._password = password
-        # trust_env: a proxy of the environment must not see a password meant for this machine.
-        self._http = httpx.Client(base_url=self._base_url, timeout=timeout, trust_env=False)
-        self._token: str | None = None
+        self._on_note = on_note
+        self._session = Session(
+            base_url, username, password, timeout=timeout, patience=patience, on_outage=on_note
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +91,7 @@ class AirflowClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._session.close()
 
     def dag_exists(self, dag_id: str) -> bool:
         """Tell whether Airflow has read this DAG, and its file without an error since.
@@ -100,11 +101,22 @@ class AirflowClient:
         OrchestrationError
             If Airflow is out of reach or refuses the login.
         """
-        response = self._request("GET", f"/dags/{quote(dag_id, safe='')}", accept={404})
+        response = self._session.request("GET", f"/dags/{quote(dag_id, safe='')}", accept={404})
         if response.status_code == httpx.codes.NOT_FOUND:
             return False
         dag: dict[str, Any] = response.json()
         return not dag.get("is_stale", False) and not dag.get("has_import_errors", False)
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Tell whether a DAG is paused: its runs do not begin.
+
+        Raises
+        ------
+        OrchestrationError
+            If there is no such DAG or Airflow is out of reach.
+        """
+        dag = self._session.request("GET", f"/dags/{quote(dag_id, safe='')}").json()
+        return bool(dag.get("is_paused", False))
 
     def import_errors(self) -> list[ImportFailure]:
         """Return the files that Airflow could not read; empty when all is well.
@@ -114,7 +126,7 @@ class AirflowClient:
         OrchestrationError
             If Airflow is out of reach or refuses the login.
         """
-        found = self._request("GET", "/importErrors", params={"limit": 100}).json()
+        found = self._session.request("GET", "/importErrors", params={"limit": 100}).json()
         return [
             ImportFailure(filename=error["filename"], stack_trace=error["stack_trace"])
             for error in found["import_errors"]
@@ -135,21 +147,22 @@ class AirflowClient:
         OrchestrationError
             If there is no such DAG, its file has errors, or Airflow is out of reach.
         """
-        response = self._request(
+        # Named here, so that asking again after an answer that was lost starts no second run.
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        response = self._session.request(
             "POST",
             f"/dags/{quote(dag_id, safe='')}/dagRuns",
             # No logical date: a training is asked for by a person, not by a schedule, and two
             # of them may be asked for in the same second.
-            json={"logical_date": None, "conf": dict(conf or {})},
-            accept={404},
+            json={"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})},
+            accept={httpx.codes.NOT_FOUND, httpx.codes.CONFLICT},
         )
         if response.status_code == httpx.codes.NOT_FOUND:
             raise OrchestrationError(
-                f"Airflow at {self._base_url} has no DAG {dag_id!r}. A new strategy file appears "
-                "within half a minute; if this one stays away, look for import errors with "
+                f"Airflow at {self._session.base_url} has no DAG {dag_id!r}. A new strategy file "
+                "appears within half a minute; if this one stays away, look for import errors with "
                 "`tradewind doctor`"
             )
-        run_id: str = response.json()["dag_run_id"]
         return run_id
 
     def announce(self, asset: str, extra: Mapping[str, Any]) -> bool:
@@ -175,11 +188,13 @@ class AirflowClient:
         # The pattern finds names that hold this one, so it is looked for once more among them;
         # in the order of names it is before those that it begins.
         wanted: dict[str, str | int] = {"name_pattern": asset, "order_by": "name", "limit": 100}
-        found = self._request("GET", "/assets", params=wanted).json()["assets"]
+        found = self._session.request("GET", "/assets", params=wanted).json()["assets"]
         number = next((each["id"] for each in found if each["name"] == asset), None)
         if number is None:
             return False
-        self._request("POST", "/assets/events", json={"asset_id": number, "extra": dict(extra)})
+        self._session.request(
+            "POST", "/assets/events", json={"asset_id": number, "extra": dict(extra)}
+        )
         return True
 
     def task_states(self, dag_id: str, run_id: str) -> tuple[TaskState, ...]:
@@ -190,8 +205,13 @@ class AirflowClient:
         OrchestrationError
             If there is no such run or Airflow is out of reach.
         """
+        return self._task_states(dag_id, run_id, None)
+
+    def _task_states(self, dag_id: str, run_id: str, until: float | None) -> tuple[TaskState, ...]:
         path = f"{_run_path(dag_id, run_id)}/taskInstances"
-        found = self._request("GET", path, params={"limit": 100}).json()["task_instances"]
+        found = self._session.request("GET", path, params={"limit": 100}, until=until).json()[
+            "task_instances"
+        ]
         # Not started sorts last: any real date is smaller than "~".
         found.sort(key=lambda task: (task["start_date"] or "~", task["task_id"]))
         return tuple(
@@ -236,14 +256,16 @@ class AirflowClient:
         Raises
         ------
         OrchestrationError
-            If the run failed, the time is up (the run goes on), or Airflow is out of reach.
+            If the run failed, the time is up, or patience with an Airflow that is away (the run
+            goes on).
         """
         deadline = time.monotonic() + timeout
         changed = 0.0
         seen: dict[str, str] | None = None
+        page = self.run_url(dag_id, run_id)
+        notes = Notes(dag_id, page, lambda: self.is_paused(dag_id), self._on_note)
         while True:
-            run = self._request("GET", _run_path(dag_id, run_id)).json()
-            tasks = self.task_states(dag_id, run_id)
+            run, tasks = self._look(dag_id, run_id, deadline)
             states = {task.task_id: task.state for task in tasks}
             if states != seen:
                 seen, changed = states, time.monotonic()
@@ -257,6 +279,7 @@ class AirflowClient:
                     f"run {run_id} of {dag_id} is still {run['state']} after {timeout:.0f} s "
                     f"({_listed(states)}). It goes on; watch it at {self.run_url(dag_id, run_id)}"
                 )
+            notes.take(run["state"], tasks, now - changed)
             time.sleep(min(max(poll, min((now - changed) / 10, _RAREST_LOOK)), deadline - now))
         if run["state"] == "failed":
             raise OrchestrationError(self._why_failed(dag_id, run_id, tasks))
@@ -268,6 +291,18 @@ class AirflowClient:
             tasks=tasks,
             conf=run["conf"] or {},
         )
+
+    def _look(
+        self, dag_id: str, run_id: str, until: float
+    ) -> tuple[dict[str, Any], tuple[TaskState, ...]]:
+        try:
+            run = self._session.request("GET", _run_path(dag_id, run_id), until=until).json()
+            return run, self._task_states(dag_id, run_id, until)
+        except AwayError as error:
+            raise OrchestrationError(
+                f"{error}. Run {run_id} of {dag_id} goes on without being watched; see "
+                f"{self.run_url(dag_id, run_id)}"
+            ) from error
 
     def xcom(self, dag_id: str, run_id: str, task_id: str) -> object:
         """Return what a task returned.
@@ -281,11 +316,17 @@ class AirflowClient:
             f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task_id, safe='')}"
             "/xcomEntries/return_value"
         )
-        return self._request("GET", path).json()["value"]
+        return self._session.request("GET", path).json()["value"]
+
+    def dag_url(self, dag_id: str) -> str:
+        """Return the address of a DAG's web page."""
+        return f"{self._session.base_url}/dags/{quote(dag_id, safe='')}"
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run's web page."""
-        return f"{self._base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        return (
+            f"{self._session.base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+        )
 
     def _why_failed(self, dag_id: str, run_id: str, tasks: tuple[TaskState, ...]) -> str:
         failed = [task for task in tasks if task.state in _FAILED_TASK]
@@ -305,68 +346,12 @@ class AirflowClient:
             f"/logs/{task.try_number}"
         )
         try:
-            content = self._request("GET", path, headers={"Accept": "application/json"}).json()
+            content = self._session.request(
+                "GET", path, headers={"Accept": "application/json"}
+            ).json()
             return _last_error(content["content"])
         except (OrchestrationError, ValueError, KeyError, TypeError):
             return ""  # the run's failure is the news; a missing log must not hide it
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        json: object = None,
-        headers: Mapping[str, str] | None = None,
-        accept: Collection[int] = (),
-    ) -> httpx.Response:
-        """Send a request with a token; once more with a new one if that has run out."""
-        for token in (self._token, None):
-            known = {**(headers or {}), "Authorization": f"Bearer {token or self._login()}"}
-            response = self._send(method, f"/api/v2{path}", params=params, json=json, headers=known)
-            if response.status_code != httpx.codes.UNAUTHORIZED:
-                break
-        if response.is_success or response.status_code in accept:
-            return response
-        raise OrchestrationError(
-            f"Airflow at {self._base_url} answered {response.status_code} to {method} {path}: "
-            f"{_detail(response)}"
-        )
-
-    def _login(self) -> str:
-        response = self._send(
-            "POST", "/auth/token", json={"username": self._username, "password": self._password}
-        )
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise OrchestrationError(
-                f"Airflow at {self._base_url} refused the password of user {self._username!r}. "
-                "Does another stack answer at this address? See `tradewind credentials` and "
-                "`tradewind status`"
-            )
-        if not response.is_success:
-            raise OrchestrationError(
-                f"Airflow at {self._base_url} answered {response.status_code} to the login: "
-                f"{_detail(response)}"
-            )
-        self._token = str(response.json()["access_token"])
-        return self._token
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        json: object = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
-        try:
-            return self._http.request(method, path, params=params, json=json, headers=headers)
-        except httpx.HTTPError as error:
-            raise OrchestrationError(
-                f"Airflow at {self._base_url} is out of reach ({method} {path}: {error!r}). "
-                "Is the stack up? See `tradewind status`; start it with `tradewind up --detach`"
-            ) from error
 
 
 def _run_path(dag_id: str, run_id: str) -> str:
@@ -375,13 +360,6 @@ def _run_path(dag_id: str, run_id: str) -> str:
 
 def _listed(states: Mapping[str, str]) -> str:
     return ", ".join(f"{task} {state}" for task, state in states.items()) or "no task started"
-
-
-def _detail(response: httpx.Response) -> str:
-    try:
-        return str(response.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return response.text[:500]
 
 
 def _last_error(lines: object) -> str:

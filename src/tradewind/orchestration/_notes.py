@@ -1,0 +1,70 @@
+"""What a run of Airflow waits for, in words for who waits for it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+__all__ = ["Notes", "TaskState"]
+
+_QUEUED_RUN = 5.0  # seconds until it is said what a run that does not begin waits for
+_QUEUED_TASK = 60.0  # and a task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """One task of a run: where it stands and which worker has it."""
+
+    task_id: str
+    state: str
+    """Airflow's word for it; ``"none"`` before the scheduler has looked at the task."""
+    try_number: int
+    hostname: str
+    queue: str
+
+
+class Notes:
+    """Says once each what is waited for.
+
+    Parameters
+    ----------
+    dag_id : str
+    page : str
+        Address of the run's page.
+    is_paused : callable
+        Asks whether the DAG is paused.
+    tell : callable
+    """
+
+    def __init__(
+        self,
+        dag_id: str,
+        page: str,
+        is_paused: Callable[[], bool],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._dag_id = dag_id
+        self._page = page
+        self._is_paused = is_paused
+        self._tell = tell
+        self._told: set[tuple[str, int]] = set()
+
+    def take(self, state: str, tasks: Iterable[TaskState], unchanged: float) -> None:
+        """Look at a run that has not ended, and has not changed for some seconds."""
+        if state == "queued" and unchanged >= _QUEUED_RUN and self._is_new("run"):
+            if self._is_paused():
+                self._tell(
+                    f"{self._dag_id} is paused: the run waits until {self._page} unpauses it"
+                )
+            else:
+                self._tell(f"another run of {self._dag_id} goes on; this one begins after it")
+        for task in tasks:
+            name, number = task.task_id, task.try_number
+            if task.state == "up_for_retry" and self._is_new(name, number):
+                self._tell(f"try {number} of {name} ended, and it is tried again: see {self._page}")
+            waits = task.state == "queued" and unchanged >= _QUEUED_TASK
+            if waits and self._is_new(f"{name} queued"):
+                self._tell(f"{name} waits for a free worker: see `tradewind status`")
+
+    def _is_new(self, what: str, number: int = 0) -> bool:
+        new = (what, number) not in self._told
+        self._told.add((what, number))
+        return new
