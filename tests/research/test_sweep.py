@@ -358,6 +358,37 @@ def test_a_sweep_without_a_result_says_why(bars: pl.DataFrame, postgres_url: str
         collect(planned.study_name, strategy, postgres_url)
 
 
+def test_a_sweep_that_failed_is_gone_on_with_by_the_next_run(
+    bars: pl.DataFrame, postgres_url: str
+) -> None:
+    strategy = swept(name="resumed")
+    first = plan(strategy, "a" * 64, postgres_url, asked_by="run 1")
+    assert plan(strategy, "a" * 64, postgres_url, asked_by="run 1") == first  # its own retry
+    ran = 0
+
+    def fail(*_: object) -> None:
+        nonlocal ran
+        ran += 1
+        if ran == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_batch(first.study_name, bars, strategy, postgres_url, on_trial=fail)
+    second = plan(strategy, "a" * 64, postgres_url, asked_by="run 2")
+    assert second == first
+    report = run_batch(second.study_name, bars, strategy, postgres_url)
+    assert len(report.finished) == second.n_trials - ran
+    # What is finished is whose it is: they find it again, and another asks anew.
+    for run in ("run 1", "run 2"):
+        assert plan(strategy, "a" * 64, postgres_url, asked_by=run) == first
+    third = plan(strategy, "a" * 64, postgres_url, asked_by="run 3")
+    assert third.study_name == f"{first.study_name}-2"
+    assert plan(strategy, "a" * 64, postgres_url, asked_by="run 4") == third  # nothing ran yet
+    run_batch(third.study_name, bars, strategy, postgres_url)
+    both = [collect(each.study_name, strategy, postgres_url) for each in (first, third)]
+    assert both[0].trials.equals(both[1].trials)
+
+
 def test_another_question_does_not_get_this_answer(bars: pl.DataFrame, postgres_url: str) -> None:
     strategy = swept(name="mixed")
     planned = plan(strategy, "a" * 64, postgres_url, sweep_id="monday")

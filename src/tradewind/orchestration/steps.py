@@ -31,6 +31,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_STUDY = "study"  # the XCom that tells the run's tasks which study is theirs
+# What a trial's figures depend on, beside the strategy and the bars.
+_JUDGED_WITH = ("tradewind", "lightgbm", "numpy", "polars", "scikit-learn")
+
 
 def ingest(strategy: Strategy) -> str:
     """Store what is new among the strategy's bars, and return the id of their snapshot.
@@ -99,21 +103,28 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
 def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
     """Write every trial of the run's sweep down as waiting, and return the numbers of its batches.
 
+    What an earlier run that failed left of the same sweep is gone on with.
+
     Raises
     ------
     TradewindError
         If the strategy's sweep cannot be drawn or the ledger is out of reach.
     """
+    from airflow.sdk import get_current_context
+
     from tradewind.research.feature_code import feature_code_hash
     from tradewind.research.sweep import plan
 
+    context = get_current_context()
     planned = plan(
         strategy,
         snapshot_id,
         ledger_url(load_settings()),
         sweep_id=_sweep_id(strategy, snapshot_id),
+        asked_by=f"{context['dag_run'].dag_id} {context['dag_run'].run_id}",
         feature_code=feature_code_hash(strategy) or "",
     )
+    context["ti"].xcom_push(_STUDY, planned.study_name)
     log.info("%d trials in study %s", planned.n_trials, planned.study_name)
     return list(planned.batches)
 
@@ -126,11 +137,11 @@ def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
     TradewindError
         If the snapshot is damaged or the ledger is out of reach.
     """
-    from tradewind.research.sweep import run_batch, study_name
+    from tradewind.research.sweep import run_batch
 
     settings = load_settings()
     report = run_batch(
-        study_name(strategy, _sweep_id(strategy, snapshot_id)),
+        _study_of_run(),
         bar_store(settings).read(snapshot_id),
         strategy,
         ledger_url(settings),
@@ -166,7 +177,6 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     from tradewind.research.ledger import counted_in
     from tradewind.research.model import fingerprint
     from tradewind.research.sweep import collect as collect_sweep
-    from tradewind.research.sweep import study_name
     from tradewind.research.training import train as train_strategy
 
     settings = load_settings()
@@ -180,8 +190,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     chosen = strategy
     configurations: tuple[str, ...] = ()
     if strategy.sweep is not None:
-        study = study_name(strategy, _sweep_id(strategy, snapshot_id))
-        swept = collect_sweep(study, strategy, url)
+        swept = collect_sweep(_study_of_run(), strategy, url)
         log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
         chosen = strategy.with_parameters(swept.best_parameters)
         configurations = swept.configurations
@@ -350,19 +359,33 @@ def ledger_url(settings: Settings) -> str:
 
 
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
-    """Return what tells a run's sweep from others: its tasks agree on it, another run has its own.
-
-    A run that is cleared after its strategy, the code of its features or its bars have changed
-    begins a new sweep; where they change within a run, the next task finds no sweep.
-    """
-    from airflow.sdk import get_current_context
+    """Return what tells sweeps apart: the file, the code of its features, bars and libraries."""
+    from importlib.metadata import version
 
     from tradewind.research.feature_code import feature_code_hash
 
-    run_id = get_current_context()["dag_run"].run_id
     code = feature_code_hash(strategy) or ""
-    parts = f"{run_id} {snapshot_id} {strategy.content_hash()} {code}"
+    versions = " ".join(f"{name} {version(name)}" for name in _JUDGED_WITH)
+    parts = f"{snapshot_id} {strategy.content_hash()} {code} {versions}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _study_of_run() -> str:
+    """Return the study that the run's first task has planned or gone on with.
+
+    Raises
+    ------
+    SweepError
+        If it has said none.
+    """
+    from airflow.sdk import get_current_context
+
+    from tradewind.errors import SweepError
+
+    name = get_current_context()["ti"].xcom_pull(task_ids="plan_sweep", key=_STUDY)
+    if name is None:
+        raise SweepError("task plan_sweep of this run named no study; clear it, and it plans again")
+    return str(name)
 
 
 def _is_backfill() -> bool:

@@ -10,6 +10,7 @@ statements to begin and finish a trial, and fifteen to add one.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, Float, Integer, String, column, func, insert, select, table, text
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Study", "find_study", "plan_study", "refuse_another"]
 
 _IDENTITY: Final = "tradewind"
+_ASKED_BY: Final = "tradewind.asked_by"
 _TRIALS: Final = table(
     "trials",
     column("trial_id", Integer),
@@ -146,8 +148,9 @@ def plan_study(
     *,
     parameters: list[dict[str, Any]],
     distributions: "dict[str, BaseDistribution]",
-) -> None:
-    """Make a study and its trials; goes on with one whose planning was interrupted.
+    asked_by: str | None = None,
+) -> str:
+    """Make a study and its trials, or go on with one, and return its name.
 
     Parameters
     ----------
@@ -159,6 +162,10 @@ def plan_study(
         One a trial, in their order.
     distributions : dict
         By parameter.
+    asked_by : str, optional
+        Who asks. Asking again finds the same study; so does another who asks while it is
+        unfinished, as after a failure. If another has finished it, the study is a new one, whose
+        name has a number added. If not given, a finished study is found, too.
 
     Raises
     ------
@@ -170,20 +177,30 @@ def plan_study(
     import optuna
 
     with _opened(storage_url) as (storage, locks), locks.held(name):
-        study = optuna.create_study(
-            study_name=name,
-            storage=storage,
-            direction="maximize",
-            load_if_exists=True,
-            sampler=optuna.samplers.RandomSampler(),  # never asked: trials are planned
-        )
-        known = study.user_attrs.get(_IDENTITY)
-        if known is None:
-            study.set_user_attr(_IDENTITY, identity)
-        else:
-            refuse_another(name, known, identity)
-        study_id = storage.get_study_id_from_name(name)
+        for number in count(1):
+            called = name if number == 1 else f"{name}-{number}"
+            study = optuna.create_study(
+                study_name=called,
+                storage=storage,
+                direction="maximize",
+                load_if_exists=True,
+                sampler=optuna.samplers.RandomSampler(),  # never asked: trials are planned
+            )
+            known = study.user_attrs.get(_IDENTITY)
+            if known is None:
+                study.set_user_attr(_IDENTITY, identity)
+            else:
+                refuse_another(called, known, identity)
+            askers = study.user_attrs.get(_ASKED_BY, [])
+            states = [trial.state for trial in study.get_trials(deepcopy=False)]
+            finished = len(states) == len(parameters) and all(s.is_finished() for s in states)
+            if asked_by is None or asked_by in askers or not finished:
+                break
+        if asked_by is not None and asked_by not in askers:
+            study.set_user_attr(_ASKED_BY, [*askers, asked_by])
+        study_id = storage.get_study_id_from_name(called)
         _add_trials(storage.engine, study_id, parameters, distributions)
+        return called
 
 
 def _add_trials(

@@ -104,9 +104,10 @@ def plan(
     storage_url: str,
     *,
     sweep_id: str | None = None,
+    asked_by: str | None = None,
     feature_code: str = "",
 ) -> SweepPlan:
-    """Create a sweep with all its trials, or find it.
+    """Create a sweep with all its trials, or find it, or go on with one that failed.
 
     Parameters
     ----------
@@ -119,6 +120,9 @@ def plan(
     sweep_id : str, optional
         Tells this sweep from others of the strategy. If not given it follows from the strategy,
         the snapshot and the code of its features: the same question asked again finds the answer.
+    asked_by : str, optional
+        Who asks, such as a run. An unfinished sweep is gone on with, whoever began it; one that
+        another has finished is not this one's answer.
     feature_code : str
         See `tradewind.research.trials.configuration_hash`.
 
@@ -133,12 +137,13 @@ def plan(
     sweep = _sweep_of(strategy)
     identity = _identity(strategy, snapshot_id, feature_code)
     name = study_name(strategy, sweep_id or identity["question"][:16])
-    plan_study(
+    name = plan_study(
         storage_url,
         name,
         identity,
         parameters=sets,
         distributions={key: _distribution(space) for key, space in sweep.parameters.items()},
+        asked_by=asked_by,
     )
     return SweepPlan(name, tuple(range(min(sweep.batches, len(sets)))), len(sets))
 
