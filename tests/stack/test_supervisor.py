@@ -1,6 +1,8 @@
 """The supervisor with tiny real processes: order, restarts, health, and what a failure leaves."""
 
 import asyncio
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,6 +207,75 @@ def test_a_service_that_keeps_dying_is_given_up_after_the_last_back_off(
     assert state.services["frail"].restarts == 3
 
 
+def kill_once(mark: Path, what: Path, how: int = signal.SIGKILL) -> Callable[[float], None]:
+    """Return a probe that fails until the process that a file names was killed, once."""
+
+    def probe(_started: float) -> None:
+        if not lines(what):
+            raise ProbeFailure("not yet")
+        if not mark.exists():
+            mark.touch()
+            os.kill(int(lines(what)[-1]), how)
+            raise ProbeFailure("was just killed")
+
+    return probe
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_service_killed_during_its_first_start_is_started_again(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: int
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF", (0.0, 0.0))
+    pid = tmp_path / "pid"
+    probe = kill_once(tmp_path / "killed", pid, how)
+    found = supervise(layout, [shell("store", f"echo $$ >> {pid}; {SLEEP}", probe=probe)])
+    assert len(lines(pid)) == 2
+    assert found.of("store") == ["starting", "restarting", "starting", "healthy", "stopped"]
+
+
+def test_a_step_killed_during_the_start_is_done_again(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF", (0.0,))
+    ran = tmp_path / "ran"
+    script = f"echo x >> {ran}; [ $(wc -l < {ran}) = 1 ] && kill -9 $$; true"
+    done = tmp_path / "done"
+    supervise(layout, [shell("migrate", script, done_file=done, done_value="1")])
+    assert len(lines(ran)) == 2
+    assert done.read_text() == "1"
+
+
+def test_what_fails_with_what_it_needs_during_the_start_is_tried_again(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF", (0.0, 0.0))
+    monkeypatch.setattr(supervisor, "WATCH_POLL", 0.05)
+    pid, up = tmp_path / "pid", tmp_path / "up"
+    store = f"echo $$ >> {pid}; touch {up}; {SLEEP}"
+    # The step takes the store down, and fails for it while that is away, the first time.
+    step = f"[ $(wc -l < {pid}) = 1 ] && kill -9 $(cat {pid}) && sleep 0.3 && exit 1; true"
+    found = supervise(
+        layout,
+        [
+            shell("store", store, probe=when(up.exists)),
+            shell("tables", step, needs=("store",)),
+        ],
+    )
+    assert len(lines(pid)) == 2
+    assert found.of("tables")[-1] == "done"
+
+
+def test_who_is_killed_again_and_again_is_an_error_in_the_end(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "BACK_OFF", (0.0, 0.0))
+    starts = tmp_path / "starts"
+    doomed = shell("doomed", f"echo x >> {starts}; kill -9 $$", probe=when(lambda: False))
+    with pytest.raises(ServiceFailedError, match="doomed ended with exit code -9"):
+        supervise(layout, [doomed])
+    assert len(lines(starts)) == 3
+
+
 def test_a_restarted_service_is_healthy_again(
     layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +325,10 @@ def test_what_falls_with_what_it_needs_waits_for_it_and_is_not_given_up(
     def back(state: StackState) -> bool:
         return state.services["client"].restarts == falls and state.all_healthy()
 
+    def begun() -> bool:
+        state = read_state(layout)
+        return state is not None and len(lines(starts)) == 1 + state.services["client"].restarts
+
     client = f"echo $$ >> {starts}; while [ -e {up} ]; do sleep 0.02; done; exit 1"
     found = supervise(
         layout,
@@ -261,7 +336,7 @@ def test_what_falls_with_what_it_needs_waits_for_it_and_is_not_given_up(
             shell("store", SLEEP, probe=store_probe),
             # It needs the store by way of a step, as all of Airflow does.
             shell("tables", "true", needs=("store",)),
-            shell("client", client, probe=when(lambda: True), needs=("tables",)),
+            shell("client", client, probe=when(begun), needs=("tables",)),
         ],
         back,
     )

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from tradewind.errors import StackError
 from tradewind.stack.processes import is_same_process, started_at
 
-__all__ = ["ForkServer", "Process", "Program", "ending", "execute"]
+__all__ = ["UNKNOWN", "ForkServer", "Process", "Program", "ending", "execute"]
 
 UNKNOWN = 256  # no exit code: the fork server that would have been told it has died
 ORPHAN_POLL = 0.5  # seconds between looks at a process whose fork server has died

@@ -22,7 +22,7 @@ from tradewind.stack.processes import (
     stop_processes,
 )
 from tradewind.stack.services import Service
-from tradewind.stack.spawning import ForkServer, Process, Program, ending, execute
+from tradewind.stack.spawning import UNKNOWN, ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import (
     ServiceState,
     StackState,
@@ -40,11 +40,17 @@ PING_TIMEOUT = 5.0  # seconds
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
 FORGIVEN_AFTER = 30.0  # seconds of life after which earlier restarts no longer count
 CLOCK_STEP = 5.0  # seconds; a clock that is set back by less is soon where it was
+# How a process ends that somebody else ended; of one whose fork server died, nobody knows.
+_KILLED = (-signal.SIGKILL, -signal.SIGTERM, UNKNOWN)
 LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
 
 
 class _SetBackError(ServiceFailedError):
     """The machine's clock was set back under a service that follows it."""
+
+
+class _KilledError(ServiceFailedError):
+    """A service was ended by somebody else, or with its fork server: that says nothing of it."""
 
 
 class Supervisor:
@@ -116,23 +122,29 @@ class Supervisor:
     async def _drive(self, service: Service) -> None:
         for need in service.needs:
             await self._ready[need].wait()
-        if service.step:
-            await self._finish_step(service)
-            return
         restarts = 0
         while True:
             started, began = time.time(), time.monotonic()
+            before = self._restarts_of_needs(service)
             try:
+                if service.step:
+                    await self._finish_step(service)
+                    return
                 process = await self._start(service)
                 await self._until_healthy(service, process, started)
                 self._ready[service.name].set()
                 await self._watch(service, process, started)
             except ServiceFailedError as error:
-                if not self._ready[service.name].is_set():  # a first start that fails is an error
-                    self._set(service, "failed", str(error).splitlines()[0])
-                    raise
                 reason = str(error).splitlines()[0]
                 forgiven = isinstance(error, _SetBackError)
+                spoiled = (
+                    isinstance(error, _KilledError)
+                    or self._missing(service)
+                    or self._restarts_of_needs(service) != before
+                ) and restarts < len(BACK_OFF)
+                if not spoiled and not self._ready[service.name].is_set():
+                    self._set(service, "failed", reason)  # a first start that fails is an error
+                    raise
             self._set(service, "restarting", reason)
             await self._end(service)
             if forgiven or time.monotonic() - began > FORGIVEN_AFTER:
@@ -161,6 +173,9 @@ class Supervisor:
                 due += needs[name]
         return sorted(name for name, healthy in found.items() if not healthy)
 
+    def _restarts_of_needs(self, service: Service) -> int:
+        return sum(self.state.services[n].restarts for n in self._all_needs(service.name))
+
     async def _finish_step(self, service: Service) -> None:
         done = service.done_file
         if done is None or not done.exists() or done.read_text() != service.done_value:
@@ -172,8 +187,7 @@ class Supervisor:
                 except TimeoutError:
                     raise self._failure(service, f"not done in {self._start_timeout:g} s") from None
                 if code:
-                    self._set(service, "failed", f"exit code {code}")
-                    raise self._failure(service, ending(process))
+                    raise self._failure(service, ending(process), process)
             else:
                 await self._prepare(service)
             await self._end(service)  # nothing of it is left to be stopped later
@@ -199,7 +213,8 @@ class Supervisor:
                 require_free(port, service.name)
             process = await self._spawn(service)
         except (StackError, OSError) as error:  # no such program, no log, a taken port
-            raise ServiceFailedError(f"{service.name} cannot be started: {error}") from error
+            kind = _KilledError if self._lost_its_fork_server(service) else ServiceFailedError
+            raise kind(f"{service.name} cannot be started: {error}") from error
         self._processes[service.name] = process
         record = self.state.services[service.name]
         record.pid = process.pid
@@ -237,7 +252,7 @@ class Supervisor:
         while True:
             reason = await self._probe(service, process, started)
             if process.returncode is not None:
-                raise self._failure(service, ending(process))
+                raise self._failure(service, ending(process), process)
             if reason is None:
                 self._set(service, "healthy")
                 return
@@ -316,11 +331,19 @@ class Supervisor:
                 todo += by_name[need].needs
         return found
 
-    def _failure(self, service: Service, reason: str) -> ServiceFailedError:
+    def _lost_its_fork_server(self, service: Service) -> bool:
+        if service.forked_by is None:
+            return False
+        server = self._processes.get(service.forked_by)
+        return server is None or server.returncode is not None
+
+    def _failure(
+        self, service: Service, reason: str, process: Process | None = None
+    ) -> ServiceFailedError:
         path = self._layout.service_log(service.name)
-        return ServiceFailedError(
-            f"{service.name} {reason}. Last lines of {path}:\n{log_tail(path)}"
-        )
+        killed = process is not None and process.returncode in _KILLED
+        kind = _KilledError if killed else ServiceFailedError
+        return kind(f"{service.name} {reason}. Last lines of {path}:\n{log_tail(path)}")
 
     def _set(self, service: Service, state: str, detail: str = "") -> None:
         record = self.state.services[service.name]
