@@ -1,0 +1,46 @@
+"""A run that is asked for begins, or it is said at once that it would not."""
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from tradewind.desk._connections import trigger_when_known
+from tradewind.errors import OrchestrationError
+
+
+@dataclass
+class Client:
+    """Knows the DAG after some looks."""
+
+    paused: bool = False
+    unknown: int = 0
+    triggered: list[str] = field(default_factory=list)
+
+    def dag_exists(self, _: str) -> bool:
+        self.unknown -= 1
+        return self.unknown < 0
+
+    def is_paused(self, _: str) -> bool:
+        return self.paused
+
+    def dag_url(self, dag_id: str) -> str:
+        return f"http://airflow/dags/{dag_id}"
+
+    def trigger(self, dag_id: str) -> str:
+        self.triggered.append(dag_id)
+        return "manual__1"
+
+
+def test_a_paused_dag_is_said_before_anything_is_started() -> None:
+    client = Client(paused=True)
+    with pytest.raises(OrchestrationError, match=r"train_x is paused.*http://airflow/dags/train_x"):
+        trigger_when_known(cast("Any", client), "train_x")
+    assert client.triggered == []
+
+
+def test_a_dag_that_airflow_has_yet_to_find_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    client = Client(unknown=3)
+    assert trigger_when_known(cast("Any", client), "train_x") == "manual__1"
+    assert client.triggered == ["train_x"]
