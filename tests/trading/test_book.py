@@ -1,9 +1,15 @@
 """The trading book against the backtest's own accounting, on real sessions."""
 
 import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
-from tests.trading.books import DAYS, Desk, assert_same, expected_books, weights_of
+import pytest
+
+from tests.trading.books import DAYS, TERMS, Desk, assert_same, expected_books, weights_of
+from tradewind.errors import TradingError
+from tradewind.trading.broker import SimulatedBroker
 from tradewind.trading.views import fills, orders, pnl, positions
 
 
@@ -52,3 +58,40 @@ def test_the_views_show_what_was_booked(desk: Desk) -> None:
     assert {order.state for order in found if order.session <= DAYS[2]} == {"filled"}
     assert {order.state for order in found if order.session > DAYS[2]} == {"accepted"}
     assert all(order.filled == order.shares for order in found if order.state == "filled")
+
+
+class Real:
+    """A broker that simulates nothing, knows no order, and must not be asked."""
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+    async def orders(self, account: str, since: dt.date | None = None) -> list[object]:
+        raise AssertionError(f"asked for the orders of {account} since {since}")
+
+    fills = positions = submit = cancel = orders
+
+
+@pytest.mark.parametrize("step", [Desk.settle, Desk.submit, lambda desk, _: desk.reconcile()])
+@pytest.mark.parametrize(
+    ("execution", "real", "what"),
+    [
+        ("paper", True, "a real one"),
+        ("replay", True, "a real one"),
+        ("live", False, "one on paper"),
+    ],
+)
+def test_a_broker_of_another_kind_is_refused_by_each_step(
+    desk: Desk, execution: str, real: bool, what: str, step: Callable[[Desk, dt.date], object]
+) -> None:
+    desk.terms = replace(TERMS, execution=execution)
+    desk.open()
+    desk.quote(DAYS[1])
+    if real:
+        desk.broker = Real()  # type: ignore[assignment]
+        assert not isinstance(desk.broker, SimulatedBroker)
+    reason = rf"`execution: {execution}`, and this broker is {what}: no order of it goes there"
+    with pytest.raises(TradingError, match=reason):
+        step(desk, DAYS[1])
+    assert desk.rows("SELECT session FROM trading.equity") == [(DAYS[0],)]
+    assert desk.rows("SELECT * FROM paper.executions") == []

@@ -139,7 +139,7 @@ def address_of(engine: "sa.Engine", account: str, address: str) -> str:
 
 
 def refuse_broker(terms: Account, broker: Broker) -> None:
-    """Refuse a broker that an account's orders may not go to.
+    """Refuse a broker that an account's orders may not go to, and cannot have come from.
 
     Raises
     ------
@@ -154,7 +154,7 @@ def refuse_broker(terms: Account, broker: Broker) -> None:
     what = "one on paper" if on_paper else "a real one"
     raise TradingError(
         f"the file of {terms.account} says `execution: {terms.execution}`, and this broker is "
-        f"{what}: no order of it goes there"
+        f"{what}: no order of it goes there, and none of its comes from there"
     )
 
 

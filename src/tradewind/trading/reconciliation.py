@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from tradewind.errors import ReconciliationError
 from tradewind.trading.accounts import last_settled, read_account
-from tradewind.trading.broker import Broker, SimulatedBroker
+from tradewind.trading.broker import Broker, SimulatedBroker, refuse_broker
 from tradewind.trading.database import account_lock, database_errors
 from tradewind.trading.ledger import cash_of, positions_of
 from tradewind.trading.order_log import LoggedOrder, logged_orders
@@ -61,11 +61,12 @@ async def reconcile(engine: sa.Engine, broker: Broker, account: str) -> Reconcil
     ReconciliationError
         If anything differs; the message names every difference.
     TradingError
-        If broker or database refuse or are out of reach.
+        If the broker is not one that the account's orders may go to, or broker or database refuse
+        or are out of reach.
     """
     with database_errors(f"reconciling {account}"), account_lock(engine, account):
         with engine.connect() as connection:
-            read_account(connection, account)
+            refuse_broker(read_account(connection, account), broker)
             settled = last_settled(connection, account)
             since = None if isinstance(broker, SimulatedBroker) else settled
             ours = _Ours.read(connection, account, since)

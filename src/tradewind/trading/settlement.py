@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from tradewind.errors import TradingError
 from tradewind.research.bookings import EXACT, borrow_fee, cents, split_shares
 from tradewind.trading.accounts import last_settled, read_account
-from tradewind.trading.broker import Broker, SimulatedBroker
+from tradewind.trading.broker import Broker, SimulatedBroker, refuse_broker
 from tradewind.trading.database import account_lock, database_errors
 from tradewind.trading.ledger import Ledger
 from tradewind.trading.order_log import LoggedOrder, add_state, logged_orders
@@ -71,15 +71,17 @@ async def settle(
     Raises
     ------
     TradingError
-        If quotes are missing, the broker does not say what became of an order, or the database
-        refuses. Sessions that were settled before that stay settled.
+        If quotes are missing, the broker is not one that the account's orders may go to or does
+        not say what became of an order, or the database refuses. Sessions that were settled before
+        that stay settled.
     """
     done = []
     with database_errors(f"settling {account}"), account_lock(engine, account) as lock:
         with engine.connect() as connection:
+            # The orders of another kind of broker would all be taken for lost.
+            refuse_broker(read_account(connection, account), broker)
             before = last_settled(connection, account)
             if before is None:
-                read_account(connection, account)  # says that it is not open
                 raise TradingError(f"the account {account} has no first equity")
             pending = quotes_of(connection, account, before, session)
         if session > before and session not in pending:
