@@ -6,7 +6,7 @@ import pytest
 
 from tradewind.errors import StrategyError
 from tradewind.market.bars import PRICES, adjusted
-from tradewind.research.features import compute_features
+from tradewind.research.features import CODE_VERSION, compute_features
 from tradewind.research.strategy import Strategy
 
 CUTS = [dt.date(2002, 1, 2), dt.date(2005, 2, 28), dt.date(2008, 9, 29), dt.date(2013, 2, 28)]
@@ -47,6 +47,45 @@ def test_features_match_a_hand_count(bars: pl.DataFrame, strategy: Strategy) -> 
     assert value(features, "AAPL", session, "volume_ratio_21") == pytest.approx(
         volume[-1] / volume[-21:].mean() - 1
     )
+
+
+OF_A_VERSION = {
+    1: {
+        "return_5": -0.00040483781184330603,
+        "momentum_252_21": 0.2181976091899147,
+        "volatility_21": 0.005580151195285092,
+        "rsi_14": 0.7282157676349984,
+        "ma_distance_50": 0.0478479502411262,
+        "ma_ratio_10_50": 0.03911632605189741,
+        "volume_ratio_20": -0.07861400026397036,
+        "rank_return_21": -0.5,
+        "demean_return_21": -0.07809473359482677,
+        "zscore_return_21": -1.1691118379711298,
+    }
+}
+
+
+def test_another_number_is_of_another_version_of_the_code(
+    bars: pl.DataFrame, strategy: Strategy
+) -> None:
+    """Where this fails since a feature is computed otherwise, count `CODE_VERSION` up."""
+    features = [
+        {"return": {"window": 5}},
+        {"momentum": {"window": 252, "skip": 21}},
+        {"volatility": {"window": 21}},
+        {"rsi": {"window": 14}},
+        {"ma_distance": {"window": 50}},
+        {"ma_ratio": {"fast": 10, "slow": 50}},
+        {"volume_ratio": {"window": 20}},
+        *({kind: {"of": {"return": {"window": 21}}}} for kind in ("rank", "demean", "zscore")),
+    ]
+    said = {**strategy.model_dump(), "features": features}
+    said["universe"]["symbols"] = ["AAPL", "IBM", "MSFT"]
+    asked = Strategy.model_validate(said)
+    computed = compute_features(bars, asked)
+    assert set(asked.feature_names) == set(OF_A_VERSION[CODE_VERSION])
+    for name, figure in OF_A_VERSION[CODE_VERSION].items():
+        assert value(computed, "IBM", dt.date(2012, 3, 1), name) == pytest.approx(figure, rel=1e-9)
 
 
 def test_warm_up_is_left_out(bars: pl.DataFrame, strategy: Strategy) -> None:

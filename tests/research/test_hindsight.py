@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import polars as pl
 import pytest
 
 from tradewind.market.bars import adjusted
+from tradewind.research.features import CODE_VERSION
 from tradewind.research.hindsight import Hindsight, Known, known_of, look_back
 from tradewind.research.strategy import Strategy
 
@@ -190,3 +192,38 @@ def test_a_symbol_without_a_bar_up_to_a_past_session_stops_no_look_back(
     assert found.faults == ()
     assert len(found.revisions) == 5
     assert "of IBM on " in found.revisions[0]
+
+
+def test_what_another_version_of_the_code_computed_is_said_and_not_compared(
+    bars: pl.DataFrame, own: Own
+) -> None:
+    strategy = own(CHANGE)
+    stored, snapshots = replayed(bars, strategy, 5, lambda _: None)
+
+    def other(known: Known, version: int | None) -> Known:
+        features = {symbol: {"x": 9.0} for symbol in known.features}
+        return replace(known, features=features, code_version=version)
+
+    def back(*versions: int | None) -> Hindsight:
+        told = [
+            (name, other(known, version))
+            for (name, known), version in zip(stored, versions, strict=True)
+        ]
+        return look_back(Echo(), strategy, told, bars=bars, read=snapshots.__getitem__)
+
+    old, older = CODE_VERSION - 1, CODE_VERSION - 2
+    found = back(older, old, old, old, old)
+    assert (found.faults, found.revisions) == ((), ())
+    first, second = found.uncompared
+    assert (
+        f"2013-02-22 to 2013-02-22 (1 in all) were made of was computed by version {older}" in first
+    )
+    assert (
+        f"2013-02-25 to 2013-02-28 (4 in all) were made of was computed by version {old}" in second
+    )
+    # Today's code is held to what it said, and so is what was kept before there were versions.
+    for version in (CODE_VERSION, None):
+        found = back(old, old, old, old, version)
+        assert len(found.faults) == 1
+        assert "on 2013-02-28 was 9.0" in found.faults[0]
+        assert len(found.uncompared) == 1

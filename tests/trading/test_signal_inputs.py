@@ -17,6 +17,7 @@ FIRST = SignalInputs(
     snapshot_id="a" * 64,
     features={"AAPL": {"x": 0.1 + 0.2, "y": 5e-324}, "IBM": {"x": None, "y": -1.7e308}},
     predictions={"AAPL": 1e-300},
+    code_version=7,
 )
 
 
@@ -43,6 +44,20 @@ def test_the_latest_sessions_come_oldest_first(database_url: str) -> None:
         book.store(replace(FIRST, session=day))
     found = book.latest("momentum", 3, sessions=3)
     assert [inputs.session.day for inputs in found] == [26, 27, 28]
+
+
+def test_inputs_of_before_there_were_versions_of_the_code_are_read(database_url: str) -> None:
+    book = InputBook(database_url)
+    book.store(FIRST)
+    engine = sa.create_engine(database_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE signal_inputs DROP COLUMN code_version"))
+    old = replace(FIRST, code_version=None)
+    assert book.latest("momentum", 3, sessions=5) == [old]
+    later = replace(FIRST, session=dt.date(2013, 3, 1))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: InputBook(database_url).store(later), range(4)))
+    assert book.latest("momentum", 3, sessions=5) == [old, later]
 
 
 def test_workers_that_store_at_one_moment_agree(database_url: str) -> None:

@@ -48,6 +48,7 @@ def keep_inputs(
             snapshot_id=snapshot_id,
             features=known.features,
             predictions=known.predictions,
+            code_version=known.code_version,
         )
     )
 
@@ -72,14 +73,17 @@ def look_back(champion: "RegisteredModel", bars: "pl.DataFrame") -> "Hindsight":
         champion.model,
         champion.strategy,
         [
-            (inputs.snapshot_id, Known(inputs.session, inputs.features, inputs.predictions))
+            (
+                inputs.snapshot_id,
+                Known(inputs.session, inputs.features, inputs.predictions, inputs.code_version),
+            )
             for inputs in latest
         ],
         bars=bars,
         read=bar_store(settings).read,
     )
-    for revision in found.revisions:
-        log.warning("%s", revision)
+    for told in (*found.revisions, *found.uncompared):
+        log.warning("%s", told)
     return found
 
 

@@ -72,7 +72,8 @@ def log_watch(
         names.PREFIX + "reasons": "\n".join(report.reasons),
     }
     if hindsight is not None:
-        tags[names.PREFIX + "hindsight"] = "\n".join([*hindsight.faults, *hindsight.revisions])
+        told = [*hindsight.faults, *hindsight.revisions, *hindsight.uncompared]
+        tags[names.PREFIX + "hindsight"] = "\n".join(told)
     now = int(time.time() * 1000)
     with mlflow_errors(f"logging a watch over {info.name}"):
         client = connect()

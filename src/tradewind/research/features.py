@@ -9,7 +9,7 @@ same promise.
 """
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 import polars as pl
 
@@ -37,7 +37,13 @@ from tradewind.research.strategy import Strategy
 from tradewind.research.undefined import Undefined, find_undefined
 from tradewind.research.universe import select_bars
 
-__all__ = ["FeatureTable", "Features", "compute_features", "find_features"]
+__all__ = ["CODE_VERSION", "FeatureTable", "Features", "compute_features", "find_features"]
+
+CODE_VERSION: Final = 1
+"""Counted up whenever a feature of ours comes out as another number from the same bars.
+
+What signals were made of by another version is no evidence against a feature
+(`tradewind.research.hindsight`)."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ compared, for a feature can know the future in two ways:
 A bar that was revised, or a dividend that was found later, changes a feature without its fault:
 then it differs from what it was, and is the same with and without the later bars. That is told as
 a revision, and stops nothing.
+
+What was computed by another version of our own code (`tradewind.research.features.CODE_VERSION`) is
+not compared, since it may differ for that. That is told, and stops nothing either.
 """
 
 import math
@@ -22,7 +25,7 @@ from typing import Final
 import polars as pl
 
 from tradewind.market.bars import KEY
-from tradewind.research.features import FeatureTable
+from tradewind.research.features import CODE_VERSION, FeatureTable
 from tradewind.research.model import Predictor, matrix, predict_rows
 from tradewind.research.strategy import Strategy
 from tradewind.research.universe import select_bars, within
@@ -46,11 +49,14 @@ class Known:
         By symbol, then by column; None where undefined.
     predictions : mapping of str to float
         By symbol; only of those whose features are all defined.
+    code_version : int, optional
+        Of the code that computed the features; None where it was not kept.
     """
 
     session: date
     features: Mapping[str, Mapping[str, float | None]]
     predictions: Mapping[str, float]
+    code_version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,13 @@ class Hindsight:
         A sentence for each session in which a feature knew, or knows by now, more than its bars.
     revisions : tuple of str
         A sentence for each session whose features changed with its bars alone.
+    uncompared : tuple of str
+        A sentence for each other version of our own code that computed some of the sessions.
     """
 
     faults: tuple[str, ...] = ()
     revisions: tuple[str, ...] = ()
+    uncompared: tuple[str, ...] = ()
 
 
 def known_of(
@@ -118,15 +127,17 @@ def look_back(
     Returns
     -------
     Hindsight
-        With a sentence a session at most.
+        With a sentence a session at most, and one a version.
 
     Raises
     ------
     StrategyError
         If a feature of the user's own cannot be computed.
     """
+    others = _by_other_code([then for _, then in stored])
+    stored = [one for one in stored if one[1].code_version in {None, CODE_VERSION}]
     if not stored:
-        return Hindsight()
+        return Hindsight(uncompared=others)
     faults, revisions = [], []
     table = FeatureTable(strategy).of(select_bars(bars, strategy))
     sizes = _sizes(table, strategy)
@@ -146,7 +157,21 @@ def look_back(
             faults.append(f"{found} once the bars after {then.session} are known: it looks ahead")
         else:
             revisions.append(f"{changed}, since its bars were revised")
-    return Hindsight(tuple(faults), tuple(revisions))
+    return Hindsight(tuple(faults), tuple(revisions), others)
+
+
+def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
+    """Return a sentence for each version of the code that is not that of today."""
+    sessions: dict[int, list[date]] = {}
+    for each in known:
+        if each.code_version not in {None, CODE_VERSION}:
+            sessions.setdefault(each.code_version, []).append(each.session)
+    return tuple(
+        f"what the signals of {min(days)} to {max(days)} ({len(days)} in all) were made of was "
+        f"computed by version {version} of Tradewind's features; this is version {CODE_VERSION}, "
+        "so that they are not compared"
+        for version, days in sorted(sessions.items())
+    )
 
 
 def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
@@ -157,6 +182,7 @@ def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: d
         session=session,
         features={row.pop("symbol"): row for row in rows.iter_rows(named=True)},
         predictions=dict(zip(whole["symbol"], predicted, strict=True)),
+        code_version=CODE_VERSION,
     )
 
 

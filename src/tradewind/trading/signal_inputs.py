@@ -1,12 +1,14 @@
 """What signals were decided from: each symbol's features and prediction, as they were then.
 
 They are in the table ``signal_inputs`` beside the signals, written down once and never changed:
-what is computed later for the same session must be the same (`tradewind.research.hindsight`).
+what the same code computes later for the same session must be the same
+(`tradewind.research.hindsight`).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -27,6 +29,8 @@ _inputs = sa.Table(
     sa.Column("prediction", sa.Double, nullable=True),
     sa.Column("snapshot_id", sa.Text, nullable=False),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    # Null in rows of before there was the column, which may not be there yet, either.
+    sa.Column("code_version", sa.Integer, nullable=True),
 )
 # Two workers that make a missing table at one moment break each other's catalogue entry.
 _LOCK = 7_301_002
@@ -47,6 +51,9 @@ class SignalInputs:
         By symbol, then by column; None where undefined.
     predictions : mapping of str to float
         By symbol; one that could not be predicted for has none.
+    code_version : int, optional
+        `tradewind.research.features.CODE_VERSION` of the code that computed them; None where it was
+        not kept.
     """
 
     strategy: str
@@ -55,6 +62,7 @@ class SignalInputs:
     snapshot_id: str
     features: Mapping[str, Mapping[str, float | None]]
     predictions: Mapping[str, float]
+    code_version: int | None = None
 
 
 class InputBook:
@@ -88,6 +96,7 @@ class InputBook:
                 "prediction": inputs.predictions.get(symbol),
                 "snapshot_id": inputs.snapshot_id,
                 "created_at": made,
+                "code_version": inputs.code_version,
             }
             for symbol, features in sorted(inputs.features.items())
         ]
@@ -97,6 +106,10 @@ class InputBook:
         ):
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
             _metadata.create_all(connection)
+            if not _has_version(connection):
+                connection.execute(
+                    sa.text("ALTER TABLE signal_inputs ADD COLUMN code_version INTEGER")
+                )
             there = sa.select(_inputs.c.symbol).where(
                 _inputs.c.strategy == inputs.strategy,
                 _inputs.c.session == inputs.session,
@@ -124,9 +137,13 @@ class InputBook:
         with database_errors("reading what signals were made of"), self._engine.connect() as on:
             if not sa.inspect(on).has_table(_inputs.name):
                 return []
-            chosen = sa.select(_inputs).where(*mine, _inputs.c.session.in_(newest))
+            columns = [column for column in _inputs.c if column is not _inputs.c.code_version]
+            version = _inputs.c.code_version if _has_version(on) else sa.null()
+            chosen = sa.select(*columns, version.label("code_version")).where(
+                *mine, _inputs.c.session.in_(newest)
+            )
             rows = on.execute(chosen.order_by(_inputs.c.session, _inputs.c.symbol)).all()
-        found: dict[date, list[sa.Row[tuple[object, ...]]]] = {}
+        found: dict[date, list[Any]] = {}
         for row in rows:
             found.setdefault(row.session, []).append(row)
         return [
@@ -139,6 +156,12 @@ class InputBook:
                 predictions={
                     row.symbol: row.prediction for row in of_session if row.prediction is not None
                 },
+                code_version=of_session[0].code_version,
             )
             for session, of_session in found.items()
         ]
+
+
+def _has_version(connection: sa.Connection) -> bool:
+    columns = sa.inspect(connection).get_columns(_inputs.name)
+    return any(column["name"] == "code_version" for column in columns)
