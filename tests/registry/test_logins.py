@@ -4,10 +4,12 @@ import base64
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from flask import Flask, abort, request
 
+from tradewind.registry import logins
 from tradewind.registry.logins import OneAtATime
 
 LOGIN = {"Authorization": "Basic " + base64.b64encode(b"somebody:secret").decode()}
@@ -90,3 +92,35 @@ def test_who_has_no_login_waits_for_nobody(app: Flask, checks: Checks) -> None:
     with ThreadPoolExecutor(CLIENTS) as clients:
         assert set(clients.map(lambda _: get(app, "/x", None), range(CLIENTS))) == {200}
     assert checks.most > 1
+
+
+# MLflow's own store of users uses what SQLAlchemy 2.1 deprecates.
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+def test_a_stranger_costs_as_much_as_a_wrong_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the time of an answer would tell which users there are."""
+    from mlflow.server.auth import sqlalchemy_store
+    from werkzeug.security import check_password_hash
+
+    compared = []
+
+    def compare(kept: str, password: str) -> bool:
+        compared.append(kept.partition("$")[0])  # the method, and how much work it is
+        return check_password_hash(kept, password)
+
+    store = sqlalchemy_store.SqlAlchemyStore()
+    store.init_db(f"sqlite:///{tmp_path}/users.db")
+    store.create_user("ada", "a long password")
+    logins.compare_for_strangers_too(store)
+    for module in (sqlalchemy_store, logins):
+        monkeypatch.setattr(module, "check_password_hash", compare)
+    for user in ("ada", "nobody", "", "ada' OR 1=1", "x" * 300):
+        compared.clear()
+        assert not store.authenticate_user(user, "a wrong password")
+        found = [*compared]
+        compared.clear()
+        assert not store.authenticate_user("ada", "a wrong password")
+        assert found == compared
+        assert len(found) == 1
+    assert store.authenticate_user("ada", "a long password")

@@ -17,14 +17,15 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
-from mlflow.server import app, constants
+from mlflow.server import app, auth, constants
 from mlflow.server.auth import bootstrap_admin_user, create_app
 from mlflow.server.handlers import initialize_backend_stores
 from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
 from tradewind.registry.artifacts import SCHEME
-from tradewind.registry.logins import OneAtATime
+from tradewind.registry.first_view import begin_with_training
+from tradewind.registry.logins import OneAtATime, compare_for_strangers_too
 from tradewind.registry.stores import batched
 
 __all__ = ["main"]
@@ -47,6 +48,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         root = os.environ[constants.ARTIFACT_ROOT_ENV_VAR]
         initialize_backend_stores(batched(store), store, root)
         logins = OneAtATime()
+        begin_with_training(app)
+        compare_for_strangers_too(auth.store)
         logins.before(app)
         served = create_app(app)
         logins.after(app)

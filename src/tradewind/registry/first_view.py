@@ -1,0 +1,43 @@
+"""MLflow's page as it is first seen here: model training, without the assistant beside it.
+
+MLflow 3 opens in a view for agents, with traces where runs should be. Which view it is, is kept by
+each browser, and no setting of the server changes what a browser begins with. So the page says it,
+before anything else runs; what somebody then chooses is kept and counts.
+"""
+
+import json
+from pathlib import Path
+from typing import Final
+
+from flask import Flask, Response
+
+__all__ = ["FIRST_CHOICES", "begin_with_training"]
+
+FIRST_CHOICES: Final = {
+    "mlflow.workflowType_v1": json.dumps("machine_learning"),
+    # It has opened by itself once already, so it waits to be asked.
+    "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": json.dumps(True),
+}
+"""What a browser keeps of MLflow's page, by the page's own names, where it keeps nothing yet."""
+
+_SCRIPT: Final = (
+    "<script>for(const [k,v] of Object.entries(%s))"
+    "if(localStorage.getItem(k)===null)localStorage.setItem(k,v)</script>"
+)
+
+
+def begin_with_training(app: Flask) -> None:
+    """Serve the page with the choices in it; everything else is served as it was.
+
+    Parameters
+    ----------
+    app : Flask
+        MLflow's; its view ``serve`` is the page.
+    """
+    page = Path(str(app.static_folder), "index.html").read_text("utf-8")
+    begun = page.replace("<head>", "<head>" + _SCRIPT % json.dumps(FIRST_CHOICES), 1)
+
+    def serve() -> Response:
+        return Response(begun, mimetype="text/html")
+
+    app.view_functions["serve"] = serve
