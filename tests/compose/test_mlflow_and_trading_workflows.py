@@ -39,9 +39,11 @@ def test_the_run_logged_its_metrics(
     run = mlflow.get("/api/2.0/mlflow/runs/get", params={"run_id": version["run_id"]}).json()["run"]
     assert run["info"]["status"] == "FINISHED"
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
-    assert training["dag_run_id"] in tags.values()
+    evidence = {tag["key"]: tag["value"] for tag in version["tags"]}
+    assert training["dag_run_id"] in evidence.values()
     # A container has no git: the image knows what it was built from.
-    assert tags["tradewind.git_commit"] == COMMIT
+    assert evidence["tradewind.git_commit"] == COMMIT
+    assert COMMIT.startswith(tags["tradewind.commit"].split()[0])
     metrics = {metric["key"]: metric["value"] for metric in run["data"]["metrics"]}
     assert "sharpe" in metrics
     rows = project.sql(

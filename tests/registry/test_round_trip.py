@@ -93,7 +93,6 @@ def test_a_run_holds_all_that_was_found(
     }
 
     tags = client.get_model_version(ref.name, ref.version).tags
-    assert tags.items() <= run.data.tags.items()
     assert tags == {
         "tradewind.snapshot_id": training.snapshot_id,
         "tradewind.strategy_sha256": training.strategy.model_copy(
@@ -114,6 +113,15 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.features_sha256": "none",
     }
 
+    # Of a run people see what is short and says something; the version has the evidence.
+    shown = {key: value for key, value in run.data.tags.items() if key.startswith("tradewind")}
+    assert shown == {
+        "tradewind.data": "2000-03-01 to 2013-03-01",
+        "tradewind.commit": "c0ffee",
+    }
+    [data] = run.inputs.dataset_inputs
+    assert data.dataset.digest == training.snapshot_id[:12]
+
     root = Path(client.download_artifacts(ref.run_id, "", str(tmp_path)))
     logged = pl.read_parquet(root / "predictions" / "out_of_sample.parquet")
     assert logged.equals(result.predictions)
@@ -121,6 +129,46 @@ def test_a_run_holds_all_that_was_found(
     plot = (root / "backtest" / "equity_and_drawdown.png").read_bytes()
     assert plot.startswith(b"\x89PNG")
     assert len(plot) > 20_000
+
+
+def test_a_run_says_in_words_what_was_found(register: Register, training: Any, client: Any) -> None:
+    ref = register()
+    run = client.get_run(ref.run_id)
+    note = run.data.tags["mlflow.note.content"]
+    first = note.splitlines()[0]
+    verdict = show_model(ref.name)[0].verdict
+    assert verdict
+    sheet = (
+        f"#/experiments/{ref.experiment_id}/runs/{ref.run_id}/artifacts/tearsheet/tearsheet.html"
+    )
+    assert first == f"**{verdict}.** [Tear sheet]({sheet}?workflowType=machine_learning)"
+    sharpe, held = (training.result.metrics[name] for name in ("sharpe", "benchmark_sharpe"))
+    assert f"| Sharpe ratio, annualised | {sharpe:.2f} | {held:.2f} |" in note
+    assert f"- snapshot: `{training.snapshot_id}`" in note
+    assert "- git_commit: `c0ffee`" in note
+
+
+def test_an_experiment_says_what_is_trained_there(
+    register: Register, training: Any, client: Any
+) -> None:
+    ref = register()
+    tags = client.get_experiment(ref.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    note = tags["mlflow.note.content"]
+    assert note.startswith(" ".join(training.strategy.description.split()))
+    key = note.partition("viewStateShareKey=")[2].partition(")")[0]
+    columns = json.loads(tags[f"mlflow.sharedViewState.{key}"])["selectedColumns"]
+    metrics = {column[9:-1] for column in columns if column.startswith("metrics.")}
+    assert metrics
+    assert metrics <= training.result.metrics.keys()
+
+    # What a training wrote, the next one writes anew; what a person wrote stays.
+    client.set_experiment_tag(ref.experiment_id, "mlflow.note.content", note + " old")
+    register()
+    assert client.get_experiment(ref.experiment_id).tags["mlflow.note.content"] == note
+    client.set_experiment_tag(ref.experiment_id, "mlflow.note.content", "Ask Ada.")
+    register()
+    assert client.get_experiment(ref.experiment_id).tags["mlflow.note.content"] == "Ask Ada."
 
 
 def test_the_evidence_is_beside_the_model(
@@ -142,7 +190,8 @@ def test_the_evidence_is_beside_the_model(
     assert (validation["errors"], validation["warnings"]) == (0, 1)
     assert json.loads((root / "importance.json").read_text()) == training.result.importance
     assert not (root / "trials.parquet").exists()  # there was no sweep
-    assert client.get_run(ref.run_id).data.tags["tradewind.data_errors"] == "0"
+    version = client.get_model_version(ref.name, ref.version)
+    assert version.tags["tradewind.data_errors"] == "0"
 
     # what MLflow's own reader makes of the table
     experiment_id = client.get_run(ref.run_id).info.experiment_id

@@ -1,7 +1,7 @@
 """The gate's decision as it stands on a version and its run: for programs and for people.
 
 The tag with the whole decision as JSON is what counts: it is written in one request. All else
-(a tag a rule, a table in the description, a file of the run) repeats it where people look.
+(the verdict as a tag, a table in the descriptions, a file of the run) repeats it where people look.
 """
 
 import json
@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from tradewind.registry import _names as names
+from tradewind.registry._pages import NOTE
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.strict_json import dumps
 
@@ -65,29 +66,27 @@ def record_decision(
     verdict = names.PASSED if decision.passed else names.REFUSED
     rules = [asdict(rule) for rule in decision.rules]
     whole = {"passed": decision.passed, "champion": champion, "rules": rules}
-    readable = {names.GATE_PREFIX + rule.rule: _line(rule) for rule in decision.rules}
-    readable[names.GATE] = verdict
+    table = _table(decision, verdict, champion, info.verdict)
 
     name, version = info.name, str(info.version)
     client.log_text(info.run_id, dumps(whole, indent=2) + "\n", names.GATE_FILE)
-    client.log_batch(info.run_id, tags=[RunTag(key, value) for key, value in readable.items()])
+    noted = _with(client.get_run(info.run_id).data.tags.get(NOTE), table)
+    client.log_batch(info.run_id, tags=[RunTag(names.GATE, verdict), RunTag(NOTE, noted)])
     registered = client.get_model_version(name, version)
     for key in registered.tags:
-        stale = key.startswith(names.GATE_PREFIX) and key not in {*readable, names.GATE_DECISION}
-        if stale:  # a rule that was asked before and is no more
-            client.delete_model_version_tag(name, version, key)
-    own = (registered.description or "").split(_HEADING, 1)[0].rstrip()
-    table = _table(decision, verdict, champion, info.verdict)
-    described = f"{own}\n\n{table}" if own else table
+        if key.startswith(names.GATE_PREFIX) and key != names.GATE_DECISION:
+            client.delete_model_version_tag(name, version, key)  # there was one a rule before
+    described = _with(registered.description, table)
     if len(described) <= _MAX_DESCRIPTION:  # else somebody's own words take all the space
         client.update_model_version(name, version, described)
-    for key, value in readable.items():
-        client.set_model_version_tag(name, version, key, value)
+    client.set_model_version_tag(name, version, names.GATE, verdict)
     client.set_model_version_tag(name, version, names.GATE_DECISION, dumps(whole))
 
 
-def _line(rule: RuleResult) -> str:
-    return f"{_figure(rule.figure)} vs {_figure(rule.bound)}: {_verdict(rule)}"
+def _with(description: str | None, table: str) -> str:
+    """Return a description with the table in the place of the one that was there."""
+    own = (description or "").split(_HEADING, 1)[0].rstrip()
+    return f"{own}\n\n{table}" if own else table
 
 
 def _table(decision: Decision, verdict: str, champion: int | None, in_words: str) -> str:

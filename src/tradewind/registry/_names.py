@@ -17,7 +17,11 @@ IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
 BENCHMARK: Final = PREFIX + "benchmark"
 DATA_ERRORS: Final = PREFIX + "data_errors"
 
-# What the gate said: the verdict in a word, each rule in a line, all of it as JSON.
+# Of a run alone, for people: of which time its bars are, and which code it was.
+DATA: Final = PREFIX + "data"
+COMMIT: Final = PREFIX + "commit"
+
+# What the gate said: the verdict in a word, and all of it as JSON.
 GATE: Final = PREFIX + "gate"
 GATE_PREFIX: Final = GATE + "."
 GATE_DECISION: Final = GATE_PREFIX + "decision"

@@ -15,6 +15,7 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry._evidence import write_evidence
 from tradewind.registry._figures import metrics_of
+from tradewind.registry._pages import NOTE, describe_experiment, run_page, training_note
 from tradewind.registry.provenance import Provenance
 from tradewind.research.strategy import Strategy
 
@@ -32,6 +33,7 @@ __all__ = ["ModelVersionRef", "log_training"]
 # What one request of MLflow's log_batch may carry.
 _MAX_METRICS, _MAX_PARAMS = 1000, 100
 _MAX_PARAM_LENGTH = 6000
+_SHORT = 12  # hexadecimal digits of a hash that people look at
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,11 @@ class ModelVersionRef:
     version: str
     run_id: str
     experiment_id: str
+
+    @property
+    def page(self) -> str:
+        """Where MLflow's page shows its run; to be put behind the page's address."""
+        return run_page(self.experiment_id, self.run_id)
 
 
 def log_training(
@@ -99,15 +106,18 @@ def log_training(
             registered = _settle_earlier_attempts(client, experiment_id, key)
             if registered is not None:
                 return registered
+        describe_experiment(client, experiment_id, strategy)
         import mlflow
 
         began = datetime.now(UTC)
         with mlflow.start_run(
             experiment_id=experiment_id,
             run_name=f"{strategy.name} {began:%Y-%m-%d %H:%M}",
-            tags=tags,
+            tags=_run_tags(report, tags),
         ) as run:
             run_id = run.info.run_id
+            client.set_tag(run_id, NOTE, training_note(report, experiment_id, run_id))
+            _log_data(client, run_id, strategy, snapshot_id)
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
@@ -138,8 +148,38 @@ def _tags(
     }
     if origin:
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), asdict(provenance)]
-        tags[names.IDEMPOTENCY_KEY] = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        tags[names.IDEMPOTENCY_KEY] = digest[:16]  # one of few, so 64 bits tell them apart
     return tags
+
+
+def _run_tags(report: "Report", evidence: Mapping[str, str]) -> dict[str, str]:
+    """Return what stands on the run: little and short, since its page cuts off the rest.
+
+    The version has all of it as `evidence`, and the run's description says it in words.
+    """
+    changed = "" if report.provenance["git_dirty"] == "false" else " and changes"
+    tags = {
+        names.DATA: f"{report.data_start} to {report.data_end}",
+        names.COMMIT: report.provenance["git_commit"][:_SHORT] + changed,
+    }
+    if names.IDEMPOTENCY_KEY in evidence:
+        tags[names.IDEMPOTENCY_KEY] = evidence[names.IDEMPOTENCY_KEY]
+    return tags
+
+
+def _log_data(client: "MlflowClient", run_id: str, strategy: Strategy, snapshot_id: str) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    data = Dataset(
+        name=strategy.universe.source,
+        digest=snapshot_id[:_SHORT],
+        source_type="tradewind",
+        source=json.dumps({"snapshot": snapshot_id}),
+    )
+    used = InputTag(MLFLOW_DATASET_CONTEXT, "training")
+    client.log_inputs(run_id, datasets=[DatasetInput(data, tags=[used])])
 
 
 def _settle_earlier_attempts(

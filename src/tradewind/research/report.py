@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from tradewind.market.calendar import sessions_per_year
+from tradewind.research._words import words_of
 from tradewind.research.benchmark import benchmark_name
 from tradewind.research.inference import expected_best_sharpe
 from tradewind.research.positions import target_weights
@@ -21,8 +22,12 @@ if TYPE_CHECKING:
     from tradewind.research.training import TrainingResult
     from tradewind.research.walk_forward import FoldResult
 
-__all__ = ["Report", "Trials", "report_of"]
+__all__ = ["Report", "Trials", "figures_in_words", "report_of"]
 
+_MAIN_FIGURES: Final = (
+    "annual_return", "annual_volatility", "sharpe", "max_drawdown", "annual_turnover",
+    "annual_cost", "trades", "trials",
+)  # fmt: skip
 
 _POINTS: Final = {
     "trial": pl.Int64, "sharpe": pl.Float64, "chosen": pl.Boolean, "parameters": pl.String,
@@ -165,6 +170,19 @@ def report_of(
         snapshot_id=snapshot_id,
         provenance=dict(provenance or {}),
     )
+
+
+def figures_in_words(report: Report) -> list[tuple[str, str, str]]:
+    """Return name, the strategy's and the benchmark's of the figures that are looked at first.
+
+    The last is empty where there is nothing to compare with.
+    """
+    found = []
+    for metric in _MAIN_FIGURES:
+        name, write = words_of(metric)
+        held = report.metric(f"benchmark_{metric}")
+        found.append((name, write(report.metric(metric)), "" if math.isnan(held) else write(held)))
+    return found
 
 
 def _days(result: "TrainingResult") -> pl.DataFrame:
