@@ -104,11 +104,14 @@ def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
     from tradewind import display
     from tradewind.desk.data import check_bars
+    from tradewind.desk.registry import check_models
     from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = _settings()
-    checks = [*diagnose(settings), *check_files(settings), *check_bars(settings)]
+    checks = [
+        *diagnose(settings), *check_models(settings), *check_files(settings), *check_bars(settings),
+    ]  # fmt: skip
     _print_json(checks) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 

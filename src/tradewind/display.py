@@ -207,6 +207,13 @@ def checks(found: "Sequence[Check]") -> None:
     console.print(f"{wrong} of {len(found)} checks found something wrong" if wrong else "all well")
 
 
+_RUN_STAGES = {
+    "active": "",
+    "deleted": "its run is in MLflow's bin",
+    "gone": "its run was deleted for good",
+}
+
+
 def models(found: "Sequence[ModelSummary]") -> None:
     """Print a table of models."""
     if not found:
@@ -215,7 +222,10 @@ def models(found: "Sequence[ModelSummary]") -> None:
     table = Grid("model", Number("latest version"), Words("aliases"), Words("latest, in words"))
     for model in found:
         aliases = ", ".join(f"{alias}: {version}" for alias, version in model.aliases.items())
-        words = model.latest.verdict.partition(":")[0] if model.latest else ""
+        latest = model.latest
+        words = (
+            (_RUN_STAGES[latest.run_stage] or latest.verdict.partition(":")[0]) if latest else ""
+        )
         table.add(model.name, str(model.latest.version) if model.latest else "", aliases, words)
     table.print(console)
 
@@ -236,7 +246,8 @@ def versions(found: "Sequence[VersionInfo]", *, page: str = "") -> None:
         table = Grid(
             "walk-forward metric", Number("value"),
             title=f"{version.name} version {version.version}{aliases}",
-            caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC\nrun {version.run_id}",
+            caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC\nrun {version.run_id}"
+            + (f"\n{stage}" if (stage := _RUN_STAGES[version.run_stage]) else ""),
         )  # fmt: skip
         for name, value in sorted(version.metrics.items()):
             table.add(name, f"{value:,.4f}")

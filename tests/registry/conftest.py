@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,13 @@ START_SECONDS = 300  # when to give up, on however busy a machine
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    home = tmp_path_factory.mktemp("mlflow")
+def mlflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mlflow")
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(mlflow_home: Path) -> Iterator[str]:
+    home = mlflow_home
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -74,3 +79,16 @@ def client(mlflow_url: str) -> "MlflowClient":
     from mlflow import MlflowClient
 
     return MlflowClient(mlflow_url)
+
+
+@pytest.fixture
+def lose_run(mlflow_home: Path, client: "MlflowClient") -> Callable[[str], None]:
+    """Delete a run, and then what `mlflow gc` deletes of it."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    def lose(run_id: str) -> None:
+        client.delete_run(run_id)
+        store = SqlAlchemyStore(f"sqlite:///{mlflow_home}/mlflow.db", str(mlflow_home))
+        store._hard_delete_run(run_id)
+
+    return lose

@@ -46,7 +46,7 @@ def test_the_newest_version_is_saved_in_the_state_directory(
     run = client.get_run(client.get_model_version(model, "2").run_id).info
     assert saved.address == (
         f"https://mlflow.example.com/#/experiments/{run.experiment_id}/runs/{run.run_id}"
-        "/artifacts/tearsheet/tearsheet.html"
+        "/artifacts/tearsheet/tearsheet.html?workflowType=machine_learning"
     )
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tradewind.desk._connections import airflow, use_mlflow
-from tradewind.errors import OrchestrationError
+from tradewind.errors import OrchestrationError, StackError
 from tradewind.settings import Settings
+from tradewind.stack.checks import Check, guarded
 
 if TYPE_CHECKING:
     from tradewind.registry.comparison import Comparison
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Forecast",
     "NewChampion",
+    "check_models",
     "compare",
     "models",
     "predict",
@@ -26,6 +28,19 @@ __all__ = [
     "rollback",
     "versions",
 ]
+
+
+_LOST_RUNS: Final = {
+    "gone": (
+        "in use, and their runs were deleted for good with their evidence",
+        "train again (tradewind train NAME --wait), then promote a version that has its run: "
+        "tradewind models promote NAME VERSION --reason WHY --override WHY",
+    ),
+    "deleted": (
+        "in use, and their runs are in MLflow's bin, from where `mlflow gc` deletes them for good",
+        "restore them on MLflow's page: Runs, State: Deleted, Restore",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,36 @@ def models(settings: Settings) -> "list[ModelSummary]":
 
     use_mlflow(settings)
     return list_models()
+
+
+def check_models(settings: Settings) -> list[Check]:
+    """Check that each version that is in use still has its run, and with it its evidence.
+
+    Nothing is looked at where the stack does not run.
+    """
+    from tradewind.registry.versions import list_models, version_of
+
+    try:
+        use_mlflow(settings)
+    except StackError:
+        return []
+
+    def look() -> Check:
+        stages: dict[str, list[str]] = {"gone": [], "deleted": []}
+        for model in list_models():
+            for number in sorted(set(model.aliases.values())):
+                info = version_of(model.name, number)
+                if info.run_stage != "active":
+                    what = f"{info.name} version {number} ({', '.join(info.aliases)})"
+                    stages[info.run_stage].append(what)
+        found = [(*_LOST_RUNS[stage], lost) for stage, lost in stages.items() if lost]
+        return Check(
+            "models",
+            "; ".join(f"{problem}: {', '.join(lost)}" for problem, _, lost in found),
+            "; ".join(mend for _, mend, _ in found),
+        )
+
+    return [guarded("models", look)]
 
 
 def versions(settings: Settings, name: str) -> "list[VersionInfo]":

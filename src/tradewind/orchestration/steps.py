@@ -223,12 +223,13 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
             "airflow.task_id": context["ti"].task_id,
         },
     )
-    log.info("registered %s version %s", ref.name, ref.version)
+    url = settings.mlflow_page.rstrip("/") + ref.page
+    log.info("registered %s version %s: %s", ref.name, ref.version, url)
     return {
         "name": ref.name,
         "version": ref.version,
         "run_id": ref.run_id,
-        "url": f"{settings.mlflow_page}/#/experiments/{ref.experiment_id}/runs/{ref.run_id}",
+        "url": url,
     }
 
 
@@ -243,7 +244,7 @@ def judge(name: str, version: str) -> bool:
         If the evidence cannot be fetched or the decision not be written.
     """
     from tradewind.registry.promotion import judge_version
-    from tradewind.registry.versions import verdict_of
+    from tradewind.registry.versions import version_of
 
     if _is_backfill():
         log.info("a backfill is not judged: %s version %s is for comparison", name, version)
@@ -251,7 +252,7 @@ def judge(name: str, version: str) -> bool:
     decision = judge_version(name, version)
     for rule in decision.rules:
         log.info("%s: %s: %s", "passed" if rule.passed else "REFUSED", rule.rule, rule.reason)
-    if words := verdict_of(name, version):
+    if words := version_of(name, version).verdict:
         log.info("%s", words)
     return decision.passed
 

@@ -61,14 +61,29 @@ def required_tag(info: VersionInfo, key: str) -> str:
 
 
 def is_there(client: "MlflowClient", info: VersionInfo, path: str) -> bool:
-    """Return whether a version's run keeps a file."""
+    """Return whether a version's run keeps a file; a run that is gone keeps none."""
+    if info.run_stage == "gone":
+        return False
     folder = str(PurePosixPath(path).parent)
     listed = client.list_artifacts(info.run_id, None if folder == "." else folder)
     return path in {file.path for file in listed}
 
 
 def download(info: VersionInfo, path: str) -> bytes:
-    """Return a file of a version's run; MLflow's own errors pass through."""
+    """Return a file of a version's run; MLflow's own errors pass through.
+
+    Raises
+    ------
+    RegistryError
+        If the run is gone.
+    """
+    if info.run_stage == "gone":
+        raise RegistryError(
+            f"{info.name} version {info.version}: its run {info.run_id or '(none)'} was deleted "
+            f"from MLflow for good, and its evidence with it, {path} included. Promote another "
+            f"version (`tradewind models show {info.name}` lists them), or train again with "
+            f"`tradewind train {info.name}`"
+        )
     from mlflow.artifacts import download_artifacts
 
     with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:

@@ -4,6 +4,7 @@ from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import download, is_there
+from tradewind.registry._pages import run_page
 from tradewind.registry.versions import VersionInfo, show_model
 
 __all__ = ["address", "find_version", "read"]
@@ -25,8 +26,7 @@ def address(page: str, info: VersionInfo) -> str:
     """
     if not (info.run_id and info.experiment_id):
         return ""
-    run = f"experiments/{info.experiment_id}/runs/{info.run_id}"
-    return f"{page.rstrip('/')}/#/{run}/artifacts/{names.TEAR_SHEET_FILE}"
+    return page.rstrip("/") + run_page(info.experiment_id, info.run_id, names.TEAR_SHEET_FILE)
 
 
 def find_version(name: str, version: int | None = None) -> VersionInfo:
@@ -55,7 +55,7 @@ def read(info: VersionInfo) -> bytes:
         If its run has none, or MLflow is out of reach.
     """
     with mlflow_errors(f"fetching the tear sheet of {info.name} version {info.version}"):
-        if not is_there(connect(), info, names.TEAR_SHEET_FILE):
+        if info.run_stage != "gone" and not is_there(connect(), info, names.TEAR_SHEET_FILE):
             raise RegistryError(
                 f"{info.name} version {info.version} has no {names.TEAR_SHEET_FILE} in its run "
                 f"{info.run_id}: it was trained before there were any, or the file was removed. "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModelSummary",
+    "RunStage",
     "VersionInfo",
     "aliases_of",
     "list_models",
     "show_model",
-    "verdict_of",
     "version_by_alias",
     "version_by_number",
+    "version_of",
 ]
+
+
+RunStage = Literal["active", "deleted", "gone"]
+"""Of a version's run: there, in MLflow's bin (from where it can be restored), or gone for good with
+the evidence that it kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,7 @@ class VersionInfo:
     """Whether it is better than its benchmark, in words; empty where nobody knows."""
     experiment_id: str = ""
     """Of the run; empty without one."""
+    run_stage: RunStage = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +138,8 @@ def aliases_of(name: str) -> dict[str, int]:
     return {alias: int(version) for alias, version in held.items()}
 
 
-def verdict_of(name: str, version: int | str) -> str:
-    """Return whether a version is better than its benchmark, in words; empty where unknown.
+def version_of(name: str, version: int | str) -> VersionInfo:
+    """Return a version.
 
     Raises
     ------
@@ -140,7 +147,7 @@ def verdict_of(name: str, version: int | str) -> str:
         If there is no such version, or MLflow is out of reach.
     """
     with mlflow_errors(f"looking up {name} version {version}"):
-        return version_by_number(connect(), name, int(version)).verdict
+        return version_by_number(connect(), name, int(version))
 
 
 def version_by_alias(client: "MlflowClient", name: str, alias: str) -> VersionInfo | None:
@@ -166,7 +173,7 @@ def version_by_number(client: "MlflowClient", name: str, version: int) -> Versio
         held: dict[str, str] = client.get_registered_model(name).aliases
         found = client.get_model_version(name, str(version))
     except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code != NOT_FOUND:
             raise
         raise RegistryError(
             f"the registry holds no {name!r} version {version}. `tradewind models show {name}` "
@@ -178,7 +185,8 @@ def version_by_number(client: "MlflowClient", name: str, version: int) -> Versio
 def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> VersionInfo:  # noqa: ANN401
     number = int(version.version)
     judged = read_decision(version.tags)
-    run = client.get_run(version.run_id) if version.run_id else None
+    run = _run_of(client, version)
+    stage: RunStage = "gone" if run is None else run.info.lifecycle_stage
     found = run.data.metrics if run else {}
     metrics = {
         key: value
@@ -196,7 +204,22 @@ def _info(client: "MlflowClient", version: Any, aliases: Mapping[str, int]) -> V
         decision=judged[0] if judged else None,
         verdict=verdict(metrics, version.tags.get(names.BENCHMARK, "equal_weight")),
         experiment_id=str(run.info.experiment_id) if run else "",
+        run_stage=stage,
     )
+
+
+def _run_of(client: "MlflowClient", version: Any) -> Any:  # noqa: ANN401
+    """Return a version's run; None if it has none, or none any more."""
+    from mlflow.exceptions import MlflowException
+
+    if not version.run_id:
+        return None
+    try:
+        return client.get_run(version.run_id)
+    except MlflowException as error:
+        if error.error_code != NOT_FOUND:
+            raise
+        return None
 
 
 def _no_model(name: str) -> str:
