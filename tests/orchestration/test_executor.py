@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from airflow.executors.base_executor import BaseExecutor
+from airflow.providers.celery.executors.celery_executor import CeleryExecutor
+from airflow.providers.celery.executors.celery_executor_utils import ExceptionWithTraceback
 from celery.backends.database import session_cleanup
+from celery.result import AsyncResult
 from dotenv import dotenv_values
+from kombu.exceptions import OperationalError
+from redis.exceptions import OutOfMemoryError
 
 from tradewind.orchestration.executor import PromptCeleryExecutor
 
@@ -44,6 +49,37 @@ def test_a_heartbeat_that_sends_something_is_followed_by_another(
     assert executor.waits == [0.1]
     executor.heartbeat()
     assert executor.waits == [0.1, 0.5]
+
+
+def test_a_task_that_redis_has_no_room_for_stays_queued(
+    executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = OperationalError("from Celery")
+    full.__cause__ = OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
+    errors: dict[str, Exception | None] = {"sent": None, "refused": full, "wrong": ValueError("x")}
+
+    def send(key: str) -> tuple[str, None, object]:
+        error = errors[key]
+        return key, None, AsyncResult("id") if error is None else ExceptionWithTraceback(error, "")
+
+    monkeypatch.setattr(
+        CeleryExecutor, "_send_workloads_to_celery", lambda _, keys: [send(key) for key in keys]
+    )
+    executor.queued_tasks = dict.fromkeys(errors)
+    executor._send_workloads(list(errors))
+    assert list(executor.queued_tasks) == ["refused"]
+    assert executor.event_buffer["wrong"][0] == "failed"
+    assert "refused" not in executor.event_buffer
+    monkeypatch.setattr(
+        BaseExecutor, "heartbeat", lambda self: self._send_workloads(list(self.queued_tasks))
+    )
+    executor.event_buffer.clear()
+    executor.heartbeat()
+    assert executor.waits == [0.5]  # it does not ask ten times a second while nothing can be sent
+    errors["refused"] = None
+    executor.heartbeat()
+    assert executor.queued_tasks == {}
+    assert executor.waits == [0.5, 0.1]
 
 
 def connection_of(executor: PromptCeleryExecutor) -> object:

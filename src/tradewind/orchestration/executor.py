@@ -1,9 +1,12 @@
 """Airflow's CeleryExecutor in a scheduler that is woken up when there is something to do.
 
-And that sees within a minute which of its tasks nobody works on any more. Named by ``[core]
-executor`` in ``config/airflow.env``.
+And that sees within a minute which of its tasks nobody works on any more. A task that Redis has no
+room for waits: Airflow's own would call it failed, without a reason.
+
+Named by ``[core] executor`` in ``config/airflow.env``.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
@@ -35,6 +38,7 @@ class PromptCeleryExecutor(CeleryExecutor):
             lambda queues: abandoned.waiting_or_given_out(self.celery_app, queues),
             abandoned.web_server_answers,
         )
+        self._refused = 0
 
     def start(self) -> None:
         """Begin, with a connection to Celery's results that stays open."""
@@ -48,8 +52,9 @@ class PromptCeleryExecutor(CeleryExecutor):
     def heartbeat(self) -> None:
         """Send what is queued, see what has ended, and wait until there may be more."""
         queued = bool(self.queued_tasks or self.queued_callbacks or self.queued_connection_tests)
+        self._refused = 0
         super().heartbeat()
-        if queued:
+        if queued and not self._refused:
             self._bell.wait(AFTER_SENDING_SECONDS)
         elif not self.event_buffer:
             self._bell.wait(AT_MOST_SECONDS)
@@ -66,3 +71,26 @@ class PromptCeleryExecutor(CeleryExecutor):
                 self.workloads.pop(by_message[message], None)
         for message in found.silent:
             self.fail(by_message[message], info=_DIED)
+
+    def _send_workloads_to_celery(self, workload_tuples_to_send: Sequence[Any]) -> list[Any]:
+        """Send tasks; those that Redis had no memory for stay queued, to be sent again."""
+        answers = super()._send_workloads_to_celery(workload_tuples_to_send)
+        sent = [each for each in answers if not _no_memory(getattr(each[2], "exception", None))]
+        self._refused = len(answers) - len(sent)
+        if self._refused:
+            self.log.error(
+                "%d tasks wait: Redis is at its maxmemory, see `tradewind doctor`",
+                self._refused,
+            )
+        return sent
+
+
+def _no_memory(error: BaseException | None) -> bool:
+    """Tell whether an error came of a Redis that is full, whatever was wrapped around it."""
+    from redis.exceptions import OutOfMemoryError
+
+    while error is not None:
+        if isinstance(error, OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

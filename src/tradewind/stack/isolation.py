@@ -4,6 +4,7 @@ Everything is asked of what runs: Redis is asked as each application's user, and
 workers are asked for the settings that they run with.
 """
 
+import itertools
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,8 @@ from tradewind.stack.secrets import Secrets
 __all__ = ["Longest", "isolation", "longest_celery_task"]
 
 TIMEOUT = 5.0  # seconds, for an answer of Redis or of a worker
+NEARLY_FULL = 0.9  # of maxmemory
+MOST_KEYS = 10_000  # looked at for the largest
 KOMBU_VISIBILITY = 3600.0  # seconds; kombu's own, where an application sets none
 NEW_ACCESS_LIST = "tradewind down and up writes the access list anew from config/users.acl.template"
 IN_REDIS_CONF = "set it in config/redis.conf, then tradewind down and up"
@@ -53,6 +56,7 @@ def isolation(
     """
     yield guarded("redis eviction", lambda: _eviction(settings, secrets))
     yield guarded("redis persistence", lambda: _persistence(settings, secrets))
+    yield guarded("redis memory", lambda: _memory(settings, secrets))
     yield guarded("redis strangers", lambda: _strangers(settings))
     for application in redis.APPLICATIONS:
         yield guarded(f"redis user {application}", partial(_user, settings, secrets, application))
@@ -136,6 +140,34 @@ def _persistence(settings: Settings, secrets: Secrets) -> Check:
             "free space on the disk of the state directory; tradewind logs redis",
         )
     return Check(name)
+
+
+def _memory(settings: Settings, secrets: Secrets) -> Check:
+    """See that there is room for tasks; the few keys of all that are largest say where it went."""
+    name = "redis memory"
+    with _admin(settings, secrets) as client:
+        memory = client.info("memory")
+        used, most = int(memory["used_memory"]), int(memory["maxmemory"])
+        if not most or used < NEARLY_FULL * most:
+            return Check(name)
+        largest = _largest_keys(settings, secrets)
+    return Check(
+        name,
+        f"{used / 2**20:.0f} of {most / 2**20:.0f} MB are used: at the limit no task is taken. "
+        f"Largest: {', '.join(largest)}",
+        "see why the workers do not take what is queued (tradewind status); or raise maxmemory "
+        "in config/redis.conf, then tradewind down and up",
+    )
+
+
+def _largest_keys(settings: Settings, secrets: Secrets) -> list[str]:
+    found: list[tuple[int, str]] = []
+    for number in redis.APPLICATIONS.values():
+        with _client(settings, "admin", secrets.redis_admin, number) as client:
+            for key in itertools.islice(client.scan_iter(count=1000), MOST_KEYS):
+                size = client.memory_usage(key, samples=5) or 0
+                found.append((size, f"{key} of database {number}"))
+    return [f"{key} ({size / 2**20:.1f} MB)" for size, key in sorted(found, reverse=True)[:3]]
 
 
 def _strangers(settings: Settings) -> Check:

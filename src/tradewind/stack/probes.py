@@ -89,19 +89,26 @@ def postgres(port: int, password: str) -> Probe:
 
 
 def redis(port: int, password: str) -> Probe:
-    """Healthy when the server answers, has loaded its data and can still write its file."""
+    """Healthy when the server takes a write, and can still write its file.
+
+    One that is full answers a ping, and takes no task.
+    """
 
     def probe(_started: float) -> None:
         from redis import Redis
-        from redis.exceptions import RedisError
+        from redis.exceptions import OutOfMemoryError, RedisError
 
         try:
             with Redis(
                 host="127.0.0.1", port=port, username="admin", password=password,
                 socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT,
             ) as client:  # fmt: skip
-                client.ping()
+                client.set("probe", "well", ex=60)
                 persistence: Any = client.info("persistence")
+        except OutOfMemoryError as error:
+            raise ProbeFailure(
+                "Redis is at its maxmemory and takes no task until there is room: tradewind doctor"
+            ) from error
         except RedisError as error:
             raise ProbeFailure(str(error)) from error
         if persistence.get("aof_last_write_status") != "ok":

@@ -4,6 +4,7 @@ import hashlib
 import json
 from urllib.parse import quote
 
+from tradewind.stack.append_only import cut_zeros
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.secrets import Secrets
 
@@ -11,6 +12,7 @@ __all__ = [
     "APPLICATIONS",
     "address",
     "airflow_connection",
+    "prepare",
     "render_users",
     "server_command",
     "write_users",
@@ -54,6 +56,23 @@ def render_users(template: str, secrets: Secrets) -> str:
 def write_users(template: str, layout: Layout, secrets: Secrets) -> None:
     """Write the access list where the server of the local stack reads it."""
     write_atomically(layout.run_dir / "users.acl", render_users(template, secrets))
+
+
+def prepare(template: str, layout: Layout, secrets: Secrets) -> None:
+    """Make ready what the server of the local stack reads when it starts; it says what it mended.
+
+    Raises
+    ------
+    StackError
+        If the disk is full or refuses.
+    """
+    write_users(template, layout, secrets)
+    for copy in cut_zeros(layout):
+        with layout.service_log("redis").open("a") as log:
+            log.write(
+                f"tradewind: the append-only file ended in zero bytes, as after a loss of power; "
+                f"they were cut off, and the file as it was is {copy}\n"
+            )
 
 
 def server_command(config: str, layout: Layout, port: int) -> list[str]:

@@ -164,7 +164,7 @@ def _stores(
             "redis",
             redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
             base,
-            prepare=lambda: redis.write_users(
+            prepare=lambda: redis.prepare(
                 (config / "users.acl.template").read_text(), layout, secrets
             ),
             probe=probes.redis(settings.redis_port, secrets.redis_admin),
