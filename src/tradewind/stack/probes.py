@@ -20,6 +20,7 @@ __all__ = [
     "ProbeFailure",
     "airflow_api",
     "airflow_job",
+    "airflow_scheduler",
     "heartbeat_file",
     "http_ok",
     "mlflow_api",
@@ -196,6 +197,26 @@ def airflow_job(url: str, job: str, *, max_age: float = 30.0) -> Probe:
         status = _get(f"{url}/api/v2/monitor/health").json()[job]
         beat = status.get(f"latest_{job}_heartbeat")
         pulse.feel(datetime.fromisoformat(beat).timestamp() if beat else None, started)
+
+    return probe
+
+
+def airflow_scheduler(page: str, url: str) -> Probe:
+    """Healthy when the scheduler's own health page says so, or else Airflow's.
+
+    Its own takes a scheduler that has ended for the newest one, where the last heartbeat of that
+    lies in the future: the clock was set back since.
+    """
+    own, of_airflow = http_ok(page), airflow_job(url, "scheduler")
+
+    def probe(started: float) -> None:
+        try:
+            own(started)
+        except ProbeFailure as failure:
+            try:
+                of_airflow(started)
+            except ProbeFailure:
+                raise failure from None
 
     return probe
 

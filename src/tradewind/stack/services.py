@@ -265,7 +265,9 @@ def _airflow(
             [program, "scheduler", "--skip-serve-logs"],
             environment,
             needs=ready,
-            probe=probes.http_ok(f"http://127.0.0.1:{settings.scheduler_health_port}/health"),
+            probe=probes.airflow_scheduler(
+                f"http://127.0.0.1:{settings.scheduler_health_port}/health", settings.airflow_url
+            ),
             follows_the_clock=True,
             ports=(Port(settings.scheduler_health_port, "TRADEWIND_SCHEDULER_HEALTH_PORT"),),
             forked_by=FORK_SERVER,

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tradewind.stack.clock import booted
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.processes import boot_id, is_same_process, started_at
 
@@ -96,19 +97,19 @@ def _know_by_ticks(layout: Layout, content: dict[str, Any]) -> None:
     is gone where the lock is free; then the time of day is all that tells leftovers from strangers.
     """
     supervised = content["boot"] == boot_id() and _is_locked(layout)
-    for record in (content, *content["services"].values()):
+    del content["created"]
+    content["started"] = started_at(content["pid"]) if supervised else None
+    for record in content["services"].values():
         created = record.pop("created")
         ticks = started_at(record["pid"]) if record["pid"] else None
-        if ticks is not None and not supervised:
-            same = abs(_epoch(ticks) - created) < _ROUNDED and record is not content
-            ticks = ticks if same else None
+        if ticks is not None and not supervised and abs(_epoch(ticks) - created) >= _ROUNDED:
+            ticks = None
         record["started"] = ticks
 
 
 def _epoch(ticks: int) -> float:
     """Return a moment of this boot in seconds since the epoch, by the clock as it is set now."""
-    now = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
-    return now + ticks / os.sysconf("SC_CLK_TCK")
+    return booted() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _is_locked(layout: Layout) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from tradewind.errors import ServiceFailedError, StackError
+from tradewind.stack.clock import Clock, SetBackError
 from tradewind.stack.layout import Layout, write_atomically, writing
 from tradewind.stack.ports import require_free
 from tradewind.stack.probes import ProbeFailure
@@ -39,14 +40,9 @@ WATCH_POLL = 5.0  # seconds between probes of a service that runs
 PING_TIMEOUT = 5.0  # seconds
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
 FORGIVEN_AFTER = 30.0  # seconds of life after which earlier restarts no longer count
-CLOCK_STEP = 5.0  # seconds; a clock that is set back by less is soon where it was
 # How a process ends that somebody else ended; of one whose fork server died, nobody knows.
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, UNKNOWN)
 LOG_LIMIT = 20 * 1024 * 1024  # bytes; a longer log is set aside at the next start
-
-
-class _SetBackError(ServiceFailedError):
-    """The machine's clock was set back under a service that follows it."""
 
 
 class _KilledError(ServiceFailedError):
@@ -126,22 +122,26 @@ class Supervisor:
         while True:
             started, began = time.time(), time.monotonic()
             before = self._restarts_of_needs(service)
+            clock = Clock(followed=service.follows_the_clock)
             try:
                 if service.step:
                     await self._finish_step(service)
                     return
                 process = await self._start(service)
-                await self._until_healthy(service, process, started)
+                await self._until_healthy(service, process, started, clock)
                 self._ready[service.name].set()
-                await self._watch(service, process, started)
+                await self._watch(service, process, started, clock)
             except ServiceFailedError as error:
                 reason = str(error).splitlines()[0]
-                forgiven = isinstance(error, _SetBackError)
-                spoiled = (
-                    isinstance(error, _KilledError)
-                    or self._missing(service)
-                    or self._restarts_of_needs(service) != before
-                ) and restarts < len(BACK_OFF)
+                forgiven = isinstance(error, SetBackError)
+                spoiled = forgiven or (
+                    (
+                        isinstance(error, _KilledError)
+                        or self._missing(service)
+                        or self._restarts_of_needs(service) != before
+                    )
+                    and restarts < len(BACK_OFF)
+                )
                 if not spoiled and not self._ready[service.name].is_set():
                     self._set(service, "failed", reason)  # a first start that fails is an error
                     raise
@@ -247,7 +247,9 @@ class Supervisor:
         except TimeoutError:
             raise StackError(f"{service.forked_by} does not answer") from None
 
-    async def _until_healthy(self, service: Service, process: Process, started: float) -> None:
+    async def _until_healthy(
+        self, service: Service, process: Process, started: float, clock: Clock
+    ) -> None:
         deadline = time.monotonic() + self._start_timeout
         while True:
             reason = await self._probe(service, process, started)
@@ -260,15 +262,15 @@ class Supervisor:
                 raise self._failure(
                     service, f"not healthy after {self._start_timeout:g} s ({reason})"
                 )
+            clock.look()
             self.state.services[service.name].detail = reason
             await _ended_within(process, START_POLL)
 
-    async def _watch(self, service: Service, process: Process, started: float) -> None:
-        clock = _clock()
+    async def _watch(
+        self, service: Service, process: Process, started: float, clock: Clock
+    ) -> None:
         while not await _ended_within(process, WATCH_POLL):
-            before, clock = clock, _clock()
-            if service.follows_the_clock and clock < before - CLOCK_STEP:
-                raise _SetBackError(f"the machine's clock was set back by {before - clock:.0f} s")
+            clock.look()
             reason = await self._probe(service, process, started)
             self._set(service, "healthy" if reason is None else "unhealthy", reason or "")
         raise self._failure(service, ending(process))
@@ -370,11 +372,6 @@ class Supervisor:
             if self.state.seconds is None:  # nobody would learn that the start succeeded
                 raise self._unwritten
             self._publish()
-
-
-def _clock() -> float:
-    """Return when the machine was booted, by its clock: it moves when the clock is set."""
-    return time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def _ended_within(process: Process, seconds: float) -> bool:
