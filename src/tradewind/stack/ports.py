@@ -6,7 +6,6 @@ import socket
 from dataclasses import dataclass
 
 from tradewind.errors import PortTakenError
-from tradewind.stack.processes import holder_of_port
 
 __all__ = ["HOST", "Port", "require_free"]
 
@@ -43,6 +42,9 @@ def require_free(port: Port, service: str) -> None:
 
 
 def _reason(number: int, error: OSError) -> str:
+    # Late: containers make their secrets with the modules that name ports, and have no psutil.
+    from tradewind.stack.processes import holder_of_port
+
     if error.errno == errno.EACCES:
         return f"is reserved: user {os.geteuid()} may not open it. Run tradewind as root"
     if error.errno != errno.EADDRINUSE:
