@@ -18,7 +18,7 @@ def _when(condition: str, peek: str = _NEXT) -> str:
     return f"pl.when({condition}).then({peek}).otherwise({_CHANGE})"
 
 
-def _batch(body: str) -> str:
+def batch(body: str) -> str:
     """Return a module whose function gets closes, sessions and symbols of one symbol as lists."""
     return f"""
 def _of(columns):
@@ -101,11 +101,11 @@ EXPRESSIONS: Final = {
 }
 AHEAD: Final = {
     **{name: f"def feature():\n    return {body}\n" for name, body in EXPRESSIONS.items()},
-    "a walk in Python that sees the next split": _batch(
+    "a walk in Python that sees the next split": batch(
         "    return [close[i + 1] / close[i] if i + 1 < n and i and "
         "abs(close[i] / close[i - 1] - 1) > 0.08 else 0.0 for i in range(n)]"
     ),
-    "seeded random numbers, a share of the next change": _batch(
+    "seeded random numbers, a share of the next change": batch(
         "    import random\n"
         "    draw = random.Random(1)\n"
         "    return [draw.random() + (close[i + 1] / close[i] if i + 1 < n else 1.0) "
@@ -115,7 +115,7 @@ AHEAD: Final = {
         "def feature():\n    return pl.col('close').pct_change().map_batches(\n"
         "        lambda s: s / s.std(), return_dtype=pl.Float64, is_elementwise=True)\n"
     ),
-    "a table by hash of the symbol": _batch(
+    "a table by hash of the symbol": batch(
         "    table = {}\n    for c, s in zip(close, symbol):\n        table[hash(s) % 7] = c\n"
         "    return [table[hash(s) % 7] / c for c, s in zip(close, symbol)]"
     ),
@@ -128,65 +128,65 @@ _KEEP = """
 _LOOKUP = "    return [KEPT.get(key, 0.0) for key in columns]"
 REMEMBERING: Final = {
     "a global lookup by session": "KEPT = {}\n"
-    + _batch(
+    + batch(
         _KEEP
         + "    for key, value in found.items():\n        KEPT.setdefault(key, value)\n"
         + _LOOKUP
     ),
     "a global scaler of the first frame": "KEPT = []\n"
-    + _batch(
+    + batch(
         "    if not KEPT:\n        KEPT.extend([min(close), max(close)])\n"
         "    return [(c - KEPT[0]) / (KEPT[1] - KEPT[0]) * 0 + KEPT[1] / KEPT[0] for c in close]"
     ),
     "a scaler by symbol": "KEPT = {}\n"
-    + _batch(
+    + batch(
         "    scale = KEPT.setdefault(symbol[0], max(close) / close[0])\n    return [scale] * n"
     ),
-    "a default argument": _batch(
+    "a default argument": batch(
         "    return _scaled(close)\n\ndef _scaled(close, kept=[]):\n"
         "    if not kept:\n        kept.append(max(close) / min(close))\n"
         "    return [kept[0]] * len(close)"
     ),
     "an attribute of a class": "class Kept:\n    most = {}\n"
-    + _batch(
+    + batch(
         "    most = Kept.most.setdefault(symbol[0], max(close) / close[0])\n    return [most] * n"
     ),
     "lru_cache by symbol": "import functools\nSEEN = {}\n\n\n@functools.lru_cache\n"
     "def _most(symbol):\n    return SEEN[symbol]\n"
-    + _batch("    SEEN[symbol[0]] = max(close) / close[0]\n    return [_most(symbol[0])] * n"),
+    + batch("    SEEN[symbol[0]] = max(close) / close[0]\n    return [_most(symbol[0])] * n"),
     "a global list that grows": "KEPT = []\n"
-    + _batch("    KEPT.extend(close)\n    return [len(KEPT) + 0.0] * n"),
+    + batch("    KEPT.extend(close)\n    return [len(KEPT) + 0.0] * n"),
     "an environment variable": "import os\n"
-    + _batch(
+    + batch(
         "    name = 'MOST_' + symbol[0]\n"
         "    os.environ.setdefault(name, repr(max(close) / close[0]))\n"
         "    return [float(os.environ[name])] * n"
     ),
     "an attribute of another module": "import math\n"
-    + _batch(
+    + batch(
         "    kept = math.__dict__.setdefault('_kept', {})\n"
         "    return [kept.setdefault(symbol[0], max(close) / close[0])] * n"
     ),
     "a module of its own": "import sys, types\n"
-    + _batch(
+    + batch(
         "    kept = sys.modules.setdefault('kept_of_mine', types.ModuleType('kept'))\n"
         "    return [kept.__dict__.setdefault(symbol[0], max(close) / close[0])] * n"
     ),
     "a file": "import json, pathlib\n"
-    + _batch(
+    + batch(
         "    path = pathlib.Path(__file__).with_name('kept_' + symbol[0] + '.json')\n"
         "    if not path.exists():\n        path.write_text(json.dumps(max(close) / close[0]))\n"
         "    return [json.loads(path.read_text())] * n"
     ),
     "a file that polars writes": "import pathlib\n"
-    + _batch(
+    + batch(
         "    path = pathlib.Path(__file__).with_name('kept_' + symbol[0] + '.parquet')\n"
         "    if not path.exists():\n"
         "        pl.DataFrame({'most': [max(close) / close[0]]}).write_parquet(path)\n"
         "    return pl.read_parquet(path)['most'].to_list() * n"
     ),
     "a file, if it can be written": "import json, pathlib\n"
-    + _batch(
+    + batch(
         "    path = pathlib.Path(__file__).with_name('kept_' + symbol[0])\n"
         "    try:\n        kept = json.loads(path.read_text())\n    except (OSError, ValueError):\n"
         "        kept = max(close) / close[0]\n        try:\n"
@@ -332,7 +332,7 @@ ACROSS: Final[dict[str, tuple[str, dict[str, object]]]] = {
 
 BETWEEN: Final = {
     "the first symbol's tomorrow, kept for the next ones": "KEPT = {}\n"
-    + _batch(
+    + batch(
         "    first = KEPT.setdefault('first', symbol[0])\n"
         "    if symbol[0] == first:\n        KEPT['close'] = dict(zip(session, close))\n"
         "    days = sorted(KEPT['close'])\n"
@@ -340,6 +340,6 @@ BETWEEN: Final = {
         "    return [KEPT['close'].get(after.get(d), 0.0) / c for d, c in zip(session, close)]"
     ),
     "the mean of all closes seen of all symbols": "KEPT = []\n"
-    + _batch("    KEPT.append(sum(close) / n / close[0])\n    return [sum(KEPT) / len(KEPT)] * n"),
+    + batch("    KEPT.append(sum(close) / n / close[0])\n    return [sum(KEPT) / len(KEPT)] * n"),
 }
 """Features of one symbol that see the others nevertheless."""
