@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 STALE_AFTER = 30.0  # seconds; the supervisor vouches for the file every five
-_ROUNDED = 1.0  # seconds, by which a process's start in a file of version 0.1 may be off
+_ROUNDED = 2.0  # seconds, by which a process's start in a file of version 0.1 may be off
 
 
 @dataclass
