@@ -137,11 +137,10 @@ class Campaign:
             lambda: self._again_and_again("remote"),
             self._log,
         ]
-        with ThreadPoolExecutor(len(tasks) + 1) as pool:
-            working = [pool.submit(task) for task in tasks]
-            if traded:
-                play = partial(sessions.play, self.airflow(), self.stack.home, traded)
-                working.append(pool.submit(play))
+        if traded:
+            tasks.append(partial(sessions.play, self.airflow(), self.stack.home, traded))
+        with ThreadPoolExecutor(len(tasks)) as pool:
+            working = [pool.submit(self._guarded, task) for task in tasks]
             try:
                 done = kills()
             finally:
@@ -150,6 +149,17 @@ class Campaign:
                 each.result()
         self._traded = self.found.done["sessions traded"] = traded
         return done
+
+    def goes_on(self) -> bool:
+        """Tell whether nobody who works has failed."""
+        return not self._over.is_set()
+
+    def _guarded(self, task: Callable[[], object]) -> None:
+        try:
+            task()
+        except BaseException:
+            self._over.set()  # a campaign in which something is idle shows less than it says
+            raise
 
     def kill(self, pause: tuple[float, float]) -> Kill:
         """Kill a service, or one of its processes, and wait until it is healthy, and a while."""
@@ -190,6 +200,7 @@ class Campaign:
 
     def _again_and_again(self, dag_id: str) -> None:
         with self.client() as client:
+            wait_until(lambda: client.dag_exists(dag_id), 600)
             while not self._over.is_set():
                 run_id = client.trigger(dag_id)
                 with self._lock:
@@ -334,7 +345,7 @@ def run(
 
     def struck() -> list[Kill]:
         ends = time.monotonic() + 60 * minutes
-        while len(done) < kills and time.monotonic() < ends:
+        while len(done) < kills and time.monotonic() < ends and campaign.goes_on():
             done.append(campaign.kill(pause))
             last = done[-1]
             print(f"{len(done)}. {last.service} ({last.what}): {last.seconds:.1f} s", flush=True)
