@@ -13,6 +13,7 @@ from tests.compose.project import (
     ONE_SHOTS,
     TARGETS,
     Project,
+    airflow_client,
     answers,
     run,
 )
@@ -62,7 +63,7 @@ def test_stores_are_reached_only_by_those_who_need_them(project: Project) -> Non
     allowed = {
         "trading-worker": {"redis", "postgres"},
         "mlflow": {"postgres", "minio"},
-        "airflow-webserver": {"postgres"},
+        "airflow-webserver": {"postgres", "redis"},
         "airflow-worker": {"postgres", "redis"},
         "airflow-triggerer": {"postgres", "redis"},
         "airflow-dag-processor": {"postgres"},
@@ -176,6 +177,18 @@ def test_a_service_reads_its_own_secrets_and_no_others(project: Project) -> None
             "cd /run/secrets; for name in *; do [ -r $name ] && echo $name; done; true",
         )  # fmt: skip
         assert found.split() == [directory]
+
+
+def test_the_button_that_tests_a_connection_works(
+    project: Project, logins: dict[str, dict[str, str]]
+) -> None:
+    command = ("with-secrets", "printenv", "AIRFLOW_CONN_TRADING")
+    held = json.loads(project.execute("airflow-webserver", *command))
+    body = {**held, "connection_id": "tried", "extra": json.dumps(held["extra"])}
+    with airflow_client(logins["airflow"]) as client:
+        answer = client.post("/api/v2/connections/test", json=body)
+    assert answer.is_success, answer.text
+    assert answer.json()["status"], answer.text
 
 
 def test_images_hold_no_build_tools_and_no_root_user(project: Project) -> None:

@@ -59,9 +59,11 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
     assert holders["redis_admin"] == {"secrets.json", "redis"}
     # Redis itself has hashes. Airflow sends tasks to the trading application.
     assert holders["redis_trading"] == {"secrets.json", "trading", "airflow"}
-    assert holders["redis_airflow"] == {"secrets.json", "airflow"}
+    assert holders["redis_airflow"] == {"secrets.json", "airflow", "airflow-init"}
+    # What logs in as Airflow's administrator is in no container that runs.
+    assert holders["airflow_admin"] == {"secrets.json", "airflow-init", "credentials"}
     assert holders["postgres_tradewind"] == {"secrets.json", "postgres", "trading", "airflow"}
-    assert holders["postgres_airflow"] == {"secrets.json", "postgres", "airflow"}
+    assert holders["postgres_airflow"] == {"secrets.json", "postgres", "airflow", "airflow-init"}
     assert holders["minio_root"] == {"secrets.json", "minio", "mlflow", "credentials"}
 
 
@@ -70,6 +72,13 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")}
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
     assert {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")} == before
+
+
+def test_what_a_service_is_to_have_no_longer_is_taken_from_it(tmp_path: Path) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    (tmp_path / "airflow" / "admin").write_text("of an older version")
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    assert [path.name for path in (tmp_path / "airflow").iterdir()] == ["env"]
 
 
 def test_a_secret_that_is_missing_is_made_and_the_others_stay(tmp_path: Path) -> None:

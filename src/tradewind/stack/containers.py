@@ -51,7 +51,7 @@ def initialise_airflow() -> None:
     """Migrate Airflow's database and make its administrator."""
     from tradewind.stack.migrations import migrate_airflow
 
-    changed = migrate_airflow((SECRETS / "airflow" / "admin").read_text())
+    changed = migrate_airflow((SECRETS / "airflow-init" / "admin").read_text())
     _say("migrated" if changed else "nothing to migrate")
 
 

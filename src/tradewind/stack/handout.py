@@ -31,6 +31,7 @@ OWNERS = {
     "minio": 10004,
     "redis": 10005,
     "credentials": 10006,
+    "airflow-init": 10007,
 }
 """User (and group) of each service's processes, and of its directory."""
 
@@ -44,6 +45,8 @@ VOLUME_OWNERS = {
 }
 MASTER = "secrets.json"
 REDIS = ("redis", 6379)  # host and port of its container
+# Files of a service that an older version wrote, and that it is to have no longer.
+WITHDRAWN = {"airflow": ("admin",)}
 LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
 
 
@@ -87,6 +90,8 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
         folder.mkdir(mode=0o700, exist_ok=True)
         for name, text in files.items():
             _write(folder, name, text, OWNERS[service])
+        for gone in WITHDRAWN.get(service, ()):
+            (folder / gone).unlink(missing_ok=True)
         _own(folder, OWNERS[service])
 
 
@@ -131,6 +136,14 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
     database = _database("airflow", whole.postgres_airflow)
     tradewind = _database("tradewind", whole.postgres_tradewind)
     trading = redis.address("trading", whole.redis_trading, *REDIS)
+    airflow = _environment(
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
+        AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
+        AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
+        AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
+        AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
+        AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
+    )
     return {
         "postgres": {
             "superuser": whole.postgres_superuser,
@@ -150,21 +163,16 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             )
         },
         "airflow": {
-            "env": _environment(
-                AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
-                AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-                AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
-                AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
-                AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
-                AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
+            "env": airflow
+            + _environment(
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
                 TRADEWIND_DATABASE_URL=tradewind,
                 AIRFLOW_CONN_TRADING=redis.airflow_connection(
                     "trading", whole.redis_trading, *REDIS
                 ),
             ),
-            "admin": whole.airflow_admin,
         },
+        "airflow-init": {"env": airflow, "admin": whole.airflow_admin},
         "trading": {
             "env": _environment(
                 CELERY_BROKER_URL=trading,
