@@ -1,5 +1,6 @@
 -- Databases and roles, each role the owner of its own database and let into no other.
--- Runs once on the first start; running it again changes nothing but the passwords it is given.
+-- Runs once on the first start; running it again changes nothing but what somebody has changed
+-- since, and the passwords it is given.
 \set ON_ERROR_STOP on
 \getenv airflow_password AIRFLOW_DB_PASSWORD
 \getenv mlflow_password MLFLOW_DB_PASSWORD
@@ -8,11 +9,14 @@
 SELECT format('CREATE ROLE %I', name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) r (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
-ALTER ROLE airflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'airflow_password';
-ALTER ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'mlflow_password';
-ALTER ROLE tradewind LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'tradewind_password';
+ALTER ROLE airflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'airflow_password';
+ALTER ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'mlflow_password';
+ALTER ROLE tradewind LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'tradewind_password';
 
 SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) d (name)
 WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
 
+REVOKE CONNECT ON DATABASE airflow FROM mlflow, tradewind;
+REVOKE CONNECT ON DATABASE mlflow FROM airflow, tradewind;
+REVOKE CONNECT ON DATABASE tradewind FROM airflow, mlflow;
 REVOKE CONNECT, TEMPORARY ON DATABASE airflow, mlflow, tradewind, postgres, template1 FROM PUBLIC;

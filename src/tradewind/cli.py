@@ -16,13 +16,30 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # boxes around the help cost more time than all else of it
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; is kept in the model's history.")]
 By = Annotated[str | None, typer.Option(help="Who says so; your login name if not given.")]
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tradewind {version('tradewind')}")
+        raise typer.Exit
+
+
+@app.callback()
+def tradewind(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Trading research: bars, trainings, models, signals and orders."""
 
 
 @app.command()
@@ -97,6 +114,24 @@ def credentials(*, as_json: Json = False) -> None:
     settings = _settings()
     found = lifecycle.credentials(settings, load_secrets(Layout(settings.state)))
     _print_json(found) if as_json else display.credentials(found)
+
+
+@app.command()
+def password(
+    page: Annotated[str, typer.Argument(help="airflow or mlflow.")],
+    *,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for it; else one is made.")] = False,
+) -> None:
+    """Set the password of admin on a page: where it was changed there, or is lost."""
+    from tradewind.stack.passwords import PAGES, set_password
+
+    if page not in PAGES:
+        raise typer.BadParameter(f"{page!r} is no page; there are {' and '.join(PAGES)}")
+    chosen = typer.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else None
+    set_password(_settings(), page, chosen)
+    typer.echo(f"set on {page}'s page and in the secrets; tradewind credentials prints it")
+    if page == "mlflow":
+        typer.echo("tradewind down and tradewind up --detach: trainings log in with it, too")
 
 
 @app.command()
@@ -249,6 +284,8 @@ def tearsheet(
     opened = webbrowser.open(found.file.as_uri()) if open_it else None
     _print_json(found) if as_json else display.tear_sheet(found, opened=opened)
 
+
+app.command("report", hidden=True)(tearsheet)  # the name that others look for
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
 app.add_typer(data_app, name="data")

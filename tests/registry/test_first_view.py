@@ -1,17 +1,18 @@
 """What a browser that has never seen MLflow's page gets of it."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from flask import Flask
 
 from tradewind.registry.first_view import FIRST_CHOICES, begin_with_training
 
+[_MLFLOW] = find_spec("mlflow").submodule_search_locations  # without importing it
+BUILD = Path(_MLFLOW) / "server" / "js" / "build"
+
 
 def test_the_page_begins_with_model_training() -> None:
-    import mlflow.server
-
-    build = Path(mlflow.server.__file__).parent / "js" / "build"
-    app = Flask(__name__, static_folder=str(build))
+    app = Flask(__name__, static_folder=str(BUILD))
     app.add_url_rule("/", "serve", lambda: "as it was")
     begin_with_training(app)
     answer = app.test_client().get("/")
@@ -24,9 +25,7 @@ def test_the_page_begins_with_model_training() -> None:
 
 def test_the_page_knows_the_names_of_the_choices() -> None:
     """Another release of MLflow that calls them otherwise would not hear them."""
-    import mlflow.server
-
-    scripts = (Path(mlflow.server.__file__).parent / "js" / "build" / "static" / "js").glob("*.js")
+    scripts = (BUILD / "static" / "js").glob("*.js")
     missing = {name.removesuffix("_v1") for name in FIRST_CHOICES}
     for script in scripts:
         text = script.read_text("utf-8")

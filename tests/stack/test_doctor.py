@@ -3,9 +3,11 @@
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import httpx
 import psycopg2
 import pytest
 import redis
@@ -52,7 +54,7 @@ def test_an_open_database(stack) -> None:
         try:
             found = wrong(stack)
             assert set(found) == {"database airflow"}
-            assert "REVOKE CONNECT ON DATABASE mlflow" in found["database airflow"]
+            assert "can also enter mlflow" in found["database airflow"]
             assert stack.run("doctor").returncode == 1
         finally:
             sql("REVOKE CONNECT ON DATABASE mlflow FROM airflow")
@@ -76,6 +78,40 @@ def test_an_evicting_redis(stack, redis_admin) -> None:
         assert "allkeys-lru" in found["redis eviction"]
     finally:
         redis_admin.config_set("maxmemory-policy", "noeviction")
+
+
+def test_a_redis_that_is_full(stack, redis_admin, airflow, wait_until) -> None:
+    before = redis_admin.config_get("maxmemory")["maxmemory"]
+    redis_admin.config_set("maxmemory", 1)
+    try:
+        assert "are used" in wrong(stack)["redis memory"]
+        wait_until(lambda: stack.service("redis")["state"] == "unhealthy", 60)
+        assert "maxmemory" in stack.service("redis")["detail"]
+        run_id = airflow.trigger("train_noise")
+    finally:
+        redis_admin.config_set("maxmemory", before)  # as is advised, without the restart
+    airflow.finished("train_noise", run_id)
+    wait_until(lambda: wrong(stack) == {}, 60)
+
+
+def test_a_password_that_was_changed_on_the_page(stack, wait_until) -> None:
+    page = stack.json("credentials")["mlflow"]
+    login, changed = (page["user"], page["password"]), "a password of their own"
+    answer = httpx.patch(
+        f"{page['address']}/api/2.0/mlflow/users/update-password", auth=login, timeout=60,
+        json={"username": page["user"], "password": changed},
+    )  # fmt: skip
+    assert answer.is_success, answer.text
+    # Each of MLflow's processes remembers a login for a minute.
+    wait_until(lambda: "mlflow login" in wrong(stack), 120)
+    assert "tradewind password mlflow" in wrong(stack)["mlflow login"]
+    told = subprocess.run(
+        [*stack.program, "password", "mlflow", "--ask"], cwd=stack.home, env=stack.environment,
+        input=f"{page['password']}\n" * 2, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stderr
+    wait_until(lambda: wrong(stack) == {}, 60)
+    assert stack.json("credentials")["mlflow"] == page
 
 
 def test_a_redis_that_forgets(stack, redis_admin, wait_until) -> None:

@@ -1,6 +1,7 @@
 """Checks of a stack: what is wrong, and how to mend it."""
 
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -21,11 +22,15 @@ from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, load_secrets
 from tradewind.stack.state import StackState, read_state
 
-__all__ = ["diagnose"]
+__all__ = ["databases", "diagnose", "import_error"]
 
 # A task of these is deferred until somebody answers; no worker holds it meanwhile.
 WAITS_FOR_A_PERSON = "airflow.providers.standard.operators.hitl"
 ROLES = ("airflow", "mlflow", "tradewind")
+SET_RIGHT = (
+    "tradewind down, then tradewind up --detach: a start sets roles, passwords and rights as "
+    "config/postgres/init.sql and the secrets file say"
+)
 FREE_SPACE = 1 * 2**30  # bytes; PostgreSQL stops where it cannot write
 # Secrets that several components must agree on, by the variable that carries each.
 SHARED_SECRETS = {
@@ -65,8 +70,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
         return
     yield _services(state)
     yield guarded("secrets agree", lambda: _secrets_agree(state, secrets))
-    for role in ROLES:
-        yield guarded(f"database {role}", partial(_database, settings, secrets, role))
+    yield from databases(settings, secrets)
     workers = {
         application: sum(name.startswith(f"{application}-worker") for name in state.services)
         for application in ("airflow", "trading")
@@ -76,6 +80,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
         "trading": longest_celery_task,
     }
     yield from isolation(settings, secrets, workers, longest)
+    yield guarded("airflow login", lambda: _airflow_login(settings, secrets))
+    yield guarded("mlflow login", lambda: _mlflow_login(settings, secrets))
     yield guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
     yield guarded("dag files", lambda: _dag_imports(settings, secrets))
 
@@ -163,11 +169,16 @@ def _environment_of(pid: int) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
 
+def databases(settings: Settings, secrets: Secrets) -> Iterator[Check]:
+    """Look whether each role is let into its own database, and into no other."""
+    for role in ROLES:
+        yield guarded(f"database {role}", partial(_database, settings, secrets, role))
+
+
 def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
     import psycopg2
 
     name = f"database {role}"
-    mend = "psql -f config/postgres/init.sql as the superuser sets roles and grants right"
 
     def connect(database: str) -> None:
         psycopg2.connect(
@@ -178,7 +189,8 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
     try:
         connect(role)
     except psycopg2.OperationalError as error:
-        return Check(name, f"role {role} cannot enter it: {str(error).strip()}", mend)
+        said = str(error).strip()
+        return Check(name, f"role {role} cannot enter it: {said}", _way_into_database(said))
     entered = []
     for other in ROLES:
         if other == role:
@@ -191,11 +203,52 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
         else:
             entered.append(other)
     if entered:
-        mend = "; ".join(
-            f"REVOKE CONNECT ON DATABASE {other} FROM PUBLIC, {role}" for other in entered
-        )
-        return Check(name, f"role {role} can also enter {', '.join(entered)}", mend)
+        return Check(name, f"role {role} can also enter {', '.join(entered)}", SET_RIGHT)
     return Check(name)
+
+
+def _way_into_database(said: str) -> str:
+    """Return how to mend what keeps a role out, by PostgreSQL's own words for it."""
+    if "too many c" in said or "connection slots" in said:
+        return (
+            "end what holds so many connections (a notebook, a tool of your own), or raise "
+            "max_connections in config/postgres/postgresql.conf; then tradewind down and tradewind "
+            "up --detach"
+        )
+    if "refused" in said or "starting up" in said or "shutting down" in said:
+        return "tradewind status; tradewind logs postgres"
+    return SET_RIGHT
+
+
+def _airflow_login(settings: Settings, secrets: Secrets) -> Check:
+    import httpx
+
+    answer = httpx.post(
+        f"{settings.airflow_url}/auth/token",
+        json={"username": "admin", "password": secrets.airflow_admin}, timeout=15, trust_env=False,
+    )  # fmt: skip
+    return _login("airflow", refused=answer.status_code == httpx.codes.UNAUTHORIZED)
+
+
+def _mlflow_login(settings: Settings, secrets: Secrets) -> Check:
+    import httpx
+
+    answer = httpx.get(
+        f"{settings.mlflow_url}/api/2.0/mlflow/experiments/get?experiment_id=0",
+        auth=("admin", secrets.mlflow_admin), timeout=15, trust_env=False,
+    )  # fmt: skip
+    return _login("mlflow", refused=answer.status_code == httpx.codes.UNAUTHORIZED)
+
+
+def _login(page: str, *, refused: bool) -> Check:
+    if not refused:
+        return Check(f"{page} login")
+    return Check(
+        f"{page} login",
+        f"{page} refuses the password of admin that `tradewind credentials` prints: it was changed "
+        "on the page",
+        f"tradewind password {page} sets a new one, with --ask the one that you say",
+    )
 
 
 def _artifacts(settings: Settings, secrets: Secrets) -> Check:
@@ -229,10 +282,18 @@ def _dag_imports(settings: Settings, secrets: Secrets) -> Check:
         errors = get("/importErrors")["import_errors"]
     if not errors:
         return Check("dag files")
-    problem = "; ".join(
-        f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in errors
-    )
-    return Check("dag files", problem, "mend the file; Airflow reads it again by itself")
+    problem = "; ".join(f"{e['filename']}: {import_error(e['stack_trace'])}" for e in errors)
+    mend = "mend the file; Airflow reads it again by itself"
+    if "import timeout" in problem:
+        mend = f"move what takes long from the file itself into its tasks: {mend}"
+    return Check("dag files", problem, mend)
+
+
+def import_error(trace: str) -> str:
+    """Return the line that says what is wrong with a DAG file; advice may come after it."""
+    lines = [line.strip() for line in trace.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|Timeout|Exit)\b", line)]
+    return (errors or lines or ["it cannot be read"])[-1]
 
 
 def _longest_airflow_task(settings: Settings, secrets: Secrets) -> tuple[float | None, str]:

@@ -248,6 +248,8 @@ def _visibility(
 ) -> Check:
     """See that no task is delivered again, for want of an acknowledgement, while it runs."""
     name = f"visibility timeout {application}"
+    with _admin(settings, secrets) as client:
+        client.ping()  # Celery would try for minutes to reach one that is gone
     answers = _ask_workers(settings, secrets, application, workers)
     if len(answers) < workers:
         return Check(

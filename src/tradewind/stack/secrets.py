@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from tradewind.errors import SecretsError
 from tradewind.stack.layout import Layout, write_atomically
 
-__all__ = ["Secrets", "ensure_secrets", "load_secrets"]
+__all__ = ["Secrets", "ensure_secrets", "load_secrets", "save_secrets"]
 
 
 def _password() -> str:
@@ -54,9 +54,19 @@ def ensure_secrets(layout: Layout) -> Secrets:
                 f"{layout.secrets_file} is gone, but PostgreSQL's data is still there and only its "
                 "passwords open it. Put the file back, or remove the state directory to start anew."
             )
-        made = Secrets()
-        write_atomically(layout.secrets_file, json.dumps(asdict(made), indent=2))
+        save_secrets(layout, Secrets())
     return load_secrets(layout)
+
+
+def save_secrets(layout: Layout, secrets: Secrets) -> None:
+    """Replace the secrets of a state directory, all of them at once.
+
+    Raises
+    ------
+    StackError
+        If the disk is full or refuses.
+    """
+    write_atomically(layout.secrets_file, json.dumps(asdict(secrets), indent=2))
 
 
 def load_secrets(layout: Layout) -> Secrets:
