@@ -1,15 +1,20 @@
 """What a killed worker held, against a real Redis, as each application's user."""
 
+import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
-from celery.signals import worker_ready
+from celery.contrib.testing.worker import start_worker
+from celery.signals import celeryd_init, worker_ready
 
 from tests.redis_server import RedisServer, running_redis
+from tests.support import wait_until
 from tradewind.orchestration.abandoned import waiting_or_given_out
-from tradewind.redelivery import _on_ready, connect_redelivery, give_back
+from tradewind.redelivery import _at_each_connection, _on_ready, connect_redelivery, give_back
+from tradewind.trading.app import KEY_PREFIX
 
 QUEUE = "trading"
 
@@ -72,6 +77,39 @@ def test_messages_of_every_priority_and_of_no_task_are_seen(app: Celery) -> None
     assert waiting_or_given_out(app, [QUEUE, "plain"]) == sent
 
 
+def test_what_a_worker_forgets_when_it_loses_the_broker_is_given_back_to_it(
+    app: Celery, server: RedisServer
+) -> None:
+    """Celery drops what it has taken and not begun, and only the broker has it noted."""
+    began, go, done = (threading.Event() for _ in range(3))
+    ran: list[int] = []
+
+    @app.task(name="t")
+    def work(number: int) -> None:
+        ran.append(number)
+        if len(ran) == 1:
+            began.set()
+            go.wait(60)
+        if set(ran) >= {1, 2}:
+            done.set()
+
+    app.conf.update(
+        task_acks_late=True, worker_prefetch_multiplier=2, worker_concurrency=1,
+        broker_connection_retry_on_startup=True,
+    )  # fmt: skip
+    _at_each_connection(instance=SimpleNamespace(app=app))
+    for number in (1, 2):
+        app.send_task("t", [number], queue=QUEUE)
+    with start_worker(app, perform_ping_check=False, pool="threads", shutdown_timeout=60):
+        assert began.wait(60)
+        unacked = f"{KEY_PREFIX}unacked"
+        wait_until(lambda: server.admin.hlen(unacked) == 2, 60)  # one runs, one waits
+        server.admin.client_kill_filter(_type="normal", skipme=True)
+        server.admin.client_kill_filter(_type="pubsub", skipme=True)
+        go.set()
+        assert done.wait(60)
+
+
 def test_both_applications_give_back_once() -> None:
     import tradewind.orchestration.celery_config
     import tradewind.trading.app
@@ -80,3 +118,4 @@ def test_both_applications_give_back_once() -> None:
     assert tradewind.trading.app
     connect_redelivery()
     assert [receiver for _, receiver in worker_ready.receivers].count(_on_ready) == 1
+    assert [receiver for _, receiver in celeryd_init.receivers].count(_at_each_connection) == 1

@@ -28,6 +28,6 @@ CELERY_CONFIG: dict[str, Any] = {
 }
 
 connect_heartbeat()
-connect_redelivery()
+connect_redelivery(reconnected=True)
 connect_warm_up()
 connect_rehearsal()
