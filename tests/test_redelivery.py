@@ -1,17 +1,18 @@
 """What a killed worker held, against a real Redis, as each application's user."""
 
-import threading
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from celery import Celery
-from celery.contrib.testing.worker import start_worker
 from celery.signals import celeryd_init, worker_ready
 
 from tests.redis_server import RedisServer, running_redis
-from tests.support import wait_until
+from tests.support import kill_tree, wait_until
 from tradewind.orchestration.abandoned import waiting_or_given_out
 from tradewind.redelivery import _at_each_connection, _on_ready, connect_redelivery, give_back
 from tradewind.trading.app import KEY_PREFIX
@@ -77,37 +78,50 @@ def test_messages_of_every_priority_and_of_no_task_are_seen(app: Celery) -> None
     assert waiting_or_given_out(app, [QUEUE, "plain"]) == sent
 
 
+WORKER = """
+import os, pathlib, time
+from celery import Celery
+from tradewind.redelivery import connect_redelivery
+app = Celery("forgetful", broker=os.environ["BROKER"])
+app.conf.update(
+    broker_transport_options={"global_keyprefix": "trading:", "visibility_timeout": 86400},
+    task_default_queue="trading", task_acks_late=True, worker_prefetch_multiplier=2,
+    worker_concurrency=1, broker_connection_retry_on_startup=True,
+)
+connect_redelivery(reconnected=True)
+@app.task(name="t")
+def work(folder, number):
+    folder = pathlib.Path(folder)
+    (folder / number).touch()
+    while not (folder / "go").exists():
+        time.sleep(0.05)
+"""
+
+
 def test_what_a_worker_forgets_when_it_loses_the_broker_is_given_back_to_it(
-    app: Celery, server: RedisServer
+    app: Celery, server: RedisServer, tmp_path: Path
 ) -> None:
     """Celery drops what it has taken and not begun, and only the broker has it noted."""
-    began, go, done = (threading.Event() for _ in range(3))
-    ran: list[int] = []
-
-    @app.task(name="t")
-    def work(number: int) -> None:
-        ran.append(number)
-        if len(ran) == 1:
-            began.set()
-            go.wait(60)
-        if set(ran) >= {1, 2}:
-            done.set()
-
-    app.conf.update(
-        task_acks_late=True, worker_prefetch_multiplier=2, worker_concurrency=1,
-        broker_connection_retry_on_startup=True,
-    )  # fmt: skip
-    _at_each_connection(instance=SimpleNamespace(app=app))
-    for number in (1, 2):
-        app.send_task("t", [number], queue=QUEUE)
-    with start_worker(app, perform_ping_check=False, pool="threads", shutdown_timeout=60):
-        assert began.wait(60)
-        unacked = f"{KEY_PREFIX}unacked"
-        wait_until(lambda: server.admin.hlen(unacked) == 2, 60)  # one runs, one waits
-        server.admin.client_kill_filter(_type="normal", skipme=True)
-        server.admin.client_kill_filter(_type="pubsub", skipme=True)
-        go.set()
-        assert done.wait(60)
+    (tmp_path / "forgetful.py").write_text(WORKER)
+    for number in ("1", "2"):
+        app.send_task("t", [str(tmp_path), number], queue=QUEUE)
+    command = [sys.executable, "-m", "celery", "-A", "forgetful", "worker", "--without-gossip",
+               "--without-mingle"]  # fmt: skip
+    environment = {**os.environ, "BROKER": server.url, "PYTHONPATH": str(tmp_path)}
+    with (tmp_path / "log").open("wb") as log:
+        worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+    try:
+        wait_until((tmp_path / "1").exists, 60)
+        wait_until(lambda: server.admin.hlen(f"{KEY_PREFIX}unacked") == 2, 60)  # one runs
+        server.kill()
+        wait_until(lambda: "Trying again" in (tmp_path / "log").read_text(), 60)
+        server.start()
+        wait_until(lambda: "trading" in {c["user"] for c in server.admin.client_list()}, 60)
+        (tmp_path / "go").touch()
+        wait_until((tmp_path / "2").exists, 60)
+    finally:
+        kill_tree(worker.pid)
+        worker.wait()
 
 
 def test_both_applications_give_back_once() -> None:
