@@ -1,6 +1,6 @@
 -- Databases and roles, each role the owner of its own database and let into no other.
--- Runs once on the first start; running it again changes nothing but what somebody has changed
--- since, and the passwords it is given.
+-- Runs at each start, in containers at the first one: running it again changes nothing but what somebody
+-- has changed since, and the passwords it is given.
 \set ON_ERROR_STOP on
 \getenv airflow_password AIRFLOW_DB_PASSWORD
 \getenv mlflow_password MLFLOW_DB_PASSWORD

@@ -103,17 +103,14 @@ def create_cluster(layout: Layout, secrets: Secrets) -> None:
     unfinished.rename(data)
 
 
-def initialise(script: Path, layout: Layout, secrets: Secrets, port: int) -> None:
-    """Run the script that makes databases and roles, once a cluster.
+def initialise(script: Path, secrets: Secrets, port: int) -> None:
+    """Run the script that makes databases and roles, or sets right what was changed of them.
 
     Raises
     ------
     StackError
         If the script fails; the message has its last lines.
     """
-    done = layout.postgres_dir / "initialised"
-    if done.exists():
-        return
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PGPASSWORD": secrets.postgres_superuser,
@@ -126,7 +123,6 @@ def initialise(script: Path, layout: Layout, secrets: Secrets, port: int) -> Non
          "-d", "postgres", "-f", str(script)],
         environment,
     )  # fmt: skip
-    done.touch()
 
 
 def database_url(role: str, password: str, port: int) -> str:

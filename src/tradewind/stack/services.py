@@ -157,7 +157,7 @@ def _stores(
             [],
             needs=("postgres",),
             prepare=lambda: postgres.initialise(
-                config / "postgres" / "init.sql", layout, secrets, settings.postgres_port
+                config / "postgres" / "init.sql", secrets, settings.postgres_port
             ),
         ),
         Service(
