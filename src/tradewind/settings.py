@@ -1,21 +1,22 @@
 """Every setting of tradewind, once.
 
 A value is taken from the environment (``TRADEWIND_AIRFLOW_PORT``), else from the file ``.env``
-of the checkout, else from the default below. Names that do not exist are refused.
+of the checkout, else from the default below. Names that do not exist are refused, and values that
+cannot be meant (`tradewind.setting_rules`), by file, line and value.
 """
 
 # Dataclasses and not pydantic: importing that took most of the time that a command needs.
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from dotenv import dotenv_values
-
+from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
+from tradewind.setting_rules import read_setting
 from tradewind.suggestions import did_you_mean
 
 __all__ = ["FIELDS", "Settings", "load_settings"]
@@ -23,7 +24,6 @@ __all__ = ["FIELDS", "Settings", "load_settings"]
 PREFIX = "TRADEWIND_"
 # Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
 ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
-PORTS, REPLICAS = (1, 65535), (1, 64)
 ArtifactStore = Literal["auto", "directory", "minio"]
 
 
@@ -98,24 +98,22 @@ class Settings:
         object.__setattr__(self, "market_store", root)
 
     def _problems(self) -> Iterator[str]:
+        for name in FIELDS:
+            value = getattr(self, name)
+            if name in {"home", "database_url"} or value is None:
+                continue
+            try:
+                read_setting(name, str(value), self.home)
+            except ValueError as error:
+                yield f"{variable(name)} {error}"
         ports = {name: getattr(self, name) for name in FIELDS if name.endswith("_port")}
-        limits = dict.fromkeys(ports, PORTS) | {"airflow_worker_replicas": REPLICAS}
-        for name, (least, most) in limits.items():
-            if not least <= (number := getattr(self, name)) <= most:
-                yield (
-                    f"{variable(name)} should be greater than or equal to {least} and at most "
-                    f"{most}, not {number}"
-                )
-        if not self.start_timeout > 0:
-            yield f"{variable('start_timeout')} should be greater than 0, not {self.start_timeout}"
-        if self.artifact_store not in get_args(ArtifactStore):
-            known = ", ".join(get_args(ArtifactStore))
-            name = variable("artifact_store")
-            yield f"{name} should be one of {known}, not {self.artifact_store}"
         seen: dict[int, str] = {}
         for name, port in ports.items():
             if port in seen:
-                yield f"{seen[port]} and {name} are both {port}; each service needs its own"
+                yield (
+                    f"{variable(seen[port])} and {variable(name)} are both {port}; each service "
+                    "needs its own"
+                )
             seen[port] = name
 
     @cached_property
@@ -188,9 +186,19 @@ def load_settings(cwd: Path | None = None) -> Settings:
     """
     home = os.environ.get(PREFIX + "HOME")
     root = Path(home).absolute() if home else _find_home(cwd or Path.cwd())
-    given = _given(dotenv_values(root / ".env"), str(root / ".env"))
-    given |= _given(os.environ, "the environment")
-    return Settings(**{**given, "home": root})
+    if not root.is_dir():
+        raise SettingsError(f"TRADEWIND_HOME in the environment must be a folder, not {home!r}")
+    file = root / ".env"
+    written = read_env(file)
+    values, wrong = _given(written, lambda name: f"{file}:{written[name].line}: {name}", root)
+    around = {name: Variable(value, 0) for name, value in os.environ.items()}
+    of_environment = _given(around, lambda name: f"{name} in the environment", root)
+    # What the environment says of a setting is all that counts of it.
+    problems = [one for name, one in wrong.items() if name not in of_environment[0]]
+    problems += of_environment[1].values()
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return Settings(**{**values, **of_environment[0], "home": root})
 
 
 def _find_home(cwd: Path) -> Path:
@@ -203,23 +211,36 @@ def _find_home(cwd: Path) -> Path:
     )
 
 
-def _given(variables: Mapping[str, str | None], where: str) -> dict[str, Any]:
-    """Return the values of our variables, by field; the others are not ours to judge."""
+def _given(
+    variables: Mapping[str, Variable], told: Callable[[str], str], root: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of our variables, by field, and what is wrong with the others of ours."""
     given: dict[str, Any] = {}
-    for name, text in variables.items():
-        if not name.startswith(PREFIX) or name in ONLY_COMPOSE:
+    problems: dict[str, str] = {}
+    for name, variable_ in variables.items():
+        text = variable_.value
+        upper = name.upper().replace("-", "_")
+        if not upper.startswith(PREFIX) or name in ONLY_COMPOSE:
             continue
-        found = FIELDS.get(name.removeprefix(PREFIX).lower())
-        if found is None:
-            help_on = did_you_mean(name, map(variable, FIELDS), otherwise="Known")
-            raise SettingsError(f"unknown setting {name} in {where}. {help_on}")
-        if text is None or (text == "" and found.default is None):  # as compose.yaml leaves it out
-            continue
-        kind = found.type if found.type in (int, float, Path) else str
-        try:
-            given[found.name] = kind(text)
-        except ValueError:
-            raise SettingsError(
-                f"invalid settings: {name} should be a number, not {text!r}"
-            ) from None
-    return given
+        field_name = upper.removeprefix(PREFIX).lower()
+        found = FIELDS.get(field_name)
+        if found is None or upper != name:
+            help_on = did_you_mean(upper, map(variable, FIELDS), otherwise="Known")
+            problems[name] = f"{told(name)} is no setting. {help_on}"
+        elif field_name == "home":
+            if variable_.line:
+                problems[name] = f"{told(name)} says where this file is: set it in the environment"
+        elif text is None:
+            problems[name] = f"{told(name)} has no value: write {name}=..."
+        elif text == "" and found.default is None:
+            continue  # as compose.yaml leaves it out
+        else:
+            try:
+                value = (
+                    text if field_name == "database_url" else read_setting(field_name, text, root)
+                )
+            except ValueError as error:
+                problems[field_name] = f"{told(name)} {error}"
+            else:
+                given[field_name] = value
+    return given, problems

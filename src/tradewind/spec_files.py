@@ -4,6 +4,7 @@ Strategies and sources are kept so. What is wrong is told as compilers tell it, 
 ``strategies/mine.yaml:7: walk_forward.train: must be a whole number of at least 1, not 0``.
 """
 
+import errno
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -11,13 +12,19 @@ from typing import Final, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.reader import ReaderError
 
 from tradewind.errors import TradewindError
-from tradewind.strict_yaml import parse, where
+from tradewind.plain_files import read_plain
+from tradewind.strict_yaml import Path as Place
+from tradewind.strict_yaml import Written, parse, where
+from tradewind.suggestions import did_you_mean
 
 __all__ = ["SpecReader", "located", "refusal", "spec_files"]
 
 _MAX_BYTES: Final = 64 * 1024
+_MAX_VALUES: Final = 10_000
+_ANY_BYTES: Final = 16 * 1024 * 1024
 _MOST: Final = 50  # problems of one file that are told
 _SUFFIXES: Final = (".yaml", ".yml")
 
@@ -57,29 +64,33 @@ def refusal(
     """
     from tradewind.spec_problems import problems  # only needed for what is wrong
 
-    written = {}
-    if isinstance(place, Path):
-        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # it has changed meanwhile
-            written = where(place.read_text("utf-8-sig"))
-    found = problems(error, model, fields, written, at=at)
-    return _lines(place, [(one.line, f"{one.field}: {one.message}") for one in found])
+    written = _written(place) if isinstance(place, Path) else {}
+    # Each takes some milliseconds to put into words, and nobody mends thousands one by one.
+    found = problems(error, model, fields, written, at=at, most=_MOST)
+    more = error.error_count() > _MOST
+    return _lines(place, [(one.line, f"{one.field}: {one.message}") for one in found], more=more)
 
 
 def located(file: Path, *field: str | int) -> str:
     """Return a file and the line of one of its fields, such as ``sources/mine.yaml:2``."""
-    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # it has changed meanwhile
-        found = where(file.read_text("utf-8-sig")).get(field)
-        if found is not None:
-            return f"{file}:{found.line}"
-    return str(file)
+    found = _written(file).get(field)
+    return str(file) if found is None else f"{file}:{found.line}"
 
 
-def _lines(place: Path | str, problems: "list[tuple[int | None, str]]") -> str:
+def _written(file: Path) -> dict[Place, Written]:
+    """Return how each value of a file stands there; nothing if it has changed meanwhile."""
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        return where(read_plain(file, _ANY_BYTES).decode("utf-8-sig"))
+    return {}
+
+
+def _lines(
+    place: Path | str, problems: "list[tuple[int | None, str]]", *, more: bool = False
+) -> str:
     """Return problems a line each, in the order of the file's lines."""
     told = sorted(problems, key=lambda problem: problem[0] or 0)
-    lines = [f"{place}{f':{line}' if line else ''}: {text}" for line, text in told[:_MOST]]
-    more = len(told) - _MOST
-    return "\n".join([*lines, *([f"{place}: and {more} more problems"] if more > 0 else [])])
+    lines = [f"{place}{f':{line}' if line else ''}: {text}" for line, text in told]
+    return "\n".join([*lines, *([f"{place}: and more problems"] if more else [])])
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -100,8 +111,9 @@ class SpecReader(Generic[Model, Error]):
         What a file holds, such as ``"strategy"``.
     nouns : str
         More than one of it.
-    max_bytes : int
-        A longer file is refused unread.
+    max_bytes, max_values : int
+        A longer file is refused unread, and one with more values before they are looked at: it
+        would keep everybody waiting who reads the folder.
     """
 
     def __init__(
@@ -112,9 +124,10 @@ class SpecReader(Generic[Model, Error]):
         noun: str,
         nouns: str,
         max_bytes: int = _MAX_BYTES,
+        max_values: int = _MAX_VALUES,
     ) -> None:
         self._model, self._error, self._noun, self._nouns = model, error, noun, nouns
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_values = max_bytes, max_values
 
     def file(self, path: Path) -> Model:
         """Read one file.
@@ -126,11 +139,9 @@ class SpecReader(Generic[Model, Error]):
             the model; the message names the file and every field at fault with the reason.
         """
         try:
-            fields = parse(self._text(path))
+            fields = parse(text := self._text(path), most=self._max_values)
         except yaml.YAMLError as error:
             raise self._error(f"{path}:{_broken_yaml(error, self._noun)}") from error
-        except RecursionError as error:
-            raise self._error(f"{path}: nested too deeply for a {self._noun}") from error
         if fields is None:
             raise self._error(
                 f"{path}: the file is empty; copy a shipped {self._noun} to start from"
@@ -142,7 +153,7 @@ class SpecReader(Generic[Model, Error]):
         misnamed = ""
         if isinstance(named, str) and named != path.stem:
             reason = f"name: {named!r} must equal the file's name, {path.stem!r}"
-            misnamed = _lines(path, [(where(self._text(path))[("name",)].line, reason)])
+            misnamed = _lines(path, [(where(text)[("name",)].line, reason)])
         try:
             spec = self._model.model_validate(fields, context={"file": path.absolute()})
         except ValidationError as error:
@@ -151,6 +162,28 @@ class SpecReader(Generic[Model, Error]):
         if misnamed:
             raise self._error(misnamed)
         return spec
+
+    def find(self, directory: Path, name: str) -> Model:
+        """Return what a file of a directory says that is named so, reading no other file.
+
+        Raises
+        ------
+        TradewindError
+            Of the kind given, if there is no such file, or it is wrong.
+        """
+        try:
+            files = spec_files(directory)
+        except OSError as error:
+            raise self._error(f"{directory}: no directory of {self._nouns}: {error}") from error
+        there = [file for file in files if file.stem == name]
+        for number, file in enumerate(there, 1):
+            try:
+                return self.file(file)
+            except self._error:
+                if number == len(there):
+                    raise
+        help_on = did_you_mean(name, (file.stem for file in files))
+        raise self._error(f"no {self._noun} named {name!r} in {directory}. {help_on}")
 
     def named(self, directory: Path, name: str) -> Model | None:
         """Return what a file of a directory says that is named so; None if there is no such."""
@@ -206,17 +239,20 @@ class SpecReader(Generic[Model, Error]):
 
     def _text(self, path: Path) -> str:
         try:
-            with path.open("rb") as file:
-                content = file.read(self._max_bytes + 1)
+            content = read_plain(path, self._max_bytes)
         except OSError as error:
-            raise self._error(f"{path}: cannot be read: {error.strerror or error}") from error
-        if len(content) > self._max_bytes:
-            limit = self._max_bytes // 1024
-            raise self._error(f"{path}: larger than {limit} KiB; no {self._noun} is")
+            reason = error.strerror or str(error)
+            if error.errno == errno.EFBIG:
+                raise self._error(f"{path}: {reason}; no {self._noun} is") from error
+            raise self._error(f"{path}: cannot be read: {reason}") from error
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise self._error(f"{path}: not UTF-8 text: byte {error.start} is invalid") from error
+            line = content.count(b"\n", 0, error.start) + 1
+            raise self._error(
+                f"{path}: not UTF-8 text: byte {error.start} is invalid (line {line}); save the "
+                "file as UTF-8"
+            ) from error
 
 
 def _name(spec: BaseModel) -> str:
@@ -242,6 +278,9 @@ _YAML = {  # what the parser says, in words about the file
 
 def _broken_yaml(error: yaml.YAMLError, noun: str) -> str:
     """Return `3:5: reason`, which goes on where a path and a colon stand."""
+    if isinstance(error, ReaderError):
+        code = ord(error.character) if isinstance(error.character, str) else error.character
+        return f" unacceptable character #x{code:04x} at position {error.position}: take it out"
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return " " + " ".join(str(error).split())
     said = " ".join(part for part in (error.context, error.problem) if part)

@@ -79,6 +79,7 @@ def problems(
     written: Mapping[Path, Written],
     *,
     at: Path = (),
+    most: int | None = None,
 ) -> list[Problem]:
     """Return what is wrong, each thing once, in the order of the model's fields.
 
@@ -93,9 +94,11 @@ def problems(
         How the file has it.
     at : Path
         Where `fields` stands in the file.
+    most : int, optional
+        How many are told at most; all if not given.
     """
     found: dict[tuple[Path, str], Problem] = {}
-    details = error.errors()
+    details = error.errors()[:most]
     places = [_place(one["loc"], model, fields) for one in details]
     at_fault = [place.path for place in places]
     for one, place in zip(details, places, strict=True):

@@ -5,6 +5,7 @@ import typing
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, time
+from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import annotated_types as at
@@ -64,7 +65,7 @@ def allowed(annotation: Type, metadata: Sequence[Any] = ()) -> str:
         return _text(bounds)
     if isinstance(base, type) and issubclass(base, BaseModel):
         return f"a mapping of {', '.join(fields_of(base))}"
-    range_ = _range(bounds) if base in {int, float} else ""
+    range_ = _range(bounds) if base in {int, float, date} else ""
     return _PLAIN.get(base, str(getattr(base, "__name__", base))) + range_
 
 
@@ -154,7 +155,8 @@ def _range(bounds: Sequence[Any]) -> str:
     least, most = _bound(bounds, at.Ge, "ge"), _bound(bounds, at.Le, "le")
     above, below = _bound(bounds, at.Gt, "gt"), _bound(bounds, at.Lt, "lt")
     if least is not None and most is not None:
-        return f" from {_figure(least)} to {_figure(most)}"
+        begin = "," if isinstance(least, date) else ""  # after the example
+        return f"{begin} from {_figure(least)} to {_figure(most)}"
     said = [
         f"{words} {_figure(bound)}"
         for words, bound in (
@@ -165,8 +167,10 @@ def _range(bounds: Sequence[Any]) -> str:
     return f", {' and '.join(said)}" if said else ""
 
 
-def _figure(bound: float) -> str:
-    return str(bound) if isinstance(bound, int) else f"{bound:.15g}"
+def _figure(bound: float | date) -> str:
+    if not isinstance(bound, float):
+        return str(bound)
+    return f"{Decimal(repr(bound)):f}".removesuffix(".0")
 
 
 def _text(bounds: Sequence[Any]) -> str:
@@ -191,6 +195,9 @@ def _list(base: Type, bounds: Sequence[Any]) -> str:
     of = _PLURAL.get(inner, "")
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         of = f" of mappings of {', '.join(fields_of(inner))}"
+    most = _bound(bounds, at.MaxLen, "max_length")
+    if most:
+        return f"a list{of}, " + (f"{least} to {most}" if least else f"{most} at most")
     return f"a list{of}" + (f", {least} or more" if least else "")
 
 

@@ -80,8 +80,12 @@ def test_an_unknown_setting_is_refused_with_the_likely_one(monkeypatch) -> None:
     ("name", "value", "message"),
     [
         ("TRADEWIND_AIRFLOW_PORT", "99999", "TRADEWIND_AIRFLOW_PORT.*65535.*99999"),
-        ("TRADEWIND_AIRFLOW_PORT", "5500", "airflow_port and mlflow_port are both 5500"),
-        ("TRADEWIND_AIRFLOW_WORKER_REPLICAS", "0", "greater than or equal to 1"),
+        (
+            "TRADEWIND_AIRFLOW_PORT",
+            "5500",
+            "TRADEWIND_AIRFLOW_PORT and TRADEWIND_MLFLOW_PORT are both",
+        ),
+        ("TRADEWIND_AIRFLOW_WORKER_REPLICAS", "0", "from 1 to 64, not '0'"),
     ],
 )
 def test_a_value_out_of_range_is_named(monkeypatch, name: str, value: str, message: str) -> None:

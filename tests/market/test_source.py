@@ -149,7 +149,7 @@ def test_one_bad_file_hides_no_other(tmp_path: Path) -> None:
     assert (list(specs), list(errors)) == (["good"], [bad])
     with pytest.raises(SourceError, match=r"bad\.yaml:1:8"):
         find_source("bad", tmp_path)
-    with pytest.raises(SourceError, match=r"no source named 'yahoo' in .*. There are: good"):
+    with pytest.raises(SourceError, match=r"no source named 'yahoo' in .*. There are: bad, good"):
         find_source("yahoo", tmp_path)
     with pytest.raises(SourceError, match="no directory of sources"):
         load_sources(tmp_path / "none")

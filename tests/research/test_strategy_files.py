@@ -65,7 +65,7 @@ def test_every_shipped_strategy_is_read() -> None:
         ("horizon: 5", f"horizon: {'9' * 5000}", "horizon", "a whole number"),
         ("horizon: 5", "horizon:", "horizon", "a whole number"),
         ("name: good", "name: good\n<<: {seed: 1}", "<<", "unknown field"),
-        ("[IBM, MSFT]", "[]", "universe.symbols", "1 or more, not an empty list"),
+        ("[IBM, MSFT]", "[]", "universe.symbols", "1 to 5000, not an empty list"),
         ("[IBM, MSFT]", "[IBM, IBM]", "universe.symbols", "listed more than once: IBM"),
         ("[IBM, MSFT]", "IBM", "universe.symbols", "a list of texts"),
         (
@@ -114,7 +114,7 @@ def test_every_shipped_strategy_is_read() -> None:
             "model.learning_rate",
             "must be a number, not .nan",
         ),
-        ("train: 504", "train: 0", "walk_forward.train", "a whole number, at least 1, not 0"),
+        ("train: 504", "train: 0", "walk_forward.train", "a whole number from 1 to 25200, not 0"),
         (
             "test: 126",
             "test: 126, purge: 4",
@@ -133,7 +133,7 @@ def test_every_shipped_strategy_is_read() -> None:
             "slippage_bps: 4",
             "slippage_bps: 4, max_weight: 2",
             "backtest.max_weight",
-            "above 0 and at most 1, not 2",
+            "from 0.0001 to 1, not 2",
         ),
         ("[IBM, MSFT]", "[IBM]", None, None),
     ],

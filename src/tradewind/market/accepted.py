@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tradewind.market.findings import Finding
 from tradewind.market.sessions import Reason
+from tradewind.market.spec_types import Day
+from tradewind.market.symbols import LONGEST
 
 __all__ = ["ACCEPTABLE", "NEVER", "Acceptance", "Accepted", "concerning"]
 
@@ -28,6 +30,9 @@ NEVER: Final = frozenset(
     }
 )  # fmt: skip
 """Rules about what cannot be: such bars could be neither stored nor computed with."""
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 
 class Accepted(BaseModel):
@@ -51,11 +56,11 @@ class Accepted(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    symbol: str | None = Field(default=None, min_length=1)
-    symbols: Literal["all"] | tuple[Annotated[str, Field(min_length=1)], ...] | None = None
-    session: date | None = None
-    from_: date | None = Field(default=None, alias="from")
-    to: date | None = None
+    symbol: str | None = Field(default=None, min_length=1, max_length=LONGEST)
+    symbols: Literal["all"] | tuple[_Name, ...] | None = None
+    session: Day | None = None
+    from_: Day | None = Field(default=None, alias="from")
+    to: Day | None = None
     rule: str
     reason: Reason
 
@@ -74,7 +79,9 @@ class Accepted(BaseModel):
                 "correct them"
             )
         if rule not in ACCEPTABLE:
-            raise ValueError(f"no rule named {rule!r}; there are {', '.join(sorted(ACCEPTABLE))}")
+            raise ValueError(
+                f"no rule named {rule[:50]!r}; there are {', '.join(sorted(ACCEPTABLE))}"
+            )
         return rule
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ a Saturday. A source's file says so once, for all of its symbols::
 Importing this module loads no polars: Airflow reads it with every DAG file.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, time, timedelta
@@ -30,8 +31,11 @@ from pydantic import (
     model_validator,
 )
 
+from tradewind.market.spec_types import Day
+
 __all__ = ["Closed", "Open", "Opened", "Reason", "SessionCalendar", "SessionExceptions", "Span"]
 
+_CLOCK: Final = re.compile(r"[0-9]{1,2}:[0-9]{2}")
 _LONGEST: Final = 366  # days; a longer one is a slip of the year more often than a closure
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
@@ -93,9 +97,9 @@ class Span(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    days: tuple[date, ...] = ()
-    from_: date | None = Field(default=None, alias="from")
-    to: date | None = None
+    days: tuple[Day, ...] = Field(default=(), max_length=10_000)
+    from_: Day | None = Field(default=None, alias="from")
+    to: Day | None = None
     reason: Reason
 
     @field_validator("days", mode="before")
@@ -150,8 +154,9 @@ class Open(Span):
     @field_validator("open", "close", mode="before")
     @classmethod
     def _in_quotes(cls, at: Any) -> Any:  # noqa: ANN401 - as YAML has it
-        if isinstance(at, int | float):  # seconds since midnight to pydantic
-            raise ValueError('write the time in quotes: close: "19:15"')  # noqa: TRY004 - pydantic's
+        # Seconds since midnight to pydantic.
+        if isinstance(at, int | float) or (isinstance(at, str) and not _CLOCK.match(at)):
+            raise ValueError('write the time in quotes: close: "19:15"')
         return at
 
     @field_validator("open", "close")
@@ -175,8 +180,8 @@ class SessionExceptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    closed: tuple[Closed, ...] = ()
-    open: tuple[Open, ...] = ()
+    closed: tuple[Closed, ...] = Field(default=(), max_length=1000)
+    open: tuple[Open, ...] = Field(default=(), max_length=1000)
 
     @model_validator(mode="after")
     def _each_day_once(self) -> Self:

@@ -47,8 +47,8 @@ from tradewind.entry_points import offered
 from tradewind.errors import SourceError
 from tradewind.market.accepted import Accepted
 from tradewind.market.sessions import SessionCalendar, SessionExceptions
+from tradewind.market.spec_types import CalendarName, SpecName, Words
 from tradewind.spec_files import SpecReader, located, refusal
-from tradewind.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,10 +131,10 @@ class SourceSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
-    kind: str = Field(min_length=1)
-    description: str = ""
-    calendar: str = Field(default="XNYS", min_length=1)
+    name: SpecName
+    kind: str = Field(min_length=1, max_length=100)
+    description: Words = ""
+    calendar: CalendarName = "XNYS"
     sessions: SessionExceptions = SessionExceptions()
     schedule: Literal["after_close"] | None = "after_close"
     backdate: bool = False
@@ -250,14 +250,7 @@ def find_source(name: str, directory: Path) -> SourceSpec:
     SourceError
         If there is no such file, or it is wrong.
     """
-    specs, errors = load_sources(directory)
-    for path, error in errors.items():
-        if path.stem == name:
-            raise error
-    if name not in specs:
-        help_on = did_you_mean(name, specs)
-        raise SourceError(f"no source named {name!r} in {directory}. {help_on}")
-    return specs[name]
+    return _READER.find(directory, name)
 
 
 def open_source(spec: SourceSpec) -> Source:
@@ -301,5 +294,6 @@ def open_source(spec: SourceSpec) -> Source:
 
 # Accepted findings are many where a vendor's history is long; YAML reads a MiB in some seconds.
 _READER: Final = SpecReader(
-    SourceSpec, SourceError, noun="source", nouns="sources", max_bytes=1024 * 1024
-)
+    SourceSpec, SourceError, noun="source", nouns="sources", max_bytes=1024 * 1024,
+    max_values=150_000,
+)  # fmt: skip

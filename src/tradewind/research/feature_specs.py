@@ -41,7 +41,7 @@ def _window(least: int) -> Any:  # noqa: ANN401
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @property
     def column(self) -> str:
@@ -91,7 +91,7 @@ class Momentum(_OfOneSymbol):
 
     kind: Literal["momentum"] = "momentum"
     window: int = _window(2)
-    skip: int = Field(strict=True, ge=0, description="latest sessions left out")
+    skip: int = Field(strict=True, ge=0, le=2520, description="latest sessions left out")
 
     @model_validator(mode="after")
     def _skip_is_shorter(self) -> "Momentum":
@@ -176,8 +176,8 @@ class _OwnFunction(_Spec):
     """A function of the user's own, and the name of its feature."""
 
     name: str = Field(pattern=_NAME, max_length=50)
-    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    parameters: dict[str, bool | int | float | str] = Field(default={})
+    function: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", max_length=200)
+    parameters: dict[str, bool | int | float | str] = Field(default={}, max_length=100)
 
     @field_validator("name")
     @classmethod
@@ -288,7 +288,9 @@ class Across(_OwnFunction, _OfSeveralSymbols):
     """
 
     kind: Literal["across"] = "across"
-    inputs: dict[Annotated[str, Field(pattern=_NAME, max_length=50)], _Part] = Field(default={})
+    inputs: dict[Annotated[str, Field(pattern=_NAME, max_length=50)], _Part] = Field(
+        default={}, max_length=100
+    )
 
     @field_validator("inputs")
     @classmethod

@@ -6,13 +6,16 @@ file.
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tradewind.market.spec_types import CalendarName, Day, SpecName, Symbol, Words
 from tradewind.research.feature_specs import FeatureSpec, MaRatio
 from tradewind.research.sweep_spec import Sweep
 
@@ -47,6 +50,9 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("gate", "min_alpha_probability"),
 )
 
+# Five fields, none of them R, which croniter draws anew at each look.
+_CRON: Final = re.compile(r"(?!.*\b[Rr]\b)[^ ]+(?: [^ ]+){4}$")
+
 # Of equity, in one symbol, by rank: one against all others, which are tied.
 _LARGEST_RANK_SHARE: Final = 0.5
 
@@ -61,9 +67,9 @@ out of training and prediction: the symbol has no signal of that session, and it
 ``hold`` leaves it out of training; the symbol keeps the signal that the session would renew.
 """
 
-Sessions = Annotated[int, Field(strict=True, ge=1)]
+Sessions = Annotated[int, Field(strict=True, ge=1, le=25_200)]  # a century
 CostBps = Annotated[float, Field(strict=True, ge=0.0, le=1000.0)]
-Share = Annotated[float, Field(strict=True, gt=0.0, le=1.0)]
+Share = Annotated[float, Field(strict=True, ge=0.0001, le=1.0)]
 Probability = Annotated[float, Field(strict=True, ge=0.0, le=1.0)]
 Execution = Literal["off", "paper", "replay", "live"]
 
@@ -79,16 +85,16 @@ class Universe(_Model):
     sessions after `start` to warm up. Leave `end` out for a strategy that is to trade.
     """
 
-    source: str = Field(min_length=1, description="name of a source of bars")
-    symbols: tuple[Annotated[str, Field(min_length=1, max_length=32)], ...] = Field(min_length=1)
-    calendar: str = Field(default="XNYS", description="exchange calendar of the sessions")
-    start: date | None = Field(default=None, description="first day used")
-    end: date | None = Field(default=None, description="last day used")
+    source: SpecName = Field(description="name of a source of bars")
+    symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=5000)
+    calendar: CalendarName = Field(default="XNYS", description="exchange calendar of the sessions")
+    start: Day | None = Field(default=None, description="first day used")
+    end: Day | None = Field(default=None, description="last day used")
 
     @field_validator("symbols")
     @classmethod
     def _symbols_are_unique(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        repeated = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        repeated = sorted(symbol for symbol, times in Counter(symbols).items() if times > 1)
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
         return symbols
@@ -97,6 +103,13 @@ class Universe(_Model):
     def _start_precedes_end(self) -> Self:
         if self.start and self.end and self.end <= self.start:
             raise ValueError(f"end ({self.end}) must lie after start ({self.start})")
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
+        if self.start and self.start > tomorrow:
+            raise PydanticCustomError(
+                "future",
+                "{start} is still to come, so that no bar is left; name a day of the bars",
+                {"field": "start", "start": str(self.start)},
+            )
         return self
 
 
@@ -110,19 +123,19 @@ class LightGbm(_Model):
     kind: Literal["lightgbm"]
     objective: Literal["regression", "lambdarank"] = "regression"
     rounds: int = Field(default=100, strict=True, ge=1, le=10_000)
-    learning_rate: float = Field(default=0.05, strict=True, gt=0.0, le=1.0)
+    learning_rate: float = Field(default=0.05, strict=True, ge=1e-6, le=1.0)
     num_leaves: int = Field(default=15, strict=True, ge=2, le=1024)
-    min_data_in_leaf: int = Field(default=50, strict=True, ge=1)
+    min_data_in_leaf: int = Field(default=50, strict=True, ge=1, le=1_000_000)
     feature_fraction: Share = 1.0
     bagging_fraction: Share = 1.0
-    lambda_l2: float = Field(default=0.0, strict=True, ge=0.0)
+    lambda_l2: float = Field(default=0.0, strict=True, ge=0.0, le=1e6)
 
 
 class Ridge(_Model):
     """Linear regression on standardised features, `alpha` times the squared weights added."""
 
     kind: Literal["ridge"]
-    alpha: float = Field(default=1.0, strict=True, gt=0.0)
+    alpha: float = Field(default=1.0, strict=True, ge=1e-9, le=1e12)
 
 
 class MaCrossover(_Model):
@@ -173,6 +186,7 @@ class WalkForward(_Model):
         default=None,
         strict=True,
         ge=0,
+        le=2520,
         description="sessions left out between train and test; the horizon if not given",
     )
 
@@ -233,7 +247,7 @@ class Backtest(_Model):
     slippage_bps: CostBps
     borrow_bps: CostBps = 0.0
     max_weight: Share = 1.0
-    max_gross: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
+    max_gross: float = Field(default=1.0, strict=True, ge=0.0001, le=10.0)
     capital: float = Field(default=1_000_000.0, strict=True, ge=1.0, le=1e12)
     delisting_return: float = Field(default=0.0, strict=True, ge=-1.0, le=1.0)
 
@@ -241,7 +255,7 @@ class Backtest(_Model):
 class SymbolBenchmark(_Model):
     """One symbol as the benchmark, such as a fund on an index; the strategy need not trade it."""
 
-    symbol: str = Field(min_length=1, max_length=32, description="a symbol of the same source")
+    symbol: Symbol = Field(description="a symbol of the same source")
 
 
 class Gate(_Model):
@@ -277,9 +291,9 @@ class Gate(_Model):
     min_alpha_probability: Probability | None = 0.95
     max_pbo: Probability | None = 0.5
     max_drawdown: Share | None = 0.5
-    min_trades: int | None = Field(default=30, strict=True, ge=1)
+    min_trades: int | None = Field(default=30, strict=True, ge=1, le=1_000_000)
     champion_margin: float | None = Field(default=0.0, strict=True, ge=-10.0, le=10.0)
-    champion_level: float = Field(default=0.9, strict=True, gt=0.0, lt=1.0)
+    champion_level: float = Field(default=0.9, strict=True, ge=0.5, le=0.9999)
     promotion: Literal["automatic", "approval"] = "automatic"
 
 
@@ -301,7 +315,7 @@ class Monitor(_Model):
     """
 
     sessions: int = Field(default=126, strict=True, ge=20, le=2520)
-    max_psi: float | None = Field(default=0.25, strict=True, gt=0.0)
+    max_psi: float | None = Field(default=0.25, strict=True, ge=0.0001, le=100.0)
     max_ks: Share | None = 0.25
     min_performance: Probability | None = 0.05
 
@@ -338,11 +352,11 @@ class Risk(_Model):
         expires.
     """
 
-    max_weight: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
-    max_gross: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
-    max_net: float = Field(default=1.0, strict=True, gt=0.0, le=10.0)
-    max_order_volume: float = Field(default=0.1, strict=True, gt=0.0, le=1000.0)
-    max_price_move: float = Field(default=0.4, strict=True, gt=0.0, le=1000.0)
+    max_weight: float = Field(default=1.0, strict=True, ge=0.0001, le=10.0)
+    max_gross: float = Field(default=1.0, strict=True, ge=0.0001, le=10.0)
+    max_net: float = Field(default=1.0, strict=True, ge=0.0001, le=10.0)
+    max_order_volume: float = Field(default=0.1, strict=True, ge=1e-6, le=1000.0)
+    max_price_move: float = Field(default=0.4, strict=True, ge=0.0001, le=1000.0)
     max_signal_age: int = Field(default=0, strict=True, ge=0, le=20)
     lot_size: int = Field(default=1, strict=True, ge=1, le=1_000_000)
     max_participation: Share = 0.1
@@ -360,11 +374,11 @@ class Strategy(_Model):
     - ``live``: to the broker that ``TRADEWIND_BROKER`` names, with real orders.
     """
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=50)
-    description: str = Field(min_length=1)
-    owner: str | None = None
+    name: SpecName
+    description: Words = Field(min_length=1)
+    owner: str | None = Field(default=None, min_length=1, max_length=100)
     schedule: str | None = Field(
-        default=None, description="cron expression, in UTC, or on_new_bars"
+        default=None, max_length=100, description="cron expression, in UTC, or on_new_bars"
     )
     universe: Universe
     horizon: int = Field(strict=True, ge=1, le=252, description="sessions a label looks ahead")
@@ -374,7 +388,7 @@ class Strategy(_Model):
         description="accept a purge shorter than the horizon; such models are never promoted",
     )
     label: Label = Label()
-    features: tuple[FeatureSpec, ...] = ()
+    features: tuple[FeatureSpec, ...] = Field(default=(), max_length=500)
     model: ModelSpec
     missing: Missing = Field(
         default="refuse",
@@ -513,14 +527,21 @@ class Strategy(_Model):
     def _schedule_can_be_kept(cls, schedule: str | None) -> str | None:
         if schedule is None or schedule == ON_NEW_BARS:
             return schedule
-        from croniter import croniter  # what Airflow reads it with
+        # What Airflow reads it with.
+        from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
-        cron_fields = 5
-        if len(schedule.split()) != cron_fields or not croniter.is_valid(schedule):
+        plain = " ".join(schedule.split())
+        try:  # with the fields of a crontab alone: no seconds, and no random times
+            croniter(plain if _CRON.match(plain) else "", datetime.now(UTC)).get_next(datetime)
+        except CroniterBadDateError:
+            raise ValueError(
+                f"{schedule!r} never comes: there is no such day; the last of a month is L"
+            ) from None
+        except (CroniterBadCronError, ValueError, OverflowError):
             raise ValueError(
                 f"{schedule!r} is no cron expression: minute hour day month weekday, "
                 f'such as "0 22 * * 1-5"; to train whenever there are new bars: {ON_NEW_BARS}'
-            )
+            ) from None
         return schedule
 
     @field_validator("label", mode="before")
@@ -532,7 +553,7 @@ class Strategy(_Model):
     @classmethod
     def _features_are_unique(cls, features: tuple[Any, ...]) -> tuple[Any, ...]:
         columns = [spec.column for spec in features]
-        repeated = sorted({column for column in columns if columns.count(column) > 1})
+        repeated = sorted(column for column, times in Counter(columns).items() if times > 1)
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
         # A feature and what others are made of share a column if they are the same, and only then.

@@ -48,7 +48,9 @@ class Range(_Model):
 class Choices(_Model):
     """Some values, in no order."""
 
-    choices: tuple[Number | str, ...] = Field(min_length=2)
+    choices: tuple[Number | Annotated[str, Field(max_length=100)], ...] = Field(
+        min_length=2, max_length=1000
+    )
 
     @property
     def ends(self) -> tuple[Any, ...]:
@@ -80,7 +82,7 @@ class Sweep(_Model):
     trials: int = Field(strict=True, ge=2, le=10_000)
     batches: int = Field(default=2, strict=True, ge=1, le=256)
     objective: Literal["sharpe", "information_coefficient"] = "sharpe"
-    parameters: dict[str, Range | Choices] = Field(min_length=1)
+    parameters: dict[str, Range | Choices] = Field(min_length=1, max_length=20)
 
     def check_against(self, model: BaseModel) -> None:
         """Refuse parameters that the model does not have or could not take.
