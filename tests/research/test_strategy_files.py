@@ -248,3 +248,71 @@ def test_an_unreadable_link_is_one_bad_file(tmp_path: Path) -> None:
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="no directory of strategies"):
         load_strategies(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("the least", '"a\\0b"', r':2:14: a text holds "\\x00", which belongs into none'),
+        ("the least", '"a\\eb"', r':2:14: a text holds "\\x1b"'),
+        ("the least", '"\\ud800"', r':2:14: a text holds "\\ud800"'),
+        ("seed: 1", '"se\\0ed": 1', r':4:1: a text holds "\\x00"'),
+        ("the least", "d" * 6000, ":2: description: must be text of 1 to 5000 characters"),
+        (
+            "source: sample",
+            f"source: {'s' * 3000}",
+            r"universe\.source: must be lower-case letters",
+        ),
+        ("source: sample", "source: ../sample", r"universe\.source: must be lower-case letters"),
+        ("[IBM]", "[../../x]", r"symbols\.0: a symbol is no path: .*'\.\./\.\./x'"),
+        ("[IBM]", "[/etc/passwd]", "a symbol is no path"),
+        ("[IBM]", '["IBM\\u200b"]', "no control characters in it"),
+        ("[IBM]", "[\uff29BM]", "only look like others"),
+        ("[IBM]", "[IBM], calendar: MOON", r"universe\.calendar: there is no .*calendar 'MOON'"),
+        ("[IBM]", "[IBM], calendar: xnys", r"Did you mean XNYS\?"),
+        ("[IBM]", "[IBM], start: 9999-12-31", "from 1800-01-01 to 2199-12-31"),
+        ("[IBM]", "[IBM], start: 2150-01-01", r"universe\.start: 2150-01-01 is still to come"),
+        ("[IBM]", "[IBM], start: 86400", r"universe\.start: must be a date .*not 86400"),
+        ("seed: 1", "schedule: 0 0 31 2 *", "'0 0 31 2 .' never comes: there is no such day"),
+        ("seed: 1", "schedule: R R * * *", "is no cron expression"),
+        ("test: 126", "test: 1000000000", "from 1 to 25200, not 1000000000"),
+        ("kind: lightgbm", "kind: lightgbm, lambda_l2: 1e308", "from 0 to 1000000, not 1e308"),
+        ("[IBM]", f"[{','.join(f'S{n}' for n in range(6000))}]", "1 to 5000, not a list of 6000"),
+        ("seed: 1", f"x: [{'[],' * 11000}]", "more than 10000 values"),
+        ("seed: 1", f"x: {'[' * 100}{']' * 100}", "nested too deeply: more than 50 levels"),
+    ],
+)
+def test_what_nobody_can_mean_is_named_when_it_is_read(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    text = f"name: good\ndescription: the least\nhorizon: 5\nseed: 1\n{GOOD.split('horizon: 5')[1]}"
+    text += "universe: {source: sample, symbols: [IBM]}\n"
+    assert old in text
+    load_strategy(write(tmp_path, text))
+    with pytest.raises(StrategyError, match=told):
+        load_strategy(write(tmp_path, text.replace(old, new)))
+
+
+@pytest.mark.parametrize("symbol", ["BRK.B", "BTC/USD", "^GSPC", "ES=F", "VOD LN", "7203.T"])
+def test_symbols_of_vendors_are_no_paths(tmp_path: Path, symbol: str) -> None:
+    path = write(tmp_path, GOOD.replace("[IBM, MSFT]", f"['{symbol}']"))
+    assert load_strategy(path).universe.symbols == (symbol,)
+
+
+def test_a_folder_of_what_is_no_file_is_read_all_the_same(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "zeros.yaml").symlink_to("/dev/zero")
+    (tmp_path / "none.yaml").symlink_to("nowhere")
+    strategies, errors = load_strategies(tmp_path)
+    assert list(strategies) == ["good"]
+    told = {
+        path.stem: str(error).split("cannot be read: it is ")[1] for path, error in errors.items()
+    }
+    assert told == {
+        "pipe": "a named pipe, not a plain file",
+        "folder": "a folder, not a plain file",
+        "zeros": "a device, not a plain file",
+        "none": "a link to nowhere, which is not there",
+    }

@@ -30,7 +30,7 @@ def trigger(settings: Settings, strategy: str) -> str:
     OrchestrationError
         If Airflow is out of reach or does not know the strategy.
     """
-    require_strategy(settings, strategy)
+    _require_usable(settings, strategy)
     with airflow(settings) as client:
         return trigger_when_known(client, f"train_{strategy}")
 
@@ -76,10 +76,19 @@ def train(
     OrchestrationError
         If the run fails, or Airflow is out of reach or does not know the strategy.
     """
-    require_strategy(settings, strategy)
+    _require_usable(settings, strategy)
     with airflow(settings, patience=PATIENCE, on_note=on_note) as client:
         run_id = trigger_when_known(client, f"train_{strategy}")
         return client.wait(f"train_{strategy}", run_id, on_change=on_change, timeout=timeout)
+
+
+def _require_usable(settings: Settings, strategy: str) -> None:
+    """Refuse a strategy whose training would end with its first line."""
+    from tradewind.research.feature_trial import try_features
+
+    found = require_strategy(settings, strategy)
+    if problem := try_features(found, settings.strategies_dir):
+        raise StrategyError(problem)
 
 
 def check_files(settings: Settings) -> list[Check]:
@@ -89,6 +98,7 @@ def check_files(settings: Settings) -> list[Check]:
     calendar soon knows no further session is a problem weeks before it is one.
     """
     from tradewind.market.source import load_sources
+    from tradewind.research.feature_trial import try_features
     from tradewind.research.strategy_files import load_strategies
 
     checks = []
@@ -98,9 +108,11 @@ def check_files(settings: Settings) -> list[Check]:
     checks += [Check(f"source {p.stem}", str(e), f"correct {p}") for p, e in bad_sources.items()]
     for name, strategy in strategies.items():
         problem = _universe_problem(strategy, sources)
-        checks.append(
-            Check(f"strategy {name}", problem, "name one of sources/, or correct that file")
-        )
+        advice = "name one of sources/, or correct that file"
+        if not problem:
+            problem = try_features(strategy, settings.strategies_dir)
+            advice = "correct the module of that function"
+        checks.append(Check(f"strategy {name}", problem, advice))
     checks += [
         Check(f"strategy {p.stem}", str(e), f"correct {p}") for p, e in bad_strategies.items()
     ]

@@ -10,19 +10,25 @@ module is one file; what it imports is not read again, and not part of the hash.
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from tradewind.errors import StrategyError
-from tradewind.research.feature_specs import Across, Custom, FeatureSpec
+from tradewind.research.feature_files import file_of, read_code, why_no_module
+from tradewind.research.feature_specs import Across, Custom
 from tradewind.research.strategy import Strategy
+from tradewind.research.time_limit import time_limit
 from tradewind.settings import load_settings
 
-__all__ = ["CustomFeature", "custom_features", "feature_code_hash"]
+__all__ = ["SECONDS", "CustomFeature", "custom_features", "feature_code_hash", "told"]
+
+SECONDS: Final = 120.0
+"""How long a module, or a function that makes an expression, may run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class CustomFeature:
         """
         path = self._find()
         try:
-            return path, path.read_bytes()
+            return path, read_code(path)
         except OSError as error:
             raise self.refusal(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -81,9 +87,11 @@ class CustomFeature:
 
     def _find(self) -> Path:
         directory = load_settings().strategies_dir
-        beside = directory.joinpath(*self.module.split(".")).with_suffix(".py")
-        if beside.is_file():
+        beside = file_of(self.module, directory)
+        if os.path.lexists(beside):
             return beside
+        if problem := why_no_module(self.module, beside):
+            raise self.refusal(problem)
         importlib.invalidate_caches()  # it may have been installed since this process started
         try:
             found = importlib.util.find_spec(self.module)
@@ -107,8 +115,10 @@ class CustomFeature:
         module.__package__ = self.module if package else self.module.rpartition(".")[0]
         sys.modules[module.__name__] = module
         try:
-            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
-        except Exception as error:
+            with time_limit(SECONDS):
+                exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+        # A SystemExit would end the task without a word.
+        except (Exception, SystemExit) as error:
             del sys.modules[module.__name__]
             raise self.refusal(f"{path} cannot be run: {told(error)}") from error
         return module
@@ -117,16 +127,8 @@ class CustomFeature:
 def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
     """Return the features of the user's own, each once, those that only others are made of too."""
     found: dict[str, CustomFeature] = {}
-    for index, spec in enumerate(strategy.inputs):
-        places: list[tuple[str, FeatureSpec]] = [(f"features.{index}", spec)]
-        if isinstance(spec, Across):
-            within = f"features.{index}.across.inputs"
-            places += [(f"{within}.{name}", part) for name, part in spec.inputs.items()]
-        elif spec.across_symbols:
-            places += [(f"features.{index}.{spec.kind}.of", part) for part in spec.parts]
-        for field, plain in places:
-            if isinstance(plain, Custom | Across):
-                found.setdefault(plain.column, CustomFeature(strategy.name, field, plain))
+    for field, spec in strategy.own_functions:
+        found.setdefault(spec.column, CustomFeature(strategy.name, field, spec))
     return tuple(found.values())
 
 

@@ -19,7 +19,7 @@ from tradewind.research.feature_checks import (
     refuse_what_says_nothing,
     refuse_windows_over_sessions,
 )
-from tradewind.research.feature_code import CustomFeature, custom_features, told
+from tradewind.research.feature_code import SECONDS, CustomFeature, custom_features, told
 from tradewind.research.feature_specs import (
     Across,
     Compared,
@@ -34,6 +34,7 @@ from tradewind.research.feature_specs import (
     VolumeRatio,
 )
 from tradewind.research.strategy import Strategy
+from tradewind.research.time_limit import time_limit
 from tradewind.research.undefined import Undefined, find_undefined
 from tradewind.research.universe import select_bars
 
@@ -244,8 +245,9 @@ def _seen(table: pl.DataFrame, undefined: Undefined, strategy: Strategy) -> pl.D
 def _own(feature: CustomFeature) -> pl.Expr:
     function = feature.function()
     try:
-        expression = function(**feature.spec.parameters)
-    except Exception as error:
+        with time_limit(SECONDS):
+            expression = function(**feature.spec.parameters)
+    except (Exception, SystemExit) as error:
         raise feature.refusal(f"raised {told(error)}") from error
     if not isinstance(expression, pl.Expr):
         raise feature.refusal(f"must return a polars expression, not a {type(expression).__name__}")

@@ -10,13 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from tradewind.market.spec_types import CalendarName, Day, SpecName, Symbol, Words
-from tradewind.research.feature_specs import FeatureSpec, MaRatio
+from tradewind.research.feature_files import why_no_function
+from tradewind.research.feature_specs import Across, Custom, FeatureSpec, MaRatio
 from tradewind.research.sweep_spec import Sweep
 
 __all__ = [
@@ -461,6 +463,22 @@ class Strategy(_Model):
         """Columns of the model's input, in order."""
         return tuple(spec.column for spec in self.inputs)
 
+    @property
+    def own_functions(self) -> tuple[tuple[str, Custom | Across], ...]:
+        """Features of the user's own with their places, those that others are made of, too.
+
+        A place is such as ``features.0``, or ``features.3.rank.of`` within a rank.
+        """
+        found: list[tuple[str, FeatureSpec]] = []
+        for index, spec in enumerate(self.inputs):
+            found.append((f"features.{index}", spec))
+            if isinstance(spec, Across):
+                within = f"features.{index}.across.inputs"
+                found += [(f"{within}.{name}", part) for name, part in spec.inputs.items()]
+            elif spec.across_symbols:
+                found += [(f"features.{index}.{spec.kind}.of", part) for part in spec.parts]
+        return tuple((at, spec) for at, spec in found if isinstance(spec, Custom | Across))
+
     def with_parameters(self, parameters: Mapping[str, Any]) -> Self:
         """Return this strategy with some parameters of its model replaced, checked again.
 
@@ -593,6 +611,24 @@ class Strategy(_Model):
             )
         if self.sweep is not None:
             self.sweep.check_against(self.model)
+        return self
+
+    @model_validator(mode="after")
+    def _functions_are_there(self, info: ValidationInfo) -> Self:
+        file: Path | None = (info.context or {}).get("file")
+        if file is None:  # a record, or made in code
+            return self
+        for place, spec in self.own_functions:
+            if problem := why_no_function(spec.function, file.parent):
+                raise PydanticCustomError(
+                    "function",
+                    "{function}: {problem}",
+                    {
+                        "field": f"{place}.{spec.kind}.function",
+                        "function": spec.function,
+                        "problem": problem,
+                    },
+                )
         return self
 
     @model_validator(mode="after")

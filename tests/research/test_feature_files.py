@@ -1,0 +1,149 @@
+"""A function that a strategy file names is looked for when the file is read, and not run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.research.test_strategy_files import GOOD, write
+from tradewind.errors import StrategyError
+from tradewind.research.feature_code import custom_features
+from tradewind.research.feature_trial import try_features
+from tradewind.research.strategy_files import find_strategy, load_strategies, load_strategy
+from tradewind.research.time_limit import time_limit
+
+SOUND = "import polars as pl\ndef f(): return pl.col('close') / pl.col('close').shift(5) - 1\n"
+
+
+def asking(directory: Path, function: str, name: str = "good") -> Path:
+    feature = f'custom: {{name: x, function: "{function}"}}'
+    text = GOOD.replace("return: {window: 5}", feature).replace("name: good", f"name: {name}")
+    return write(directory, text, f"{name}.yaml")
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("def g(): ...", "has no function f"),
+        ("f = 5", "1: f is a value, not a function"),
+        ("\nclass f: ...", "2: f is a class, not a function"),
+        ("async def f(): ...", "1: f is async, not a function"),
+        ("def f(:", "1: no Python: "),
+        ("def f(): ...\n\0", "no Python: .*null bytes"),
+        ("x = " + "(" * 5000 + ")" * 5000, "no Python: "),
+        ("#" * 2_000_000, "cannot be read: larger than 1024 KiB"),
+    ],
+)
+def test_a_file_without_the_function_is_named_by_line(tmp_path: Path, code: str, told: str) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    path = asking(tmp_path, "mine:f")
+    message = rf":6: features\.0\.custom\.function: mine:f: .*mine\.py.*{told}"
+    with pytest.raises(StrategyError, match=message):
+        load_strategy(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "it is a named pipe"),
+        (Path.mkdir, "it is a folder"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere"),
+    ],
+)
+def test_what_is_no_file_of_code_is_named(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    make(tmp_path / "mine.py")
+    with pytest.raises(StrategyError, match=rf"mine:f: .*mine\.py cannot be read: {told}"):
+        load_strategy(asking(tmp_path, "mine:f"))
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (
+            "os:system",
+            "os is part of Python and holds no features; write the function into .*os.py",
+        ),
+        ("builtins:eval", "builtins is part of Python"),
+        ("subprocess:run", "subprocess is part of Python"),
+        ("nowhere:f", r"there is no .*nowhere\.py, and no installed module nowhere"),
+        ("nowhere.deeper:f", "there is no .*deeper.py, and no installed module nowhere"),
+    ],
+)
+def test_what_is_no_module_of_features_is_named(tmp_path: Path, function: str, told: str) -> None:
+    with pytest.raises(StrategyError, match=rf"features\.0\.custom\.function: {function}: {told}"):
+        load_strategy(asking(tmp_path, function))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        SOUND,
+        "from elsewhere import f",
+        "from elsewhere import *",
+        "def __getattr__(name): ...",
+        "f = lambda: 5",
+        "if True:\n  def f(): ...",
+        "try:\n  from x import f\nexcept ImportError:\n  f = None",
+        "raise SystemExit\ndef f(): ...",
+        "while True: ...\ndef f(): ...",
+    ],
+)
+def test_what_only_running_it_tells_is_not_judged(tmp_path: Path, code: str) -> None:
+    (tmp_path / "mine.py").write_text(code)
+    strategy = load_strategy(asking(tmp_path, "mine:f"))
+    assert [feature.field for feature in custom_features(strategy)] == ["features.0"]
+
+
+def test_one_file_of_code_that_is_wrong_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text("def f(:")
+    (tmp_path / "mine.py").write_text(SOUND)
+    bad = asking(tmp_path, "bad:f")
+    asking(tmp_path, "mine:f", "other")
+    strategies, errors = load_strategies(tmp_path)
+    assert (list(strategies), list(errors)) == (["other"], [bad])
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (SOUND, None),
+        ("raise ValueError('no')\ndef f(): ...", "cannot be run: ValueError: no"),
+        ("raise SystemExit(0)\ndef f(): ...", "cannot be run: SystemExit: 0"),
+        ("import os\nos._exit(3)\ndef f(): ...", "ended the process with code 3"),
+        ("while True: ...\ndef f(): ...", "not done after 5 s; does its module run without"),
+        ("def f(): return 5", "must return a polars expression, not a int"),
+        ("import polars as pl\ndef f(): return pl.col('nope')", "cannot be computed: .*nope"),
+    ],
+)
+def test_a_trial_tells_what_only_running_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str | None
+) -> None:
+    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
+    directory = tmp_path / "strategies"
+    directory.mkdir()
+    (directory / "mine.py").write_text(code)
+    asking(directory, "mine:f")
+    strategy = find_strategy(directory, "good")
+    assert strategy is not None
+    found = try_features(strategy, directory, seconds=5.0 if "while" in code else 120.0)
+    if told is None:
+        assert found == ""
+    else:
+        with pytest.raises(StrategyError, match=rf"strategy good: .*mine:f: .*{told}"):
+            raise StrategyError(found)
+
+
+def spin() -> None:
+    with time_limit(0.2):
+        while True:
+            pass
+
+
+def test_code_that_does_not_end_is_ended() -> None:
+    with pytest.raises(TimeoutError, match=r"not done after 0\.2 s"):
+        spin()
+    with time_limit(60.0):
+        pass
