@@ -110,7 +110,7 @@ def test_a_dag_file_of_strategies_that_were_many_goes(
         specs.refresh()
     assert len(times(specs)) == 4
     specs.refresh()
-    assert set(times(specs)) == {"sources.py", "strategies_000.py"}
+    assert set(times(specs)) == {"source_sample.py", "strategies_000.py"}
 
 
 def test_a_missing_folder_is_an_import_error_of_its_dag_file(home: Path, specs: SpecBundle) -> None:
@@ -140,3 +140,25 @@ def test_airflow_s_safe_mode_finds_the_dag_files(specs: SpecBundle) -> None:
         # The rule of airflow.utils.file.might_contain_dag_via_default_heuristic.
         assert re.search("dag", file.read_text(), re.IGNORECASE)
         assert re.search("airflow", file.read_text(), re.IGNORECASE)
+
+
+def test_each_source_has_a_dag_file_and_takes_no_other_along(home: Path, specs: SpecBundle) -> None:
+    (home / "sources" / "long.yaml").write_text("x: [" + "{a: 1}," * 100_000 + "]\n")
+    (home / "sources" / "a b.yaml").write_text("nonsense")
+    (home / "sources" / "a_b.yaml").write_text("nonsense")
+    specs.refresh()
+    found = {file.name: dags_of(file) for file in specs.path.glob("source_*.py")}
+    assert found == {
+        "source_sample.py": {"ingest_sample"},
+        "source_long.py": {"ingest_long"},
+        "source_a_b.py": {"ingest_a_b", "ingest_a_b_yaml"},
+    }
+
+
+def test_a_dag_file_changes_when_the_code_of_a_feature_does(home: Path, specs: SpecBundle) -> None:
+    before = times(specs)
+    with (home / "strategies" / "noise_features.py").open("a") as file:
+        file.write("# changed\n")
+    specs.refresh()
+    after = times(specs)
+    assert {name for name in after if after[name] != before[name]} == {"strategies_000.py"}

@@ -1,4 +1,5 @@
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -252,3 +253,46 @@ def test_shipped_strategies_are_all_valid() -> None:
     broken = {dag_id: dag.doc_md for dag_id, dag in dags.items() if "broken" in dag.tags}
     assert broken == {}
     assert all(isinstance(dag, DAG) for dag in dags.values())
+
+
+def test_what_is_no_strategy_costs_itself_alone(strategies: Path) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    text = STRATEGY.format(name="bad")
+    (strategies / f"{'n' * 240}.yaml").write_text(text)
+    (strategies / "nul.yaml").write_text(text.replace("Follows", '"\\0').replace("prices.", '"'))
+    (strategies / "long.yaml").write_text(text.replace("source: sample", f"source: {'s' * 3000}"))
+    os.mkfifo(strategies / "pipe.yaml")
+    (strategies / "code.yaml").write_text(
+        text.replace("return: {window: 5}", 'custom: {name: x, function: "endless:f"}')
+    )
+    os.mkfifo(strategies / "endless.py")
+    dags = strategy_dags(strategies)
+    assert {"train_trend", "train_nul", "train_long", "train_pipe", "train_code"} < set(dags)
+    [long] = [dag_id for dag_id in dags if "nnnn" in dag_id]
+    assert len(long) < 250
+    for dag_id, dag in dags.items():
+        stored = DagSerialization.from_dict(DagSerialization.to_dict(dag))
+        assert stored.dag_id == dag_id
+        assert "\0" not in f"{dag.doc_md}{dag.description}"
+
+
+def test_a_strategy_that_airflow_refuses_costs_itself_alone(
+    strategies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tradewind.orchestration import strategy_dags as module
+
+    made = module._KINDS["execute_"]
+
+    def refuse(dag_id: str, strategy: Any, since: Any) -> DAG:
+        if strategy.name == "reversal":
+            raise ValueError("no DAG")
+        return made(dag_id, strategy, since)
+
+    monkeypatch.setitem(module._KINDS, "execute_", refuse)
+    dags = strategy_dags(strategies)
+    assert {dag_id for dag_id in dags if "reversal" in dag_id} == {"train_reversal"}
+    assert "Airflow takes no DAG of reversal: ValueError: no DAG" in (
+        dags["train_reversal"].doc_md or ""
+    )
+    assert len(dags) == 1 + 4

@@ -28,7 +28,7 @@ Importing this module loads no polars: Airflow reads it with every DAG file.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
 
@@ -212,13 +212,17 @@ def load_source(path: Path) -> SourceSpec:
     return _READER.file(path)
 
 
-def load_sources(directory: Path) -> tuple[dict[str, SourceSpec], dict[Path, SourceError]]:
+def load_sources(
+    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[dict[str, SourceSpec], dict[Path, SourceError]]:
     """Read every ``*.yaml`` and ``*.yml`` file of a directory, without opening the sources.
 
     Parameters
     ----------
     directory : Path
         Where sources are kept; subdirectories are not searched.
+    wanted : callable, optional
+        Tells which files to read; all if not given.
 
     Returns
     -------
@@ -232,7 +236,7 @@ def load_sources(directory: Path) -> tuple[dict[str, SourceSpec], dict[Path, Sou
     SourceError
         If there is no such directory.
     """
-    return _READER.folder(directory)
+    return _READER.folder(directory, wanted=wanted)
 
 
 def find_source(name: str, directory: Path) -> SourceSpec:

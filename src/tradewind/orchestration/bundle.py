@@ -24,7 +24,7 @@ _TOGETHER = 50  # strategies in a DAG file, about: four DAGs each
 
 
 class SpecBundle(BaseDagBundle):
-    """A folder with a DAG file for the sources, and one for each part of the strategies."""
+    """A folder with a DAG file for each source, and one for each part of the strategies."""
 
     def __init__(self, **of_bundle: Any) -> None:  # noqa: ANN401 - what Airflow gives any bundle
         super().__init__(**of_bundle)
@@ -78,9 +78,11 @@ def strategy_file(part: int, parts: int) -> dict[str, DAG]:
     )
 
 
-def source_file() -> dict[str, DAG]:
-    """Return the DAGs of all sources."""
-    return ingest_dags(load_settings().sources_dir)
+def source_file(name: str | None = None) -> dict[str, DAG]:
+    """Return the DAGs of the source files whose ids are made of a name; of all without one."""
+    return ingest_dags(
+        load_settings().sources_dir, wanted=lambda file: name is None or id_of(file) == name
+    )
 
 
 def _part(file: Path, parts: int) -> int:
@@ -90,19 +92,29 @@ def _part(file: Path, parts: int) -> int:
 
 def _dag_files() -> dict[str, str]:
     settings = load_settings()
-    texts = {"sources.py": _text("source_file()", _listed(settings.sources_dir))}
+    # A source's file may be long, and take as long to read as Airflow gives a DAG file: its own.
+    sources: dict[str, list[Path]] = {}
+    for file in _listed(settings.sources_dir):
+        sources.setdefault(id_of(file), []).append(file)
+    texts = {
+        f"source_{name}.py": _text(f"source_file({name!r})", files)
+        for name, files in sources.items()
+    } or {"sources.py": _text("source_file()", [])}  # whose import error says what is missing
     strategies = _listed(settings.strategies_dir)
+    code = _listed(settings.strategies_dir, suffix=".py")  # what they name must be there
     held: list[list[Path]] = [[] for _ in range(1 + len(strategies) // _TOGETHER)]
     for file in strategies:
         held[_part(file, len(held))].append(file)
     for part, files in enumerate(held):
-        texts[f"strategies_{part:03}.py"] = _text(f"strategy_file({part}, {len(held)})", files)
+        texts[f"strategies_{part:03}.py"] = _text(
+            f"strategy_file({part}, {len(held)})", [*files, *code]
+        )
     return texts
 
 
-def _listed(folder: Path) -> list[Path]:
+def _listed(folder: Path, *, suffix: str | None = None) -> list[Path]:
     try:
-        return spec_files(folder)
+        return spec_files(folder) if suffix is None else sorted(folder.glob(f"*{suffix}"))
     except OSError:
         return []  # the DAG file will say so: as an import error everybody sees it
 

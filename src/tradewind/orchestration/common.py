@@ -1,10 +1,12 @@
 """What every DAG of tradewind shares: ids, retries, timeouts, alerts, pages for broken files."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from zlib import crc32
 
 from airflow.sdk import (
     DAG,
@@ -25,15 +27,19 @@ __all__ = [
     "champion_asset",
     "dag_arguments",
     "defaults",
+    "each_made",
     "headline",
     "id_of",
     "is_wanted",
     "signals_asset",
 ]
 
+Spec = TypeVar("Spec")
+
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
+_LONGEST_ID = 200  # Airflow takes 250 characters, prefixes and suffixes among them
 
 
 def bars_asset(source: str) -> Asset:
@@ -55,7 +61,10 @@ def signals_asset(strategy: str) -> Asset:
 
 def id_of(path: Path) -> str:
     """Return the name of a file as far as Airflow accepts it in an id."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", path.stem)
+    if len(name) <= _LONGEST_ID:
+        return name
+    return f"{name[:_LONGEST_ID]}_{crc32(os.fsencode(path.name)):08x}"
 
 
 def headline(description: str, name: str) -> str:
@@ -123,6 +132,29 @@ def broken_dags(
         if is_wanted(dag_id):
             dags[dag_id] = _broken_dag(dag_id, what, path, error)
     return dags
+
+
+def each_made(
+    specs: Mapping[str, Spec], make: Callable[[str, Spec], dict[str, DAG]]
+) -> tuple[dict[str, DAG], dict[str, str]]:
+    """Return the DAGs of each specification, and why there are none of some, by their names.
+
+    One of which no DAG can be made costs no other.
+
+    Parameters
+    ----------
+    specs : mapping of str to Spec
+    make : callable
+        Called with a name and its specification.
+    """
+    dags: dict[str, DAG] = {}
+    refused: dict[str, str] = {}
+    for name, spec in specs.items():
+        try:
+            dags |= make(name, spec)
+        except Exception as error:  # noqa: BLE001 - Airflow refuses what we did not foresee
+            refused[name] = f"Airflow takes no DAG of {name}: {type(error).__name__}: {error}"
+    return dags, refused
 
 
 def _broken_dag(dag_id: str, what: str, path: Path, error: TradewindError) -> DAG:

@@ -3,18 +3,21 @@
 Read again at every start of a task, so nothing here imports polars or pandas; the task does.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 
+from tradewind.errors import SourceError
 from tradewind.market.source import SourceSpec, load_sources
 from tradewind.orchestration import steps
 from tradewind.orchestration.common import (
     bars_asset,
     broken_dags,
     dag_arguments,
+    each_made,
     headline,
     is_wanted,
 )
@@ -26,7 +29,9 @@ __all__ = ["ingest_dags"]
 _PREFIX = "ingest_"
 
 
-def ingest_dags(sources_dir: Path) -> dict[str, DAG]:
+def ingest_dags(
+    sources_dir: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> dict[str, DAG]:
     """Return an ingestion DAG for each source file, by DAG id.
 
     A file that is no source becomes a DAG too, whose page and only task say what is wrong.
@@ -35,19 +40,25 @@ def ingest_dags(sources_dir: Path) -> dict[str, DAG]:
     ----------
     sources_dir : Path
         Where the source files are kept.
+    wanted : callable, optional
+        Tells of which files the DAGs are made; all if not given.
 
     Raises
     ------
     SourceError
         If there is no such directory; Airflow shows it as an import error.
     """
-    sources, errors = load_sources(sources_dir)
-    dags = {
-        _PREFIX + name: _ingest_dag(_PREFIX + name, spec, counted_since(sources_dir, name))
-        for name, spec in sources.items()
-        if is_wanted(_PREFIX + name)
-    }
-    return dags | broken_dags(_PREFIX, "source", errors, {_PREFIX + name for name in sources})
+    sources, errors = load_sources(sources_dir, wanted=wanted)
+    dags, refused = each_made(
+        sources,
+        lambda name, spec: {
+            dag_id: _ingest_dag(dag_id, spec, counted_since(sources_dir, name))
+            for dag_id in filter(is_wanted, [_PREFIX + name])
+        },
+    )
+    errors |= {sources_dir / f"{name}.yaml": SourceError(why) for name, why in refused.items()}
+    taken = {_PREFIX + name for name in sources if name not in refused}
+    return dags | broken_dags(_PREFIX, "source", errors, taken)
 
 
 def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:

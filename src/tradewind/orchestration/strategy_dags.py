@@ -10,7 +10,8 @@ from pathlib import Path
 
 from airflow.sdk import DAG, get_parsing_context
 
-from tradewind.orchestration.common import broken_dags, is_wanted
+from tradewind.errors import StrategyError
+from tradewind.orchestration.common import broken_dags, each_made, is_wanted
 from tradewind.orchestration.execution_dags import execute_dag
 from tradewind.orchestration.live_dags import monitor_dag, signals_dag
 from tradewind.orchestration.slots import counted_since
@@ -53,13 +54,17 @@ def strategy_dags(
     if asked := _asked_for(strategies_dir):
         return asked
     strategies, errors = load_strategies(strategies_dir, wanted=wanted)
-    dags = {
-        prefix + name: make(prefix + name, strategy, counted_since(strategies_dir, name))
-        for name, strategy in strategies.items()
-        for prefix, make in _KINDS.items()
-        if is_wanted(prefix + name)
-    }
-    return dags | broken_dags(_TRAIN, "strategy", errors, {_TRAIN + name for name in strategies})
+    dags, refused = each_made(
+        strategies,
+        lambda name, strategy: {
+            prefix + name: make(prefix + name, strategy, counted_since(strategies_dir, name))
+            for prefix, make in _KINDS.items()
+            if is_wanted(prefix + name)
+        },
+    )
+    errors |= {strategies_dir / f"{name}.yaml": StrategyError(why) for name, why in refused.items()}
+    taken = {_TRAIN + name for name in strategies if name not in refused}
+    return dags | broken_dags(_TRAIN, "strategy", errors, taken)
 
 
 def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
