@@ -600,7 +600,7 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         'adjustment: none\n  csv: {thousands: "\\u2009", header: Date}',
         [
             f'8: options.csv.thousands: must be {SIGNS}, not "\\u2009" (thin space)',
-            "8: options.csv.header: must be a list of texts, 2 or more, or null, not 'Date'",
+            "8: options.csv.header: must be a list of texts, 2 to 1000, or null, not 'Date'",
         ],
     ),
     (

@@ -342,7 +342,7 @@ def _list_hint(value: object, wanted: str) -> str:
         return ": begin each entry with `- `"
     single = (
         wanted.startswith("a list of texts")
-        and "2 or more" not in wanted
+        and ", 2 " not in wanted
         and isinstance(value, str | int | float)
     )
     return f": write [{value}]" if single else ""

@@ -184,3 +184,13 @@ def test_a_year_has_the_sessions_of_its_calendar(calendar: str, sessions: float)
 def test_a_year_of_an_unknown_calendar_is_refused() -> None:
     with pytest.raises(MarketDataError, match="no exchange calendar named 'MOON'"):
         sessions_per_year("MOON")
+
+
+def test_names_of_calendars_are_those_that_are_installed() -> None:
+    from exchange_calendars import get_calendar_names
+
+    from tradewind.market.calendar_names import NAMES, why_no_calendar
+
+    assert set(get_calendar_names()) == NAMES
+    assert why_no_calendar("24/7") == ""
+    assert why_no_calendar("xlon").endswith("Did you mean XLON?")

@@ -211,8 +211,15 @@ ERRORS: dict[str, tuple[Spoil, str]] = {
         ).sort("symbol", "session"),
         r"IBX 2000-03-01: copied_symbol \(IBM\): prices and volume equal those of IBM on 3270",
     ),
-    "space in a symbol": (renamed("IBM ", IBM), r"IBM : symbol_spelling \('IBM '\): a symbol is"),
-    "look-alike symbol": (renamed("\uff29BM", IBM), r"symbol_spelling .*look-alike"),
+    "absurd price": (put("close", 1e308), r"IBM 2010-06-15: magnitude .*from 1e-12 to 1e\+12"),
+    "vanishing price": (put("low", 1e-300), r"IBM 2010-06-15: magnitude .*low is no low of"),
+    "absurd volume": (put("volume", 10**17), r"IBM 2010-06-15: magnitude .*1e\+15 at most"),
+    "path as a symbol": (renamed("../../x", IBM), r"symbol_spelling .*a symbol is no path"),
+    "space in a symbol": (
+        renamed("IBM ", IBM),
+        r"IBM : symbol_spelling \('IBM '\): a symbol has no space",
+    ),
+    "look-alike symbol": (renamed("\uff29BM", IBM), r"symbol_spelling .*only look like others"),
     "lower case": (
         renamed("ibm", SINCE),
         r"IBM: symbol_spelling \(IBM, ibm\): these differ in nothing but case",

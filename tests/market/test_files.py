@@ -393,7 +393,7 @@ def test_what_cannot_be_read_is_named(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"path": ""}, "options.path: must be text that is not empty, not ''"),
+        ({"path": ""}, "options.path: must be text of 1 to 1000 characters, not ''"),
         ({"adjustment": "no"}, "options.adjustment: must be one of adj_close, factors, spl"),
         ({"adjustment": "adj_close"}, "options.columns.adj_close: adjustment 'adj_close' needs"),
         ({"adjustment": "none"}, "options.columns.adjustment_factor: adjustment 'none' does not"),

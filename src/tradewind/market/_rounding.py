@@ -32,8 +32,9 @@ def decimals(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many digits after the point a number is written with; 99 for more than six."""
     found = np.full(numbers.shape, _MANY, dtype=np.int64)
     for places in range(_MOST_DECIMALS, -1, -1):
-        scaled = numbers * 10.0**places
-        found[np.abs(scaled - np.rint(scaled)) <= 1e-14 * np.abs(scaled)] = places
+        with np.errstate(over="ignore", invalid="ignore"):  # of 1e308, which another rule names
+            scaled = numbers * 10.0**places
+            found[np.abs(scaled - np.rint(scaled)) <= 1e-14 * np.abs(scaled)] = places
     return found
 
 

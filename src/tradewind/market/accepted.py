@@ -25,8 +25,8 @@ ACCEPTABLE: Final = frozenset(
 
 NEVER: Final = frozenset(
     {
-        "duplicate", "extra_session", "finite", "future_session", "non_negative", "null",
-        "positive", "schema", "symbol_spelling", "unsorted",
+        "duplicate", "extra_session", "finite", "future_session", "magnitude", "non_negative",
+        "null", "positive", "schema", "symbol_spelling", "unsorted",
     }
 )  # fmt: skip
 """Rules about what cannot be: such bars could be neither stored nor computed with."""

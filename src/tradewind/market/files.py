@@ -7,7 +7,7 @@ fit them is refused with file, line, column and value.
 Memory holds the bars that were asked for, not the files: these are read in pieces.
 """
 
-import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,8 +21,10 @@ from tradewind.market._open_file import OpenFile, head_of, listed
 from tradewind.market.bars import KEY, PRICES, SCHEMA
 from tradewind.market.csv_files import ROW, scan_csv, utf8_copy
 from tradewind.market.factors import adjustment_factor_from, split_factor_from
+from tradewind.market.file_patterns import files_of
 from tradewind.market.files_options import FilesOptions
 from tradewind.market.source import SourceSpec
+from tradewind.plain_files import kind_of
 
 __all__ = ["Files"]
 
@@ -120,10 +122,9 @@ class Files:
         return index
 
     def _files(self) -> list[Path]:
-        if self._pattern.is_file():  # also when its name has an asterisk in it
+        if os.path.isfile(self._pattern):  # noqa: PTH113 - also with an asterisk in its name
             return [self._pattern]
-        names = glob.glob(self._options.path, root_dir=self._base_dir, recursive=True)  # noqa: PTH207 - the pattern may be absolute
-        files = sorted(path for name in names if not (path := self._base_dir / name).is_dir())
+        files = files_of(self._options.path, self._base_dir)
         if not files:
             raise SourceError(
                 f"no file matches {self._pattern}; mend options.path (relative paths start at the "
@@ -239,6 +240,8 @@ def _stamp(path: Path) -> _Stamp:
         status = path.stat()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if kind := kind_of(status.st_mode):
+        raise SourceError(f"{path}: cannot be read: it is {kind}, not a plain file")
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 

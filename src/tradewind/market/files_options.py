@@ -1,6 +1,9 @@
 """What a source of kind `files` can be told; every choice that changes a bar must be made."""
 
+import itertools
+import os
 import re
+from collections import Counter
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,7 +24,7 @@ __all__ = [
 AS_WRITTEN = "as_written"
 """The time zone of timestamps whose date is the session, whatever their time of day."""
 
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 UNIX = {"unix_s": 1, "unix_ms": 10**3, "unix_us": 10**6, "unix_ns": 10**9}
 """How often each unit of time since 1970 fits into a second."""
 
@@ -31,6 +34,9 @@ THOUSANDS = (",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_")
 _ONE_PRICE = "the file has one price a session: write bars: closes, and name columns.close alone"
 # Directives of strftime that hold a time of day or an offset.
 _TIME = re.compile(r"%-?(?:[HIkMSTRfXrcs+]|\.?[369]?f|:*z)")
+
+
+_LONGEST_NAME = 255
 
 
 class _Model(BaseModel):
@@ -95,7 +101,7 @@ class SessionColumn(_Model):
         nor do timestamps that carry their offset or are counted since 1970.
     """
 
-    column: str = "session"
+    column: str = Field(default="session", max_length=200)
     format: Name | None = None
     time_zone: Name | None = None
 
@@ -187,15 +193,15 @@ class CsvDialect(_Model):
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", "'", "\u2019", " ", "\u00a0", "\u202f", "_"] | None = None
     encoding: Name = "utf-8"
-    null_values: tuple[str, ...] = ()
+    null_values: tuple[Annotated[str, Field(max_length=200)], ...] = ()
     skip_lines: int = Field(default=0, strict=True, ge=0, le=1000)
-    header: Annotated[tuple[Name, ...], Field(min_length=2)] | None = None
+    header: Annotated[tuple[Name, ...], Field(min_length=2, max_length=1000)] | None = None
     comment: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
     @field_validator("header")
     @classmethod
     def _names_differ(cls, header: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        repeated = sorted({name for name in header or () if (header or ()).count(name) > 1})
+        repeated = sorted(name for name, times in Counter(header or ()).items() if times > 1)
         if repeated:
             raise ValueError(f"names {', '.join(map(repr, repeated))} more than once")
         return header
@@ -215,8 +221,15 @@ class CsvDialect(_Model):
     def _signs_differ(self) -> Self:
         if self.thousands == self.decimal:
             raise _problem("thousands", f"{self.thousands!r} is the decimal sign, too")
-        if not self.separator.isascii() or not self.quote.isascii():
-            raise _problem("separator", "separator and quote must be ASCII characters")
+        for name, sign in (("separator", self.separator), ("quote", self.quote)):
+            if not sign.isascii():
+                raise _problem("separator", "separator and quote must be ASCII characters")
+            if sign.isalnum() or sign in "\r\n.-+":
+                raise _problem(
+                    name, f"{sign!r} stands in values, or ends a line; name another sign"
+                )
+        if self.separator == self.quote:
+            raise _problem("quote", f"{self.quote!r} is the separator, too")
         return self
 
 
@@ -251,7 +264,7 @@ class FilesOptions(_Model):
         fractions, and the store counts whole shares.
     """
 
-    path: Name
+    path: Annotated[str, Field(min_length=1, max_length=1000)]
     format: Literal["csv", "parquet"] | None = None
     symbol: SymbolFrom
     session: SessionColumn
@@ -280,6 +293,25 @@ class FilesOptions(_Model):
         rest = [name for name in self.numbers if name not in prices]
         named = [self.numbers[name] for name in (*prices, *rest) if name in self.numbers]
         return [*symbol, self.session.column, *named]
+
+    @field_validator("path")
+    @classmethod
+    def _path_begins_somewhere(cls, path: str) -> str:
+        if path.startswith("~"):
+            raise ValueError(f"~ means nothing here; write the whole path of {path!r}")
+        if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
+            raise ValueError(f"no file has a name of more than {_LONGEST_NAME} bytes")
+        if path.strip() != path:
+            raise ValueError(f"has space around it: {path!r}; leave it out")
+        fixed = "/".join(itertools.takewhile(lambda part: "**" not in part, path.split("/")))
+        if "**" in path and os.path.normpath(f"/-/{fixed}" if path[0] != "/" else fixed or "/") in {
+            "/",
+            "//",
+        }:
+            raise ValueError(
+                f"{path!r} is every file of this machine; begin with the folder that has the files"
+            )
+        return path
 
     @model_validator(mode="after")
     def _bars_have_their_columns(self) -> Self:

@@ -5,7 +5,7 @@ session and value.
 """
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -15,7 +15,16 @@ from tradewind.market.findings import AT_ONCE, Finding, the_rest
 if TYPE_CHECKING:
     from pandera.polars import DataFrameSchema
 
-__all__ = ["column_findings", "value_findings"]
+__all__ = ["LEAST_PRICE", "MOST_PRICE", "MOST_VOLUME", "column_findings", "value_findings"]
+
+LEAST_PRICE: Final = 1e-12
+"""Of prices and of factors; a coin may cost a hundred-millionth of a dollar."""
+
+MOST_PRICE: Final = 1e12
+"""Of prices and of factors; a price in a currency of hyperinflation has ten digits."""
+
+MOST_VOLUME: Final = 10**15
+"""Shares in a session; a thousand times what the busiest coin has traded."""
 
 _NULL = "not_nullable"  # what pandera calls it
 _RULES = {_NULL: "null"}
@@ -24,6 +33,7 @@ _MESSAGES = {
     "finite": "{column} is not a finite number",
     "positive": "{column} must be above zero",
     "non_negative": "{column} must not be negative",
+    "magnitude": "{column} is no {column} of anything: it must be {limits}",
 }
 
 
@@ -91,8 +101,14 @@ def _finding(bars: pl.DataFrame, column: str, check: str, place: int) -> Finding
         session=row["session"],
         rule=rule,
         value=None if row[column] is None else float(row[column]),
-        message=_MESSAGES[rule].format(column=column),
+        message=_MESSAGES[rule].format(column=column, limits=_limits(column)),
     )
+
+
+def _limits(column: str) -> str:
+    if column == "volume":
+        return f"{MOST_VOLUME:g} at most"
+    return f"from {LEAST_PRICE:g} to {MOST_PRICE:g}"
 
 
 @functools.cache
@@ -105,8 +121,18 @@ def _schema() -> "DataFrameSchema":
     positive = [
         check("finite", lambda column: column.is_finite()),
         check("positive", lambda column: column.is_nan() | (column > 0.0)),
+        check(
+            "magnitude",  # of what the other rules let pass
+            lambda column: (
+                ~column.is_finite() | (column <= 0.0) | column.is_between(LEAST_PRICE, MOST_PRICE)
+            ),
+        ),
     ]
-    checks = {"volume": [check("non_negative", lambda column: column >= 0)]}
+    volume = [
+        check("non_negative", lambda column: column >= 0),
+        check("magnitude", lambda column: column <= MOST_VOLUME),
+    ]
+    checks = {"volume": volume}
     return DataFrameSchema(
         {
             name: Column(dtype, checks.get(name, positive if dtype == pl.Float64 else []))

@@ -1,6 +1,5 @@
 """Rules about symbols: how they are spelled, and whether two of them are the same instrument."""
 
-import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
@@ -8,6 +7,7 @@ import polars as pl
 
 from tradewind.market._copies import Copies
 from tradewind.market.findings import Finding
+from tradewind.market.symbols import why_no_symbol
 
 __all__ = ["COPIED_SESSIONS", "copy_findings", "spelling_findings"]
 
@@ -22,7 +22,7 @@ _SHARES: Final = {"four": 0.1, "range": 0.5, "closes": 0.5}
 def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
     """Return a finding for each symbol that is spelled so that it may be taken for another.
 
-    Space around it, control characters and characters that only look like others are errors; so
+    What is no symbol (`tradewind.market.symbols.why_no_symbol`) is an error; so
     are symbols that differ in nothing but case, which are one instrument to most vendors.
 
     Parameters
@@ -38,13 +38,10 @@ def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
             None,
             "symbol_spelling",
             repr(symbol),
-            "a symbol is not empty and has no space around it, control or look-alike characters",
+            problem,
         )
         for symbol in symbols
-        if not symbol
-        or symbol != symbol.strip()
-        or not symbol.isprintable()
-        or symbol != unicodedata.normalize("NFKC", symbol)
+        if (problem := why_no_symbol(symbol))
     ]
     same: dict[str, list[str]] = {}
     for symbol in symbols:
