@@ -21,7 +21,7 @@ from sqlalchemy import make_url
 
 from tradewind.research.database import KEEPALIVE
 
-__all__ = ["Bell", "RingsBell"]
+__all__ = ["Application", "Bell", "Message", "RingsBell"]
 
 CHANNEL = "tradewind_scheduler"
 BAD_REQUEST = 400

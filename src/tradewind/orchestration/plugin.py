@@ -2,6 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tradewind.orchestration.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.bell import RingsBell
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
@@ -14,4 +15,7 @@ class TradewindPlugin(AirflowPlugin):
 
     name = "tradewind"
     timetables = [AfterClose, NextSlot]  # noqa: RUF012 - as Airflow declares it
-    fastapi_root_middlewares = [{"name": "bell", "middleware": RingsBell}]  # noqa: RUF012
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"name": "bell", "middleware": RingsBell},
+        {"name": "asked_runs", "middleware": ChecksAskedRuns},
+    ]
