@@ -56,9 +56,11 @@ bench-quick: install
 bench-containers: install
 	.venv/bin/python -m benchmarks.containers
 
-# What the gate makes of nothing, hours: what is in it by chance is printed, and beyond that fails.
-# Then 200 kills of services at random while everything is busy: nothing may be lost, doubled or stuck.
+# Bad inputs through the command line: none may be accepted, or end in a traceback. What the gate makes
+# of nothing, hours: what is in it by chance is printed, and beyond that fails. Then 200 kills of services
+# at random while everything is busy: nothing may be lost, doubled or stuck.
 campaign: install
+	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
 	.venv/bin/python -m benchmarks.kills
 
