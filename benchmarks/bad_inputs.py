@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from select import select
@@ -53,7 +53,9 @@ class _Answerer:
 
     def ask(self, command: Sequence[str], environment: dict[str, str]) -> dict[str, Any] | None:
         """Return code and output of a command; None if it did not end in time."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        if self._process is None:
             around = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.bad_inputs", "--serve", str(self._home)],
@@ -78,7 +80,8 @@ class _Answerer:
     def close(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            with suppress(BrokenPipeError):
+                self._process.communicate()  # closes its pipes, too
             self._process = None
 
 
