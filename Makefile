@@ -42,8 +42,10 @@ lint: install
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+# What needs no stack first, on all cores; then the stacks, one at a time.
 test: install
-	.venv/bin/pytest
+	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
+	.venv/bin/pytest tests/compose tests/stack
 
 bench: install
 	.venv/bin/python -m benchmarks

@@ -301,7 +301,7 @@ class FilesOptions(_Model):
             raise ValueError(f"~ means nothing here; write the whole path of {path!r}")
         if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
             raise ValueError(f"no file has a name of more than {_LONGEST_NAME} bytes")
-        if path.split("/")[-1] in {"", ".", "..", "**"}:
+        if path.rsplit("/", maxsplit=1)[-1] in {"", ".", "..", "**"}:
             raise ValueError(f"{path!r} names folders; name the files in them, such as data/*.csv")
         if path.strip() != path:
             raise ValueError(f"has space around it: {path!r}; leave it out")
