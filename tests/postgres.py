@@ -44,7 +44,7 @@ class RunningPostgres:
 
     def initialise(self) -> None:
         """Make roles and databases, in a server that runs."""
-        initialise(CONFIG / "init.sql", self._layout, self._secrets, self._port)
+        initialise(CONFIG / "init.sql", self._secrets, self._port)
 
     def start(self) -> None:
         """Start the server, and wait until it answers.

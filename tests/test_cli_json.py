@@ -105,7 +105,8 @@ def with_json(app: typer.Typer, prefix: str = "") -> Iterator[str]:
     for command in app.registered_commands:
         assert command.callback is not None
         name = command.name or command.callback.__name__.replace("_", "-")
-        if "as_json" in inspect.signature(command.callback).parameters:
+        # One that is hidden is another name of one that is not.
+        if "as_json" in inspect.signature(command.callback).parameters and not command.hidden:
             yield prefix + name
     for group in app.registered_groups:
         assert group.typer_instance is not None

@@ -234,4 +234,5 @@ def test_an_address_is_one_piece_that_can_be_clicked(
 ) -> None:
     run = "#/experiments/1234567890/runs/0123456789abcdef0123456789abcdef"
     lines = printed(SHOWN["versions"][0], monkeypatch, width)
-    assert f"tear sheet: http://localhost:5500/{run}/artifacts/tearsheet/tearsheet.html" in lines
+    sheet = f"{run}/artifacts/tearsheet/tearsheet.html?workflowType=machine_learning"
+    assert f"tear sheet: http://localhost:5500/{sheet}" in lines

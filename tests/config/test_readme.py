@@ -35,6 +35,8 @@ def test_every_command_of_the_readme_exists() -> None:
 def _commands(app: Any, prefix: str = "") -> set[str]:
     found: set[str] = set()
     for name, command in app.commands.items():
+        if command.hidden:  # another name of one that is not
+            continue
         found |= _commands(command, f"{name} ") if hasattr(command, "commands") else {prefix + name}
     return found
 
