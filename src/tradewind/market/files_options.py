@@ -303,6 +303,8 @@ class FilesOptions(_Model):
             raise ValueError(f"no file has a name of more than {_LONGEST_NAME} bytes")
         if path.rsplit("/", maxsplit=1)[-1] in {"", ".", "..", "**"}:
             raise ValueError(f"{path!r} names folders; name the files in them, such as data/*.csv")
+        if os.path.normpath(path).startswith(("/proc/", "/sys/", "/dev/")):
+            raise ValueError(f"{path!r} is what the kernel shows, and no files of bars")
         if path.strip() != path:
             raise ValueError(f"has space around it: {path!r}; leave it out")
         fixed = "/".join(itertools.takewhile(lambda part: "**" not in part, path.split("/")))
