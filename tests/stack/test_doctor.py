@@ -99,7 +99,7 @@ def test_a_password_that_was_changed_on_the_page(stack, wait_until) -> None:
     login, changed = (page["user"], page["password"]), "a password of their own"
     answer = httpx.patch(
         f"{page['address']}/api/2.0/mlflow/users/update-password", auth=login, timeout=60,
-        json={"username": page["user"], "password": changed},
+        json={"username": page["user"], "password": changed, "current_password": login[1]},
     )  # fmt: skip
     assert answer.is_success, answer.text
     # Each of MLflow's processes remembers a login for a minute.

@@ -36,7 +36,7 @@ def try_features(strategy: Strategy, directory: Path, *, seconds: float = _SECON
         return ""
     functions = ", ".join(sorted({spec.function for _, spec in strategy.own_functions}))
     what = f"strategy {strategy.name}: {functions}"
-    command = [sys.executable, "-m", __name__, str(directory), strategy.name]
+    command = [sys.executable, "-P", "-m", __name__, str(directory), strategy.name]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
