@@ -230,7 +230,7 @@ from tradewind.market.source import SourceSpec
 one = Finding("error", "A", None, "range", 1.0, "[/x]")
 display.findings([one, Finding("error", None, None, "range", 11, "and 11 more", 11),
                   Finding("warning", None, None, "range", 4, "and 4 more", 4)])
-display.sources([SourceSpec(name="x", kind="[/x]", calendar="[red]")])
+display.sources([SourceSpec.model_construct(name="x", kind="[/x]", calendar="[red]")])
 """
 
 

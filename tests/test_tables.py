@@ -80,8 +80,8 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "sources": (
         lambda: display.sources([SourceSpec(
-            name=ACCOUNT, kind="files", calendar="America/New_York", description=WHY)]),
-        [ACCOUNT, "after_close", "America/New_York"],
+            name=ACCOUNT, kind="files", calendar="us_futures", description=WHY)]),
+        [ACCOUNT, "after_close", "us_futures"],
     ),
     "stored": (
         lambda: display.stored([Stored(

@@ -1,6 +1,7 @@
 """The file ``.env``: each variable with its value and line, and what nobody could mean refused."""
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,7 @@ __all__ = ["Variable", "read_env"]
 
 _MOST: Final = 64 * 1024
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-_SHOWN: Final = 60
+_NAME: Final = re.compile(r"(?:export +)?[A-Z][A-Z0-9_]{2,59}\b")
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def read_env(path: Path) -> dict[str, Variable]:
         line = binding.original.line + blank.count("\n")
         if binding.error:
             raise SettingsError(
-                f"{path}:{line}: must be NAME=value, a line each, not {_short(written)!r}; a "
-                "remark begins with #"
+                f"{path}:{line}: must be NAME=value, a line each{_named(written)}; a remark begins "
+                "with #"
             )
         if binding.key is None:
             continue
@@ -86,6 +87,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _short(text: str) -> str:
-    text = text.strip().split("\n")[0]
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _named(text: str) -> str:
+    """Tell the name that a line begins with; the rest may be a secret."""
+    found = _NAME.match(text.lstrip())
+    return f", not {found[0]!r} and no =" if found else ""

@@ -48,7 +48,7 @@ def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a n
         raise ValueError(f"must have {_MOST} characters at most, not {len(text)}")
     # What the checkout's own folder is called is no matter of this setting.
     if _CONTROL.search(text.removeprefix(str(home))):
-        raise ValueError(f"must be one line without control characters, not {_said(text)}")
+        raise ValueError("must be one line without control characters")
     if name.endswith("_port"):
         return _whole(text, 1, 65535)
     rule = _RULES.get(name)
@@ -132,7 +132,7 @@ def _broker(text: str, _: Path) -> str:
     if name not in known:
         raise ValueError(
             f"must be a broker that is installed ({', '.join(known)}), alone or as in "
-            f"ib://gateway:4002?account.momentum=DU1234567, not {_said(text)}{_close(name, known)}"
+            f"ib://gateway:4002?account.momentum=DU1234567, not {_said(name)}{_close(name, known)}"
         )
     return text
 
@@ -156,9 +156,11 @@ def _web_address(text: str, _: Path) -> str:
     if sound and not re.search(r"\s", text):
         return text
     bare = re.fullmatch(r"[A-Za-z0-9.-]+\.[A-Za-z]{2,}(?:[:/]\S*)?", text)
-    hint = f": write https://{text}" if bare else ""
+    hint = ": write https:// before it" if bare else ""
+    # Who knows the address of a hook may post to it, so it is told to nobody.
     raise ValueError(
-        f"must be an address such as https://example.com/hook, not {_said(text)}{hint}"
+        f"must be an address such as https://example.com/hook, not one of {len(text)} characters "
+        f"that is none{hint}"
     )
 
 
@@ -168,6 +170,7 @@ def _close(name: str, known: "tuple[str, ...] | list[str]") -> str:
 
 
 def _said(text: str) -> str:
+    text = re.sub(r"(?<=://)[^\s/@]*@", "***@", text)
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 

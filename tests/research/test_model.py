@@ -178,6 +178,6 @@ def test_no_rows_are_refused(rows: pl.DataFrame, strategy: Strategy, kind: str) 
 def test_parameters_that_leave_no_row_are_refused_by_name(
     rows: pl.DataFrame, strategy: Strategy
 ) -> None:
-    starved = of_kind(strategy, "regression").with_parameters({"bagging_fraction": 1e-6})
-    with pytest.raises(FitError, match=r"bagging_fraction=1e-06.*num_data"):
+    starved = of_kind(strategy, "regression").with_parameters({"bagging_fraction": 1e-4})
+    with pytest.raises(FitError, match=r"bagging_fraction=0.0001.*num_data"):
         fit(rows, starved)

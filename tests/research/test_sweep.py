@@ -427,7 +427,7 @@ def test_a_database_out_of_reach_is_named_without_its_password() -> None:
 def test_parameters_that_cannot_be_fitted_are_a_failed_trial_and_stop_no_other(
     bars: pl.DataFrame, postgres_url: str
 ) -> None:
-    fractions = {"bagging_fraction": {"choices": [1e-6, 0.9]}}
+    fractions = {"bagging_fraction": {"choices": [1e-4, 0.9]}}
     strategy = swept(name="starved", sweep={"trials": 2, "batches": 1, "parameters": fractions})
     planned = plan(strategy, "a" * 64, postgres_url)
     report = run_batch(planned.study_name, bars, strategy, postgres_url)
@@ -438,4 +438,4 @@ def test_parameters_that_cannot_be_fitted_are_a_failed_trial_and_stop_no_other(
     with DatabaseLedger(postgres_url) as ledger:
         failures = [trial.failure for trial in ledger.trials("starved") if trial.failure]
     assert len(failures) == 1
-    assert "bagging_fraction=1e-06" in failures[0]
+    assert "bagging_fraction=0.0001" in failures[0]

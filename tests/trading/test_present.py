@@ -331,7 +331,9 @@ def test_no_account_is_moved_to_a_broker_that_does_not_know_what_it_holds(
     with pytest.raises(TradingError, match=f"0 symbols and 3 open orders.*`execution: {before}`"):
         desk.open(DAYS[0])  # orders wait
     desk.quote(DAYS[1])
+    desk.change("UPDATE trading.accounts SET execution = 'paper'")  # as the broker is
     desk.settle(DAYS[1])
+    desk.change(f"UPDATE trading.accounts SET execution = '{before}'")
     for off in ("off", after):  # not by a detour either
         desk.terms = replace(TERMS, execution=off)
         if off == "off":

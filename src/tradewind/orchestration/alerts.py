@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from tradewind.errors import SettingsError
 from tradewind.settings import load_settings
 from tradewind.strict_json import dumps
 
@@ -42,7 +43,7 @@ def task_failed(context: Any) -> None:  # noqa: ANN401 - Airflow's context is a 
         reason=reason,
     )
     log.error("%s", payload["text"])
-    url = load_settings().alert_url
+    url = _hook()
     if url is None:
         return
     import httpx
@@ -69,7 +70,7 @@ async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls
         reason="not ended by its deadline; perhaps it waits for an approval",
     )
     log.error("%s", payload["text"])
-    url = load_settings().alert_url
+    url = _hook()
     if url is None:
         return
     import httpx
@@ -80,6 +81,14 @@ async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls
             answer.raise_for_status()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
+
+
+def _hook() -> str | None:
+    try:
+        return load_settings().alert_url
+    except SettingsError as error:  # changed since the stack was started
+        log.error("the alert could not be delivered: %s", error)  # noqa: TRY400
+        return None
 
 
 def _payload(event: str, what: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
