@@ -34,8 +34,9 @@ def app(server: RedisServer) -> Iterator[Celery]:
         task_default_queue=QUEUE,
     )
     yield made
-    server.admin.select(1)
-    server.admin.flushall()
+    with server.admin as admin:
+        admin.flushall()
+    made.pool.force_close_all(close_pool=False)  # the next app has the same
     made.close()
 
 
@@ -112,11 +113,13 @@ def test_what_a_worker_forgets_when_it_loses_the_broker_is_given_back_to_it(
         worker = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
     try:
         wait_until((tmp_path / "1").exists, 60)
-        wait_until(lambda: server.admin.hlen(f"{KEY_PREFIX}unacked") == 2, 60)  # one runs
+        with server.admin as admin:
+            wait_until(lambda: admin.hlen(f"{KEY_PREFIX}unacked") == 2, 60)  # one runs
         server.kill()
         wait_until(lambda: "Trying again" in (tmp_path / "log").read_text(), 60)
         server.start()
-        wait_until(lambda: "trading" in {c["user"] for c in server.admin.client_list()}, 60)
+        with server.admin as admin:
+            wait_until(lambda: "trading" in {c["user"] for c in admin.client_list()}, 60)
         (tmp_path / "go").touch()
         wait_until((tmp_path / "2").exists, 60)
     finally:
