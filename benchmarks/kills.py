@@ -287,9 +287,8 @@ class Campaign:
         """Each training that succeeded has registered a version, and none has registered two."""
         for name in (*TRAINED, SWEPT):
             rows = self.stack.rows(
-                "SELECT tags.value, count(*) FROM model_versions JOIN tags "
-                "ON tags.run_uuid = model_versions.run_id AND tags.key = 'tradewind.airflow.run_id'"
-                " WHERE name = %s GROUP BY 1",
+                "SELECT value, count(*) FROM model_version_tags "
+                "WHERE name = %s AND key = 'tradewind.airflow.run_id' GROUP BY 1",
                 name, database="mlflow",
             )  # fmt: skip
             self._expect(f"versions of {name} made twice", [r for r in rows if r[1] > 1], [])

@@ -36,7 +36,6 @@ def app(server: RedisServer) -> Iterator[Celery]:
     yield made
     with server.admin as admin:
         admin.flushall()
-    made.pool.force_close_all(close_pool=False)  # the next app has the same
     made.close()
 
 

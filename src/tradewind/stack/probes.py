@@ -104,7 +104,8 @@ def redis(port: int, password: str) -> Probe:
                 host="127.0.0.1", port=port, username="admin", password=password,
                 socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT,
             ) as client:  # fmt: skip
-                client.set("probe", "well", ex=60)
+                with client.pipeline() as write:  # at once, so that nobody finds the key
+                    write.set("probe", "well").delete("probe").execute()
                 persistence: Any = client.info("persistence")
         except OutOfMemoryError as error:
             raise ProbeFailure(
