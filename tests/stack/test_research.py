@@ -1,6 +1,7 @@
 """Research on the real stack: sweeps that are killed, gates that refuse, leaks, the past."""
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -162,7 +163,8 @@ def test_the_decision_stands_on_the_version(swept) -> None:
     assert rules["min_deflated_sharpe"]["bound"] == 0.95
     verdict = "passed" if swept["decision"]["passed"] else "refused"
     assert swept["tags"]["tradewind.gate"] == verdict
-    assert {f"tradewind.gate.{rule}" for rule in rules} <= set(swept["tags"])
+    whole = json.loads(swept["tags"]["tradewind.gate.decision"])
+    assert {rule["rule"] for rule in whole["rules"]} == set(rules)
     assert ("challenger" in swept["aliases"]) == swept["decision"]["passed"]
 
 
