@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack.flood import Trading, strange_keys, trading_of
 
-TASKS = 20_000
+TASKS = 6_000
 
 
 @pytest.fixture
