@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.others import environment
 from benchmarks.table import AtMost, Row, row
 from tests.stack.conftest import Stack, make_stack
+from tradewind.utf8 import UTF8
 
 __all__ = ["measure"]
 
@@ -45,7 +46,8 @@ def answers(command: list[Path | str], stack: Stack, count: int) -> list[float]:
         subprocess.run(
             command,
             cwd=stack.home,
-            env={**stack.environment, "AIRFLOW_HOME": str(stack.home)},
+            # Stock Airflow cannot read its own files in the locale that our stack is tried in.
+            env={**stack.environment, **UTF8, "AIRFLOW_HOME": str(stack.home)},
             check=True,
             stdout=subprocess.DEVNULL,
         )
