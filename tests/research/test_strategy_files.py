@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import StrategyError
+from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import load_strategies, load_strategy
 
 SHIPPED = Path(__file__).parents[2] / "strategies"
@@ -316,3 +317,11 @@ def test_a_folder_of_what_is_no_file_is_read_all_the_same(tmp_path: Path) -> Non
         "zeros": "a device, not a plain file",
         "none": "a link to nowhere, which is not there",
     }
+
+
+@pytest.mark.parametrize("level", [0.3, 0.05, 0.9999])
+def test_a_record_with_a_low_level_for_champions_is_still_read(level: float) -> None:
+    shipped = load_strategy(Path(__file__).parents[2] / "strategies" / "momentum.yaml")
+    gate = shipped.gate.model_copy(update={"champion_level": level})
+    record = shipped.model_copy(update={"gate": gate}).model_dump_json()
+    assert Strategy.recorded(record).gate.champion_level == level

@@ -295,7 +295,7 @@ class Gate(_Model):
     max_drawdown: Share | None = 0.5
     min_trades: int | None = Field(default=30, strict=True, ge=1, le=1_000_000)
     champion_margin: float | None = Field(default=0.0, strict=True, ge=-10.0, le=10.0)
-    champion_level: float = Field(default=0.9, strict=True, ge=0.5, le=0.9999)
+    champion_level: float = Field(default=0.9, strict=True, ge=0.0001, le=0.9999)
     promotion: Literal["automatic", "approval"] = "automatic"
 
 
