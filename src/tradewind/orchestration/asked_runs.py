@@ -8,13 +8,14 @@ number that no task can read fails the run in a worker, whose log alone says why
 import json
 import math
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from tradewind.orchestration.bell import Application, Message
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["ChecksAskedRuns", "why_refused"]
 
@@ -111,15 +112,10 @@ class ChecksAskedRuns:
     app : ASGI application
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: "ASGIApp") -> None:
         self._app = app
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Hand a request on, once what it asks for has been looked at."""
         if scope["type"] != "http" or scope["method"] != "POST" or not _ASKS.search(scope["path"]):
             await self._app(scope, receive, send)
@@ -132,11 +128,13 @@ class ChecksAskedRuns:
             content += message.get("body", b"")
             more = message.get("more_body", False)
         if why := why_refused(content, datetime.now(UTC)):
-            await _answer(send, why)
+            from starlette.responses import JSONResponse  # of the web server alone
+
+            await JSONResponse({"detail": why}, 400)(scope, receive, send)
             return
         given = False
 
-        async def again() -> Message:
+        async def again() -> "Message":
             nonlocal given
             if given:
                 return await receive()
@@ -144,10 +142,3 @@ class ChecksAskedRuns:
             return {"type": "http.request", "body": content, "more_body": False}
 
         await self._app(scope, again, send)
-
-
-async def _answer(send: Callable[[Message], Awaitable[None]], why: str) -> None:
-    body = json.dumps({"detail": why}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 400, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

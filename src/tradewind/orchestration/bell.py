@@ -10,9 +10,8 @@ came from elsewhere or the bell is broken, looks by itself as often as before.
 import logging
 import select
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 import psycopg2
 from airflow.configuration import conf
@@ -21,7 +20,10 @@ from sqlalchemy import make_url
 
 from tradewind.research.database import KEEPALIVE
 
-__all__ = ["Application", "Bell", "Message", "RingsBell"]
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["Bell", "RingsBell"]
 
 CHANNEL = "tradewind_scheduler"
 BAD_REQUEST = 400
@@ -30,11 +32,6 @@ READING = frozenset({"GET", "HEAD", "OPTIONS"})
 OF_RUNNING_TASKS = ("/heartbeat", "/run", "/rtif")
 
 log = logging.getLogger(__name__)
-Message = MutableMapping[str, Any]
-Application = Callable[
-    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
-    Awaitable[None],
-]
 
 
 class Bell:
@@ -87,25 +84,20 @@ class RingsBell:
     app : ASGI application
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: "ASGIApp") -> None:
         self._app = app
         self._bell = Bell()
         self._thread = ThreadPoolExecutor(1, "bell")  # no request waits for the bell
         self._ringing: Future[None] | None = None
 
-    async def __call__(
-        self,
-        scope: Message,
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request, and ring if it may have made work for the scheduler."""
         if scope["type"] != "http" or not _makes_work(scope["method"], scope["path"]):
             await self._app(scope, receive, send)
             return
         done = False
 
-        async def noticed(message: Message) -> None:
+        async def noticed(message: "Message") -> None:
             nonlocal done
             if message["type"] == "http.response.start":
                 done = message["status"] < BAD_REQUEST
