@@ -35,7 +35,7 @@ import psutil
 
 from tests import sessions
 from tests.stack.airflow import Airflow
-from tests.stack.conftest import DAGS, STRATEGIES, Stack, commit, make_stack
+from tests.stack.conftest import DAGS, STRUCK, Stack, commit, lay_struck, make_stack
 from tests.support import wait_until
 from tradewind.errors import OrchestrationError
 from tradewind.orchestration.client import AirflowClient
@@ -47,8 +47,8 @@ from tradewind.stack.state import ServiceState, read_state
 __all__ = ["Campaign", "Found", "Kill", "main", "prepare", "run"]
 
 PATIENCE = 600.0
-TRAINED = ("momentum", "noise")
-SWEPT = "swept"
+TRAINED = (STRUCK["momentum"], STRUCK["noise"])
+SWEPT = STRUCK["swept"]
 TRIALS = 16
 METRICS = 50
 
@@ -213,8 +213,12 @@ class Campaign:
 
     def _log(self) -> None:
         """Log runs to MLflow; what it acknowledges counts, and what it does not may be there."""
+        deadline = time.monotonic() + PATIENCE
         with self._mlflow() as mlflow:
-            while not self._over.is_set():
+            # Four kills may all be over before MLflow has answered once.
+            while not self._over.is_set() or (
+                METRICS not in self._logged.values() and time.monotonic() < deadline
+            ):
                 with suppress(httpx.HTTPError):
                     run = _posted(mlflow, "runs/create", {"experiment_id": "0"})["run"]
                     run_id = str(run["info"]["run_id"])
@@ -325,8 +329,8 @@ def _posted(client: httpx.Client, path: str, content: dict[str, Any]) -> Any:  #
 
 def prepare(stack: Stack) -> None:
     """Lay what is worked on into a stack's checkout."""
-    for path in (STRATEGIES / f"{SWEPT}.yaml", DAGS / "remote.py"):
-        shutil.copy(path, stack.home / path.parent.name)
+    lay_struck(stack.home)
+    shutil.copy(DAGS / "remote.py", stack.home / "dags")
 
 
 def run(
