@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: demo install up down lint test bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down lint test test-alone test-stacks bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -42,10 +42,16 @@ lint: install
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-# What needs no stack first, on all cores; then the stacks, one at a time.
-test: install
+test: test-alone test-stacks
+
+# What needs no stack, on all cores.
+test-alone: install
 	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
-	.venv/bin/pytest tests/compose tests/stack
+
+# The containers and the local stack beside each other, each in a process of its own: both wait
+# more than they work.
+test-stacks: install
+	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/compose tests/stack
 
 bench: install
 	.venv/bin/python -m benchmarks

@@ -29,8 +29,8 @@ from tests.support import wait_until
 
 HERE = Path(__file__).parent
 REQUIRE = "REQUIRE_CONTAINER_ENGINE"
-_skipped = pytest.StashKey[str]()
-_figures = pytest.StashKey[dict[str, str]]()
+_said = pytest.StashKey[dict[str, str]]()
+_LEFT_OUT = "left out, no container engine answers"
 
 
 def why_no_engine() -> str | None:
@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     here = [item for item in items if HERE in item.path.parents]
     if not here:
         return
+    for item in here:
+        item.add_marker(pytest.mark.xdist_group("compose"))  # they share one project
     reason = why_no_engine()
     if reason is None:
         # Stable: within each half, files and tests stay in their order.
@@ -63,14 +65,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"tests/compose needs a container engine: {reason}")
     items[:] = [item for item in items if HERE not in item.path.parents]
     config.hook.pytest_deselected(items=here)
-    config.stash[_skipped] = f"tests/compose was left out, no container engine answers: {reason}"
+    _said_of(config)[_LEFT_OUT] = reason
+
+
+def _said_of(config: pytest.Config) -> dict[str, str]:
+    """What is told when all is done, by the process that shows it or for it."""
+    if hasattr(config, "workeroutput"):
+        return config.workeroutput.setdefault("tests/compose", {})
+    return config.stash.setdefault(_said, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _said_of(node.config).update(getattr(node, "workeroutput", {}).get("tests/compose", {}))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if _skipped in config.stash:
-        terminalreporter.write_line(config.stash[_skipped], yellow=True)
-    for what, value in config.stash.get(_figures, {}).items():
-        terminalreporter.write_line(f"tests/compose: {what}: {value}")
+    for what, value in _said_of(config).items():
+        terminalreporter.write_line(f"tests/compose: {what}: {value}", yellow=what == _LEFT_OUT)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -89,7 +101,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 @pytest.fixture(scope="package")
 def figures(pytestconfig: pytest.Config) -> dict[str, str]:
     """What was measured on the way, shown when all is done."""
-    return pytestconfig.stash.setdefault(_figures, {})
+    return _said_of(pytestconfig)
 
 
 @pytest.fixture(scope="package")

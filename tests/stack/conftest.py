@@ -22,9 +22,10 @@ from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
 MINIO = shutil.which("minio") is not None
-CHECKOUT = Path(__file__).parents[2]
-STRATEGIES = Path(__file__).with_name("strategies")
-DAGS = Path(__file__).with_name("dags")
+HERE = Path(__file__).parent
+CHECKOUT = HERE.parents[1]
+STRATEGIES = HERE / "strategies"
+DAGS = HERE / "dags"
 STRUCK = {name: f"struck_{name}" for name in ("momentum", "noise", "swept")}
 
 
@@ -45,6 +46,9 @@ MACHINE = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("stack"))  # they share one
     if MINIO or "CI" in os.environ:  # where the tests must run, and fail without their program
         return
     left_out = [item for item in items if item.path.name.startswith("test_minio")]
@@ -52,10 +56,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
-def pytest_report_collectionfinish() -> str | None:
-    if MINIO or "CI" in os.environ:
-        return None
-    return "minio is not on PATH, so tests/stack/test_minio*.py are left out (`.ci/run` builds it)"
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not MINIO and "CI" not in os.environ:
+        terminalreporter.write_line(
+            "no minio on PATH: tests/stack/test_minio*.py are left out (`.ci/run` builds it)",
+            yellow=True,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Stack:
 
     def part(self, *services: str) -> "Stack":
         """The same checkout with some of its services only."""
-        program = (sys.executable, str(Path(__file__).with_name("part.py")))
+        program = (sys.executable, str(HERE / "part.py"))
         environment = {**self.environment, "STACK_PART": " ".join(services)}
         return replace(self, environment=environment, program=program)
 
