@@ -71,6 +71,23 @@ def test_a_late_run_is_told_with_its_page(hook: list[Any]) -> None:
     assert (message["event"], message["url"], message["task_id"]) == ("run_late", page, None)
 
 
+DEAD: dict[str, Any] = {
+    "dag_id": "train_x", "run_id": "m", "task_id": "train", "try_number": 1,
+    "reason": "it was killed\nat postgresql://me:hunter2@host/db",
+}  # fmt: skip
+
+
+def test_a_task_that_cannot_tell_it_is_told_once(hook: list[Any]) -> None:
+    alerts.task_failed({**failure(), "exception": None})  # as the DAG processor asks
+    assert hook == []
+    alerts.task_died(**DEAD)
+    asyncio.run(alerts.task_never_began(**DEAD))
+    for message in hook:
+        message.pop("at")
+    assert hook[0] == hook[1]
+    assert hook[0]["reason"] == "it was killed at postgresql://***@host/db"
+
+
 LONG = "Traceback (most recent call last):\n" + "  File x\n" * 300 + "KeyError: 'x'"
 
 
@@ -86,7 +103,6 @@ LONG = "Traceback (most recent call last):\n" + "  File x\n" * 300 + "KeyError: 
         (ValueError(""), "ValueError: without a message"),
         (ValueError("\n \n"), "ValueError: without a message"),
         (KeyError("x"), "KeyError: 'x'"),
-        (None, "unknown; see the task's log"),
         ("as text", "str: as text"),
         (ValueError("ü" * 5000), "ValueError: " + "ü" * 285 + "..."),
         (
@@ -120,11 +136,12 @@ def test_alerts_are_as_the_documentation_has_them(hook: list[Any]) -> None:
     import jsonschema
 
     alerts.task_failed(failure())
-    alerts.task_failed({**failure(), "exception": None})
+    alerts.task_died(**DEAD)
+    asyncio.run(alerts.task_never_began(**DEAD))
     asyncio.run(alerts.run_is_late(context={"dag_run": {"dag_id": "x", "dag_run_id": "m"}}))
     operations = (REPOSITORY / "docs" / "operations.md").read_text()
     [schema] = re.findall(r"```json\n(\{\s+\"\$schema.*?)```", operations, flags=re.DOTALL)
-    assert len(hook) == 3
+    assert len(hook) == 4
     for message in hook:
         jsonschema.validate(message, json.loads(schema))
     with pytest.raises(jsonschema.ValidationError):

@@ -25,6 +25,7 @@ class Airflow:
             "POST /auth/token": [(201, {"access_token": "token-1"})]
         }
         self.requests: list[tuple[str, str | None, Any]] = []
+        self.asked: list[str] = []
         self.url = ""
 
     def answer(self, request: str, token: str | None, body: Any) -> Answer:
@@ -41,6 +42,7 @@ def airflow() -> Iterator[Airflow]:
         def handle_any(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length)) if length else None
+            state.asked.append(self.path)
             path = self.path.split("?")[0]
             token = self.headers.get("Authorization")
             status, content = state.answer(f"{self.command} {path}", token, body)
@@ -195,6 +197,32 @@ def test_a_failed_run_names_task_and_error(airflow: Airflow, client: AirflowClie
         match=r"task 'ingest' \(try 2\): BarValidationError: 1 errors in the bars\n.*http://",
     ):
         client.wait("train_trend", RUN_ID)
+
+
+@pytest.mark.parametrize(
+    ("log", "events", "reason"),
+    [
+        (
+            [{"error_detail": [{"exc_type": "E", "exc_value": "x"}]}, {"reason": "killed"}],
+            [],
+            "killed",
+        ),
+        ([{"level": "error", "event": "Dag not found"}], [], "Dag not found"),
+        ([], ["finished with state failed. Extra info: OSError: full"], "OSError: full"),
+    ],
+)
+def test_a_task_that_could_not_say_why_it_failed_is_told_by_others(
+    airflow: Airflow, client: AirflowClient, log: list[Any], events: list[str], reason: str
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("failed"))]
+    tasks = [{**task("trials", "failed", "2024-01-02"), "map_index": 3}]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": tasks})]
+    airflow.answers[f"GET {RUN}/taskInstances/trials/logs/1"] = [(200, {"content": log})]
+    found = {"event_logs": [{"extra": extra} for extra in events]}
+    airflow.answers["GET /api/v2/eventLogs"] = [(200, found)]
+    with pytest.raises(OrchestrationError, match=rf"'trials' \(try 1\): {reason}\n"):
+        client.wait("train_trend", RUN_ID)
+    assert any("logs/1" in path and "map_index=3" in path for path in airflow.asked)
 
 
 def test_a_failed_run_without_a_log_is_still_told(airflow: Airflow, client: AirflowClient) -> None:

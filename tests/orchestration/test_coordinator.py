@@ -1,10 +1,13 @@
 """A worker's slot is free as soon as its task's process has ended."""
 
+import json
 import os
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,9 +16,12 @@ import pytest
 from airflow.executors.workloads import BundleInfo
 from airflow.sdk.api.client import Client
 from airflow.sdk.api.datamodels._generated import TaskInstance
+from dotenv import dotenv_values
 
-from tradewind.orchestration.coordinator import PromptCoordinator
+from tradewind.orchestration import alerts
+from tradewind.orchestration.coordinator import OWN_BUNDLE, PromptCoordinator
 
+CHECKOUT = Path(__file__).parents[2]
 NOW = "2026-01-02T00:00:00Z"
 RUN = {
     "dag_id": "d", "run_id": "r", "logical_date": NOW, "data_interval_start": NOW,
@@ -86,3 +92,101 @@ def test_a_task_ends_with_its_supervisor_however_that_is_killed() -> None:
         os.waitpid(supervisor, 0)
         assert told.read() == ""  # the task held the other end
     task.wait(30)
+
+
+class Server:
+    """Airflow's web server, as a supervisor asks it: what it was told, and what it keeps."""
+
+    def __init__(self, *, retries: bool) -> None:
+        self.retries = retries
+        self.ends: list[dict[str, Any]] = []
+        self.kept: dict[str, Any] = {}
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path
+        content = json.loads(request.content) if request.content else {}
+        if path.startswith("/store/"):
+            if request.method == "PUT":
+                self.kept["value"] = content["value"]
+            return httpx.Response(200 if self.kept else 404, json=self.kept or {"detail": "none"})
+        if path.endswith("/state"):
+            self.ends.append(content)
+        return httpx.Response(
+            200, json={"dag_run": RUN, "max_tries": 5, "should_retry": self.retries}
+        )
+
+
+@pytest.fixture
+def alarms(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(alerts, "task_died", lambda **what: told.append(what))
+    return told
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def asked_to_end() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def misses_a_service() -> None:
+    try:
+        httpx.get("http://127.0.0.1:1", trust_env=False)
+    except httpx.ConnectError:
+        sys.exit(1)
+
+
+def ends(
+    server: Server, target: Callable[[], None], times: int, bundle: str = "specs"
+) -> list[str]:
+    with Client(
+        base_url="http://airflow", token="", transport=httpx.MockTransport(server)
+    ) as client:
+        for _ in range(times):
+            task = task_of(target, client)
+            PromptCoordinator().execute_task(
+                **{**task, "bundle_info": BundleInfo(name=bundle, version=None)}
+            )
+    return [end["state"] for end in server.ends]
+
+
+@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
+def test_a_task_that_is_killed_is_tried_as_often_as_one_with_an_error(alarms) -> None:
+    server = Server(retries=True)
+    assert ends(server, killed, 2) == ["up_for_retry", "failed"]
+    assert server.ends[0]["retry_reason"].startswith("it was killed, most likely for memory")
+    [alarm] = alarms
+    assert alarm["reason"] == server.ends[0]["retry_reason"]
+    assert (alarm["dag_id"], alarm["task_id"], alarm["try_number"]) == ("d", "t", 1)
+
+
+@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("target", "bundle"),
+    [(killed, "dags-folder"), (asked_to_end, "specs"), (misses_a_service, "specs")],
+    ids=["of a user's own DAG", "asked to end", "an outage"],
+)
+def test_what_is_no_error_of_our_tasks_is_tried_as_often_as_airflow_says(
+    alarms, target: Callable[[], None], bundle: str
+) -> None:
+    assert ends(Server(retries=True), target, 3, bundle) == ["up_for_retry"] * 3
+    assert alarms == []
+
+
+@pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
+def test_the_last_try_is_told(alarms) -> None:
+    server = Server(retries=False)
+    assert ends(server, lambda: os._exit(3), 1) == ["failed"]
+    assert [each["reason"] for each in alarms] == [
+        "its process ended with exit code 3, without a word"
+    ]
+    assert server.kept == {}
+
+
+def test_our_bundle_is_the_one_that_airflow_reads() -> None:
+    values = dotenv_values(CHECKOUT / "config" / "airflow.env")
+    bundles = json.loads(values["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] or "")
+    assert OWN_BUNDLE in {each["name"] for each in bundles if "tradewind" in each["classpath"]}

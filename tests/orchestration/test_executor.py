@@ -68,7 +68,9 @@ def test_a_task_that_redis_has_no_room_for_stays_queued(
     executor.queued_tasks = dict.fromkeys(errors)
     executor._send_workloads(list(errors))
     assert list(executor.queued_tasks) == ["refused"]
-    assert executor.event_buffer["wrong"][0] == "failed"
+    assert executor.event_buffer["wrong"] == (
+        "failed", "it could not be sent to a worker: ValueError: x",
+    )  # fmt: skip
     assert "refused" not in executor.event_buffer
     monkeypatch.setattr(
         BaseExecutor, "heartbeat", lambda self: self._send_workloads(list(self.queued_tasks))

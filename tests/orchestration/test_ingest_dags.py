@@ -60,3 +60,13 @@ def test_shipped_sources_are_all_valid() -> None:
     dags = ingest_dags(REPOSITORY / "sources")
     assert "ingest_sample" in dags
     assert not [dag_id for dag_id, dag in dags.items() if "broken" in dag.tags]
+
+
+def test_a_worker_is_told_what_became_of_the_source_it_reads(
+    sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "ingest_daily")
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "ingest")
+    (sources / "daily.yaml").write_text("nonsense")
+    with pytest.raises(SourceError, match=r"daily\.yaml:1: must hold"):
+        ingest_dags(sources)

@@ -216,6 +216,20 @@ def test_a_worker_reads_only_the_strategy_it_runs(
     assert list(strategy_dags(strategies)) == ["signals_trend"]
 
 
+@pytest.mark.parametrize("dag_id", ["train_trend", "signals_trend"])
+def test_a_worker_is_told_what_became_of_the_strategy_it_runs(
+    strategies: Path, monkeypatch: pytest.MonkeyPatch, dag_id: str
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", dag_id)
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_TASK_ID", "train")
+    (strategies / "trend.yaml").write_text("nonsense")
+    with pytest.raises(StrategyError, match=r"trend\.yaml:1: must hold"):
+        strategy_dags(strategies)
+    (strategies / "trend.yaml").unlink()
+    with pytest.raises(StrategyError, match="no strategy named 'trend'"):
+        strategy_dags(strategies)
+
+
 def test_a_worker_s_dag_is_that_of_the_page(
     strategies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

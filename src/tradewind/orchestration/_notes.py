@@ -19,6 +19,8 @@ class TaskState:
     try_number: int
     hostname: str
     queue: str
+    map_index: int = -1
+    """Which one it is of a mapped task; -1 for one that is not."""
 
 
 class Notes:

@@ -1,5 +1,9 @@
 """Who is told when a run fails or is late: a log line always, a web hook where one is set.
 
+A task that fails with an error of its own tells it itself. For one that fails before its first
+line, or is killed, whoever noticed it does: its supervisor (`tradewind.orchestration.coordinator`),
+or the scheduler by way of the triggerer (`tradewind.orchestration.unheard`).
+
 The hook gets one JSON object; docs/operations.md has its schema. Its field ``text`` is the whole
 message in a line, which Slack, Mattermost and most others show; the other fields are for programs.
 An alert that cannot be delivered is an error in the log, and never a second failure of the run.
@@ -16,7 +20,7 @@ from tradewind.errors import SettingsError
 from tradewind.settings import load_settings
 from tradewind.strict_json import dumps
 
-__all__ = ["run_is_late", "task_failed"]
+__all__ = ["run_is_late", "task_died", "task_failed", "task_never_began"]
 
 log = logging.getLogger(__name__)
 
@@ -30,30 +34,26 @@ _SHORTEST_SECRET: Final = 8  # characters; what is shorter would be found in any
 
 
 def task_failed(context: Any) -> None:  # noqa: ANN401 - Airflow's context is a wide mapping
-    """Tell that a task has failed for good."""
-    ti = context["ti"]
-    reason = _reason(context.get("exception"))
-    payload = _payload(
-        "task_failed",
-        f"{ti.dag_id}: task {ti.task_id} failed in run {ti.run_id} (try {ti.try_number})",
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        task_id=ti.task_id,
-        try_number=ti.try_number,
-        reason=reason,
-    )
-    log.error("%s", payload["text"])
-    url = _hook()
-    if url is None:
-        return
-    import httpx
+    """Tell that a task has failed for good.
 
-    try:
-        httpx.post(
-            url, content=dumps(payload), headers=_JSON, timeout=_TIMEOUT_SECONDS
-        ).raise_for_status()
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
+    Without an exception it is the DAG processor that asks, for a task which could not do so itself:
+    whoever noticed that has told it, with the reason.
+    """
+    ti, error = context["ti"], context.get("exception")
+    if error is not None:
+        _tell(_of_task(ti.dag_id, ti.run_id, ti.task_id, ti.try_number, _reason(error)))
+
+
+def task_died(*, dag_id: str, run_id: str, task_id: str, try_number: int, reason: str) -> None:
+    """Tell that a task has failed for good whose process could not tell it."""
+    _tell(_of_task(dag_id, run_id, task_id, try_number, _line(reason)))
+
+
+async def task_never_began(
+    *, dag_id: str, run_id: str, task_id: str, try_number: int, reason: str
+) -> None:
+    """Tell the same in the triggerer, which waits for no answer."""
+    await _tell_meanwhile(_of_task(dag_id, run_id, task_id, try_number, _line(reason)))
 
 
 async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls it
@@ -69,6 +69,39 @@ async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls
         try_number=None,
         reason="not ended by its deadline; perhaps it waits for an approval",
     )
+    await _tell_meanwhile(payload)
+
+
+def _of_task(
+    dag_id: str, run_id: str, task_id: str, try_number: int, reason: str
+) -> dict[str, Any]:
+    return _payload(
+        "task_failed",
+        f"{dag_id}: task {task_id} failed in run {run_id} (try {try_number})",
+        dag_id=dag_id,
+        run_id=run_id,
+        task_id=task_id,
+        try_number=try_number,
+        reason=reason,
+    )
+
+
+def _tell(payload: dict[str, Any]) -> None:
+    log.error("%s", payload["text"])
+    url = _hook()
+    if url is None:
+        return
+    import httpx
+
+    try:
+        httpx.post(
+            url, content=dumps(payload), headers=_JSON, timeout=_TIMEOUT_SECONDS
+        ).raise_for_status()
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        log.error("the alert could not be delivered: %s", _told(error))  # noqa: TRY400
+
+
+async def _tell_meanwhile(payload: dict[str, Any]) -> None:
     log.error("%s", payload["text"])
     url = _hook()
     if url is None:
@@ -111,12 +144,14 @@ def _page(dag_id: str, run_id: str, task_id: str | None) -> str:
 
 def _reason(error: object) -> str:
     """Return in a line why a task failed, without passwords; a traceback's last line says it."""
-    if error is None:
-        return "unknown; see the task's log"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     traceback = lines and lines[0].startswith("Traceback (most recent call last)")
     told = (lines[-1] if traceback else lines[0]) if lines else "without a message"
-    return _short(_without_secrets(f"{type(error).__name__}: {told}"), _REASON)
+    return _line(f"{type(error).__name__}: {told}")
+
+
+def _line(reason: str) -> str:
+    return _short(_without_secrets(" ".join(reason.split())), _REASON)
 
 
 def _without_secrets(text: str) -> str:

@@ -16,6 +16,7 @@ import httpx
 
 from tradewind.errors import OrchestrationError
 from tradewind.orchestration._notes import Notes, TaskState
+from tradewind.orchestration._reasons import executor_s_words, reason_in
 from tradewind.orchestration._session import AwayError, Session, ignore
 
 __all__ = ["AirflowClient", "DagRun", "ImportFailure", "TaskState"]
@@ -221,6 +222,7 @@ class AirflowClient:
                 try_number=task["try_number"],
                 hostname=task["hostname"] or "",
                 queue=task["queue"] or "",
+                map_index=task.get("map_index", -1),
             )
             for task in found
         )
@@ -335,23 +337,39 @@ class AirflowClient:
         page = self.run_url(dag_id, run_id)
         if first is None:
             return f"{where}; see {page}"
-        end = self._end_of_log(dag_id, run_id, first)
+        end = self.reason(dag_id, run_id, first)
         said = f": {end}" if end else ""
         return f"{where} in task {first.task_id!r} (try {first.try_number}){said}\nLog: {page}"
 
-    def _end_of_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
-        """Return the last error in a task's log; empty when the log cannot be had."""
+    def reason(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        """Return why a task failed, by its log; empty when that cannot be had."""
         path = (
             f"{_run_path(dag_id, run_id)}/taskInstances/{quote(task.task_id, safe='')}"
             f"/logs/{task.try_number}"
         )
         try:
             content = self._session.request(
-                "GET", path, headers={"Accept": "application/json"}
+                "GET",
+                path,
+                params={"map_index": task.map_index},
+                headers={"Accept": "application/json"},
             ).json()
-            return _last_error(content["content"])
+            return reason_in(content["content"]) or self._in_audit_log(dag_id, run_id, task)
         except (OrchestrationError, ValueError, KeyError, TypeError):
             return ""  # the run's failure is the news; a missing log must not hide it
+
+    def _in_audit_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
+        """Return what Airflow wrote down of a task whose log could not be written."""
+        wanted: dict[str, str | int] = {
+            "dag_id": dag_id,
+            "run_id": run_id,
+            "task_id": task.task_id,
+            "map_index": task.map_index,
+            "try_number": task.try_number,
+            "event": "state mismatch",
+        }
+        found = self._session.request("GET", "/eventLogs", params=wanted).json()["event_logs"]
+        return next(filter(None, (executor_s_words(each["extra"]) for each in found)), "")
 
 
 def _run_path(dag_id: str, run_id: str) -> str:
@@ -360,14 +378,3 @@ def _run_path(dag_id: str, run_id: str) -> str:
 
 def _listed(states: Mapping[str, str]) -> str:
     return ", ".join(f"{task} {state}" for task, state in states.items()) or "no task started"
-
-
-def _last_error(lines: object) -> str:
-    """Return type and message of the last exception in a structured log."""
-    if not isinstance(lines, list):
-        return ""
-    for line in reversed(lines):
-        details = line.get("error_detail") if isinstance(line, dict) else None
-        if details:
-            return f"{details[0]['exc_type']}: {details[0]['exc_value']}"
-    return ""

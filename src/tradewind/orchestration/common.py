@@ -22,6 +22,8 @@ from tradewind.orchestration import alerts
 from tradewind.orchestration.retries import RETRIES, RETRY_DELAY, OutagesAreFree
 
 __all__ = [
+    "READ_FILE",
+    "asked_for_task",
     "bars_asset",
     "broken_dags",
     "champion_asset",
@@ -39,6 +41,7 @@ Spec = TypeVar("Spec")
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
+READ_FILE = "read_file"  # the one task of a DAG whose file could not be read
 _LONGEST_ID = 200  # Airflow takes 250 characters, prefixes and suffixes among them
 
 
@@ -77,6 +80,11 @@ def is_wanted(dag_id: str) -> bool:
     return get_parsing_context().dag_id in {None, dag_id}
 
 
+def asked_for_task() -> str | None:
+    """Return the task that this parse is for in a worker; None where no task is run."""
+    return get_parsing_context().task_id
+
+
 def dag_arguments(*, owner: str | None = None) -> dict[str, Any]:
     """Return what every DAG here is made with."""
     return {
@@ -112,7 +120,8 @@ def broken_dags(
     """Return a DAG for each file that could not be read.
 
     Its author sees the error where the DAG is looked for: on its page, and from the one task
-    that fails with it.
+    that fails with it. A worker that asks for another task, of the DAG that the file was when the
+    run began, gets the error itself.
 
     Parameters
     ----------
@@ -124,12 +133,19 @@ def broken_dags(
         Why each file was refused.
     taken : set of str
         Ids that other DAGs have; those made here are added.
+
+    Raises
+    ------
+    TradewindError
+        The error itself, to a worker that is to do a task which the file no longer has.
     """
     dags: dict[str, DAG] = {}
     for path, error in errors.items():
         dag_id = _free_id(prefix, path, taken)
         taken.add(dag_id)
         if is_wanted(dag_id):
+            if asked_for_task() not in {None, READ_FILE}:
+                raise type(error)(str(error))
             dags[dag_id] = _broken_dag(dag_id, what, path, error)
     return dags
 
@@ -168,7 +184,7 @@ def _broken_dag(dag_id: str, what: str, path: Path, error: TradewindError) -> DA
         **dag_arguments(),
     ) as dag:
 
-        @task(retries=0)
+        @task(task_id=READ_FILE, retries=0)
         def read_file() -> None:
             """Fail with what is wrong with the file."""
             raise type(error)(str(error))

@@ -22,14 +22,16 @@ from tradewind.errors import (
     SourceError,
 )
 
-__all__ = ["RETRIES", "RETRY_DELAY", "OutagesAreFree", "is_outage"]
+__all__ = ["OWN_ERRORS", "OWN_TRIES", "RETRIES", "RETRY_DELAY", "OutagesAreFree", "is_outage"]
 
 log = logging.getLogger(__name__)
 
 RETRIES: Final = 5
 RETRY_DELAY: Final = timedelta(seconds=5)
 
-_OWN_ERRORS: Final = "tradewind.own_errors"
+OWN_TRIES: Final = 2
+OWN_ERRORS: Final = "tradewind.own_errors"
+"""Under which Airflow keeps how many tries a task's own errors have ended."""
 _NO_ANSWER: Final = "a service did not answer; that costs no try"
 _LONGEST_DELAY: Final = timedelta(minutes=4)
 
@@ -65,7 +67,7 @@ class OutagesAreFree(RetryPolicy):
         How many tries the task's own errors have.
     """
 
-    def __init__(self, own_tries: int = 2) -> None:
+    def __init__(self, own_tries: int = OWN_TRIES) -> None:
         self._own_tries = own_tries
 
     def evaluate(
@@ -110,6 +112,6 @@ def _own_errors(context: Any, try_number: int) -> int:  # noqa: ANN401
     store = (context or {}).get("task_state_store")
     if store is None:
         return try_number
-    count = int(store.get(_OWN_ERRORS, 0)) + 1
-    store.set(_OWN_ERRORS, count)
+    count = int(store.get(OWN_ERRORS, 0)) + 1
+    store.set(OWN_ERRORS, count)
     return count

@@ -11,13 +11,23 @@ from pathlib import Path
 from airflow.sdk import DAG, get_parsing_context
 
 from tradewind.errors import StrategyError
-from tradewind.orchestration.common import broken_dags, each_made, is_wanted
+from tradewind.orchestration.common import (
+    READ_FILE,
+    asked_for_task,
+    broken_dags,
+    each_made,
+    is_wanted,
+)
 from tradewind.orchestration.execution_dags import execute_dag
 from tradewind.orchestration.live_dags import monitor_dag, signals_dag
 from tradewind.orchestration.slots import counted_since
 from tradewind.orchestration.training_dags import training_dag
 from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import find_strategy, load_strategies
+from tradewind.research.strategy_files import (
+    find_strategy,
+    load_strategies,
+    require_strategy,
+)
 
 __all__ = ["strategy_dags"]
 
@@ -49,7 +59,8 @@ def strategy_dags(
     Raises
     ------
     StrategyError
-        If there is no such directory; Airflow shows it as an import error.
+        If there is no such directory, or a worker is to do a task of a strategy that is invalid or
+        gone by now; Airflow shows it as an import error, in the task's log.
     """
     if asked := _asked_for(strategies_dir):
         return asked
@@ -75,6 +86,9 @@ def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
             name = dag_id.removeprefix(prefix)
             strategy = find_strategy(strategies_dir, name)
             if strategy is None:
+                if asked_for_task() not in {None, READ_FILE}:
+                    # The run began with a file that is invalid or gone by now; this says why.
+                    require_strategy(strategies_dir, name)
                 return {}
             return {dag_id: make(dag_id, strategy, counted_since(strategies_dir, name))}
     return {}

@@ -8,7 +8,7 @@ from tradewind.errors import StrategyError
 from tradewind.research.strategy import Strategy
 from tradewind.spec_files import SpecReader
 
-__all__ = ["find_strategy", "load_strategies", "load_strategy"]
+__all__ = ["find_strategy", "load_strategies", "load_strategy", "require_strategy"]
 
 
 def load_strategy(path: Path) -> Strategy:
@@ -35,6 +35,17 @@ def load_strategy(path: Path) -> Strategy:
 def find_strategy(directory: Path, name: str) -> Strategy | None:
     """Return the strategy of a name, reading no other file; None if there is no valid one."""
     return _READER.named(directory, name)
+
+
+def require_strategy(directory: Path, name: str) -> Strategy:
+    """Return the strategy of a name, reading no other file.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such file, or it is no valid strategy.
+    """
+    return _READER.find(directory, name)
 
 
 def load_strategies(
