@@ -90,16 +90,9 @@ def logs(
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
 ) -> None:
     """Print the log of a service."""
-    from tradewind.errors import StackError
     from tradewind.stack.layout import Layout
 
-    layout = Layout(_settings().state)
-    path = layout.service_log(service)
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in layout.logs_dir.glob("*.log")))
-        raise StackError(
-            f"no log of {service!r} in {layout.logs_dir}. There are: {known or 'none'}"
-        )
+    path = Layout(_settings().state).kept_log(service)
     os.execvp("tail", ["tail", "-n", "100", *(["-F"] if follow else []), str(path)])  # noqa: S606 - a list, no shell
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tradewind.errors import StackError
+from tradewind.suggestions import did_you_mean
 
 __all__ = ["Layout", "write_atomically", "writing"]
 
@@ -72,6 +73,28 @@ class Layout:
     def service_log(self, service: str) -> Path:
         """Log file of a service."""
         return self.logs_dir / f"{service}.log"
+
+    def kept_log(self, service: str) -> Path:
+        """Return the log file of a service that has been started.
+
+        Raises
+        ------
+        StackError
+            If there is no service of that name, or it has no log yet; the message names those that
+            have one.
+        """
+        logs = {path.stem: path for path in sorted(self.logs_dir.glob("*.log")) if path.is_file()}
+        if service in logs:
+            return logs[service]
+        if not logs:
+            raise StackError(
+                f"nothing has been started here, so there are no logs in {self.logs_dir}: "
+                "`tradewind up` starts the stack"
+            )
+        raise StackError(
+            f"no service named {service!r} has a log in {self.logs_dir}. "
+            f"{did_you_mean(service, logs, otherwise='Services that have one')}"
+        )
 
     def heartbeat(self, service: str) -> Path:
         """File that a Celery worker touches at each heartbeat it sends to the broker."""
