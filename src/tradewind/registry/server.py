@@ -19,7 +19,11 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from mlflow.server import app, auth, constants
 from mlflow.server.auth import bootstrap_admin_user, create_app
-from mlflow.server.handlers import initialize_backend_stores
+from mlflow.server.handlers import (
+    _get_artifact_repo_mlflow_artifacts,
+    _get_tracking_store,
+    initialize_backend_stores,
+)
 from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
@@ -27,6 +31,7 @@ from tradewind.registry.artifacts import SCHEME
 from tradewind.registry.first_view import begin_with_training
 from tradewind.registry.logins import OneAtATime, compare_for_strangers_too
 from tradewind.registry.stores import batched
+from tradewind.registry.writable import serve_writable
 
 __all__ = ["main"]
 
@@ -49,6 +54,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         initialize_backend_stores(batched(store), store, root)
         logins = OneAtATime()
         begin_with_training(app)
+        runs: Any = _get_tracking_store()  # the one that was opened above
+        serve_writable(app, runs.engine, _get_artifact_repo_mlflow_artifacts)
         compare_for_strangers_too(auth.store)
         logins.before(app)
         served = create_app(app)
