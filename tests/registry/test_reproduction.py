@@ -13,10 +13,11 @@ from tradewind.errors import RegistryError, SnapshotError
 from tradewind.market.store import BarStore
 from tradewind.registry.provenance import collect
 from tradewind.registry.reproduction import Reproduction, reproduce
+from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
 from tradewind.research.ledger import TrialSummary
 from tradewind.research.model import fingerprint
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy import Ridge, Strategy
 from tradewind.research.training import train
 
 pytestmark = [
@@ -105,6 +106,26 @@ def test_other_kinds_of_models_are_reproduced_too(
     assert found.identical, found.results
     held = client.get_model_version(ref.name, ref.version).tags["tradewind.model_sha256"]
     assert held == fingerprint(result.model)
+
+
+def test_what_no_file_may_say_any_more_is_reproduced_and_read_all_the_same(
+    register: Any, training: Any
+) -> None:
+    """An earlier release took these, and registered a version of them."""
+    strategy = training.strategy.model_copy(
+        update={
+            "owner": "",
+            "model": Ridge.model_construct(kind="ridge", alpha=1e-10),
+            "gate": training.strategy.gate.model_copy(update={"min_trades": 0}),
+        }
+    )
+    result = train(training.store.read(training.snapshot_id), strategy)
+    ref = register(result, strategy)
+    found = again(ref, training)
+    assert found.identical, found.results
+    fetched = load_registered(ref.name, int(ref.version))
+    assert fetched.strategy.model == strategy.model
+    assert verify_round_trip(ref.name, int(ref.version), training.store) > 0
 
 
 def test_a_tampered_seed_is_reported_before_what_it_does(

@@ -196,7 +196,9 @@ def _longest_trial(strategy: Strategy) -> Strategy | None:
     swept = strategy.sweep.parameters
     slow = max(swept["slow"].ends) if "slow" in swept else strategy.model.slow
     fast = min(swept["fast"].ends) if "fast" in swept else strategy.model.fast
-    return strategy.with_parameters({"fast": fast, "slow": slow})
+    # Not checked again: a record may say what no file can say any more.
+    model = strategy.model.model_copy(update={"fast": fast, "slow": slow})
+    return strategy.model_copy(update={"model": model})
 
 
 def _windows(rows: pl.DataFrame, strategy: Strategy) -> tuple[Window, ...]:

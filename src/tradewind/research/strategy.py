@@ -20,6 +20,7 @@ from tradewind.market.spec_types import CalendarName, Day, SpecName, Symbol, Wor
 from tradewind.research.feature_files import why_no_function
 from tradewind.research.feature_specs import Across, Custom, FeatureSpec, MaRatio
 from tradewind.research.sweep_spec import Sweep
+from tradewind.spec_records import read_record
 
 __all__ = [
     "ON_NEW_BARS",
@@ -455,7 +456,8 @@ class Strategy(_Model):
     def inputs(self) -> tuple[FeatureSpec, ...]:
         """Features the model is given: those of the file, or the one a rule brings."""
         if isinstance(self.model, MaCrossover):
-            return (MaRatio(fast=self.model.fast, slow=self.model.slow),)
+            # Its lengths were checked as those of the model, unless they are a record's.
+            return (MaRatio.model_construct(fast=self.model.fast, slow=self.model.slow),)
         return self.features
 
     @property
@@ -494,15 +496,16 @@ class Strategy(_Model):
     def recorded(cls, content: str | bytes) -> Self:
         """Return a strategy from the JSON that a training left, which is no file of today.
 
-        Where the record is older than a field whose default is another one than what was done
+        It was judged when it was made: ranges and checks that were tightened since are not asked of
+        it. Where the record is older than a field whose default is another one than what was done
         then, it means what was done then.
 
         Raises
         ------
         ValidationError
-            If this version cannot read it.
+            If this version cannot read it: a field is missing, unknown, or of another type.
         """
-        found = cls.model_validate_json(content)
+        found = read_record(cls, content)
         said = found.model_fields_set
         meant = {name: value for name, value in _MEANT_BEFORE.items() if name not in said}
         return found.model_copy(update=meant)
