@@ -424,6 +424,15 @@ def test_what_cannot_be_read_is_named(
         ({"csv": {"header": ["a", "a"]}}, "options.csv.header: names 'a' more than o"),
         ({"symbol": {"file_name": "x"}}, "options.symbol.file_name: must have one gr"),
         ({"symbol": {"file_name": "(x"}}, "options.symbol.file_name: no regular exp"),
+        (
+            {"symbol": {"file_name": r"(?!us)(\w+)\.csv"}},
+            "options.symbol.file_name: cannot be matched in a time that is known before: "
+            "look-around, including look-ahead and look-behind, is not supported; write it without",
+        ),
+        (
+            {"symbol": {"file_name": "(a{1000}){1000}"}},
+            "options.symbol.file_name: cannot be matched in a time that is known before: Compiled",
+        ),
         ({"symbol": {"column": "open"}}, "options.symbol.column: column 'open' is open already"),
         ({"columns": {**BASE["columns"], "low": "high"}}, "options.columns.low: column 'high' is"),
         ({"session": {"time_zone": "New York"}}, "options.session.time_zone: no time"),

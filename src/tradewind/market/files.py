@@ -8,7 +8,6 @@ Memory holds the bars that were asked for, not the files: these are read in piec
 """
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from tradewind.market.csv_files import ROW, scan_csv, utf8_copy
 from tradewind.market.factors import adjustment_factor_from, split_factor_from
 from tradewind.market.file_patterns import files_of
 from tradewind.market.files_options import FilesOptions
+from tradewind.market.name_patterns import symbol_in_name
 from tradewind.market.source import SourceSpec
 from tradewind.plain_files import kind_of
 
@@ -168,13 +168,13 @@ class Files:
         pattern = self._options.symbol.file_name or "stem"
         if pattern == "stem":
             return path.name.removesuffix(_suffix(path))
-        match = re.fullmatch(pattern, path.name)
-        if match is None or not match[1]:
+        symbol = symbol_in_name(pattern, path.name)
+        if not symbol:
             raise SourceError(
                 f"{path}: the name does not match symbol.file_name {pattern!r}; mend the pattern, "
                 "or narrow options.path"
             )
-        return str(match[1])
+        return symbol
 
     def _read(self, path: Path, symbols: list[str]) -> pl.DataFrame:
         stamp = _stamp(path)

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from tradewind.market.name_patterns import why_no_name_pattern
+
 __all__ = [
     "AS_WRITTEN",
     "THOUSANDS",
@@ -65,7 +67,7 @@ class SymbolFrom(_Model):
     @field_validator("file_name")
     @classmethod
     def _has_one_group(cls, pattern: str | None) -> str | None:
-        if pattern in {None, "stem"}:
+        if pattern is None or pattern == "stem":
             return pattern
         try:
             groups = re.compile(pattern).groups
@@ -75,6 +77,8 @@ class SymbolFrom(_Model):
             raise ValueError(
                 f"must have one group, the symbol, but has {groups}; such as '(\\w+)_daily\\.csv'"
             )
+        if problem := why_no_name_pattern(pattern):
+            raise ValueError(problem)
         return pattern
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ import gc
 import os
 import pickle
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,11 +33,14 @@ from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError, StrategyError, TradewindError
 from tradewind.market.bars import KEY
-from tradewind.research.feature_code import told
+from tradewind.research.feature_code import functions_and_files, told
 from tradewind.research.features import FeatureTable
 from tradewind.research.strategy import Strategy
 
-__all__ = ["Apart", "Compute", "Here", "Part", "serve"]
+__all__ = ["SECONDS", "Apart", "Compute", "Here", "Part", "computed_apart", "serve"]
+
+SECONDS: Final = 1800.0
+"""How long one computation may take: what calls Python may run without an end."""
 
 _NO_FILE: Final = ("File too large", "No usable temporary directory")
 """What the system, or Python, says where a child would write a file."""
@@ -93,10 +97,13 @@ class Apart:
     ----------
     bars : DataFrame of shape (n_bars, 9)
         Sorted by symbol and session.
+    seconds : float, optional
+        How long one computation may take; `SECONDS` if not given.
     """
 
-    def __init__(self, bars: pl.DataFrame) -> None:
+    def __init__(self, bars: pl.DataFrame, *, seconds: float | None = None) -> None:
         self._bars = bars
+        self._seconds = SECONDS if seconds is None else seconds
 
     def __enter__(self) -> Self:
         """Start the process that forks, and do not wait until it has."""
@@ -108,7 +115,7 @@ class Apart:
                     # Nothing of what is imported is garbage, and looking for it takes a sixth.
                     "import gc, sys; gc.disable()\n"
                     f"sys.path[:] = {sys.path!r}\n"
-                    f"from {__name__} import serve; serve({theirs.fileno()})",
+                    f"from {__name__} import serve; serve({theirs.fileno()}, {self._seconds})",
                 ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -131,8 +138,8 @@ class Apart:
         """Return what computes a strategy's features in a new child; see `Here.fresh`.
 
         It takes the place of the one before, whose child ends. It raises a `StrategyError` if a
-        feature of the user's own cannot be computed, writes a file, or ends the process; and a
-        `ResearchError` if the process that forks is gone, as this does.
+        feature of the user's own cannot be computed, takes too long, writes a file, or ends the
+        process; and a `ResearchError` if the process that forks is gone, as this does.
         """
         try:
             if not self._knows_bars:
@@ -162,6 +169,13 @@ class Apart:
             raise answer
         if isinstance(answer, int):
             self._has_child = False
+            if answer == -signal.SIGALRM:
+                raise StrategyError(
+                    f"strategy {strategy.name}: {functions_and_files(strategy)}: not done after "
+                    f"{self._seconds:g} s of computing: something that an expression calls, such "
+                    "as by map_batches, map_elements or rolling_map, runs without an end, or is "
+                    "too slow for so many bars; polars' own expressions are faster"
+                )
             ended = f"signal {-answer}" if answer < 0 else f"exit code {answer}"
             raise StrategyError(
                 f"strategy {strategy.name}: a feature of the strategy's own ended the process "
@@ -172,13 +186,34 @@ class Apart:
 
     def _lost(self) -> ResearchError:
         return ResearchError(
-            "the process in which features are checked for leaks has ended: see what it wrote to "
+            "the process in which features are computed has ended: see what it wrote to "
             "the standard error of this one, and whether memory was short"
         )
 
 
-def serve(descriptor: int) -> None:
-    """Answer questions, each in a child, until the other end closes."""
+def computed_apart(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Compute as `FeatureTable.of` does, in a process that is ended after `SECONDS`.
+
+    Parameters
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Sorted by symbol and session.
+    strategy : Strategy
+
+    Raises
+    ------
+    StrategyError
+        If a feature of the user's own cannot be computed, takes too long, writes a file, or ends
+        the process.
+    ResearchError
+        If the process that forks is gone.
+    """
+    with Apart(bars) as apart:
+        return bars.select(KEY).hstack(apart.fresh(strategy)(None))
+
+
+def serve(descriptor: int, seconds: float) -> None:
+    """Answer questions, each in a child and so long at most, until the other end closes."""
     connection = Connection(descriptor)
     gc.freeze()
     with connection, suppress(EOFError, ConnectionError):
@@ -187,16 +222,20 @@ def serve(descriptor: int) -> None:
             strategy = connection.recv_bytes()
             child = os.fork()
             if child == 0:
-                _answer(connection, bars, strategy)
+                _answer(connection, bars, strategy, seconds)
             _, status = os.waitpid(child, 0)
             # Also where it was asked to end: what a child does of itself must not pass for it.
             connection.send(os.waitstatus_to_exitcode(status))
 
 
-def _answer(connection: Connection, bars: bytes, strategy: bytes) -> NoReturn:
+def _answer(connection: Connection, bars: bytes, strategy: bytes, seconds: float) -> NoReturn:
     """Compute, send, and end this process: nothing of its parent's must run in it."""
     code = 1
     try:
+        # By the system's own hand: no handler of Python's runs while polars waits for a thread of
+        # its pool, or a regular expression is matched. Nor is it left over where nobody waits.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.enable()
         # A file that standard output or error goes to would be as closed as any other.
         nowhere = os.open(os.devnull, os.O_RDWR)
@@ -206,14 +245,18 @@ def _answer(connection: Connection, bars: bytes, strategy: bytes) -> NoReturn:
         known: tuple[FeatureTable, pl.DataFrame] | None = None
         while (rows := connection.recv_bytes()) != _END:
             answer: Any
+            signal.setitimer(signal.ITIMER_REAL, seconds)
             try:
                 if known is None:
-                    known = FeatureTable(pickle.loads(strategy)), pickle.loads(bars)  # noqa: S301 - from our own parent
+                    table = FeatureTable(pickle.loads(strategy), here=True)  # noqa: S301 - from our own parent
+                    known = table, pickle.loads(bars)  # noqa: S301
                 answer = _computed(*known, pickle.loads(rows))  # noqa: S301
             except TradewindError as error:
                 answer = type(error)(str(error))
             except Exception as error:  # noqa: BLE001 - it is told where it is understood
                 answer = ResearchError(f"features cannot be computed apart: {told(error)}")
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
             connection.send(answer)
         code = 0
     finally:

@@ -18,14 +18,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from tradewind.errors import StrategyError
+from tradewind.errors import StrategyError, TradewindError
 from tradewind.research.feature_files import file_of, read_code, why_no_module
 from tradewind.research.feature_specs import Across, Custom
 from tradewind.research.strategy import Strategy
 from tradewind.research.time_limit import time_limit
 from tradewind.settings import load_settings
 
-__all__ = ["SECONDS", "CustomFeature", "custom_features", "feature_code_hash", "told"]
+__all__ = [
+    "SECONDS",
+    "CustomFeature",
+    "custom_features",
+    "feature_code_hash",
+    "functions_and_files",
+    "told",
+]
 
 SECONDS: Final = 120.0
 """How long a module, or a function that makes an expression, may run."""
@@ -130,6 +137,17 @@ def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
     for field, spec in strategy.own_functions:
         found.setdefault(spec.column, CustomFeature(strategy.name, field, spec))
     return tuple(found.values())
+
+
+def functions_and_files(strategy: Strategy) -> str:
+    """Return what to look at in words: ``my_features:gap (strategies/my_features.py)``."""
+    found: dict[str, None] = {}
+    for feature in custom_features(strategy):
+        try:
+            found[f"{feature.spec.function} ({feature.source()[0]})"] = None
+        except TradewindError:  # it is gone meanwhile
+            found[feature.spec.function] = None
+    return ", ".join(found)
 
 
 def feature_code_hash(strategy: Strategy) -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import TradewindError
+from tradewind.research.feature_code import functions_and_files
 from tradewind.research.strategy import Strategy
 from tradewind.research.strategy_files import find_strategy
 
@@ -34,8 +35,7 @@ def try_features(strategy: Strategy, directory: Path, *, seconds: float = _SECON
     """
     if not strategy.own_functions:
         return ""
-    functions = ", ".join(sorted({spec.function for _, spec in strategy.own_functions}))
-    what = f"strategy {strategy.name}: {functions}"
+    what = f"strategy {strategy.name}: {functions_and_files(strategy)}"
     command = [sys.executable, "-P", "-m", __name__, str(directory), strategy.name]
     try:
         done = subprocess.run(
@@ -43,7 +43,10 @@ def try_features(strategy: Strategy, directory: Path, *, seconds: float = _SECON
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return f"{what}: not done after {seconds:g} s; does its module run without an end?"
+        return (
+            f"{what}: not done after {seconds:g} s on made-up bars; does its module, or what its "
+            "expression calls, run without an end?"
+        )
     if done.returncode == 0:
         return ""
     if done.returncode == _REFUSED:
@@ -63,7 +66,7 @@ def _main(directory: Path, name: str) -> int:
         strategy = find_strategy(directory, name)
         if strategy is None:  # its file has changed meanwhile
             return 0
-        table = FeatureTable(strategy)
+        table = FeatureTable(strategy, here=True)  # this process is ended in time
         draws = np.random.default_rng(0)
         closes = 100.0 * np.exp(np.cumsum(draws.normal(0.0, 0.01, _SESSIONS)))
         days = pl.date_range(date(2000, 1, 1), date(2002, 12, 31), eager=True)[:_SESSIONS]

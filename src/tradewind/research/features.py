@@ -8,6 +8,7 @@ Features of the user's own may be any expression; `tradewind.research.leaks` hol
 same promise.
 """
 
+import pickle
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -37,6 +38,8 @@ from tradewind.research.strategy import Strategy
 from tradewind.research.time_limit import time_limit
 from tradewind.research.undefined import Undefined, find_undefined
 from tradewind.research.universe import select_bars
+
+_PICKLES: Final = (b"PLPY", *(pickle.PROTO + bytes([version]) for version in (4, 5)))
 
 __all__ = ["CODE_VERSION", "FeatureTable", "Features", "compute_features", "find_features"]
 
@@ -140,6 +143,9 @@ class FeatureTable:
     ----------
     strategy : Strategy
         Functions of the user's own are loaded here, once.
+    here : bool
+        Whether to compute in this process whatever expressions call. Else those that call Python
+        are computed in another one, which is ended where it runs on: nothing can end it here.
 
     Raises
     ------
@@ -149,7 +155,8 @@ class FeatureTable:
         If there is one and the settings cannot be read.
     """
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, *, here: bool = False) -> None:
+        self._strategy = strategy
         distinct = {part.column: part for spec in strategy.inputs for part in spec.parts}
         self._built_in = [
             _expression(spec) for spec in distinct.values() if not isinstance(spec, Custom)
@@ -161,6 +168,7 @@ class FeatureTable:
             for feature, expression in own
             if isinstance(feature.spec, Across)
         ]
+        self._here = here or not any(_calls_python(expression) for _, expression in own)
         self._compared = [spec for spec in strategy.inputs if isinstance(spec, Compared)]
 
     def refuse_windows_over_sessions(self) -> None:
@@ -193,8 +201,13 @@ class FeatureTable:
         Raises
         ------
         StrategyError
-            If a feature of the user's own cannot be computed, or is no number a bar.
+            If a feature of the user's own cannot be computed, takes too long, or is no number a
+            bar.
         """
+        if not self._here and parts is None:
+            from tradewind.research.apart import computed_apart  # which imports this module
+
+            return computed_apart(bars.sort(KEY), self._strategy)
         prices = _prices(bars.sort(KEY) if parts is None else bars)
         symbol, session = pl.col("symbol"), pl.col("session")
         if parts is not None:  # as literals: a function of the user's own sees no further column
@@ -252,6 +265,15 @@ def _own(feature: CustomFeature) -> pl.Expr:
     if not isinstance(expression, pl.Expr):
         raise feature.refusal(f"must return a polars expression, not a {type(expression).__name__}")
     return expression
+
+
+def _calls_python(expression: pl.Expr) -> bool:
+    """Whether an expression calls functions of Python's, which polars writes down as pickles."""
+    try:
+        written = expression.meta.serialize()
+    except Exception:  # noqa: BLE001 - one that cannot be pickled may raise anything
+        return True
+    return any(mark in written for mark in _PICKLES)
 
 
 def _computed(prices: pl.DataFrame, feature: CustomFeature, expression: pl.Expr) -> pl.Series:
