@@ -1,11 +1,28 @@
-"""``python -m tradewind`` is ``tradewind``."""
+"""The command: ``tradewind``, which is ``python -m tradewind``.
 
+What lies in the folder that it is called in must hide no module of what it runs: a ``redis.py``
+there is the user's. So nothing is imported here before that is ruled out, but what Python has
+loaded by itself.
+"""
+
+import os
 import sys
 
-if __name__ == "__main__" and not sys.flags.safe_path:
-    del sys.path[0]  # the folder it is called in, whose modules must not shadow any
 
-from tradewind.cli import main
+def main() -> None:
+    """Run the command line, and all that it starts, without ``PYTHONPATH``.
+
+    It is searched before the standard library and before what is installed. A user's shell says it
+    to other programs, and often with the folder they are in.
+    """
+    if os.environ.pop("PYTHONPATH", ""):
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    from tradewind.cli import main as command
+
+    command()
+
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the folder it is called in
     main()

@@ -31,7 +31,7 @@ STRUCK = {name: f"struck_{name}" for name in ("momentum", "noise", "swept")}
 
 # What the machine of a user may be like. No file of the folder may shadow a module; no request to
 # this machine may go to a proxy, of which there is none at this address; and nothing may be read or
-# written in the locale's encoding.
+# written in the locale's encoding. The shell's PYTHONPATH has the folder on it.
 FOLDER = "t r ä#d %e"
 SHADOWS = ("redis", "celery", "polars", "mlflow", "statistics", "typer")
 DEAD_PROXY = "http://127.0.0.1:9"
@@ -42,6 +42,7 @@ MACHINE = {
     "LC_ALL": "C",
     "PYTHONUTF8": "0",
     "PYTHONCOERCECLOCALE": "0",
+    "PYTHONPATH": ".",
 }
 
 
@@ -146,6 +147,7 @@ def make_stack(home: Path) -> Stack:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
     environment |= {f"TRADEWIND_{name.upper()}": str(port) for name, port in ports.items()}
     environment |= MACHINE
+    environment["PYTHONPATH"] += f":{home}"
     environment["TRADEWIND_HOME"] = str(home)
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide

@@ -75,7 +75,9 @@ def why_no_module(module: str, beside: Path) -> str:
         found = importlib.util.find_spec(top)
     except (ImportError, ValueError):
         found = None
-    return "" if found else f"there is no {beside}, and no installed module {top}"
+    if found:
+        return ""
+    return f"there is no {beside}, and no installed module {top} (PYTHONPATH is not looked at)"
 
 
 def _why_not_in(tree: ast.Module, name: str, path: Path) -> str:
