@@ -1,5 +1,6 @@
 import copy
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from airflow.sdk import DAG, AssetAny, TriggerRule
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from tradewind.errors import StrategyError
+from tradewind.orchestration.asked_runs import FIRST, why_refused
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.strategy_dags import strategy_dags
 
@@ -242,6 +244,19 @@ def test_a_worker_s_dag_is_that_of_the_page(
         [(found, again)] = strategy_dags(strategies).items()
         monkeypatch.delenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID")
         assert (found, again.doc_md, after(again)) == (dag_id, dag.doc_md, after(dag))
+
+
+def test_a_run_of_any_date_that_may_be_asked_for_has_all_its_tasks(strategies: Path) -> None:
+    """For one of before its start Airflow makes no tasks, and calls the run a success."""
+    earliest = '{"logical_date": "%s"}'
+    now = datetime.now(UTC)
+    assert why_refused((earliest % (FIRST - timedelta(seconds=1)).isoformat()).encode(), now)
+    assert not why_refused((earliest % FIRST.isoformat()).encode(), now)
+    dags = strategy_dags(strategies)
+    assert len(dags) >= 8
+    for dag in dags.values():
+        assert dag.start_date == FIRST
+        assert {task.start_date for task in dag.tasks} == {FIRST}
 
 
 def test_airflow_can_store_the_dags(strategies: Path) -> None:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ChecksAskedRuns", "why_refused"]
+__all__ = ["FIRST", "ChecksAskedRuns", "why_refused"]
 
 _ASKS: Final = re.compile(
     r"/(?:api/v2/(?:dags/[^/]+/dagRuns|assets/[^/]+/materialize|backfills(?:/dry_run)?)"
@@ -26,7 +26,8 @@ _ASKS: Final = re.compile(
 _LARGEST: Final = 1024 * 1024
 _DEEPEST: Final = 50
 _MOST: Final = 2**63 - 1  # what JSON's readers agree on
-_FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""The earliest date that a run can be of."""
 _CLOCKS_APART: Final = timedelta(minutes=5)
 _YEAR: Final = timedelta(days=366)
 _AHEAD: Final = {
@@ -92,8 +93,8 @@ def _date(name: str, value: object, now: datetime) -> str:
     except ValidationError:
         return ""  # Airflow says so
     asked = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
-    if asked < _FIRST:
-        return f"{name}: {value} is before {_FIRST.date()}: correct the year"
+    if asked < FIRST:
+        return f"{name}: {value} is before {FIRST.date()}: correct the year"
     if asked - now <= _AHEAD[name]:
         return ""
     if name == "logical_date":

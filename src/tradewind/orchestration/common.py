@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
@@ -19,6 +19,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from tradewind.errors import TradewindError
 from tradewind.orchestration import alerts
+from tradewind.orchestration.asked_runs import FIRST
 from tradewind.orchestration.retries import RETRIES, RETRY_DELAY, OutagesAreFree
 
 __all__ = [
@@ -38,7 +39,9 @@ __all__ = [
 
 Spec = TypeVar("Spec")
 
-_START = datetime(2024, 1, 1, tzinfo=UTC)
+# Airflow makes no tasks for a run of before, and calls it a success without any. Nothing is caught
+# up with, so it can be the first moment that may be asked for.
+_START = FIRST
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
 READ_FILE = "read_file"  # the one task of a DAG whose file could not be read
