@@ -46,8 +46,15 @@ def airflow(
     )
 
 
-def use_mlflow(settings: Settings) -> None:
-    """Point MLflow's clients of this process at the stack's server, past any proxy."""
+def use_mlflow(settings: Settings, *, patient: bool = True) -> None:
+    """Point MLflow's clients of this process at the stack's server, past any proxy.
+
+    Parameters
+    ----------
+    settings : Settings
+    patient : bool
+        Whether they wait, up to four minutes, for a server that is away or overloaded.
+    """
     spare_this_machine(os.environ)
     os.environ.update(
         MLFLOW_TRACKING_URI=settings.mlflow_url,
@@ -56,6 +63,8 @@ def use_mlflow(settings: Settings) -> None:
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
     )
+    if not patient:
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
 
 
 def ledger_url(settings: Settings) -> str:

@@ -87,7 +87,7 @@ def check_models(settings: Settings) -> list[Check]:
     from tradewind.registry.versions import list_models, version_of
 
     try:
-        use_mlflow(settings)
+        use_mlflow(settings, patient=False)
     except StackError:
         return []
 

@@ -19,7 +19,7 @@ from tradewind.stack.checks import Check, guarded
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
-from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.secrets import Secrets, are_lost, load_secrets
 from tradewind.stack.state import StackState, read_state
 
 __all__ = ["databases", "diagnose", "import_error"]
@@ -61,7 +61,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     try:
         secrets = load_secrets(layout)
     except SecretsError as error:
-        if running or layout.secrets_file.exists():
+        if running or layout.secrets_file.exists() or are_lost(layout):
             yield Check("secrets", str(error), "see the message")
         return
     yield Check("secrets file")

@@ -3,13 +3,14 @@
 import base64
 import json
 import secrets
+import shlex
 import stat
 from dataclasses import asdict, dataclass, field, fields
 
 from tradewind.errors import SecretsError
 from tradewind.stack.layout import Layout, write_atomically
 
-__all__ = ["Secrets", "ensure_secrets", "load_secrets", "save_secrets"]
+__all__ = ["Secrets", "are_lost", "ensure_secrets", "load_secrets", "save_secrets"]
 
 
 def _password() -> str:
@@ -48,14 +49,14 @@ def ensure_secrets(layout: Layout) -> Secrets:
     SecretsError
         If the file is damaged or others can read it, or if there is data but no secrets for it.
     """
-    if not layout.secrets_file.exists():
-        if (layout.postgres_dir / "data").exists():
-            raise SecretsError(
-                f"{layout.secrets_file} is gone, but PostgreSQL's data is still there and only its "
-                "passwords open it. Put the file back, or remove the state directory to start anew."
-            )
+    if not layout.secrets_file.exists() and not are_lost(layout):
         save_secrets(layout, Secrets())
     return load_secrets(layout)
+
+
+def are_lost(layout: Layout) -> bool:
+    """Tell whether the secrets of a state directory are gone, and what they open is not."""
+    return not layout.secrets_file.exists() and (layout.postgres_dir / "data").exists()
 
 
 def save_secrets(layout: Layout, secrets: Secrets) -> None:
@@ -82,16 +83,33 @@ def load_secrets(layout: Layout) -> Secrets:
         mode = stat.S_IMODE(path.stat().st_mode)
         content = json.loads(path.read_text())
     except FileNotFoundError:
+        if are_lost(layout):
+            raise SecretsError(
+                f"{path} is gone, but PostgreSQL's data is still there and only its passwords open "
+                f"it. Put the file back, or, {_anew(layout)}"
+            ) from None
         raise SecretsError(f"{path} does not exist: run `tradewind up` first") from None
     except (OSError, ValueError) as error:
-        raise SecretsError(f"{path} cannot be read: {error}") from error
+        raise SecretsError(
+            f"{path} cannot be read: {error}. Put the file back as it was, or, {_anew(layout)}"
+        ) from error
     if mode & 0o077:
         raise SecretsError(
-            f"{path} can be read by others (mode {mode:04o}): chmod 600 {path}, and if this "
-            "machine has other users, remove the state directory to get new secrets."
+            f"{path} can be read by others (mode {mode:04o}): chmod 600 {shlex.quote(str(path))}; "
+            f"and if this machine has other users, who may know what is in it, {_anew(layout)}"
         )
     expected = {f.name for f in fields(Secrets)}
     if not isinstance(content, dict) or set(content) != expected:
         found = set(content) if isinstance(content, dict) else set()
-        raise SecretsError(f"{path} is damaged: {sorted(expected ^ found)} missing or unknown")
+        raise SecretsError(
+            f"{path} is damaged: {', '.join(sorted(expected ^ found))} missing or unknown. Put the "
+            f"file back as it was, or, {_anew(layout)}"
+        )
     return Secrets(**content)
+
+
+def _anew(layout: Layout) -> str:
+    return (
+        "to start anew without bars, runs and models, remove the state directory: tradewind down; "
+        f"rm -r {shlex.quote(str(layout.root))}"
+    )
