@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from benchmarks.others import environment
 from benchmarks.table import Row, Times, row
 from benchmarks.workers import worker
-from tradewind.research.accounting import keep_books
-from tradewind.research.backtest import run_backtest
-from tradewind.research.strategy import Backtest
+from tradewind.research.backtest.books import keep_books
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.strategy.strategy import Backtest
 
 __all__ = ["measure"]
 

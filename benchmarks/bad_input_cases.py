@@ -15,11 +15,11 @@ from typing import Any, Final, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel
 
-from tradewind.market.files_options import FilesOptions
-from tradewind.market.source import SourceSpec
-from tradewind.research.strategy import Strategy
+from tradewind.market.sources.options import FilesOptions
+from tradewind.market.sources.source import SourceSpec
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import FIELDS
-from tradewind.spec_words import Type, fields_of, options_of
+from tradewind.specs.words import Type, fields_of, options_of
 
 __all__ = ["Case", "Put", "cases"]
 

@@ -222,8 +222,8 @@ def _check_dags(home: Path) -> None:
     """Make the DAGs of all files as Airflow does, and ask whether it could store each."""
     from airflow.serialization.serialized_objects import DagSerialization
 
-    from tradewind.orchestration.ingest_dags import ingest_dags
-    from tradewind.orchestration.strategy_dags import strategy_dags
+    from tradewind.orchestration.dags.ingest_dags import ingest_dags
+    from tradewind.orchestration.dags.strategy_dags import strategy_dags
 
     began = time.monotonic()
     dags = strategy_dags(home / "strategies") | ingest_dags(home / "sources")

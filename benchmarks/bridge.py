@@ -33,7 +33,7 @@ GOAL_SECONDS = 1.5
 DAG_ID = "bridge_benchmark"
 DAG = """
 from airflow.sdk import DAG
-from tradewind.orchestration.bridge import CeleryTaskOperator
+from tradewind.bridge import CeleryTaskOperator
 
 with DAG("{dag_id}", schedule=None, is_paused_upon_creation=False):
     CeleryTaskOperator.partial(
@@ -47,7 +47,7 @@ def worker(url: str, folder: Path) -> Iterator[None]:
     """Run a worker of the foreign app, one task at a time."""
     with (folder / "worker.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--app", "tests.orchestration.bridge.foreign_app",
+            [sys.executable, "-m", "celery", "--app", "tests.bridge.foreign_app",
              "worker", "--concurrency", "1", "--queues", "foreign", "--loglevel", "warning"],
             cwd=CHECKOUT,
             env={**os.environ, "FOREIGN_URL": url, "FOREIGN_VISIBILITY": "3600"},

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.others import environment
 from benchmarks.table import AtMost, Row, row
 from tests.stack.conftest import Stack, make_stack
-from tradewind.utf8 import UTF8
+from tradewind.host.utf8 import UTF8
 
 __all__ = ["measure"]
 

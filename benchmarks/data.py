@@ -22,8 +22,8 @@ from benchmarks.table import AtMost, Row, row
 from tradewind.market.bars import SCHEMA
 from tradewind.market.calendar import sessions_between
 from tradewind.market.ingest import examine, ingest
-from tradewind.market.source import SourceSpec
-from tradewind.market.store import BarStore
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.store.bar_store import BarStore
 
 SIZES = (50, 500, 5_000)
 LAST = date(2024, 12, 31)

@@ -37,8 +37,8 @@ from tests import sessions
 from tests.stack.airflow import Airflow
 from tests.stack.conftest import DAGS, STRUCK, Stack, commit, lay_struck, make_stack
 from tests.support import wait_until
+from tradewind.desk.airflow_client import AirflowClient
 from tradewind.errors import OrchestrationError
-from tradewind.orchestration.client import AirflowClient
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import session_members
 from tradewind.stack.secrets import load_secrets

@@ -20,13 +20,13 @@ import polars as pl
 from benchmarks.mlflow_servers import both
 from benchmarks.table import AtMost, Row, row
 from benchmarks.workers import worker
-from tradewind.market import sample
+from tradewind.market.sources import sample
 from tradewind.registry import tracking
 from tradewind.registry.flavours import load_model
-from tradewind.research.dataset import prepare
-from tradewind.research.model import Predictor, fit, matrix, predict_rows
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.models.model import Predictor, fit, matrix, predict_rows
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["measure"]
 

@@ -28,24 +28,24 @@ from typing import TypeVar
 import polars as pl
 
 from benchmarks.surrogates import placebo
-from tradewind.market import sample
 from tradewind.market.calendar import sessions_per_year
+from tradewind.market.sources import sample
 from tradewind.registry.gate import Evidence, decide
-from tradewind.research import statistics
-from tradewind.research.alpha import alpha_figures, alpha_probability
-from tradewind.research.backtest import run_backtest
-from tradewind.research.benchmark import benchmark_name, benchmark_returns, mix_returns
-from tradewind.research.dataset import prepare
-from tradewind.research.inference import deflated_sharpe, probabilistic_sharpe
-from tradewind.research.ledger import MemoryLedger, summarise_trials
-from tradewind.research.model import Bins
-from tradewind.research.parameter_sets import draw
-from tradewind.research.positions import target_weights
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
-from tradewind.research.trials import Returns, Trial
+from tradewind.research.backtest.benchmark import benchmark_name, benchmark_returns, mix_returns
+from tradewind.research.backtest.positions import target_weights
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.walk_forward import Score, score
+from tradewind.research.models.model import Bins
+from tradewind.research.statistics import performance
+from tradewind.research.statistics.alpha import alpha_figures, alpha_probability
+from tradewind.research.statistics.inference import deflated_sharpe, probabilistic_sharpe
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.ledger import MemoryLedger, summarise_trials
+from tradewind.research.trials.parameter_sets import draw
+from tradewind.research.trials.trial import Returns, Trial
 from tradewind.research.verdict import least_probability
-from tradewind.research.walk_forward import Score, score
 
 __all__ = ["Cell", "Swept", "accepted", "allowed", "main", "swept", "uniform"]
 
@@ -147,7 +147,7 @@ def evidence_of(strategy: Strategy, predictions: pl.DataFrame, bars: pl.DataFram
     mix = mix_returns(bars, weights, predictions, strategy)
     per_year = sessions_per_year(strategy.universe.calendar)
     return Evidence(
-        metrics=statistics.summarise(equity, per_year=per_year)
+        metrics=performance.summarise(equity, per_year=per_year)
         | alpha_figures(net, held, mix, per_year=per_year)
         | {
             "deflated_sharpe_probability": deflated_sharpe(net, 1, 0.0),

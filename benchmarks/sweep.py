@@ -24,14 +24,14 @@ from benchmarks.table import AtMost, Row, Times, row
 from tests.stack.airflow import login
 from tests.stack.conftest import Stack, commit, make_stack
 from tradewind.market.ingest import ingest
-from tradewind.market.source import find_source, open_source
-from tradewind.market.store import BarStore
-from tradewind.research.dataset import Dataset, prepare
-from tradewind.research.parameter_sets import draw
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
-from tradewind.research.walk_forward import score
-from tradewind.warm import warm_up
+from tradewind.market.sources.source import find_source, open_source
+from tradewind.market.store.bar_store import BarStore
+from tradewind.research.evaluation.dataset import Dataset, prepare
+from tradewind.research.evaluation.walk_forward import score
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.parameter_sets import draw
+from tradewind.workers.warm import warm_up
 
 CORES = 2
 LOOP = "plain loop"

@@ -95,10 +95,10 @@ def _agree(environment: dict[str, str], *run_ids: str) -> None:
 
 def main() -> None:
     """Do the work in this process, and print how long it took."""
-    from tradewind.orchestration import steps
-    from tradewind.research.strategy_files import load_strategies
+    from tradewind.orchestration.steps import training
+    from tradewind.research.strategy.files import load_strategies
     from tradewind.settings import load_settings
-    from tradewind.warm import warm_up
+    from tradewind.workers.warm import warm_up
 
     warm_up()
     strategy = load_strategies(load_settings().strategies_dir)[0][STRATEGY]
@@ -110,11 +110,11 @@ def main() -> None:
     }
     with patch("airflow.sdk.get_current_context", lambda: context):
         began = time.perf_counter()
-        trained = steps.train(strategy, steps.ingest(strategy))
+        trained = training.train(strategy, training.ingest(strategy))
         name, version = trained["name"], trained["version"]
-        if steps.judge(name, version):
-            steps.promote(name, version)
-        steps.verify(name, version)
+        if training.judge(name, version):
+            training.promote(name, version)
+        training.verify(name, version)
         seconds = time.perf_counter() - began
     print(json.dumps({"seconds": seconds, "run_id": trained["run_id"]}))
 

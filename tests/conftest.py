@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.postgres import running_postgres
-from tradewind.market import sample
-from tradewind.market.store import BarStore
-from tradewind.research.strategy import Strategy
+from tradewind.market.sources import sample
+from tradewind.market.store.bar_store import BarStore
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 
 

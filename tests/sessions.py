@@ -14,9 +14,9 @@ import yaml
 
 from tests.stack.airflow import Airflow
 from tests.support import wait_until
-from tradewind.market import sample
-from tradewind.research.accounting import Books, keep_books
-from tradewind.research.strategy import Strategy
+from tradewind.market.sources import sample
+from tradewind.research.backtest.books import Books, keep_books
+from tradewind.research.strategy.strategy import Strategy
 
 NAME = "daily"
 SOURCE = "vendor"

@@ -18,17 +18,17 @@ from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
-from tradewind.market.findings import Finding
-from tradewind.market.source import SourceSpec
-from tradewind.market.store import SnapshotInfo, Stored
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.store.bar_store import SnapshotInfo, Stored
+from tradewind.market.validation.findings import Finding
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.versions import ModelSummary, VersionInfo
 from tradewind.stack.checks import Check
+from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation
 from tradewind.trading.signals import SignalSet
-from tradewind.trading.views import Day, Fill, Order, Position
 
 CHECKOUT = Path(__file__).parents[1]
 DAY, NOW, NAN, CENTS = (

@@ -62,8 +62,8 @@ def test_nor_in_what_the_command_starts(folder: Path) -> None:
     """A trial of the strategy's own features, which inherits the environment and the folder."""
     code = (
         "from pathlib import Path\n"
-        "from tradewind.research.feature_trial import try_features\n"
-        "from tradewind.research.strategy_files import load_strategy\n"
+        "from tradewind.research.features.tried_once import try_features\n"
+        "from tradewind.research.strategy.files import load_strategy\n"
         "directory = Path('strategies').absolute()\n"
         "print(try_features(load_strategy(directory / 'own.yaml'), directory) or 'sound')\n"
         "import os; print('PYTHONPATH' in os.environ)\n"

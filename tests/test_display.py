@@ -224,8 +224,8 @@ display.checks([Check("files"), Check("strategy mine", long + "\\nsecond", "corr
 
 FINDINGS = """
 from tradewind import display
-from tradewind.market.findings import Finding
-from tradewind.market.source import SourceSpec
+from tradewind.market.validation.findings import Finding
+from tradewind.market.sources.source import SourceSpec
 
 one = Finding("error", "A", None, "range", 1.0, "[/x]")
 display.findings([one, Finding("error", None, None, "range", 11, "and 11 more", 11),

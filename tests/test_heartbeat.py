@@ -12,11 +12,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support import free_ports, wait_until
-from tradewind.heartbeat import HEARTBEAT_FILE, touch_heartbeat
+from tradewind.workers.heartbeat import HEARTBEAT_FILE, touch_heartbeat
 
 WORKER = """\
 from celery import Celery
-from tradewind.heartbeat import connect_heartbeat
+from tradewind.workers.heartbeat import connect_heartbeat
 
 connect_heartbeat()
 app = Celery("test", broker="{broker}", backend="cache+memory://")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tradewind.paths import unusable
+from tradewind.host.paths import unusable
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.plain_files import read_plain
+from tradewind.specs.plain_files import read_plain
 
 
 @pytest.mark.parametrize(

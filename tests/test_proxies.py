@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tradewind.errors import SettingsError
-from tradewind.proxies import check_proxies, spare_this_machine
+from tradewind.host.proxies import check_proxies, spare_this_machine
 
 HOSTS = "127.0.0.1,localhost,::1"
 

@@ -13,9 +13,14 @@ from celery.signals import celeryd_init, worker_ready
 
 from tests.redis_server import RedisServer, running_redis
 from tests.support import kill_tree, wait_until
-from tradewind.orchestration.abandoned import waiting_or_given_out
-from tradewind.redelivery import _at_each_connection, _on_ready, connect_redelivery, give_back
+from tradewind.orchestration.runtime.abandoned import waiting_or_given_out
 from tradewind.trading.app import KEY_PREFIX
+from tradewind.workers.redelivery import (
+    _at_each_connection,
+    _on_ready,
+    connect_redelivery,
+    give_back,
+)
 
 QUEUE = "trading"
 
@@ -81,7 +86,7 @@ def test_messages_of_every_priority_and_of_no_task_are_seen(app: Celery) -> None
 WORKER = """
 import os, pathlib, time
 from celery import Celery
-from tradewind.redelivery import connect_redelivery
+from tradewind.workers.redelivery import connect_redelivery
 app = Celery("forgetful", broker=os.environ["BROKER"])
 app.conf.update(
     broker_transport_options={"global_keyprefix": "trading:", "visibility_timeout": 86400},
@@ -127,10 +132,10 @@ def test_what_a_worker_forgets_when_it_loses_the_broker_is_given_back_to_it(
 
 
 def test_both_applications_give_back_once() -> None:
-    import tradewind.orchestration.celery_config
+    import tradewind.orchestration.runtime.celery_config
     import tradewind.trading.app
 
-    assert tradewind.orchestration.celery_config
+    assert tradewind.orchestration.runtime.celery_config
     assert tradewind.trading.app
     connect_redelivery()
     assert [receiver for _, receiver in worker_ready.receivers].count(_on_ready) == 1

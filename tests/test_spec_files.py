@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import TradewindError
-from tradewind.market.source import load_source, open_source
-from tradewind.research.feature_specs import FeatureSpec, Rank
-from tradewind.research.strategy import Gate, Strategy
-from tradewind.research.strategy_files import load_strategy
-from tradewind.spec_words import kinds
+from tradewind.market.sources.source import load_source, open_source
+from tradewind.research.strategy.features import FeatureSpec, Rank
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Gate, Strategy
+from tradewind.specs.words import kinds
 
 STRATEGY = """\
 name: good

@@ -14,14 +14,14 @@ from rich.console import Console
 from tradewind import display
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
-from tradewind.market.source import SourceSpec
-from tradewind.market.store import SnapshotInfo, Stored
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.versions import ModelSummary, VersionInfo
 from tradewind.tables import Grid, Number, Words
+from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.signals import SignalSet
-from tradewind.trading.views import Day, Fill, Order, Position
 
 DAY, NOW = date(2026, 11, 27), datetime(2026, 11, 29, 10, 30, tzinfo=UTC)
 ACCOUNT = "european_small_caps_long_short"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROGRAM = """
 import locale, sys
-from tradewind.utf8 import ensure_utf8
+from tradewind.host.utf8 import ensure_utf8
 ensure_utf8()
 print(locale.getencoding().lower(), sys.getfilesystemencoding(), ascii(sys.argv[1:]))
 """

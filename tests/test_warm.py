@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tradewind.warm import connect_warm_up, import_or_warn, warm_up
+from tradewind.workers.warm import connect_warm_up, import_or_warn, warm_up
 
 # What is done for real in a child of a child, as Airflow's tasks are: each of these has threads.
 IN_A_CHILD = """
@@ -18,7 +18,7 @@ from pathlib import Path
 def threads():
     return {(Path(task) / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()}
 
-from tradewind.warm import MODULES, log, warm_up
+from tradewind.workers.warm import MODULES, log, warm_up
 log.addFilter(lambda warning: sys.exit(warning.getMessage()))
 before = threads()
 warm_up()
@@ -87,9 +87,9 @@ def test_no_two_tasks_draw_the_same_random_numbers() -> None:
     script = """
 import os
 from celery.signals import worker_init
-import tradewind.warm
-tradewind.warm.MODULES = ("numpy.random",)
-tradewind.warm.connect_warm_up()
+import tradewind.workers.warm
+tradewind.workers.warm.MODULES = ("numpy.random",)
+tradewind.workers.warm.connect_warm_up()
 worker_init.send(None)
 import numpy as np
 for _ in range(3):
@@ -109,7 +109,7 @@ def test_a_user_names_modules_of_their_own(tmp_path, monkeypatch: pytest.MonkeyP
         (tmp_path / f"{name}.py").touch()
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("tradewind.warm.MODULES", ())
+    monkeypatch.setattr("tradewind.workers.warm.MODULES", ())
     monkeypatch.setenv("TRADEWIND_WORKER_MODULES", "mine, also_mine")
     warm_up()
     assert {"mine", "also_mine"} <= sys.modules.keys()
@@ -120,7 +120,7 @@ def test_a_worker_s_parent_shares_what_it_imported_for_good(
 ) -> None:
     from celery.signals import worker_init, worker_ready
 
-    monkeypatch.setattr("tradewind.warm.MODULES", ())
+    monkeypatch.setattr("tradewind.workers.warm.MODULES", ())
     connect_warm_up()
     worker_init.send(None)
     gc.unfreeze()  # as Airflow does then

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tradewind.errors import TradewindError
-from tradewind.utf8 import ensure_utf8
+from tradewind.host.utf8 import ensure_utf8
 
 __all__ = ["app", "main"]
 

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from tradewind.errors import SettingsError
-from tradewind.plain_files import read_plain
+from tradewind.specs.plain_files import read_plain
 
 __all__ = ["Variable", "read_env"]
 

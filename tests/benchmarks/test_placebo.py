@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.placebo import SYMBOLS, Swept, accepted, allowed, sweep_table, swept, uniform
 from benchmarks.surrogates import placebo, randomised
-from tradewind.market import sample
 from tradewind.market.bars import adjusted
-from tradewind.market.validate import check
+from tradewind.market.sources import sample
+from tradewind.market.validation.validate import check
 
 SEEDS = 4
 

@@ -9,8 +9,8 @@ import yaml
 from dotenv import dotenv_values
 
 from tradewind.settings import FIELDS, ONLY_COMPOSE, PREFIX
-from tradewind.stack.handout import OWNERS, VOLUME_OWNERS
-from tradewind.stack.handout import PREFIX as SECRET
+from tradewind.stack.containers.handout import OWNERS, VOLUME_OWNERS
+from tradewind.stack.containers.handout import PREFIX as SECRET
 from tradewind.stack.secrets import Secrets
 
 CHECKOUT = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tradewind.market import sample
-from tradewind.research.strategy_files import load_strategy
+from tradewind.market.sources import sample
+from tradewind.research.strategy.files import load_strategy
 from tradewind.research.training import train
 
 README = Path(__file__).parents[2] / "README.md"

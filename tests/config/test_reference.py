@@ -12,10 +12,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from tradewind.market.files_options import FilesOptions
-from tradewind.market.source import SourceSpec
-from tradewind.research.strategy import Strategy
-from tradewind.spec_words import allowed, fields_of, kinds, options_of
+from tradewind.market.sources.options import FilesOptions
+from tradewind.market.sources.source import SourceSpec
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.specs.words import allowed, fields_of, kinds, options_of
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {

@@ -12,13 +12,13 @@ import yaml
 from tradewind.desk import data, registry, research
 from tradewind.desk.training import check_files
 from tradewind.errors import BarValidationError, MarketDataError, SourceError
-from tradewind.market import sample
 from tradewind.market.bars import PRICES
 from tradewind.market.calendar import known_until, next_session
-from tradewind.market.store import BarStore
-from tradewind.orchestration import steps
+from tradewind.market.sources import sample
+from tradewind.market.store.bar_store import BarStore
+from tradewind.orchestration.steps import training
 from tradewind.registry import retrieval
-from tradewind.research.strategy_files import load_strategies
+from tradewind.research.strategy.files import load_strategies
 from tradewind.settings import Settings, load_settings
 
 DEFECT = "ZZZ 2000-03-01: copied_symbol (IBM)"
@@ -87,8 +87,8 @@ def test_a_copied_symbol_is_refused_by_every_way_in_and_nothing_is_stored(
     spec = data.sources(settings)[0]
     ways = {
         "backtest": lambda: research.backtest(settings, "own"),
-        "a training's ingest": lambda: steps.ingest(strategy),
-        "a source's ingest": lambda: steps.ingest_source(spec, None),
+        "a training's ingest": lambda: training.ingest(strategy),
+        "a source's ingest": lambda: training.ingest_source(spec, None),
     }
     for way in ways.values():
         with pytest.raises(BarValidationError) as caught:
@@ -127,7 +127,7 @@ def test_a_footer_is_named_the_same_by_every_way_in(home: Path, settings: Settin
     for way in (
         lambda: data.validate(settings, "mine"),
         lambda: research.backtest(settings, "own"),
-        lambda: steps.ingest_source(data.sources(settings)[0], None),
+        lambda: training.ingest_source(data.sources(settings)[0], None),
     ):
         with pytest.raises(SourceError) as caught:
             way()

@@ -4,8 +4,8 @@ from datetime import date
 import polars as pl
 import pytest
 
-from tradewind.market import sample
-from tradewind.market.store import BarStore
+from tradewind.market.sources import sample
+from tradewind.market.store.bar_store import BarStore
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from tradewind.errors import BarValidationError
-from tradewind.market.accepted import NEVER, Acceptance, Accepted, concerning
-from tradewind.market.findings import Finding
-from tradewind.market.validate import check, validate
+from tradewind.market.validation.accepted import NEVER, Acceptance, Accepted, concerning
+from tradewind.market.validation.findings import Finding
+from tradewind.market.validation.validate import check, validate
 
 DAY = dt.date(2010, 6, 15)
 

@@ -5,7 +5,6 @@ import pytest
 from exchange_calendars import get_calendar_names
 
 from tradewind.errors import MarketDataError
-from tradewind.market._exchange import known
 from tradewind.market.calendar import (
     close_after,
     close_before,
@@ -18,6 +17,7 @@ from tradewind.market.calendar import (
     sessions_per_year,
     time_zone_of,
 )
+from tradewind.market.exchange import known
 
 
 def test_holidays_and_weekends_are_no_sessions() -> None:

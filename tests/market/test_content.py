@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SnapshotError
-from tradewind.market.store import content_hash
+from tradewind.market.store.bar_store import content_hash
 
 
 def test_the_hash_is_that_of_the_content_for_ever(bars: pl.DataFrame) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from tradewind.market.accepted import ACCEPTABLE, NEVER
 from tradewind.market.bars import PRICES
-from tradewind.market.validate import validate
+from tradewind.market.validation.accepted import ACCEPTABLE, NEVER
+from tradewind.market.validation.validate import validate
 
 KNOWN_AT = dt.datetime(2013, 3, 1, 22, 0, tzinfo=dt.UTC)  # an hour after the last close
 DAY = dt.date(2010, 6, 15)  # IBM: 128.93, 129.95, 128.37, 129.79; 6,652,500 shares

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import SourceError
-from tradewind.market.file_patterns import files_of
+from tradewind.market.sources.file_patterns import files_of
 
 FILES = ("a.csv", "b.txt", "x/a.csv", "x/y/a.csv", ".hidden/a.csv", "x/.a.csv", "x/y/[z].csv")
 

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SourceError
-from tradewind.market import files as files_module
 from tradewind.market.bars import PRICES, SCHEMA
-from tradewind.market.files import Files
-from tradewind.market.source import SourceSpec, open_source
+from tradewind.market.sources import files as files_module
+from tradewind.market.sources.files import Files
+from tradewind.market.sources.source import SourceSpec, open_source
 
 BASE: dict[str, Any] = {
     "path": "bars.csv",

@@ -11,14 +11,14 @@ import polars as pl
 import pytest
 
 from tradewind.errors import BarValidationError, SourceError, StoreError
-from tradewind.market import _copies
 from tradewind.market import ingest as ingest_module
-from tradewind.market.accepted import Accepted
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.ingest import check_stored, examine, ingest
-from tradewind.market.source import SourceSpec
-from tradewind.market.store import BarStore
-from tradewind.market.validate import validate
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.store.bar_store import BarStore
+from tradewind.market.validation import _copies
+from tradewind.market.validation.accepted import Accepted
+from tradewind.market.validation.validate import validate
 
 READ_AT = datetime(2013, 3, 2, tzinfo=UTC)
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tradewind.market.name_patterns import symbol_in_name, why_no_name_pattern
+from tradewind.market.sources.name_patterns import symbol_in_name, why_no_name_pattern
 
 
 @pytest.mark.parametrize(

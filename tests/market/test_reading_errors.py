@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import SourceError
-from tradewind.market.files import Files
-from tradewind.market.source import SourceSpec
+from tradewind.market.sources.files import Files
+from tradewind.market.sources.source import SourceSpec
 
 HEADER = "Date,open,high,low,close,volume\n"
 BAR = "2020-01-02,1,2,1,2,10\n"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.market._rounding import decimals, rounding_apart
+from tradewind.market.rounding import decimals, rounding_apart
 
 
 def same(one: float, other: float) -> bool:

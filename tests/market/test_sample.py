@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SourceError
-from tradewind.market import sample
 from tradewind.market.bars import KEY, SCHEMA
+from tradewind.market.sources import sample
 
 
 def test_the_bars_are_those_of_the_vendor(bars: pl.DataFrame) -> None:

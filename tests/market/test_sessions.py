@@ -23,8 +23,8 @@ from tradewind.market.calendar import (
 )
 from tradewind.market.ingest import examine, ingest
 from tradewind.market.sessions import Opened, SessionCalendar
-from tradewind.market.source import SourceSpec, load_source
-from tradewind.market.store import BarStore
+from tradewind.market.sources.source import SourceSpec, load_source
+from tradewind.market.store.bar_store import BarStore
 
 READ_AT = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 TYPHOONS = (dt.date(2023, 9, 1), dt.date(2023, 9, 8))  # Saola, and the black rain

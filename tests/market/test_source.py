@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SourceError
-from tradewind.market import sample
-from tradewind.market.source import (
+from tradewind.market.sources import sample
+from tradewind.market.sources.source import (
     Source,
     SourceSpec,
     find_source,
@@ -205,7 +205,7 @@ def test_a_package_that_is_at_fault_is_named(kind: str, reason: str) -> None:
 
 def test_importing_it_loads_nothing_heavy() -> None:
     code = (
-        "import sys, tradewind.market.source;"
+        "import sys, tradewind.market.sources.source;"
         "print([name for name in ['numpy', 'polars', 'pandas', 'airflow'] if name in sys.modules])"
     )
     done = subprocess.run(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tradewind.market.factors import adjustment_factor_from, split_factor_from
+from tradewind.market.sources.factors import adjustment_factor_from, split_factor_from
 from tradewind.market.split_ratios import USUAL, is_ratio, splits_shown
 
 AT = 20

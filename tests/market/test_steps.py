@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import StoreError
-from tradewind.market._steps import to_factors, to_steps
+from tradewind.market.store.factor_steps import to_factors, to_steps
 
 
 def test_only_corporate_actions_have_a_step(bars: pl.DataFrame) -> None:

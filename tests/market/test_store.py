@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import SnapshotError, StoreError
-from tradewind.market.factors import adjustment_factor_from, split_factor_from
-from tradewind.market.findings import Finding
-from tradewind.market.store import BarStore, content_hash
+from tradewind.market.sources.factors import adjustment_factor_from, split_factor_from
+from tradewind.market.store.bar_store import BarStore, content_hash
+from tradewind.market.validation.findings import Finding
 
 HandedOut = Callable[..., pl.DataFrame]
 

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SnapshotError, StoreError
-from tradewind.market import _delta
-from tradewind.market.store import BarStore
+from tradewind.market.store import table as delta
+from tradewind.market.store.bar_store import BarStore
 
 HandedOut = Callable[..., pl.DataFrame]
 
@@ -62,7 +62,7 @@ def test_years_of_small_files_are_joined_and_old_snapshots_stay(
 ) -> None:
     from deltalake import DeltaTable
 
-    monkeypatch.setattr(_delta, "_FILES_A_YEAR", 10)
+    monkeypatch.setattr(delta, "_FILES_A_YEAR", 10)
     history = handed_out("AAPL", "IBM", start=date(2006, 1, 3), end=date(2006, 2, 7))
     days = history["session"].unique().sort()
     assert days.len() == 25

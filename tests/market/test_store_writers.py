@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 
 from tradewind.market import ingest as ingest_module
-from tradewind.market import sample
 from tradewind.market.ingest import ingest
-from tradewind.market.source import SourceSpec
-from tradewind.market.store import BarStore
+from tradewind.market.sources import sample
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.store.bar_store import BarStore
 
 START, END = date(2005, 2, 1), date(2005, 3, 8)
 LOADED = datetime(2013, 3, 2, tzinfo=UTC)

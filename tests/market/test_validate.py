@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import BarValidationError, MarketDataError
-from tradewind.market.findings import Finding
-from tradewind.market.validate import check, refuse_errors, validate
+from tradewind.market.validation.findings import Finding
+from tradewind.market.validation.validate import check, refuse_errors, validate
 
 DAY = dt.date(2010, 6, 15)
 AT = (pl.col("symbol") == "IBM") & (pl.col("session") == DAY)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.exceptions import ConnectionError as RedisLostError
 
-from tradewind.orchestration.abandoned import (
+from tradewind.orchestration.runtime.abandoned import (
     LOOK_EVERY,
     LOST_AFTER,
     SILENT_AFTER,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tradewind.orchestration.asked_runs import ChecksAskedRuns, why_refused
+from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns, why_refused
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 TRAIN = "/api/v2/dags/train_momentum/dagRuns"

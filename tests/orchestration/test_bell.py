@@ -9,7 +9,7 @@ import psycopg2
 import pytest
 
 from tests.support import wait_until
-from tradewind.orchestration.bell import CHANNEL, Bell, RingsBell
+from tradewind.orchestration.runtime.bell import CHANNEL, Bell, RingsBell
 
 LONG = 60.0  # seconds; nobody who is woken up waits so long
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG
 
-from tradewind.orchestration import bundle
-from tradewind.orchestration.bundle import SpecBundle
+from tradewind.orchestration.dags import bundle
+from tradewind.orchestration.dags.bundle import SpecBundle
 
 CHECKOUT = Path(__file__).parents[2]
 HEAVY = ("lightgbm", "matplotlib", "mlflow", "numpy", "pandas", "polars", "scipy", "sklearn")

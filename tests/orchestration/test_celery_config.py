@@ -1,8 +1,8 @@
 import pytest
 from celery.signals import celeryd_init
 
-from tradewind.heartbeat import send_events_once
-from tradewind.orchestration.celery_config import CELERY_CONFIG
+from tradewind.orchestration.runtime.celery_config import CELERY_CONFIG
+from tradewind.workers.heartbeat import send_events_once
 
 
 def test_airflow_takes_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -10,7 +10,7 @@ def test_airflow_takes_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv(
         "AIRFLOW__CELERY__CELERY_CONFIG_OPTIONS",
-        "tradewind.orchestration.celery_config.CELERY_CONFIG",
+        "tradewind.orchestration.runtime.celery_config.CELERY_CONFIG",
     )
     get_celery_configuration.cache_clear()  # asked for when the module was imported, without it
     assert get_celery_configuration() is CELERY_CONFIG

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tradewind.desk.airflow_client import AirflowClient, ImportFailure
 from tradewind.errors import OrchestrationError
-from tradewind.orchestration.client import AirflowClient, ImportFailure
 
 Answer = tuple[int, Any]
 RUN = "/api/v2/dags/train_trend/dagRuns/manual__2024-01-02T00%3A00%3A00%2B00%3A00"

@@ -19,7 +19,7 @@ from airflow.sdk.api.datamodels._generated import TaskInstance
 from dotenv import dotenv_values
 
 from tradewind.orchestration import alerts
-from tradewind.orchestration.coordinator import OWN_BUNDLE, PromptCoordinator
+from tradewind.orchestration.runtime.coordinator import OWN_BUNDLE, PromptCoordinator
 
 CHECKOUT = Path(__file__).parents[2]
 NOW = "2026-01-02T00:00:00Z"

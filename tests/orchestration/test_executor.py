@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from kombu.exceptions import OperationalError
 from redis.exceptions import OutOfMemoryError
 
-from tradewind.orchestration.executor import PromptCeleryExecutor
+from tradewind.orchestration.runtime.executor import PromptCeleryExecutor
 
 CHECKOUT = Path(__file__).parents[2]
 OPTIONS = "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"

@@ -13,18 +13,18 @@ import sqlalchemy as sa
 
 from tests.trading.books import TERMS
 from tradewind.errors import LeakError
-from tradewind.market import sample
-from tradewind.market.store import BarStore
-from tradewind.orchestration import hindsight_steps, live_steps
+from tradewind.market.sources import sample
+from tradewind.market.store.bar_store import BarStore
+from tradewind.orchestration.steps import hindsight, live
 from tradewind.registry.retrieval import RegisteredModel
 from tradewind.registry.versions import VersionInfo
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
-from tradewind.trading.accounts import open_account
-from tradewind.trading.halts import halt, halt_reason, resume
+from tradewind.trading.book.accounts import open_account
+from tradewind.trading.book.halts import halt, halt_reason, resume
+from tradewind.trading.book.schema import PAPER, SCHEMA
 from tradewind.trading.migrate import migrate
-from tradewind.trading.schema import PAPER, SCHEMA
 from tradewind.trading.signal_inputs import InputBook
 from tradewind.trading.signals import SignalBook
 
@@ -87,7 +87,7 @@ def champion(
             created=dt.datetime.now(dt.UTC), decision=None,
         )  # fmt: skip
         made = RegisteredModel(Echo(), info, Strategy.model_validate(said), "a" * 64)
-        monkeypatch.setattr(live_steps, "champion_of", lambda _: made)
+        monkeypatch.setattr(live, "champion_of", lambda _: made)
         return made
 
     return make
@@ -107,7 +107,7 @@ def test_honest_signals_go_on_and_what_they_are_made_of_is_kept(
     model = champion(HONEST)
     for day in DAYS[-4:]:
         ingested(day)
-        assert live_steps.signal(model.strategy, now=NOW)["session"] == str(day)
+        assert live.signal(model.strategy, now=NOW)["session"] == str(day)
     kept = InputBook(url).latest("momentum", 1, sessions=9)
     assert [inputs.session for inputs in kept] == DAYS[-4:]
     assert sorted(kept[0].features) == ["AAPL", "IBM", "MSFT"]
@@ -120,14 +120,14 @@ def test_a_peek_that_cutting_missed_stops_the_strategy_when_it_shows(
     model = champion(PEEK)
     last = dt.date(2013, 2, 26)
     ingested(last)
-    assert live_steps.signal(model.strategy, now=NOW)["session"] == str(last)
+    assert live.signal(model.strategy, now=NOW)["session"] == str(last)
     # While it is the last session, what the feature peeks at is undefined: nothing is told apart.
     ingested(dt.date(2013, 2, 27))
-    hindsight_steps.keep_inputs(model, *_snapshot(), dt.date(2013, 2, 27))
+    hindsight.keep_inputs(model, *_snapshot(), dt.date(2013, 2, 27))
     ingested(dt.date(2013, 2, 28))
     with pytest.raises(LeakError, match=r"momentum version 1 is stopped: feature x of AAPL on "
                        r"2013-02-27 was undefined, and is .* it looks ahead"):  # fmt: skip
-        live_steps.signal(model.strategy, now=NOW)
+        live.signal(model.strategy, now=NOW)
     stored = SignalBook(url).latest("momentum", 1)
     assert stored is not None
     assert stored.session == last
@@ -135,7 +135,7 @@ def test_a_peek_that_cutting_missed_stops_the_strategy_when_it_shows(
     newer = VersionInfo(
         **{**{f: getattr(model.info, f) for f in model.info.__slots__}, "version": 2}
     )
-    assert hindsight_steps.look_back(
+    assert hindsight.look_back(
         RegisteredModel(Echo(), newer, model.strategy, "a" * 64), _snapshot()[1]
     ).faults == ()  # fmt: skip
 
@@ -151,11 +151,11 @@ def test_its_account_is_halted_by_name_and_a_person_takes_it_off(
 ) -> None:
     model = champion(HONEST)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    hindsight_steps.stop_trading(model, ("it knew",))  # no account yet: nothing to halt
+    hindsight.stop_trading(model, ("it knew",))  # no account yet: nothing to halt
     open_account(engine, TERMS, DAYS[-5])
     assert TERMS.capital == Decimal("1000000.00")
     for _ in range(2):  # a watch that runs again finds it halted
-        hindsight_steps.stop_trading(model, ("it knew",))
+        hindsight.stop_trading(model, ("it knew",))
     with engine.connect() as connection:
         reason = halt_reason(connection, "momentum")
         assert reason is not None
@@ -173,7 +173,7 @@ def test_it_is_halted_by_name_beside_a_halt_of_all_accounts(
     open_account(engine, TERMS, DAYS[-5])
     halt(engine, None, "a fire drill")
     for _ in range(2):
-        hindsight_steps.stop_trading(model, ("it knew",))
+        hindsight.stop_trading(model, ("it knew",))
     resume(engine, None, "the drill is over")
     with engine.connect() as connection:
         reason = halt_reason(connection, "momentum")

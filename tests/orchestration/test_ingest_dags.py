@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import SourceError
-from tradewind.orchestration.ingest_dags import ingest_dags
+from tradewind.orchestration.dags.ingest_dags import ingest_dags
 
 REPOSITORY = Path(__file__).parents[2]
 

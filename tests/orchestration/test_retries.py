@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from airflow.sdk import RetryAction
 
 from tradewind import errors
-from tradewind.orchestration.common import defaults
+from tradewind.orchestration.dags.common import defaults
 from tradewind.orchestration.retries import RETRIES, OutagesAreFree, is_outage
 
 

@@ -10,7 +10,7 @@ import pytest
 from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
 from pendulum import instance
 
-from tradewind.orchestration.ingest_dags import ingest_dags
+from tradewind.orchestration.dags.ingest_dags import ingest_dags
 from tradewind.orchestration.slots import NextSlot, counted_since
 from tradewind.orchestration.timetables import AfterClose
 

@@ -11,8 +11,8 @@ import pytest
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
 from airflow.sdk.execution_time.context import set_current_context
 
-from tradewind.orchestration import steps
-from tradewind.research.strategy_files import load_strategies
+from tradewind.orchestration.steps import training
+from tradewind.research.strategy.files import load_strategies
 
 REPOSITORY = Path(__file__).parents[2]
 MONDAY = datetime(2012, 6, 4, 22, tzinfo=UTC)
@@ -41,13 +41,13 @@ def running(run_type: DagRunType) -> Iterator[None]:
 
 def test_what_a_backfill_trains_is_not_judged() -> None:
     with running(DagRunType.BACKFILL):
-        assert steps.judge("x", "1") is False
+        assert training.judge("x", "1") is False
 
 
 @pytest.mark.parametrize("run_type", list(DagRunType))
 def test_a_backfill_is_told_from_all_other_runs(run_type: DagRunType) -> None:
     with running(run_type):
-        assert steps._is_backfill() is (run_type is DagRunType.BACKFILL)
+        assert training._is_backfill() is (run_type is DagRunType.BACKFILL)
 
 
 def test_a_sweep_goes_with_the_code_of_its_features(
@@ -58,8 +58,8 @@ def test_a_sweep_goes_with_the_code_of_its_features(
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
     noise = load_strategies(tmp_path / "strategies")[0]["noise"]
     with running(DagRunType.MANUAL):
-        before = [steps._sweep_id(noise, "snapshot") for _ in range(2)]
+        before = [training._sweep_id(noise, "snapshot") for _ in range(2)]
         with (tmp_path / "strategies" / "noise_features.py").open("a") as code:
             code.write("# edited\n")
-        after = steps._sweep_id(noise, "snapshot")
+        after = training._sweep_id(noise, "snapshot")
     assert before[0] == before[1] != after

@@ -9,9 +9,9 @@ from airflow.sdk import DAG, AssetAny, TriggerRule
 from airflow.sdk.exceptions import DagRunTriggerException
 
 from tradewind.errors import StrategyError
-from tradewind.orchestration.asked_runs import FIRST, why_refused
+from tradewind.orchestration.dags.strategy_dags import strategy_dags
+from tradewind.orchestration.runtime.asked_runs import FIRST, why_refused
 from tradewind.orchestration.slots import NextSlot
-from tradewind.orchestration.strategy_dags import strategy_dags
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -213,7 +213,8 @@ def test_only_the_dag_asked_for_is_built(strategies: Path, monkeypatch: pytest.M
 def test_a_worker_reads_only_the_strategy_it_runs(
     strategies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tradewind.orchestration.strategy_dags.load_strategies", lambda _: 1 / 0)
+    of = "tradewind.orchestration.dags.strategy_dags.load_strategies"
+    monkeypatch.setattr(of, lambda _: 1 / 0)
     monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "signals_trend")
     assert list(strategy_dags(strategies)) == ["signals_trend"]
 
@@ -309,7 +310,7 @@ def test_what_is_no_strategy_costs_itself_alone(strategies: Path) -> None:
 def test_a_strategy_that_airflow_refuses_costs_itself_alone(
     strategies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tradewind.orchestration import strategy_dags as module
+    from tradewind.orchestration.dags import strategy_dags as module
 
     made = module._KINDS["execute_"]
 

@@ -15,11 +15,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from tests.conftest import Training
 from tradewind.errors import TradewindError, TradingError
-from tradewind.market import sample
-from tradewind.market.source import find_source
-from tradewind.market.store import BarStore
-from tradewind.orchestration import execution_steps, live_steps
-from tradewind.research.strategy import Strategy
+from tradewind.market.sources import sample
+from tradewind.market.sources.source import find_source
+from tradewind.market.store.bar_store import BarStore
+from tradewind.orchestration.steps import execution, live
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.trading.migrate import migrate
 from tradewind.trading.signals import SignalBook
 
@@ -66,7 +66,7 @@ def market(
         strategy=training.strategy,
         info=SimpleNamespace(name=training.strategy.name, version=1),
     )
-    for steps in (live_steps, execution_steps):
+    for steps in (live, execution):
         monkeypatch.setattr(steps, "champion_of", lambda _: champion)
     return Market(postgres_url, tmp_path, BarStore(tmp_path / "market"), champion)
 
@@ -79,10 +79,10 @@ def test_signals_are_of_the_last_session_of_the_bars_and_say_how_old_it_is(
     market: Market, training: Training
 ) -> None:
     market.store_bars(sample.load(SYMBOLS))
-    made = live_steps.signal(training.strategy, now=TODAY)
+    made = live.signal(training.strategy, now=TODAY)
     assert (made["session"], made["trade_session"]) == (str(LAST), "2013-03-04")
     assert made["sessions_behind"] > 3_000
-    assert live_steps.signal(training.strategy, now=THEN)["sessions_behind"] == 0
+    assert live.signal(training.strategy, now=THEN)["sessions_behind"] == 0
     stored = SignalBook(market.url).latest("small", 1)
     assert stored is not None
     assert {len(own) for own in stored.tranches.values()} == {training.strategy.horizon}
@@ -97,7 +97,7 @@ def test_signals_of_a_universe_that_ends_before_the_bars_are_refused(
     universe = training.strategy.universe.model_copy(update={"end": date(2012, 12, 31)})
     market.champion.strategy = training.strategy.model_copy(update={"universe": universe})
     with pytest.raises(TradingError, match=r"universe\.end is 2012-12-31, and the bars go on to"):
-        live_steps.signal(training.strategy, now=THEN)
+        live.signal(training.strategy, now=THEN)
     assert SignalBook(market.url).latest("small", 1) is None
 
 
@@ -133,25 +133,25 @@ def test_what_is_undefined_in_the_last_session_makes_no_signals_of_an_older_one(
         missing=missing,
     )
     with pytest.raises(TradewindError, match=str(LAST)):
-        live_steps.signal(training.strategy, now=THEN)
+        live.signal(training.strategy, now=THEN)
     assert SignalBook(market.url).latest("small", 1) is None
 
 
 def test_bars_that_ended_long_ago_open_no_account(market: Market, training: Training) -> None:
     market.store_bars(sample.load(SYMBOLS))
-    live_steps.signal(training.strategy, now=TODAY)
+    live.signal(training.strategy, now=TODAY)
     assert training.strategy.execution == "paper"
     with pytest.raises(AirflowSkipException, match=r"opens have gone by.*bars end on 2013-03-01"):
-        execution_steps.quote(training.strategy, now=TODAY)
+        execution.quote(training.strategy, now=TODAY)
     with pytest.raises(AirflowSkipException, match="execution: off"):
-        execution_steps.quote(as_file(training, execution="off"), now=THEN)
+        execution.quote(as_file(training, execution="off"), now=THEN)
     assert market.rows("SELECT count(*) FROM trading.accounts") == [(0,)]
 
 
 def test_the_past_is_played_where_the_file_says_so(market: Market, training: Training) -> None:
     market.store_bars(sample.load(SYMBOLS))
-    live_steps.signal(training.strategy, now=TODAY)
-    told = execution_steps.quote(as_file(training, execution="replay"), now=TODAY)
+    live.signal(training.strategy, now=TODAY)
+    told = execution.quote(as_file(training, execution="replay"), now=TODAY)
     assert (told["session"], told["settle_to"]) == (str(LAST), str(LAST))
     assert market.rows("SELECT execution FROM trading.accounts") == [("replay",)]
     assert market.rows("SELECT session FROM trading.openings") == [(date(2013, 3, 4),)]
@@ -168,8 +168,8 @@ def test_on_paper_the_account_is_told_the_next_open(
     market: Market, training: Training, now: datetime, opens: list[str]
 ) -> None:
     market.store_bars(sample.load(SYMBOLS))
-    live_steps.signal(training.strategy, now=now)
-    execution_steps.quote(training.strategy, now=now)
+    live.signal(training.strategy, now=now)
+    execution.quote(training.strategy, now=now)
     found = market.rows("SELECT session::text FROM trading.openings ORDER BY 1")
     assert [row[0] for row in found] == opens
 
@@ -177,12 +177,12 @@ def test_on_paper_the_account_is_told_the_next_open(
 def test_bars_that_came_after_the_signals_are_told_too(market: Market, training: Training) -> None:
     bars = sample.load(SYMBOLS)
     market.store_bars(bars.filter(pl.col("session") <= BEFORE))
-    live_steps.signal(training.strategy, now=THEN)
+    live.signal(training.strategy, now=THEN)
     replay = as_file(training, execution="replay")
-    told = execution_steps.quote(replay, now=TODAY)
+    told = execution.quote(replay, now=TODAY)
     assert (told["session"], told["settle_to"]) == (str(BEFORE), str(BEFORE))
     market.store_bars(bars)
-    told = execution_steps.quote(replay, now=TODAY)
+    told = execution.quote(replay, now=TODAY)
     assert (told["session"], told["settle_to"]) == (str(BEFORE), str(LAST))
     assert market.rows("SELECT max(session) FROM trading.quotes") == [(LAST,)]
     assert market.rows("SELECT min(session), max(session) FROM trading.openings") == [
@@ -196,9 +196,9 @@ def test_a_symbol_whose_bar_is_late_stops_signals_and_quotes(
     bars = sample.load(SYMBOLS)
     market.store_bars(bars.filter(pl.col("session") <= BEFORE))
     replay = as_file(training, execution="replay")
-    live_steps.signal(replay, now=THEN)
+    live.signal(replay, now=THEN)
     market.store_bars(bars.filter((pl.col("session") <= BEFORE) | (pl.col("symbol") != "IBM")))
-    for step in (live_steps.signal, execution_steps.quote):
+    for step in (live.signal, execution.quote):
         with pytest.raises(TradewindError, match="no bar of IBM on 2013-03-01 yet"):
             step(replay, now=THEN)
 
@@ -212,11 +212,11 @@ def test_snapshots_of_quotes_keep_the_sessions_that_the_source_says(
     calendar = find_source("sample", market.home / "sources").sessions_for("XNYS")
     bars = sample.load(SYMBOLS)
     market.store_bars(bars.filter(pl.col("session") <= BEFORE))
-    live_steps.signal(training.strategy, now=THEN)
+    live.signal(training.strategy, now=THEN)
     replay = as_file(training, execution="replay")
-    execution_steps.quote(replay, now=TODAY)
+    execution.quote(replay, now=TODAY)
     market.store_bars(bars)  # so that the quotes are read from a snapshot of their own
-    execution_steps.quote(replay, now=TODAY)
+    execution.quote(replay, now=TODAY)
     kept = market.store.snapshots()
     assert len(kept) == 2
     assert {info.calendar for info in kept} == {calendar}
@@ -224,8 +224,8 @@ def test_snapshots_of_quotes_keep_the_sessions_that_the_source_says(
 
 def test_another_calendar_than_the_source_s_is_refused(market: Market, training: Training) -> None:
     market.store_bars(sample.load(SYMBOLS))
-    live_steps.signal(training.strategy, now=THEN)
+    live.signal(training.strategy, now=THEN)
     universe = {**training.strategy.universe.model_dump(), "calendar": "XLON"}
     market.champion.strategy = as_file(training, universe=universe)
     with pytest.raises(TradewindError, match="XNYS"):
-        execution_steps.quote(training.strategy, now=THEN)
+        execution.quote(training.strategy, now=THEN)

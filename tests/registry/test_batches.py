@@ -24,7 +24,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def stores(url: str, _mlflow_imported: None) -> tuple[Any, Any]:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    from tradewind.registry.stores import batched, open_store
+    from tradewind.registry.server.stores import batched, open_store
 
     return SqlAlchemyStore(url, "files"), open_store(batched(url), "files")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from tradewind.registry.first_view import FIRST_CHOICES, begin_with_training
+from tradewind.registry.server.first_view import FIRST_CHOICES, begin_with_training
 
 [_MLFLOW] = find_spec("mlflow").submodule_search_locations  # without importing it
 BUILD = Path(_MLFLOW) / "server" / "js" / "build"

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 
 from tradewind.errors import RegistryError
-from tradewind.market import sample
+from tradewind.market.sources import sample
 from tradewind.registry.flavours import load_model, log_model, packages
-from tradewind.research.features import compute_features
-from tradewind.research.labels import compute_labels
-from tradewind.research.model import fit, matrix, predict_rows
-from tradewind.research.strategy import Strategy
+from tradewind.research.features.compute import compute_features
+from tradewind.research.features.labels import compute_labels
+from tradewind.research.models.model import fit, matrix, predict_rows
+from tradewind.research.strategy.strategy import Strategy
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 MODULES = (
-    "comparison", "evidence", "gate", "promotion", "provenance", "reproduction", "retrieval",
+    "comparison", "read_evidence", "gate", "promotion", "provenance", "reproduction", "retrieval",
     "tracking", "versions",
 )  # fmt: skip
 
@@ -22,7 +22,7 @@ def test_a_client_of_mlflow_loads_nothing_of_the_servers() -> None:
         "import sys, mlflow; mlflow.MlflowClient('http://nowhere').tracking_uri; "
         "from mlflow.tracking._tracking_service import utils; "
         "print('batched-postgresql' in utils._tracking_store_registry._registry, "
-        "'tradewind.registry._batches' in sys.modules)"
+        "'tradewind.registry.server.batches' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True

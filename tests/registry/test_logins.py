@@ -11,8 +11,8 @@ import pytest
 from flask import Flask, abort, request
 from werkzeug.security import check_password_hash
 
-from tradewind.registry import logins
-from tradewind.registry.logins import OneAtATime
+from tradewind.registry.server import logins
+from tradewind.registry.server.logins import OneAtATime
 
 LOGIN = {"Authorization": "Basic " + base64.b64encode(b"somebody:secret").decode()}
 CLIENTS = 8
@@ -82,7 +82,7 @@ def test_each_request_gives_its_turn_back(app: Flask, path: str, status: int) ->
 def test_a_check_that_hangs_does_not_stop_the_others(
     app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tradewind.registry.logins.PATIENCE", 0.05)
+    monkeypatch.setattr("tradewind.registry.server.logins.PATIENCE", 0.05)
     logins = OneAtATime()
     logins.before(app)
     with app.test_request_context("/x", headers=LOGIN):

@@ -7,10 +7,10 @@ import pytest
 from tradewind.errors import ReproductionError
 from tradewind.registry.retrieval import RegisteredModel, refuse_other_features
 from tradewind.registry.versions import VersionInfo
-from tradewind.research.feature_code import feature_code_hash
-from tradewind.research.model import Rule
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategies
+from tradewind.research.features.own_code import feature_code_hash
+from tradewind.research.models.model import Rule
+from tradewind.research.strategy.files import load_strategies
+from tradewind.research.strategy.strategy import Strategy
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -18,7 +18,7 @@ from tradewind.registry.promotion import history, judge_version, promote, rollba
 from tradewind.registry.provenance import Provenance
 from tradewind.registry.tracking import log_training
 from tradewind.registry.versions import show_model
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy.strategy import Strategy
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),
@@ -491,7 +491,7 @@ def test_a_task_is_skipped_whose_version_is_no_longer_better(
     from airflow.sdk.exceptions import AirflowSkipException
     from airflow.sdk.execution_time.context import set_current_context
 
-    from tradewind.orchestration import steps
+    from tradewind.orchestration.steps import training
 
     first, approved, meanwhile = register(), register(daily=0.001), register(daily=0.002)
     settle(name, first)
@@ -499,7 +499,7 @@ def test_a_task_is_skipped_whose_version_is_no_longer_better(
     settle(name, meanwhile)
     context: Any = {"ti": Approved()}
     with set_current_context(context), pytest.raises(AirflowSkipException, match="champion_margin"):
-        steps.promote(name, approved)
+        training.promote(name, approved)
     assert aliases()["champion"] == int(meanwhile)
 
 

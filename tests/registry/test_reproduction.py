@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 
 from tradewind.errors import RegistryError, SnapshotError
-from tradewind.market.store import BarStore
+from tradewind.market.store.bar_store import BarStore
 from tradewind.registry.provenance import collect
 from tradewind.registry.reproduction import Reproduction, reproduce
 from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
-from tradewind.research.ledger import TrialSummary
-from tradewind.research.model import fingerprint
-from tradewind.research.strategy import Ridge, Strategy
+from tradewind.research.models.model import fingerprint
+from tradewind.research.strategy.strategy import Ridge, Strategy
 from tradewind.research.training import train
+from tradewind.research.trials.ledger import TrialSummary
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),

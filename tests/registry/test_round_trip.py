@@ -12,14 +12,14 @@ import polars as pl
 import pytest
 
 from tradewind.errors import RegistryError, ReproductionError, SnapshotError
-from tradewind.market.findings import Finding
-from tradewind.market.store import BarStore
+from tradewind.market.store.bar_store import BarStore
+from tradewind.market.validation.findings import Finding
 from tradewind.registry.provenance import Provenance
 from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
 from tradewind.registry.versions import list_models, show_model
-from tradewind.research.model import fingerprint
-from tradewind.research.tearsheet import tear_sheet_html
+from tradewind.research.models.model import fingerprint
+from tradewind.research.tearsheet.page import tear_sheet_html
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from tradewind.registry.writable import WRITABLE, serve_writable
+from tradewind.registry.server.writable import WRITABLE, serve_writable
 
 VERSIONS = "SELECT xmin::text, version_num FROM alembic_version"
 
@@ -91,7 +91,7 @@ def test_a_folder_that_takes_no_file_is_told(database: str, tmp_path: Path) -> N
 def test_a_bucket_that_one_may_only_read_is_told(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tradewind.registry.artifacts import BehindServer
+    from tradewind.registry.server.artifacts import BehindServer
 
     with ThreadingHTTPServer(("127.0.0.1", 0), NoPut) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

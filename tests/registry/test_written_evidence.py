@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tradewind.market.findings import Finding
-from tradewind.registry._evidence import write_evidence
-from tradewind.research.report import Report, Trials, report_of
-from tradewind.research.undefined import Undefined
+from tradewind.market.validation.findings import Finding
+from tradewind.registry.written_files import write_evidence
+from tradewind.research.features.undefined import Undefined
+from tradewind.research.tearsheet.report import Report, Trials, report_of
 
 TRIALS = pl.DataFrame(
     {

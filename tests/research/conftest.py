@@ -4,9 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tradewind.market import sample
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
+from tradewind.market.sources import sample
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 
 STRATEGIES = Path(__file__).parents[2] / "strategies"

@@ -6,9 +6,9 @@ Arguments: name of the sweep, file of the strategy, address of the database, num
 import sys
 from pathlib import Path
 
-from tradewind.market import sample
-from tradewind.research.strategy import Strategy
-from tradewind.research.sweep import run_batch
+from tradewind.market.sources import sample
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.sweep import run_batch
 
 
 def say(number: int, _: int) -> None:

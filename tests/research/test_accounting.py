@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tradewind.errors import BacktestError
 from tradewind.market.bars import PRICES, SCHEMA
-from tradewind.research.accounting import Books, keep_books
-from tradewind.research.backtest import run_backtest
-from tradewind.research.strategy import Backtest
+from tradewind.research.backtest.books import Books, keep_books
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.strategy.strategy import Backtest
 
 CENT = Decimal("0.01")
 SYMBOLS = ["AAPL", "IBM", "MSFT"]

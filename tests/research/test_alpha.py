@@ -8,15 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tradewind.research.alpha import (
+from tradewind.research.statistics.alpha import (
     alpha_figures,
     alpha_probability,
     alpha_variance,
     beta,
     residual,
 )
-from tradewind.research.inference import expected_best_sharpe, probabilistic_sharpe
-from tradewind.research.overlap import LEAST_COMMON_SESSIONS
+from tradewind.research.statistics.inference import expected_best_sharpe, probabilistic_sharpe
+from tradewind.research.statistics.overlap import LEAST_COMMON_SESSIONS
 
 RANDOM = np.random.default_rng(11)
 MARKET = RANDOM.normal(0.001, 0.02, 2000)

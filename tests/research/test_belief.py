@@ -5,12 +5,12 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from tradewind.market.findings import Finding
-from tradewind.research._belief import statements
-from tradewind.research._words import percent, ratio
-from tradewind.research.report import Report, Trials, report_of
-from tradewind.research.strategy import Strategy
+from tradewind.market.validation.findings import Finding
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.tearsheet.report import Report, Trials, report_of
+from tradewind.research.tearsheet.statements import statements
 from tradewind.research.training import TrainingResult
+from tradewind.research.words import percent, ratio
 
 
 @pytest.fixture(scope="module")

@@ -8,19 +8,19 @@ import polars as pl
 import pytest
 
 from tradewind.errors import StrategyError
-from tradewind.research.alpha import alpha_probability
-from tradewind.research.backtest import run_backtest
-from tradewind.research.benchmark import (
+from tradewind.research.backtest.benchmark import (
     benchmark_bars,
     benchmark_name,
     benchmark_returns,
     mix_returns,
 )
-from tradewind.research.dataset import prepare
-from tradewind.research.ledger import MemoryLedger, counted_in
-from tradewind.research.positions import target_weights
-from tradewind.research.strategy import Strategy
+from tradewind.research.backtest.positions import target_weights
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.statistics.alpha import alpha_probability
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
+from tradewind.research.trials.ledger import MemoryLedger, counted_in
 
 FIRST = date(2024, 1, 1)
 Prices = dict[str, list[tuple[float, float] | None]]

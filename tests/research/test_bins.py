@@ -8,13 +8,13 @@ import pytest
 
 from tests.research.conftest import STRATEGIES
 from tradewind.errors import FitError
-from tradewind.research._bins import Bins, binning
-from tradewind.research.dataset import prepare
-from tradewind.research.model import fit, matrix
-from tradewind.research.parameter_sets import draw
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
-from tradewind.research.walk_forward import score
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.walk_forward import score
+from tradewind.research.models._bins import Bins, binning
+from tradewind.research.models.model import fit, matrix
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.parameter_sets import draw
 
 SETTINGS = {"objective": "regression", "min_data_in_leaf": 20, "seed": 7, "max_bin": 255}
 

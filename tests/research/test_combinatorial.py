@@ -5,14 +5,14 @@ import pytest
 
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
-from tradewind.research import statistics
-from tradewind.research.backtest import run_backtest
-from tradewind.research.combinatorial import choices, judge_histories
-from tradewind.research.features import compute_features
-from tradewind.research.labels import compute_labels
-from tradewind.research.positions import target_weights
-from tradewind.research.strategy import Combinatorial, Strategy
-from tradewind.research.universe import select_bars
+from tradewind.research.backtest.positions import target_weights
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.evaluation.combinatorial import choices, judge_histories
+from tradewind.research.features.compute import compute_features
+from tradewind.research.features.labels import compute_labels
+from tradewind.research.features.universe import select_bars
+from tradewind.research.statistics import performance
+from tradewind.research.strategy.strategy import Combinatorial, Strategy
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_a_model_that_never_changes_its_mind_has_one_history(
     found = judge_histories(rows, used, blunt)
     always = rows.select(*KEY, pl.lit(1.0).alias("prediction"))
     weights = target_weights(always, blunt.backtest, horizon=blunt.horizon)
-    figures = statistics.summarise(run_backtest(weights, used, blunt.backtest), per_year=252)
+    figures = performance.summarise(run_backtest(weights, used, blunt.backtest), per_year=252)
     for path in range(5):
         assert found.row(path, named=True) == {"path": path} | {
             name: figures[name] for name in ("sharpe", "annual_return", "max_drawdown")

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from tests.research.holes import walk
 from tradewind.errors import SplitError, StrategyError
-from tradewind.research.dataset import prepare
-from tradewind.research.feature_code import feature_code_hash
-from tradewind.research.features import FeatureTable, compute_features, find_features
-from tradewind.research.leaks import refuse_lookahead
-from tradewind.research.strategy import Strategy
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.features.compute import FeatureTable, compute_features, find_features
+from tradewind.research.features.leaks import refuse_lookahead
+from tradewind.research.features.own_code import feature_code_hash
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
 
 Own = Callable[..., Strategy]

@@ -5,10 +5,10 @@ import polars as pl
 import pytest
 
 from tradewind.errors import ResearchError, SplitError
-from tradewind.research.dataset import prepare
-from tradewind.research.strategy import Strategy
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.walk_forward import judge, score
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
-from tradewind.research.walk_forward import judge, score
 
 
 def rule(**changes: Any) -> Strategy:

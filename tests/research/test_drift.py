@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradewind.errors import ResearchError
-from tradewind.research.drift import feature_drift, ks_distance, psi
-from tradewind.research.inference import performance_probability
+from tradewind.research.monitoring.drift import feature_drift, ks_distance, psi
+from tradewind.research.statistics.inference import performance_probability
 
 RANDOM = np.random.default_rng(7)
 NORMAL = RANDOM.normal(size=5000)

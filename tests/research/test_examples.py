@@ -16,11 +16,11 @@ import polars as pl
 import pytest
 
 from tradewind.registry.gate import Decision, Evidence, decide
-from tradewind.research.benchmark import benchmark_name
-from tradewind.research.features import compute_features
-from tradewind.research.inference import probabilistic_sharpe
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategies, load_strategy
+from tradewind.research.backtest.benchmark import benchmark_name
+from tradewind.research.features.compute import compute_features
+from tradewind.research.statistics.inference import probabilistic_sharpe
+from tradewind.research.strategy.files import load_strategies, load_strategy
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import TrainingResult, train
 from tradewind.research.verdict import verdict_title
 

@@ -11,9 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from tradewind.errors import StrategyError
-from tradewind.research.feature_code import feature_code_hash
-from tradewind.research.features import compute_features
-from tradewind.research.strategy import Strategy
+from tradewind.research.features.compute import compute_features
+from tradewind.research.features.own_code import feature_code_hash
+from tradewind.research.strategy.strategy import Strategy
 
 Own = Callable[..., Strategy]
 RETURN = "pl.col('close') / pl.col('close').shift(5) - 1"

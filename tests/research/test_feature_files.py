@@ -8,10 +8,10 @@ import pytest
 
 from tests.research.test_strategy_files import GOOD, write
 from tradewind.errors import StrategyError
-from tradewind.research.feature_code import custom_features
-from tradewind.research.feature_trial import try_features
-from tradewind.research.strategy_files import find_strategy, load_strategies, load_strategy
-from tradewind.research.time_limit import time_limit
+from tradewind.research.features.own_code import custom_features
+from tradewind.research.features.time_limit import time_limit
+from tradewind.research.features.tried_once import try_features
+from tradewind.research.strategy.files import find_strategy, load_strategies, load_strategy
 
 SOUND = "import polars as pl\ndef f(): return pl.col('close') / pl.col('close').shift(5) - 1\n"
 

@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from tradewind.errors import StrategyError
-from tradewind.research import apart
-from tradewind.research.features import _calls_python, compute_features
-from tradewind.research.leaks import refuse_lookahead
-from tradewind.research.strategy import Strategy
+from tradewind.research.features import _apart
+from tradewind.research.features.compute import _calls_python, compute_features
+from tradewind.research.features.leaks import refuse_lookahead
+from tradewind.research.strategy.strategy import Strategy
 
 Own = Callable[..., Strategy]
 LOOP = """\
@@ -47,7 +47,7 @@ def test_what_an_expression_calls_is_ended(
     bars: pl.DataFrame, own: Own, expression: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     strategy = own(code=LOOP.format(expression=expression))
-    monkeypatch.setattr(apart, "SECONDS", 5.0)
+    monkeypatch.setattr(_apart, "SECONDS", 5.0)
     with pytest.raises(StrategyError) as refused:
         compute_features(bars, strategy)
     message = str(refused.value)
@@ -60,7 +60,7 @@ def test_the_leak_check_is_ended_too(
 ) -> None:
     expression = "pl.col('close').map_batches(loop, return_dtype=pl.Float64)"
     strategy = own(code=LOOP.format(expression=expression))
-    monkeypatch.setattr(apart, "SECONDS", 5.0)
+    monkeypatch.setattr(_apart, "SECONDS", 5.0)
     with pytest.raises(StrategyError, match=r"mine:feature .*: not done after 5 s"):
         refuse_lookahead(bars, strategy, seed=0)
 

@@ -6,8 +6,8 @@ import pytest
 
 from tradewind.errors import StrategyError
 from tradewind.market.bars import PRICES, adjusted
-from tradewind.research.features import CODE_VERSION, compute_features
-from tradewind.research.strategy import Strategy
+from tradewind.research.features.compute import CODE_VERSION, compute_features
+from tradewind.research.strategy.strategy import Strategy
 
 CUTS = [dt.date(2002, 1, 2), dt.date(2005, 2, 28), dt.date(2008, 9, 29), dt.date(2013, 2, 28)]
 

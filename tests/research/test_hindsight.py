@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from tradewind.market.bars import adjusted
-from tradewind.research.features import CODE_VERSION
-from tradewind.research.hindsight import Hindsight, Known, known_of, look_back
-from tradewind.research.strategy import Strategy
+from tradewind.research.features.compute import CODE_VERSION
+from tradewind.research.monitoring.hindsight import Hindsight, Known, known_of, look_back
+from tradewind.research.strategy.strategy import Strategy
 
 Own = Callable[..., Strategy]
 

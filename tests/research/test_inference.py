@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from tradewind.research import statistics
-from tradewind.research.inference import (
+from tradewind.research.statistics import performance
+from tradewind.research.statistics.inference import (
     _exceeds,
     backtest_overfitting,
     deflated_sharpe,
@@ -211,7 +211,7 @@ def test_difference_is_that_of_the_ratios_and_turns_with_its_arguments() -> None
     first, second = noise(400, 2, 3).T
     difference, low, high = sharpe_difference_interval(first, second, seed=5, per_year=252)
     assert difference == pytest.approx(
-        statistics.sharpe(first, per_year=252) - statistics.sharpe(second, per_year=252)
+        performance.sharpe(first, per_year=252) - performance.sharpe(second, per_year=252)
     )
     assert low < difference < high
     turned = sharpe_difference_interval(second, first, seed=5, per_year=252)

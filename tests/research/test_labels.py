@@ -4,8 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.research.labels import compute_labels
-from tradewind.research.strategy import Label, Strategy
+from tradewind.research.features.labels import compute_labels
+from tradewind.research.strategy.strategy import Label, Strategy
 
 
 def with_horizon(strategy: Strategy, horizon: int) -> Strategy:

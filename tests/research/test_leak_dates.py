@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from tradewind.errors import ResearchError
-from tradewind.research.leak_dates import common_cuts, own_cuts, spans
+from tradewind.research.features._leak_dates import common_cuts, own_cuts, spans
 
 
 def test_each_symbol_has_dates_of_its_own_and_all_days_of_the_month(bars: pl.DataFrame) -> None:

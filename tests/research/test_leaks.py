@@ -12,10 +12,10 @@ import pytest
 from tests.research import disguises
 from tradewind.errors import LeakError, ResearchError, StrategyError
 from tradewind.market.bars import adjusted
-from tradewind.research import leaks
-from tradewind.research.apart import Here
-from tradewind.research.leaks import refuse_lookahead
-from tradewind.research.strategy import Strategy
+from tradewind.research.features import leaks
+from tradewind.research.features._apart import Here
+from tradewind.research.features.leaks import refuse_lookahead
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
 
 Own = Callable[..., Strategy]

@@ -8,10 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.research.database_ledger import DatabaseLedger
-from tradewind.research.dataset import prepare
-from tradewind.research.inference import deflated_sharpe, probabilistic_sharpe
-from tradewind.research.ledger import (
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.walk_forward import Judgement, score
+from tradewind.research.statistics.inference import deflated_sharpe, probabilistic_sharpe
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.training import TrainingResult, train
+from tradewind.research.trials.database_ledger import DatabaseLedger
+from tradewind.research.trials.ledger import (
     Ledger,
     MemoryLedger,
     TrialSummary,
@@ -20,11 +23,8 @@ from tradewind.research.ledger import (
     record_training,
     summarise_trials,
 )
-from tradewind.research.parameter_sets import draw
-from tradewind.research.strategy import Strategy
-from tradewind.research.training import TrainingResult, train
-from tradewind.research.trials import Returns, Trial, configuration_hash
-from tradewind.research.walk_forward import Judgement, score
+from tradewind.research.trials.parameter_sets import draw
+from tradewind.research.trials.trial import Returns, Trial, configuration_hash
 
 JANUARY, JUNE = dt.date(2020, 1, 2), dt.date(2020, 6, 30)
 JULY, DECEMBER = dt.date(2020, 7, 1), dt.date(2020, 12, 31)

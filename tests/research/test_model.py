@@ -3,10 +3,17 @@ import polars as pl
 import pytest
 
 from tradewind.errors import FitError, ResearchError
-from tradewind.research.features import compute_features
-from tradewind.research.labels import compute_labels
-from tradewind.research.model import Rule, fingerprint, fit, importance, matrix, predict_rows
-from tradewind.research.strategy import Strategy
+from tradewind.research.features.compute import compute_features
+from tradewind.research.features.labels import compute_labels
+from tradewind.research.models.model import (
+    Rule,
+    fingerprint,
+    fit,
+    importance,
+    matrix,
+    predict_rows,
+)
+from tradewind.research.strategy.strategy import Strategy
 
 TREES = {"kind": "lightgbm", "rounds": 10, "bagging_fraction": 0.7, "feature_fraction": 0.7}
 KINDS = {

@@ -3,8 +3,8 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from tradewind.research.monitor import inspect
-from tradewind.research.strategy import Strategy
+from tradewind.research.monitoring.monitor import inspect
+from tradewind.research.strategy.strategy import Strategy
 
 
 class Always:

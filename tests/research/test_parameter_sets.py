@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from tradewind.errors import SweepError
-from tradewind.research.parameter_sets import draw
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.parameter_sets import draw
 
 
 def swept(trials: int, model: dict[str, Any] | None = None, **parameters: Any) -> Strategy:

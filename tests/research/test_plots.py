@@ -2,7 +2,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tradewind.research.plots import equity_and_drawdown
+from tradewind.research.tearsheet.plots import equity_and_drawdown
 from tradewind.research.training import TrainingResult
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tradewind.errors import BacktestError
-from tradewind.research.positions import target_weights
-from tradewind.research.strategy import Backtest
+from tradewind.research.backtest.positions import target_weights
+from tradewind.research.strategy.strategy import Backtest
 
 DAYS = [dt.date(2024, 1, day) for day in (2, 3, 4)]
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.research.holes import PLACE, punched, walk
 from tradewind.errors import ResearchError, StrategyError
-from tradewind.research.predict import predict, wanted_weights
-from tradewind.research.strategy import Strategy
+from tradewind.research.evaluation.predict import predict, wanted_weights
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import TrainingResult
 
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from tradewind.market.findings import Finding
-from tradewind.research.inference import expected_best_sharpe
-from tradewind.research.ledger import TrialSummary
-from tradewind.research.positions import target_weights
-from tradewind.research.report import report_of
-from tradewind.research.strategy import Strategy
+from tradewind.market.validation.findings import Finding
+from tradewind.research.backtest.positions import target_weights
+from tradewind.research.statistics.inference import expected_best_sharpe
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.tearsheet.report import report_of
 from tradewind.research.training import TrainingResult, train
+from tradewind.research.trials.ledger import TrialSummary
 
 
 def swept(trained: TrainingResult, table: pl.DataFrame) -> TrainingResult:

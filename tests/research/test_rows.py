@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import BacktestError
-from tradewind.research import _rows, backtest
-from tradewind.research.accounting import keep_books
-from tradewind.research.backtest import run_backtest
-from tradewind.research.strategy import Backtest
+from tradewind.research.backtest import _rows, run
+from tradewind.research.backtest.books import keep_books
+from tradewind.research.backtest.run import run_backtest
+from tradewind.research.strategy.strategy import Backtest
 
 RULES = Backtest(
     commission_bps=3.0, slippage_bps=7.0, borrow_bps=90.0, delisting_return=-0.4, capital=1e6
@@ -184,9 +184,9 @@ def test_what_is_wrong_is_said_in_the_same_words_whatever_the_order(
 def test_blocks_change_no_bit(n_sessions: int, n_symbols: int, uneven: bool) -> None:
     frames = made_up(4, n_sessions, n_symbols, gaps=0.01 * uneven, uneven=uneven)
     found = run_backtest(*frames, RULES)
-    with patch.object(backtest, "_CELLS", 2**40):  # all sessions at once
+    with patch.object(run, "_CELLS", 2**40):  # all sessions at once
         whole = run_backtest(*frames, RULES)
-    with patch.object(backtest, "_CELLS", 1):
+    with patch.object(run, "_CELLS", 1):
         small = run_backtest(*frames, RULES)
     assert found.equals(whole)
     assert found.equals(small)

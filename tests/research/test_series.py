@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.research import statistics
-from tradewind.research._series import (
+from tradewind.research.statistics import performance
+from tradewind.research.tearsheet.series import (
     benchmark_returns,
     monthly_returns,
     rolling_sharpe,
@@ -74,7 +74,7 @@ def test_the_rolling_ratio_is_the_ratio_of_each_window(trained: TrainingResult) 
     assert ratios.null_count() == 125
     for end in (125, 700, net.size - 1):
         assert ratios[end] == pytest.approx(
-            statistics.sharpe(net[end - 125 : end + 1], per_year=252)
+            performance.sharpe(net[end - 125 : end + 1], per_year=252)
         )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import SplitError
-from tradewind.research.splits import combinatorial_purged, purged_walk_forward
+from tradewind.research.evaluation.splits import combinatorial_purged, purged_walk_forward
 
 SESSIONS = np.arange("2024-01-01", "2024-01-11", dtype="datetime64[D]")
 

@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tradewind.research.report import Report, Trials, report_of
-from tradewind.research.tearsheet import still, tear_sheet_png
+from tradewind.research.tearsheet.page import still, tear_sheet_png
+from tradewind.research.tearsheet.report import Report, Trials, report_of
 from tradewind.research.training import TrainingResult
 
 

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategy
-from tradewind.research.trials import configuration_hash
+from tradewind.research.strategy.files import load_strategy
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.trial import configuration_hash
 
 FIELDS: dict[str, Any] = {
     "name": "small",
@@ -94,7 +94,7 @@ def test_a_strategy_cannot_be_changed() -> None:
 def test_importing_it_loads_nothing_heavy() -> None:
     heavy = ["numpy", "polars", "pandas", "pandera", "lightgbm", "matplotlib", "airflow", "mlflow"]
     code = (
-        "import sys, tradewind.research.strategy, tradewind.research.strategy_files;"
+        "import sys, tradewind.research.strategy.strategy, tradewind.research.strategy.files;"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run(
@@ -105,8 +105,9 @@ def test_importing_it_loads_nothing_heavy() -> None:
 
 def test_research_needs_neither_airflow_nor_mlflow() -> None:
     code = (
-        "import sys, tradewind.research.training, tradewind.research.plots, tradewind.market.store,"
-        "tradewind.market.validate, tradewind.market.files;"
+        "import sys, tradewind.research.training, tradewind.research.tearsheet.plots,"
+        "tradewind.market.store.bar_store, tradewind.market.validation.validate,"
+        "tradewind.market.sources.files;"
         "print([name for name in ['airflow', 'mlflow', 'lightgbm', 'matplotlib', 'pandas',"
         " 'pandera', 'tradewind.registry', 'tradewind.stack'] if name in sys.modules])"
     )

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import StrategyError
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategies, load_strategy
+from tradewind.research.strategy.files import load_strategies, load_strategy
+from tradewind.research.strategy.strategy import Strategy
 
 SHIPPED = Path(__file__).parents[2] / "strategies"
 GOOD = """\

@@ -11,10 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from tradewind.errors import StrategyError
-from tradewind.research.dataset import _longest_trial
-from tradewind.research.feature_specs import MaRatio
-from tradewind.research.strategy import Strategy
-from tradewind.research.strategy_files import load_strategies, load_strategy
+from tradewind.research.evaluation.dataset import _longest_trial
+from tradewind.research.strategy.features import MaRatio
+from tradewind.research.strategy.files import load_strategies, load_strategy
+from tradewind.research.strategy.strategy import Strategy
 
 SHIPPED = Path(__file__).parents[2] / "strategies"
 RETURN = {"kind": "return", "window": 5}

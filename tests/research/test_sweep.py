@@ -13,13 +13,13 @@ import sqlalchemy as sa
 
 from tests.postgres import running_postgres
 from tradewind.errors import LedgerError, SplitError, SweepError
-from tradewind.research.database_ledger import DatabaseLedger
-from tradewind.research.ledger import counted_in, overfitting
-from tradewind.research.parameter_sets import draw
-from tradewind.research.strategy import Strategy
-from tradewind.research.studies import find_study
-from tradewind.research.sweep import SweepPlan, collect, plan, run_batch
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
+from tradewind.research.trials.database_ledger import DatabaseLedger
+from tradewind.research.trials.ledger import counted_in, overfitting
+from tradewind.research.trials.parameter_sets import draw
+from tradewind.research.trials.studies import find_study
+from tradewind.research.trials.sweep import SweepPlan, collect, plan, run_batch
 
 ONE_BATCH = Path(__file__).with_name("one_batch.py")
 TRIALS = 8

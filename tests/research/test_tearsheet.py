@@ -14,9 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tradewind.market.findings import Finding
-from tradewind.research.report import Report, Trials, report_of
-from tradewind.research.tearsheet import page, tear_sheet_html
+from tradewind.market.validation.findings import Finding
+from tradewind.research.tearsheet.page import page, tear_sheet_html
+from tradewind.research.tearsheet.report import Report, Trials, report_of
 from tradewind.research.training import TrainingResult
 
 HOSTILE = '</script><script>alert(1)</script><img src="https://evil.example/x.png">&"\''

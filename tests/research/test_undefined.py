@@ -10,12 +10,12 @@ import pytest
 
 from tests.research.holes import PLACE, punched, walk
 from tradewind.errors import StrategyError
-from tradewind.research.dataset import prepare
-from tradewind.research.features import FeatureTable, compute_features, find_features
-from tradewind.research.monitor import WatchReport, inspect
-from tradewind.research.predict import predict_defined, wanted_weights
-from tradewind.research.report import report_of
-from tradewind.research.strategy import Strategy
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.predict import predict_defined, wanted_weights
+from tradewind.research.features.compute import FeatureTable, compute_features, find_features
+from tradewind.research.monitoring.monitor import WatchReport, inspect
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.tearsheet.report import report_of
 from tradewind.research.training import train
 
 Own = Callable[..., Strategy]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tradewind.research._words import count, percent, probability, ratio, times, words_of
+from tradewind.research.words import count, percent, probability, ratio, times, words_of
 
 
 @pytest.mark.parametrize(

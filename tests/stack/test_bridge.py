@@ -36,7 +36,7 @@ def worker(redis, tmp_path_factory) -> Iterator[None]:
     url = f"redis://trading:{settings['password']}@127.0.0.1:{settings['port']}/1"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "celery", "--app", "tests.orchestration.bridge.foreign_app",
+            [sys.executable, "-m", "celery", "--app", "tests.bridge.foreign_app",
              "worker", "--concurrency", "2", "--queues", "foreign", "--loglevel", "info"],
             cwd=CHECKOUT,
             env={**os.environ, "FOREIGN_URL": url, "FOREIGN_VISIBILITY": "3600"},

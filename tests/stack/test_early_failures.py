@@ -3,8 +3,8 @@
 import pytest
 
 from tests.support import wait_until
+from tradewind.desk.airflow_client import AirflowClient
 from tradewind.errors import OrchestrationError
-from tradewind.orchestration.client import AirflowClient
 
 REASONS = {
     "import": "ModuleNotFoundError: No module named 'gone'",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import SecretsError
-from tradewind.stack import handout
-from tradewind.stack.handout import OWNERS, hand_out, own_volumes
+from tradewind.stack.containers import handout
+from tradewind.stack.containers.handout import OWNERS, hand_out, own_volumes
 from tradewind.stack.secrets import Secrets
 
 CHECKOUT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SnapshotError
-from tradewind.market import sample
-from tradewind.market.store import Appended, BarStore
+from tradewind.market.sources import sample
+from tradewind.market.store.bar_store import Appended, BarStore
 from tradewind.stack.layout import Layout
 from tradewind.stack.minio import client_environment
 from tradewind.stack.secrets import load_secrets

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tradewind.market.store import BarStore
+from tradewind.market.store.bar_store import BarStore
 from tradewind.stack.processes import session_members
 
 TRIALS, BATCHES = 16, 4

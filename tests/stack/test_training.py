@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tradewind.market.store import BarStore
+from tradewind.market.store.bar_store import BarStore
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,19 @@ from decimal import Decimal
 import polars as pl
 import sqlalchemy as sa
 
-from tradewind.market import sample
-from tradewind.research.accounting import Books, keep_books
-from tradewind.research.strategy import Backtest
-from tradewind.trading.accounts import Account, open_account
+from tradewind.market.sources import sample
+from tradewind.research.backtest.books import Books, keep_books
+from tradewind.research.strategy.strategy import Backtest
+from tradewind.trading.book.accounts import Account, open_account
+from tradewind.trading.book.present import store_openings
+from tradewind.trading.book.quotes import quotes_from_bars, store_quotes
+from tradewind.trading.book.views import account_names
 from tradewind.trading.broker import Broker
-from tradewind.trading.paper import PaperBroker
-from tradewind.trading.present import store_openings
-from tradewind.trading.quotes import quotes_from_bars, store_quotes
+from tradewind.trading.brokers.paper import PaperBroker
 from tradewind.trading.reconciliation import Reconciled, reconcile
 from tradewind.trading.settlement import Settled, settle
 from tradewind.trading.signals import SignalBook, SignalSet
 from tradewind.trading.submission import Submitted, submit
-from tradewind.trading.views import account_names
 
 NAME = "momentum"
 SYMBOLS = ("AAPL", "IBM", "MSFT")

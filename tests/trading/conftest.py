@@ -6,8 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.trading.books import Desk
+from tradewind.trading.book.schema import PAPER, SCHEMA
 from tradewind.trading.migrate import migrate
-from tradewind.trading.schema import PAPER, SCHEMA
 
 
 @pytest.fixture

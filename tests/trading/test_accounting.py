@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import Training
 from tests.trading.books import BARS, SESSIONS, SYMBOLS, TERMS, Desk, assert_same, expected_books
-from tradewind.research.bookings import (
+from tradewind.bookings import (
     borrow_fee,
     cents,
     decimal_of,
@@ -21,8 +21,8 @@ from tradewind.research.bookings import (
     target_shares,
     trading_cost,
 )
-from tradewind.research.strategy import Backtest
-from tradewind.trading.quotes import HISTORY, quote, quotes_from_bars
+from tradewind.research.strategy.strategy import Backtest
+from tradewind.trading.book.quotes import HISTORY, quote, quotes_from_bars
 
 MONEY = st.decimals(-(10**9), 10**9, places=2)
 PRICES = st.decimals("0.01", 10_000, places=8)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.trading.announcement import consequences
 
 FIELDS: dict[str, Any] = {

@@ -9,8 +9,8 @@ import pytest
 
 from tests.trading.books import DAYS, TERMS, Desk, assert_same, expected_books, weights_of
 from tradewind.errors import TradingError
+from tradewind.trading.book.views import fills, orders, pnl, positions
 from tradewind.trading.broker import SimulatedBroker
-from tradewind.trading.views import fills, orders, pnl, positions
 
 
 def test_ten_real_sessions_add_up_to_the_cent(desk: Desk) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.trading.books import BARS, DAYS, TERMS, Desk
-from tradewind.research.bookings import cents, trading_cost
+from tradewind.bookings import cents, trading_cost
 
 HELD = {"AAPL": 0.4, "IBM": -0.2}
 LAST = DAYS[2]  # of MSFT's bars

@@ -4,7 +4,7 @@ import pytest
 
 from tests.trading.books import DAYS, Desk, weights_of
 from tradewind.errors import TradingError, TradingHaltedError
-from tradewind.trading.halts import halt, resume
+from tradewind.trading.book.halts import halt, resume
 from tradewind.trading.orders import OrderTicket
 
 

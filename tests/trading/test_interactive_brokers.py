@@ -24,7 +24,7 @@ from tests.trading.broker_contract import (
 from tests.trading.gateway import FakeIB, Gateway
 from tradewind.errors import OrderRejectedError, TradingError
 from tradewind.trading.broker import Broker, open_broker
-from tradewind.trading.interactive_brokers import InteractiveBrokers
+from tradewind.trading.brokers.interactive_brokers import InteractiveBrokers
 from tradewind.trading.orders import OrderState
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -43,8 +43,8 @@ from tests.trading.books import (
 from tests.trading.workers import Workers
 from tradewind.errors import TradingError
 from tradewind.trading.app import KEY_PREFIX
+from tradewind.trading.book.outbox import STREAM
 from tradewind.trading.migrate import migrate
-from tradewind.trading.outbox import STREAM
 
 KILLS = int(os.environ.get("TRADEWIND_KILLS", "3"))
 SEED = int(os.environ.get("TRADEWIND_KILL_SEED", random.SystemRandom().randrange(10**6)))

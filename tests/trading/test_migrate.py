@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import command
 
 from tradewind.errors import TradingError
+from tradewind.trading.book.schema import PAPER, SCHEMA, metadata
 from tradewind.trading.migrate import migrate, migration_config
-from tradewind.trading.schema import PAPER, SCHEMA, metadata
 
 
 @pytest.fixture

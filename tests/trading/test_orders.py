@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.trading.books import DAYS, Desk, weights_of
 from tradewind.errors import OrderStateError
-from tradewind.trading.order_log import add_state, logged_orders
+from tradewind.trading.book.order_log import add_state, logged_orders
+from tradewind.trading.book.schema import order_events
 from tradewind.trading.orders import (
     TRANSITIONS,
     OrderKind,
@@ -21,7 +22,6 @@ from tradewind.trading.orders import (
     client_order_id,
     is_final,
 )
-from tradewind.trading.schema import order_events
 
 S = OrderState
 PARTS = st.tuples(st.text(), st.dates(), st.text(), st.integers(0, 10**9))

@@ -11,8 +11,8 @@ from tests.redis_server import RedisServer, running_redis
 from tests.support import wait_until
 from tests.trading.books import DAYS, Desk, weights_of
 from tradewind.errors import TradingError
-from tradewind.trading.halts import halt
-from tradewind.trading.outbox import STREAM, publish
+from tradewind.trading.book.halts import halt
+from tradewind.trading.book.outbox import STREAM, publish
 from tradewind.trading.publisher import Publisher
 
 

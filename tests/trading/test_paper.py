@@ -24,15 +24,15 @@ from tests.trading.broker_contract import (
     Market,
     ticket,
 )
+from tradewind.bookings import cents
 from tradewind.errors import OrderRejectedError, TradingError
-from tradewind.research.bookings import cents
-from tradewind.trading import schema
-from tradewind.trading.accounts import Account, open_account
+from tradewind.trading.book import schema
+from tradewind.trading.book.accounts import Account, open_account
+from tradewind.trading.book.database import open_database
 from tradewind.trading.broker import Broker, SimulatedBroker, open_broker
-from tradewind.trading.database import open_database
+from tradewind.trading.brokers.paper import PaperBroker
 from tradewind.trading.migrate import migrate
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderState, OrderTicket
-from tradewind.trading.paper import PaperBroker
 
 TERMS = Account(
     account="mine",

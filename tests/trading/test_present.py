@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from tests.trading.books import DAYS, SESSIONS, TERMS, Desk, opens_at, weights_of
 from tradewind.errors import OrderRejectedError, TradingError
+from tradewind.trading.book.present import Present
+from tradewind.trading.book.views import orders
 from tradewind.trading.orders import BrokerFill, OrderKind, OrderTicket
-from tradewind.trading.present import Present
 from tradewind.trading.settlement import settle
 from tradewind.trading.submission import submit
-from tradewind.trading.views import orders
 
 EVENING = dt.timedelta(hours=9)  # after the open: 23:30 UTC
 ON_PAPER = replace(TERMS, execution="paper")

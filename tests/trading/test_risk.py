@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trading.test_paper import TERMS
-from tradewind.trading.present import Present
+from tradewind.trading.book.present import Present
 from tradewind.trading.risk import VOLUME_SESSIONS, assess
 
 DAYS = [dt.date(2024, 1, 1) + dt.timedelta(days=day) for day in range(25)]

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError
-from tradewind.market import sample
+from tradewind.market.sources import sample
 from tradewind.trading.signals import SignalBook, SignalSet, refuse_late_bars, tradable_weights
 
 FIRST = SignalSet(

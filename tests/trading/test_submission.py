@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 
 from tests.trading.books import DAYS, TERMS, Desk, weights_of
-from tradewind.trading.accounts import Account
-from tradewind.trading.views import orders
+from tradewind.trading.book.accounts import Account
+from tradewind.trading.book.views import orders
 
 
 def refused(desk: Desk) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tests.support import wait_until
 from tests.trading.books import DAYS, Desk, assert_same, expected_books, weights_of
 from tests.trading.workers import Workers
 from tradewind.errors import ReconciliationError, TradingError
-from tradewind.trading.outbox import STREAM
+from tradewind.trading.book.outbox import STREAM
 
 
 @pytest.fixture(scope="module")

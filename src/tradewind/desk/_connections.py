@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tradewind.errors import OrchestrationError, StackError
-from tradewind.proxies import spare_this_machine
+from tradewind.host.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout
 from tradewind.stack.postgres import database_url
@@ -14,7 +14,7 @@ from tradewind.stack.secrets import Secrets, load_secrets
 from tradewind.stack.state import read_state
 
 if TYPE_CHECKING:
-    from tradewind.orchestration.client import AirflowClient
+    from tradewind.desk.airflow_client import AirflowClient
 
 __all__ = ["PATIENCE", "airflow", "ledger_url", "trigger_when_known", "use_mlflow"]
 
@@ -35,7 +35,7 @@ def airflow(
     on_note : callable, optional
         Told, in a sentence, what is waited for.
     """
-    from tradewind.orchestration.client import AirflowClient
+    from tradewind.desk.airflow_client import AirflowClient
 
     return AirflowClient(
         settings.airflow_url,

@@ -9,10 +9,10 @@ from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 
 if TYPE_CHECKING:
-    from tradewind.market.findings import Finding
-    from tradewind.market.source import SourceSpec
-    from tradewind.market.store import SnapshotInfo, Stored
-    from tradewind.research.strategy import Strategy, Universe
+    from tradewind.market.sources.source import SourceSpec
+    from tradewind.market.store.bar_store import SnapshotInfo, Stored
+    from tradewind.market.validation.findings import Finding
+    from tradewind.research.strategy.strategy import Strategy, Universe
 
 __all__ = ["check_bars", "ingest", "snapshots", "sources", "stored", "validate"]
 
@@ -27,7 +27,7 @@ def sources(settings: Settings) -> "list[SourceSpec]":
     SourceError
         If a source file is wrong.
     """
-    from tradewind.market.source import load_sources
+    from tradewind.market.sources.source import load_sources
 
     found, errors = load_sources(settings.sources_dir)
     for error in errors.values():
@@ -69,7 +69,7 @@ def ingest(
     OrchestrationError
         If the run fails, or Airflow is out of reach or does not know the source.
     """
-    from tradewind.market.source import find_source
+    from tradewind.market.sources.source import find_source
 
     find_source(source, settings.sources_dir)
     dag_id = f"ingest_{source}"
@@ -100,7 +100,7 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
         If there is no such source, or it cannot give the bars.
     """
     from tradewind.market.ingest import examine
-    from tradewind.market.source import find_source, open_source
+    from tradewind.market.sources.source import find_source, open_source
 
     spec = find_source(source, settings.sources_dir)
     return examine(open_source(spec), spec, symbols=symbols or None, known_at=datetime.now(UTC))
@@ -112,8 +112,8 @@ def check_bars(settings: Settings) -> list[Check]:
     Old bars are no fault of the stack: orders on them are refused, and this says why.
     """
     from tradewind.desk.research import age_of
-    from tradewind.market.store import BarStore
-    from tradewind.research.strategy_files import load_strategies
+    from tradewind.market.store.bar_store import BarStore
+    from tradewind.research.strategy.files import load_strategies
 
     store, now = BarStore(settings.market_store), datetime.now(UTC)
     checks = []
@@ -151,7 +151,7 @@ def stored(settings: Settings) -> "list[Stored]":
     StoreError, SnapshotError
         If the store is damaged.
     """
-    from tradewind.market.store import BarStore
+    from tradewind.market.store.bar_store import BarStore
 
     store = BarStore(settings.market_store)
     names = {spec.name for spec in sources(settings)}
@@ -168,7 +168,7 @@ def snapshots(settings: Settings) -> "list[SnapshotInfo]":
     SnapshotError
         If one is damaged.
     """
-    from tradewind.market.store import BarStore
+    from tradewind.market.store.bar_store import BarStore
 
     found = BarStore(settings.market_store).snapshots()
     return sorted(found, key=lambda snapshot: snapshot.created, reverse=True)

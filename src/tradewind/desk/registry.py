@@ -187,7 +187,7 @@ def reproduce(
     TradewindError
         If a part of the record is gone, or the running code cannot train the strategy.
     """
-    from tradewind.market.store import BarStore
+    from tradewind.market.store.bar_store import BarStore
     from tradewind.registry.reproduction import reproduce as train_again
 
     use_mlflow(settings)
@@ -206,9 +206,9 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
         If its source cannot give bars, or they break a rule.
     """
     from tradewind.market.ingest import read
-    from tradewind.market.source import find_source, open_source
+    from tradewind.market.sources.source import find_source, open_source
     from tradewind.registry.retrieval import load_registered
-    from tradewind.research.predict import predict as predict_bars
+    from tradewind.research.evaluation.predict import predict as predict_bars
 
     use_mlflow(settings)
     model = load_registered(strategy, alias)

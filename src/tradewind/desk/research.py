@@ -11,7 +11,7 @@ from tradewind.errors import MarketDataError
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
-    from tradewind.research.strategy import Strategy
+    from tradewind.research.strategy.strategy import Strategy
     from tradewind.trading.signals import SignalSet
 
 __all__ = ["BacktestReport", "age_of", "backtest", "signals"]
@@ -25,7 +25,7 @@ class BacktestReport:
     ----------
     strategy, snapshot_id : str
     metrics : dict of str to float
-        Over all test windows in a row; see `tradewind.research.statistics` for units.
+        Over all test windows in a row; see `tradewind.research.statistics.performance` for units.
     folds : int
     verdict : str
         Whether it is better than its benchmark, in words; empty where nobody knows.
@@ -62,13 +62,13 @@ def backtest(
         If it cannot be judged, or the ledger is out of reach.
     """
     from tradewind.market.ingest import check_stored, ingest
-    from tradewind.market.source import find_source, open_source
-    from tradewind.market.store import BarStore
-    from tradewind.research.benchmark import benchmark_name
-    from tradewind.research.database_ledger import DatabaseLedger
-    from tradewind.research.feature_code import feature_code_hash
-    from tradewind.research.ledger import counted_in
+    from tradewind.market.sources.source import find_source, open_source
+    from tradewind.market.store.bar_store import BarStore
+    from tradewind.research.backtest.benchmark import benchmark_name
+    from tradewind.research.features.own_code import feature_code_hash
     from tradewind.research.training import train
+    from tradewind.research.trials.database_ledger import DatabaseLedger
+    from tradewind.research.trials.ledger import counted_in
     from tradewind.research.verdict import verdict
 
     asked = require_strategy(settings, strategy)
@@ -140,8 +140,8 @@ def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: d
     Where it cannot be known, the reason.
     """
     from tradewind.market.age import said_of_age, sessions_behind
-    from tradewind.market.source import find_source
-    from tradewind.research.strategy_files import find_strategy
+    from tradewind.market.sources.source import find_source
+    from tradewind.research.strategy.files import find_strategy
 
     asked = strategy
     if isinstance(asked, str):

@@ -12,8 +12,8 @@ from tradewind.settings import Settings
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from tradewind.trading.book.views import Day, Fill, Order, Position
     from tradewind.trading.explanation import Explanation
-    from tradewind.trading.views import Day, Fill, Order, Position
 
 __all__ = [
     "explain",
@@ -40,7 +40,7 @@ def orders(
     TradingError
         If there is no such account, or the database is out of reach.
     """
-    from tradewind.trading import views
+    from tradewind.trading.book import views
 
     return _of_each(settings, account, lambda engine, name: views.orders(engine, name, since))
 
@@ -49,21 +49,21 @@ def fills(
     settings: Settings, account: str | None = None, since: date | None = None
 ) -> "list[Fill]":
     """Return trades, of one account or of all, of sessions from `since` on; raises as `orders`."""
-    from tradewind.trading import views
+    from tradewind.trading.book import views
 
     return _of_each(settings, account, lambda engine, name: views.fills(engine, name, since))
 
 
 def positions(settings: Settings, account: str | None = None) -> "list[Position]":
     """Return what is held, by one account or by all, at the last close; raises as `orders`."""
-    from tradewind.trading import views
+    from tradewind.trading.book import views
 
     return _of_each(settings, account, views.positions)
 
 
 def pnl(settings: Settings, account: str | None = None) -> "list[Day]":
     """Return each session's profit, of one account or of all; raises as `orders`."""
-    from tradewind.trading import views
+    from tradewind.trading.book import views
 
     return _of_each(settings, account, views.pnl)
 
@@ -95,8 +95,8 @@ def old_bars(settings: Settings, account: str | None = None) -> list[str]:
     from datetime import UTC, datetime
 
     from tradewind.desk.research import age_of
-    from tradewind.research.strategy_files import find_strategy
-    from tradewind.trading.views import account_names, last_quoted
+    from tradewind.research.strategy.files import find_strategy
+    from tradewind.trading.book.views import account_names, last_quoted
 
     found = []
     with _book(settings) as engine:
@@ -112,16 +112,16 @@ def old_bars(settings: Settings, account: str | None = None) -> list[str]:
 
 
 def halt(settings: Settings, account: str | None, *, reason: str) -> None:
-    """Let no further order leave, of one account or of any; see `tradewind.trading.halts`."""
-    from tradewind.trading import halts
+    """Let no further order leave, of one account or of any; see `tradewind.trading.book.halts`."""
+    from tradewind.trading.book import halts
 
     with _book(settings) as engine:
         halts.halt(engine, account, reason)
 
 
 def resume(settings: Settings, account: str | None, *, reason: str) -> None:
-    """Take a halt off; see `tradewind.trading.halts`."""
-    from tradewind.trading import halts
+    """Take a halt off; see `tradewind.trading.book.halts`."""
+    from tradewind.trading.book import halts
 
     with _book(settings) as engine:
         halts.resume(engine, account, reason)
@@ -168,7 +168,7 @@ def reconcile(settings: Settings, account: str | None = None) -> list[Reconciled
 def _of_each(
     settings: Settings, account: str | None, ask: "Callable[[sa.Engine, str], list[T]]"
 ) -> list[T]:
-    from tradewind.trading.views import account_names
+    from tradewind.trading.book.views import account_names
 
     with _book(settings) as engine:
         names = account_names(engine) if account is None else [account]
@@ -177,7 +177,7 @@ def _of_each(
 
 @contextmanager
 def _book(settings: Settings) -> "Iterator[sa.Engine]":
-    from tradewind.trading.database import open_database
+    from tradewind.trading.book.database import open_database
 
     with open_database(_url(settings)) as engine:
         yield engine

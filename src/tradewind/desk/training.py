@@ -11,9 +11,9 @@ from tradewind.stack.checks import Check
 from tradewind.suggestions import did_you_mean
 
 if TYPE_CHECKING:
-    from tradewind.market.source import SourceSpec
-    from tradewind.orchestration.client import DagRun
-    from tradewind.research.strategy import Strategy
+    from tradewind.desk.airflow_client import DagRun
+    from tradewind.market.sources.source import SourceSpec
+    from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["announcement", "check_files", "require_strategy", "train", "trigger"]
 
@@ -84,7 +84,7 @@ def train(
 
 def _require_usable(settings: Settings, strategy: str) -> None:
     """Refuse a strategy whose training would end with its first line."""
-    from tradewind.research.feature_trial import try_features
+    from tradewind.research.features.tried_once import try_features
 
     found = require_strategy(settings, strategy)
     if problem := try_features(found, settings.strategies_dir):
@@ -97,9 +97,9 @@ def check_files(settings: Settings) -> list[Check]:
     A source is opened, so that its options are checked, too; its bars are not read. One whose
     calendar soon knows no further session is a problem weeks before it is one.
     """
-    from tradewind.market.source import load_sources
-    from tradewind.research.feature_trial import try_features
-    from tradewind.research.strategy_files import load_strategies
+    from tradewind.market.sources.source import load_sources
+    from tradewind.research.features.tried_once import try_features
+    from tradewind.research.strategy.files import load_strategies
 
     checks = []
     sources, bad_sources = load_sources(settings.sources_dir)
@@ -134,8 +134,8 @@ def _universe_problem(strategy: "Strategy", sources: Mapping[str, "SourceSpec"])
 
 def _source_check(spec: "SourceSpec") -> Check:
     from tradewind.market.calendar import known_until
-    from tradewind.market.session_rules import exception_findings
-    from tradewind.market.source import open_source
+    from tradewind.market.sources.source import open_source
+    from tradewind.market.validation.session_rules import exception_findings
 
     name = f"source {spec.name}"
     try:
@@ -164,7 +164,7 @@ def require_strategy(settings: Settings, strategy: str) -> "Strategy":
     StrategyError
         If there is no such strategy file, or it is wrong.
     """
-    from tradewind.research.strategy_files import find_strategy, load_strategies
+    from tradewind.research.strategy.files import find_strategy, load_strategies
 
     found = find_strategy(settings.strategies_dir, strategy)
     if found is not None:

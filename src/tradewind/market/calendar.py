@@ -2,7 +2,7 @@
 
 Each function takes the name of a calendar, or a `tradewind.market.sessions.SessionCalendar`:
 the calendar of a source's bars with what that source says of its sessions. Who asks about the
-sessions of bars asks with the latter (`tradewind.market.source.SourceSpec.sessions_for`).
+sessions of bars asks with the latter (`tradewind.market.sources.source.SourceSpec.sessions_for`).
 """
 
 import functools
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from tradewind.errors import MarketDataError
-from tradewind.market._exchange import exchange, known
+from tradewind.market.exchange import exchange, known
 from tradewind.market.sessions import SessionCalendar
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import Final
 import polars as pl
 
 from tradewind.errors import SourceError
-from tradewind.market.accepted import concerning
-from tradewind.market.findings import Finding
-from tradewind.market.source import Source, SourceSpec
-from tradewind.market.store import BarStore
-from tradewind.market.validate import Examination, check, refuse_errors
+from tradewind.market.sources.source import Source, SourceSpec
+from tradewind.market.store.bar_store import BarStore
+from tradewind.market.validation.accepted import concerning
+from tradewind.market.validation.findings import Finding
+from tradewind.market.validation.validate import Examination, check, refuse_errors
 
 __all__ = ["IngestResult", "check_stored", "examine", "ingest", "read"]
 
@@ -37,7 +37,7 @@ class IngestResult:
     symbols : tuple of str
         What was ingested, sorted.
     new, revised, unchanged : int
-        Bars, as in `tradewind.market.store.Appended`.
+        Bars, as in `tradewind.market.store.bar_store.Appended`.
     findings : tuple of Finding
         Warnings only: of validation, and one a revised value.
     """
@@ -67,7 +67,7 @@ def examine(
     Returns
     -------
     list of Finding
-        As of `tradewind.market.validate.Examination.findings`.
+        As of `tradewind.market.validation.validate.Examination.findings`.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.market._rounding import decimals
+from tradewind.market.rounding import decimals
 
 __all__ = ["USUAL", "is_ratio", "splits_shown"]
 

@@ -1,8 +1,9 @@
 """Who is told when a run fails or is late: a log line always, a web hook where one is set.
 
 A task that fails with an error of its own tells it itself. For one that fails before its first
-line, or is killed, whoever noticed it does: its supervisor (`tradewind.orchestration.coordinator`),
-or the scheduler by way of the triggerer (`tradewind.orchestration.unheard`).
+line, or is killed, whoever noticed it does: its supervisor
+(`tradewind.orchestration.runtime.coordinator`), or the scheduler by way of the triggerer
+(`tradewind.orchestration.runtime.unheard`).
 
 The hook gets one JSON object; docs/operations.md has its schema. Its field ``text`` is the whole
 message in a line, which Slack, Mattermost and most others show; the other fields are for programs.

@@ -2,8 +2,8 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
-from tradewind.orchestration.asked_runs import ChecksAskedRuns
-from tradewind.orchestration.bell import RingsBell
+from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
+from tradewind.orchestration.runtime.bell import RingsBell
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 

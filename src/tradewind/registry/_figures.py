@@ -50,7 +50,7 @@ def curves(equity: "pl.DataFrame", points: int = MAX_POINTS) -> "pl.DataFrame":
     Parameters
     ----------
     equity : DataFrame of shape (n_sessions, 8) or wider
-        As returned by `tradewind.research.backtest.run_backtest`.
+        As returned by `tradewind.research.backtest.run.run_backtest`.
     points : int
 
     Returns

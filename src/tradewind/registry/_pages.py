@@ -12,8 +12,8 @@ from tradewind.registry import _names as names
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tradewind.research.report import Report
-    from tradewind.research.strategy import Strategy
+    from tradewind.research.strategy.strategy import Strategy
+    from tradewind.research.tearsheet.report import Report
 
 __all__ = ["NOTE", "describe_experiment", "run_page", "training_note"]
 
@@ -71,7 +71,7 @@ def training_note(report: "Report", experiment_id: str, run_id: str) -> str:
 
     The first lines are those that MLflow's page shows unasked.
     """
-    from tradewind.research.report import figures_in_words
+    from tradewind.research.tearsheet.report import figures_in_words
 
     sheet = run_page(experiment_id, run_id, names.TEAR_SHEET_FILE).removeprefix("/")
     rows = [f"| {what} | {own} | {held} |" for what, own, held in figures_in_words(report)]

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import strategy_of
-from tradewind.registry.evidence import read_returns
 from tradewind.registry.provenance import Provenance
+from tradewind.registry.read_evidence import read_returns
 from tradewind.registry.tracking import flatten
 from tradewind.registry.versions import version_by_number
 
@@ -73,7 +73,7 @@ def compare(name: str, version_a: int, version_b: int, *, level: float = 0.9) ->
         If there is no such version, its files are gone or damaged, or MLflow is out of reach.
     """
     from tradewind.market.calendar import sessions_per_year
-    from tradewind.research.inference import sharpe_difference_interval
+    from tradewind.research.statistics.inference import sharpe_difference_interval
 
     missing = (
         f"a file of {name} version {version_a} or {version_b} is gone from MLflow; train the "

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
-    from tradewind.research.model import Predictor
+    from tradewind.research.models.model import Predictor
 
 __all__ = ["Kind", "load_model", "log_model", "packages"]
 
@@ -58,7 +58,7 @@ def log_model(
     Parameters
     ----------
     model : Predictor
-        As returned by `tradewind.research.model.fit`.
+        As returned by `tradewind.research.models.model.fit`.
     name : str
         Of the logged model within its run.
     signature : ModelSignature
@@ -72,7 +72,7 @@ def log_model(
     MlflowException
         If MLflow refuses or is out of reach.
     """
-    from tradewind.research.model import Rule
+    from tradewind.research.models.model import Rule
 
     common: dict[str, Any] = {
         "name": name,
@@ -169,7 +169,7 @@ def _load_rule(uri: str) -> "Predictor":
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    from tradewind.research.model import Rule
+    from tradewind.research.models.model import Rule
 
     with TemporaryDirectory(prefix="tradewind-") as folder:
         about = Model.load(download_artifacts(uri, dst_path=folder))

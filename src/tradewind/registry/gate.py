@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from tradewind.research.overlap import LEAST_COMMON_SESSIONS
-from tradewind.research.strategy import Gate
+from tradewind.research.statistics.overlap import LEAST_COMMON_SESSIONS
+from tradewind.research.strategy.strategy import Gate
 
 if TYPE_CHECKING:
     import polars as pl
@@ -253,7 +253,7 @@ def _beats(
 ) -> RuleResult | None:
     import numpy as np
 
-    from tradewind.research.inference import sharpe_difference_interval
+    from tradewind.research.statistics.inference import sharpe_difference_interval
 
     if margin is None:
         return None

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
-from tradewind.registry.evidence import read_returns
+from tradewind.registry.read_evidence import read_returns
 from tradewind.registry.versions import VersionInfo
 
 if TYPE_CHECKING:
-    from tradewind.research.hindsight import Hindsight
-    from tradewind.research.monitor import WatchReport
-    from tradewind.research.statistics import Returns
+    from tradewind.research.monitoring.hindsight import Hindsight
+    from tradewind.research.monitoring.monitor import WatchReport
+    from tradewind.research.statistics.performance import Returns
 
 __all__ = ["log_watch", "out_of_sample_returns"]
 

@@ -22,8 +22,8 @@ from tradewind.registry._history import (
     read_history,
     standing,
 )
-from tradewind.registry.evidence import read_evidence
 from tradewind.registry.gate import Decision, decide
+from tradewind.registry.read_evidence import read_evidence
 from tradewind.registry.versions import VersionInfo, version_by_number
 
 if TYPE_CHECKING:

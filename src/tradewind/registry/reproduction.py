@@ -15,14 +15,14 @@ from tradewind.registry._files import download, read_parquet, required_tag
 from tradewind.registry.flavours import load_model
 from tradewind.registry.provenance import NONE, UNKNOWN, collect
 from tradewind.registry.versions import VersionInfo, version_by_number
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.research.ledger import TrialSummary
-    from tradewind.research.model import Predictor
+    from tradewind.research.models.model import Predictor
     from tradewind.research.training import TrainingResult
+    from tradewind.research.trials.ledger import TrialSummary
 
 __all__ = ["Difference", "Reproduction", "reproduce"]
 
@@ -142,7 +142,7 @@ def reproduce(
     ResearchError
         If the running code cannot train the strategy.
     """
-    from tradewind.research.predict import predict_defined
+    from tradewind.research.evaluation.predict import predict_defined
     from tradewind.research.training import train
 
     record = _fetch(name, version)
@@ -224,7 +224,7 @@ def _fetch(name: str, version: int) -> _Record:
 
 def _conditions(record: _Record, home: Path) -> list[Difference]:
     """Return what differs in code, packages and record, before anything is trained."""
-    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.features.own_code import feature_code_hash
 
     tags = record.info.tags
     own_code = feature_code_hash(record.strategy) or NONE
@@ -256,7 +256,7 @@ def _dates(info: VersionInfo, again: "TrainingResult") -> list[Difference]:
 
 def _of_model(record: _Record, now: "Predictor") -> list[Difference]:
     """Return whether the model learnt something else, or the registry holds another than then."""
-    from tradewind.research.model import fingerprint
+    from tradewind.research.models.model import fingerprint
 
     stored, again = fingerprint(record.model), fingerprint(now)
     then = record.info.tags.get(names.MODEL_SHA256, stored)
@@ -308,7 +308,7 @@ def _counted(recorded: Mapping[str, float]) -> "TrialSummary | None":
     """Return what the Sharpe ratio was deflated by; None where that was not recorded."""
     import polars as pl
 
-    from tradewind.research.ledger import TrialSummary
+    from tradewind.research.trials.ledger import TrialSummary
 
     trials, variance = recorded.get("trials"), recorded.get("trials_variance")
     if trials is None or variance is None:

@@ -11,13 +11,13 @@ from tradewind.registry._files import download, read_parquet, required_tag, stra
 from tradewind.registry.flavours import load_model
 from tradewind.registry.provenance import NONE
 from tradewind.registry.versions import VersionInfo, version_by_alias, version_by_number
-from tradewind.research.strategy import Strategy
+from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.market.store import BarStore
-    from tradewind.research.model import Predictor
+    from tradewind.market.store.bar_store import BarStore
+    from tradewind.research.models.model import Predictor
 
 __all__ = ["RegisteredModel", "load_registered", "refuse_other_features", "verify_round_trip"]
 
@@ -80,7 +80,7 @@ def refuse_other_features(model: RegisteredModel) -> None:
     ResearchError
         If one of them cannot be found.
     """
-    from tradewind.research.feature_code import feature_code_hash
+    from tradewind.research.features.own_code import feature_code_hash
 
     now = feature_code_hash(model.strategy) or NONE
     then = model.info.tags.get(names.FEATURES_SHA256, NONE)
@@ -121,7 +121,7 @@ def verify_round_trip(name: str, which: str | int, store: "BarStore") -> int:
     SnapshotError
         If the snapshot is missing or damaged.
     """
-    from tradewind.research.predict import predict_defined
+    from tradewind.research.evaluation.predict import predict_defined
 
     model = load_registered(name, which)
     with mlflow_errors(f"fetching the predictions of {name} version {model.info.version}"):

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
-from tradewind.registry._evidence import write_evidence
 from tradewind.registry._figures import metrics_of
 from tradewind.registry._pages import NOTE, describe_experiment, run_page, training_note
 from tradewind.registry.provenance import Provenance
-from tradewind.research.strategy import Strategy
+from tradewind.registry.written_files import write_evidence
+from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import RunInfo
 
-    from tradewind.market.findings import Finding
+    from tradewind.market.validation.findings import Finding
     from tradewind.registry.flavours import Kind
-    from tradewind.research.report import Report
+    from tradewind.research.tearsheet.report import Report
     from tradewind.research.training import TrainingResult
 
 __all__ = ["ModelVersionRef", "log_training"]
@@ -87,8 +87,8 @@ def log_training(
     RegistryError
         If MLflow is out of reach or refuses. The run then stays behind, marked as failed.
     """
-    from tradewind.research.model import fingerprint
-    from tradewind.research.report import report_of
+    from tradewind.research.models.model import fingerprint
+    from tradewind.research.tearsheet.report import report_of
 
     report = report_of(
         result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
@@ -131,7 +131,7 @@ def _tags(
     provenance: Provenance,
     origin: Mapping[str, str],
 ) -> dict[str, str]:
-    from tradewind.research.benchmark import benchmark_name
+    from tradewind.research.backtest.benchmark import benchmark_name
 
     tags = {
         names.SNAPSHOT_ID: snapshot_id,

@@ -8,17 +8,17 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from tradewind.research import inference
-from tradewind.research.alpha import alpha_probability
-from tradewind.research.combinatorial import judge_histories
-from tradewind.research.dataset import prepare
-from tradewind.research.leaks import refuse_lookahead
-from tradewind.research.ledger import TrialSummary
-from tradewind.research.model import Predictor, fit, importance
-from tradewind.research.predict import predict_defined
-from tradewind.research.strategy import Strategy
-from tradewind.research.undefined import Undefined
-from tradewind.research.walk_forward import FoldResult, Judgement, judge
+from tradewind.research.evaluation.combinatorial import judge_histories
+from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.predict import predict_defined
+from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
+from tradewind.research.features.leaks import refuse_lookahead
+from tradewind.research.features.undefined import Undefined
+from tradewind.research.models.model import Predictor, fit, importance
+from tradewind.research.statistics import inference
+from tradewind.research.statistics.alpha import alpha_probability
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.trials.ledger import TrialSummary
 
 __all__ = ["REFERENCE_SESSIONS", "TrainingResult", "train"]
 
@@ -53,7 +53,7 @@ class TrainingResult:
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
     equity : DataFrame, a row a session
-        As returned by `tradewind.research.backtest.run_backtest`, with the columns
+        As returned by `tradewind.research.backtest.run.run_backtest`, with the columns
         benchmark_return and mix_return.
     model : Predictor
         The final model, fitted on the latest training window whose labels are known. It is
@@ -114,9 +114,10 @@ def train(
     strategy : Strategy
         After a sweep: with the best parameters.
     trials : TrialSummary or callable, optional
-        What was tried before the strategy came to be as it is. A callable is given the
-        judgement once it is made, so that it can enter this training first: see
-        `tradewind.research.ledger.counted_in`. Without it this training counts as the only trial.
+        What was tried before the strategy came to be as it is. A callable is given the judgement
+        once it is made, so that it can enter this training first: see
+        `tradewind.research.trials.ledger.counted_in`. Without it this training counts as the only
+        trial.
     num_threads : int
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from tradewind.research._words import percent, probability, ratio
+from tradewind.research.words import percent, probability, ratio
 
 __all__ = [
     "SURE",

@@ -34,7 +34,7 @@ from typing import IO, Any, NoReturn
 from setproctitle import setproctitle
 
 from tradewind.stack.percent import allow_percent_signs
-from tradewind.warm import import_or_warn
+from tradewind.workers.warm import import_or_warn
 
 __all__ = ["main"]
 

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from tradewind.errors import ServiceFailedError, StackError
-from tradewind.paths import unusable
-from tradewind.proxies import check_proxies, spare_this_machine
+from tradewind.host.paths import unusable
+from tradewind.host.proxies import check_proxies, spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout, writing
 from tradewind.stack.ports import require_free

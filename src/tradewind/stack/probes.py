@@ -123,7 +123,7 @@ def mlflow_api(url: str, password: str) -> Probe:
     """Healthy when a run could be logged: database and artifact store take a write.
 
     ``/health`` says OK with both of them gone, and questions are answered where nothing can be
-    written. The address is our own: `tradewind.registry.writable`.
+    written. The address is our own: `tradewind.registry.server.writable`.
     """
 
     def probe(_started: float) -> None:

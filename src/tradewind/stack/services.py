@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from tradewind.errors import StackError
-from tradewind.proxies import spare_this_machine
+from tradewind.host.proxies import spare_this_machine
+from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
 from tradewind.stack import minio, postgres, probes, redis
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
-from tradewind.utf8 import UTF8
-from tradewind.warm import MODULES as RESEARCH_MODULES
+from tradewind.workers.warm import MODULES as RESEARCH_MODULES
 
 __all__ = ["Service", "services"]
 
@@ -48,7 +48,7 @@ AIRFLOW_MODULES = (
     "celery.concurrency.prefork",
     "celery.worker.consumer",
     # What DAG files are made of: each of their readers, a task among them, would import it anew.
-    "tradewind.orchestration.bundle",
+    "tradewind.orchestration.dags.bundle",
 )
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
@@ -227,7 +227,7 @@ def _mlflow(
         ),
         Service(
             "mlflow",
-            [sys.executable, "-m", "tradewind.registry.server"],
+            [sys.executable, "-m", "tradewind.registry.server.serve"],
             environment,
             needs=(FORK_SERVER, "mlflow-migrate", *buckets),
             probe=probes.mlflow_api(settings.mlflow_url, secrets.mlflow_admin),

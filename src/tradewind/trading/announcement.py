@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from tradewind.research.strategy import Strategy
+    from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["consequences", "where_orders_go"]
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from celery import Celery  # type: ignore[import-untyped]
 from celery.signals import celeryd_after_setup  # type: ignore[import-untyped]
 
-from tradewind.heartbeat import connect_heartbeat
-from tradewind.redelivery import connect_redelivery
+from tradewind.workers.heartbeat import connect_heartbeat
+from tradewind.workers.redelivery import connect_redelivery
 
 __all__ = ["KEY_PREFIX", "app", "health"]
 
@@ -24,7 +24,7 @@ KEY_PREFIX = "trading:"
 # unacknowledged for longer than the third is taken for lost with its worker, and given to another:
 # longer than any task can wait in a worker and run there (with a prefetch of one it waits for the
 # one before it), and no longer than that, for so long nobody does the work of a worker that was
-# killed and does not come back; one that does gives it back itself (tradewind.redelivery).
+# killed and does not come back; one that does gives it back itself (tradewind.workers.redelivery).
 SOFT_TIME_LIMIT = 100
 TIME_LIMIT = 120
 VISIBILITY_TIMEOUT = 300

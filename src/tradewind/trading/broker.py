@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
-from tradewind.entry_points import offered
 from tradewind.errors import TradingError
-from tradewind.trading.accounts import Account, traded_by
-from tradewind.trading.database import database_errors
+from tradewind.specs.entry_points import offered
+from tradewind.trading.book.accounts import Account, traded_by
+from tradewind.trading.book.database import database_errors
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
 if TYPE_CHECKING:

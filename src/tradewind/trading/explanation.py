@@ -9,12 +9,12 @@ from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 
+from tradewind.bookings import EXACT, equity_of, target_shares
 from tradewind.errors import TradingError
-from tradewind.research.bookings import EXACT, equity_of, target_shares
-from tradewind.trading.database import database_errors
-from tradewind.trading.ledger import cash_of
-from tradewind.trading.order_log import logged_orders
-from tradewind.trading.schema import accounts, equity, intents, orders
+from tradewind.trading.book.database import database_errors
+from tradewind.trading.book.ledger import cash_of
+from tradewind.trading.book.order_log import logged_orders
+from tradewind.trading.book.schema import accounts, equity, intents, orders
 from tradewind.trading.signals import signals_of
 
 __all__ = ["Explanation", "explain"]

@@ -1,7 +1,7 @@
 """Intents: what an account wants to trade after a session, one a symbol, written down at once.
 
 Shares are sized by the closes that a desk knows before the open, as
-``keep_books(..., sizing="close")`` has it (`tradewind.research.accounting`).
+``keep_books(..., sizing="close")`` has it (`tradewind.research.backtest.books`).
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from fractions import Fraction
 
 import sqlalchemy as sa
 
+from tradewind.bookings import decimal_of, equity_of, target_shares
 from tradewind.errors import TradingError
-from tradewind.research.bookings import decimal_of, equity_of, target_shares
-from tradewind.trading.accounts import last_settled, read_account
-from tradewind.trading.ledger import cash_of, positions_of
+from tradewind.trading.book.accounts import last_settled, read_account
+from tradewind.trading.book.ledger import cash_of, positions_of
+from tradewind.trading.book.present import Present
+from tradewind.trading.book.quotes import closes_at
+from tradewind.trading.book.schema import intents
 from tradewind.trading.orders import OrderKind, OrderTicket, client_order_id
-from tradewind.trading.present import Present
-from tradewind.trading.quotes import closes_at
-from tradewind.trading.schema import intents
 from tradewind.trading.signals import signals_of
 
 __all__ = ["Intent", "intents_of"]

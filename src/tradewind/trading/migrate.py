@@ -15,10 +15,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from tradewind.errors import TradewindError, TradingError
+from tradewind.trading.book.database import database_errors, open_database
+from tradewind.trading.book.schema import PAPER, SCHEMA
 from tradewind.trading.broker import BROKER
 from tradewind.trading.broker import PAPER as ON_PAPER
-from tradewind.trading.database import database_errors, open_database
-from tradewind.trading.schema import PAPER, SCHEMA
 
 __all__ = ["DATABASE_URL", "migrate", "migration_config"]
 

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from celery.signals import worker_ready, worker_shutdown  # type: ignore[import-untyped]
 
 from tradewind.errors import TradingError
-from tradewind.trading.database import database_errors, open_database
+from tradewind.trading.book.database import database_errors, open_database
+from tradewind.trading.book.outbox import CHANNEL, publish
 from tradewind.trading.migrate import DATABASE_URL
-from tradewind.trading.outbox import CHANNEL, publish
 
 if TYPE_CHECKING:
     from redis import Redis

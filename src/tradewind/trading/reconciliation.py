@@ -7,13 +7,13 @@ from datetime import date
 import sqlalchemy as sa
 
 from tradewind.errors import ReconciliationError
-from tradewind.trading.accounts import last_settled, read_account
+from tradewind.trading.book.accounts import last_settled, read_account
+from tradewind.trading.book.database import account_lock, database_errors
+from tradewind.trading.book.ledger import cash_of, positions_of
+from tradewind.trading.book.order_log import LoggedOrder, logged_orders
+from tradewind.trading.book.schema import bookings, equity, fills, orders
 from tradewind.trading.broker import Broker, SimulatedBroker, refuse_broker
-from tradewind.trading.database import account_lock, database_errors
-from tradewind.trading.ledger import cash_of, positions_of
-from tradewind.trading.order_log import LoggedOrder, logged_orders
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderState
-from tradewind.trading.schema import bookings, equity, fills, orders
 
 __all__ = ["Reconciled", "reconcile"]
 

@@ -2,7 +2,8 @@
 
 A session's orders are judged together, each with the position it starts from, so that the same
 question has the same answer however often it is asked while they are being sent. The kill switch is
-not among these checks: it is asked once more before every single order (`tradewind.trading.halts`).
+not among these checks: it is asked once more before every single order
+(`tradewind.trading.book.halts`).
 
 Each order by itself: whether its open is still to come, how many opens have gone by since the
 signal's session, whether the symbol was quoted at the last close, how far
@@ -24,8 +25,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from tradewind.trading.accounts import Account
-    from tradewind.trading.present import Present
+    from tradewind.trading.book.accounts import Account
+    from tradewind.trading.book.present import Present
 
 __all__ = ["VOLUME_SESSIONS", "Known", "Wanted", "assess"]
 

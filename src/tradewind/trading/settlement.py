@@ -14,17 +14,17 @@ from decimal import Decimal, localcontext
 
 import sqlalchemy as sa
 
+from tradewind.bookings import EXACT, borrow_fee, cents, split_shares
 from tradewind.errors import TradingError
-from tradewind.research.bookings import EXACT, borrow_fee, cents, split_shares
-from tradewind.trading.accounts import last_settled, read_account
+from tradewind.trading.book.accounts import last_settled, read_account
+from tradewind.trading.book.database import account_lock, database_errors
+from tradewind.trading.book.ledger import Ledger
+from tradewind.trading.book.order_log import LoggedOrder, add_state, logged_orders
+from tradewind.trading.book.outbox import record
+from tradewind.trading.book.quotes import Quote, closes_at, quotes_of
+from tradewind.trading.book.schema import equity, fills, orders
 from tradewind.trading.broker import Broker, SimulatedBroker, refuse_broker
-from tradewind.trading.database import account_lock, database_errors
-from tradewind.trading.ledger import Ledger
-from tradewind.trading.order_log import LoggedOrder, add_state, logged_orders
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderState, is_final
-from tradewind.trading.outbox import record
-from tradewind.trading.quotes import Quote, closes_at, quotes_of
-from tradewind.trading.schema import equity, fills, orders
 
 __all__ = ["Settled", "settle"]
 

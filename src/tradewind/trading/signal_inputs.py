@@ -2,7 +2,7 @@
 
 They are in the table ``signal_inputs`` beside the signals, written down once and never changed:
 what the same code computes later for the same session must be the same
-(`tradewind.research.hindsight`).
+(`tradewind.research.monitoring.hindsight`).
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tradewind.trading.database import database_errors
+from tradewind.trading.book.database import database_errors
 
 __all__ = ["InputBook", "SignalInputs"]
 
@@ -52,8 +52,8 @@ class SignalInputs:
     predictions : mapping of str to float
         By symbol; one that could not be predicted for has none.
     code_version : int, optional
-        `tradewind.research.features.CODE_VERSION` of the code that computed them; None where it was
-        not kept.
+        `tradewind.research.features.compute.CODE_VERSION` of the code that computed them; None
+        where it was not kept.
     """
 
     strategy: str

@@ -15,17 +15,17 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from tradewind.errors import OrderRejectedError
-from tradewind.trading.accounts import read_account
+from tradewind.trading.book.accounts import read_account
+from tradewind.trading.book.database import account_lock, database_errors
+from tradewind.trading.book.halts import refuse_if_halted
+from tradewind.trading.book.order_log import LoggedOrder, add_order, add_state, logged_orders
+from tradewind.trading.book.present import Present, read_present
+from tradewind.trading.book.quotes import recent_quotes
+from tradewind.trading.book.schema import equity, orders
 from tradewind.trading.broker import Broker, refuse_broker
-from tradewind.trading.database import account_lock, database_errors
-from tradewind.trading.halts import refuse_if_halted
 from tradewind.trading.intents import Intent, intents_of
-from tradewind.trading.order_log import LoggedOrder, add_order, add_state, logged_orders
 from tradewind.trading.orders import OrderState, is_final
-from tradewind.trading.present import Present, read_present
-from tradewind.trading.quotes import recent_quotes
 from tradewind.trading.risk import assess
-from tradewind.trading.schema import equity, orders
 
 __all__ = ["Submitted", "submit"]
 

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 
 from tradewind.errors import TradingError
 from tradewind.trading.app import app
+from tradewind.trading.book.database import open_database
 from tradewind.trading.broker import BROKER, PAPER, Broker, address_of, open_broker
-from tradewind.trading.database import open_database
 from tradewind.trading.migrate import DATABASE_URL
 from tradewind.trading.publisher import connect_publisher
 from tradewind.trading.reconciliation import reconcile

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
-from tradewind.orchestration.bridge import CeleryTaskOperator, RedisStreamTrigger
+from tradewind.bridge import CeleryTaskOperator, RedisStreamTrigger
 
 ARGUMENTS = {"app": "trading", "queue": "foreign"}
 

@@ -5,7 +5,7 @@ import signal
 
 from airflow.sdk import DAG, get_parsing_context, task
 
-from tradewind.orchestration.common import dag_arguments
+from tradewind.orchestration.dags.common import dag_arguments
 
 here = get_parsing_context().task_id  # only where a task is run
 if here == "import":

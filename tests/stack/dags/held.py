@@ -7,7 +7,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, task
 
-from tradewind.orchestration.common import dag_arguments
+from tradewind.orchestration.dags.common import dag_arguments
 
 FOLDER = Path(os.environ.get("TRADEWIND_HOME", ".")) / "held"
 TASKS = 8

@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from tradewind.orchestration.bridge import CeleryTaskOperator
-from tradewind.orchestration.common import dag_arguments
+from tradewind.bridge import CeleryTaskOperator
+from tradewind.orchestration.dags.common import dag_arguments
 
 with DAG("remote", schedule=None, **dag_arguments()):
     for number in range(3):

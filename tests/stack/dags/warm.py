@@ -4,7 +4,7 @@ import sys
 
 from airflow.sdk import DAG, task
 
-from tradewind.warm import MODULES
+from tradewind.workers.warm import MODULES
 
 with DAG("warm", schedule=None, is_paused_upon_creation=False):
 

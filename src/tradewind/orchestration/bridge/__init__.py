@@ -1,46 +1,18 @@
-"""Airflow and Celery apps: tasks of any app as Airflow tasks, entries of a Redis stream as assets.
+"""Where `tradewind.bridge` was before version 0.2; to be gone in 0.3.
 
-A provider of its own: it imports nothing else of tradewind and works against apps that it knows
-by their connection alone (docs/bridge.md). Importing this package is cheap; each name is
-loaded when it is first used.
+DAGs of a team import from here, and Airflow's database holds the paths of triggers that wait.
 """
 
+import sys
+import warnings
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from tradewind.orchestration.bridge.errors import (
-        BridgeError,
-        RemoteTaskFailedError,
-        RemoteTaskRevokedError,
-    )
-    from tradewind.orchestration.bridge.hook import CeleryHook
-    from tradewind.orchestration.bridge.operators import CeleryTaskOperator
-    from tradewind.orchestration.bridge.streams import RedisStreamTrigger
-    from tradewind.orchestration.bridge.triggers import CeleryTaskTrigger
+from tradewind.bridge import *  # noqa: F403 - whatever was here is there
 
-__all__ = [
-    "BridgeError",
-    "CeleryHook",
-    "CeleryTaskOperator",
-    "CeleryTaskTrigger",
-    "RedisStreamTrigger",
-    "RemoteTaskFailedError",
-    "RemoteTaskRevokedError",
-]
-
-_HOMES = {
-    "BridgeError": "errors",
-    "CeleryHook": "hook",
-    "CeleryTaskOperator": "operators",
-    "CeleryTaskTrigger": "triggers",
-    "RedisStreamTrigger": "streams",
-    "RemoteTaskFailedError": "errors",
-    "RemoteTaskRevokedError": "errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+for _name in ("errors", "hook", "operators", "streams", "triggers"):
+    sys.modules[f"{__name__}.{_name}"] = import_module(f"tradewind.bridge.{_name}")
+warnings.warn(
+    "tradewind.orchestration.bridge is tradewind.bridge now, and will be gone in 0.3",
+    DeprecationWarning,
+    stacklevel=2,
+)

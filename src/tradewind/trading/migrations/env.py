@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from tradewind.trading.schema import PAPER, SCHEMA, metadata
+from tradewind.trading.book.schema import PAPER, SCHEMA, metadata
 
 
 def _ours(name: str | None, kind: str, _parents: object) -> bool:

@@ -1,0 +1,1 @@
+"""The machine that tradewind runs on: its encoding, its proxies, and names of folders."""

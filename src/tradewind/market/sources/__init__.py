@@ -1,0 +1,1 @@
+"""Where bars come from: kinds of sources, and the files that they read."""

@@ -1,0 +1,303 @@
+"""Sources of bars: one YAML file a source, opened by a class found through an entry point.
+
+A kind of source is a callable that is given a `SourceSpec` and the folder that relative paths
+start at, and returns a `Source`. A package offers one with::
+
+    [project.entry-points."tradewind.sources"]
+    mine = "my_package:MySource"
+
+so that a file in ``sources/`` may say ``kind: mine``. A whole source::
+
+    class Options(BaseModel):
+        model_config = ConfigDict(extra="forbid", frozen=True)
+        folder: str
+
+    class MySource:
+        Options = Options  # so that errors can list the options that there are
+
+        def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
+            self._folder = base_dir / Options.model_validate(dict(spec.options)).folder
+
+        def symbols(self) -> tuple[str, ...]:
+            return tuple(sorted(file.stem for file in self._folder.glob("*.parquet")))
+
+        def load(self, symbols: Sequence[str]) -> pl.DataFrame:
+            return pl.concat(pl.read_parquet(self._folder / f"{one}.parquet") for one in symbols)
+
+Importing this module loads no polars: Airflow reads it with every DAG file.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from tradewind.errors import SourceError
+from tradewind.market.sessions import SessionCalendar, SessionExceptions
+from tradewind.market.spec_types import CalendarName, SpecName, Words
+from tradewind.market.validation.accepted import Accepted
+from tradewind.specs.entry_points import offered
+from tradewind.specs.folders import SpecReader, located, refusal
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "GROUP",
+    "Source",
+    "SourceSpec",
+    "find_source",
+    "load_source",
+    "load_sources",
+    "open_source",
+]
+
+GROUP: Final = "tradewind.sources"
+"""The group of entry points that kinds of sources are found in."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """One configured source of bars."""
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return every symbol the source has bars of, sorted.
+
+        Raises
+        ------
+        SourceError
+            If the source cannot be read.
+        """
+        ...
+
+    def load(self, symbols: Sequence[str]) -> "pl.DataFrame":
+        """Return the bars of some symbols, not yet validated.
+
+        Parameters
+        ----------
+        symbols : sequence of str
+            One or more; order and repetition do not matter.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            As in `tradewind.market.bars`, sorted by symbol and session.
+
+        Raises
+        ------
+        SourceError
+            If the source lacks one of the symbols, or cannot be read.
+        """
+        ...
+
+
+class SourceSpec(BaseModel):
+    """What a file in ``sources/`` says: which kind of source, how it is set up and when it is read.
+
+    Attributes
+    ----------
+    name : str
+        Equal to the file's name; strategies name the source by it.
+    kind : str
+        Name of an entry point in the group ``tradewind.sources``.
+    calendar : str
+        Exchange calendar that sessions are held against, such as ``"XNYS"``.
+    sessions : SessionExceptions
+        What that calendar lacks: days on which the exchange was closed all the same, and sessions
+        that it does not have; see `tradewind.market.sessions`.
+    schedule : {"after_close", None}
+        Whether new bars are asked for after each close of the exchange, or only by hand.
+    backdate : bool
+        Whether history that is new to the store counts as known since each session's close: true
+        for a vendor whose history is what it said at the time, and never corrected since. If
+        false, it counts as known from the moment it is first read, and a backfill of the time
+        before sees nothing of it.
+    options : dict
+        What the kind of source asks for.
+    accept : tuple of Accepted
+        Findings of validation that are real: reported as warnings with the reason given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: SpecName
+    kind: str = Field(min_length=1, max_length=100)
+    description: Words = ""
+    calendar: CalendarName = "XNYS"
+    sessions: SessionExceptions = SessionExceptions()
+    schedule: Literal["after_close"] | None = "after_close"
+    backdate: bool = False
+    options: dict[str, Any] = Field(default={})
+    accept: tuple[Accepted, ...] = ()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @field_validator("accept")
+    @classmethod
+    def _accepted_once(cls, accept: tuple[Accepted, ...]) -> tuple[Accepted, ...]:
+        times = Counter(map(str, accept))
+        repeated = [where for where, count in times.items() if count > 1]
+        if repeated:
+            raise ValueError(f"accepted more than once: {', '.join(repeated[:10])}")
+        return accept
+
+    @model_validator(mode="after")
+    def _remember_the_file(self, info: ValidationInfo) -> Self:
+        self._file = (info.context or {}).get("file")
+        return self
+
+    @property
+    def session_calendar(self) -> SessionCalendar:
+        """The calendar of the source's bars, with what `sessions` says of it."""
+        return self.sessions.applied_to(self.calendar)
+
+    def sessions_for(self, calendar: str) -> SessionCalendar:
+        """Return the calendar of the source's bars to who believes it to be of that name.
+
+        Parameters
+        ----------
+        calendar : str
+            As a strategy's ``universe.calendar`` has it.
+
+        Raises
+        ------
+        SourceError
+            If the source's bars are held against another calendar.
+        """
+        if calendar != self.calendar:
+            raise SourceError(
+                f"source {self.name!r} has the sessions of {self.calendar}, not of {calendar}; "
+                f"write calendar: {self.calendar} under universe in the strategy's file, or mend "
+                "the source's"
+            )
+        return self.session_calendar
+
+    @property
+    def file(self) -> Path | None:
+        """The file this was read from; None for a specification made in code."""
+        return self._file
+
+    @property
+    def base_dir(self) -> Path:
+        """Where relative paths start: beside the folder of the file, which is the checkout.
+
+        For a specification made in code it is the current directory.
+        """
+        return Path.cwd() if self.file is None else self.file.absolute().parent.parent
+
+
+def load_source(path: Path) -> SourceSpec:
+    """Read one file of a source, without opening the source.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file whose stem is the source's name.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, is no YAML mapping, or a field is wrong.
+    """
+    return _READER.file(path)
+
+
+def load_sources(
+    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[dict[str, SourceSpec], dict[Path, SourceError]]:
+    """Read every ``*.yaml`` and ``*.yml`` file of a directory, without opening the sources.
+
+    Parameters
+    ----------
+    directory : Path
+        Where sources are kept; subdirectories are not searched.
+    wanted : callable, optional
+        Tells which files to read; all if not given.
+
+    Returns
+    -------
+    specs : dict of str to SourceSpec
+        By name, in the order of the names.
+    errors : dict of Path to SourceError
+        Why each of the other files was refused.
+
+    Raises
+    ------
+    SourceError
+        If there is no such directory.
+    """
+    return _READER.folder(directory, wanted=wanted)
+
+
+def find_source(name: str, directory: Path) -> SourceSpec:
+    """Return the source of a name.
+
+    Parameters
+    ----------
+    name : str
+        As a strategy's universe names it.
+    directory : Path
+        Where sources are kept.
+
+    Raises
+    ------
+    SourceError
+        If there is no such file, or it is wrong.
+    """
+    return _READER.find(directory, name)
+
+
+def open_source(spec: SourceSpec) -> Source:
+    """Open a source.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+        As read from a file, or made in code.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    SourceError
+        If no such kind of source is installed, or it refuses its options; the message names the
+        file, the field and the reason.
+    """
+    place = spec.file or f"source {spec.name!r}"
+    kind = located(place, "kind") if isinstance(place, Path) else place
+    factory = offered(
+        spec.kind,
+        group=GROUP,
+        noun="kind of source",
+        refuse=lambda problem: SourceError(f"{kind}: kind: {problem}"),
+    )
+    try:
+        source = factory(spec, spec.base_dir)
+    except ValidationError as error:
+        model = getattr(factory, "Options", None)
+        raise SourceError(refusal(place, error, model, spec.options, at=("options",))) from error
+    if not isinstance(source, Source):
+        raise SourceError(
+            f"{kind}: kind: {spec.kind!r} gave a {type(source).__name__}, which has no "
+            "symbols() and load() as tradewind.market.sources.source.Source has"
+        )
+    return source
+
+
+# Accepted findings are many where a vendor's history is long; YAML reads a MiB in some seconds.
+_READER: Final = SpecReader(
+    SourceSpec, SourceError, noun="source", nouns="sources", max_bytes=1024 * 1024,
+    max_values=150_000,
+)  # fmt: skip

@@ -1,0 +1,362 @@
+"""Bars as they became known, in tables that only grow, and snapshots of them.
+
+Each source has a Delta table. A row is a raw bar, the step of its adjustment factors, and two
+times: ``event_time``, the close of its session, and ``knowledge_time``, when these values became
+known. A revision is another row with a later ``knowledge_time``; nothing is ever overwritten, so
+what was known at any time can be read for ever.
+
+A snapshot names bars for ever: the version of a table, what was read of it, and the hash of
+the content. Its id is a hash of source and content, so the same bars have the same name
+whenever they are read, in whatever increments they were stored.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from tradewind.errors import SnapshotError, StoreError
+from tradewind.market.sessions import SessionCalendar
+from tradewind.market.store._overview import Stored, overview
+from tradewind.market.store._staging import Appended, Staged
+from tradewind.market.store.content import content_hash
+from tradewind.market.store.factor_steps import to_factors
+from tradewind.market.store.manifests import Manifests, SnapshotInfo, name_of
+from tradewind.market.store.table import Table, storage
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "content_hash"]
+
+
+class BarStore:
+    """Every source's bars, and the snapshots of them.
+
+    Any number of processes may read and append at the same time.
+
+    Parameters
+    ----------
+    root : str or Path
+        A directory, made when something is stored, or ``s3://bucket/prefix``.
+    storage_options : mapping of str to str, optional
+        How to reach an object store: ``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ... It must
+        support conditional puts (S3 and MinIO do), by which writers exclude each other.
+    """
+
+    def __init__(self, root: str | Path, storage_options: Mapping[str, str] | None = None) -> None:
+        self.root, self._options = storage(root, storage_options)
+        self._manifests = Manifests(self.root, self._options)
+
+    def append(
+        self,
+        source: str,
+        bars: pl.DataFrame,
+        *,
+        known_at: datetime,
+        calendar: str | SessionCalendar,
+        backdate: bool = False,
+    ) -> Appended:
+        """Store what is new or different in some bars; all of it or nothing.
+
+        Bars that are stored already, with values that differ by no more than a vendor's rounding
+        (see `tradewind.market.rounding`), are not stored again: appending twice makes no new
+        version of the table.
+
+        Parameters
+        ----------
+        source : str
+            Letters, digits, ``-`` and ``_``.
+        bars : DataFrame of shape (n_bars, 9)
+            Validated bars. Of a symbol that is stored already, the frame must begin at a
+            stored session, so that the step of each new one is known.
+        known_at : datetime
+            With a time zone: when these values became known, no earlier than the last close.
+        calendar : str or SessionCalendar
+            Exchange calendar of the sessions, such as ``"XNYS"``, or the source's.
+        backdate : bool
+            Take bars of symbols that the store has never seen as known since their own
+            session's close.
+
+        Warnings
+        --------
+        `backdate` is an assumption about the vendor: that the history handed out today is what
+        was handed out then, never restated, and complete with the symbols delisted since. It
+        holds for raw prices of good vendors and is the only way to train as of a time before
+        the first load; where a vendor says otherwise, leave it off. Revisions, and new bars of
+        known symbols, count from `known_at` in either case.
+
+        Raises
+        ------
+        StoreError
+            If the bars do not connect with what is stored, are known before they happened or
+            before what they revise, or cannot be written.
+        SnapshotError
+            If columns, types or values are not those of bars.
+        MarketDataError
+            If there is no such calendar.
+        """
+        with self.stage(source, known_at=known_at, calendar=calendar, backdate=backdate) as staged:
+            staged.add(bars)
+            return staged.commit()
+
+    def stage(
+        self,
+        source: str,
+        *,
+        known_at: datetime,
+        calendar: str | SessionCalendar,
+        backdate: bool = False,
+    ) -> Staged:
+        """Return where to put bars part by part that are then stored in one commit.
+
+        Parameters
+        ----------
+        source, known_at, calendar, backdate
+            As of `append`.
+
+        Raises
+        ------
+        StoreError
+            If the source's name is none, or `known_at` has no time zone.
+        """
+        table = Table(self.root, source, self._options)
+        return Staged(table, calendar, _utc(known_at, "known_at"), backdate=backdate)
+
+    def bars(
+        self,
+        source: str,
+        symbols: Sequence[str] | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        as_of: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return the newest bars, or those known at a time; for looking, not for training on.
+
+        Parameters
+        ----------
+        source : str
+            Which table.
+        symbols : sequence of str, optional
+            Default: all.
+        start, end : date, optional
+            First and last session, both included.
+        as_of : datetime, optional
+            With a time zone; what became known later is left out.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            Sorted by symbol and session; possibly none.
+
+        Raises
+        ------
+        StoreError
+            If the source is not stored, or its table cannot be read.
+        """
+        table = Table(self.root, source, self._options)
+        version = table.open()
+        if version is None:
+            raise StoreError(_absent(self.root, source))
+        moment = None if as_of is None else _utc(as_of, "as_of")
+        return to_factors(table.rows(version, symbols, start=start, end=end, as_of=moment))
+
+    def snapshot(
+        self,
+        source: str,
+        symbols: Sequence[str],
+        *,
+        calendar: str | SessionCalendar,
+        start: date | None = None,
+        end: date | None = None,
+        as_of: datetime | None = None,
+    ) -> str:
+        """Name the bars of some symbols, so that they can be read again for ever.
+
+        Parameters
+        ----------
+        source : str
+            Which table.
+        symbols : sequence of str
+            At least one; order and repetition do not matter.
+        calendar : str or SessionCalendar
+            Exchange calendar that the caller counts sessions by; must be the source's. It is kept
+            with the snapshot.
+        start, end : date, optional
+            First and last session, both included.
+        as_of : datetime, optional
+            With a time zone; what became known later is left out.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits; the same for the same source and content. If a snapshot of
+            that name exists, it stays as it is, unless it cannot be read any more.
+
+        Raises
+        ------
+        SnapshotError
+            If the source has none of these bars, or one of the symbols at no time at all.
+        StoreError
+            If the calendar is not the source's, or the store cannot be read or written.
+        """
+        wanted = tuple(sorted(set(symbols)))
+        if not wanted:
+            raise SnapshotError(f"no symbols asked of source {source!r}; name at least one")
+        moment = None if as_of is None else _utc(as_of, "as_of")
+        table = Table(self.root, source, self._options)
+        version = table.open()
+        if version is None:
+            raise SnapshotError(_absent(self.root, source))
+        table.check_calendar(version, str(calendar))
+        bars = to_factors(table.rows(version, wanted, start=start, end=end, as_of=moment))
+        self._refuse_absent(table, version, wanted, bars)
+        if bars.is_empty():
+            names, known = ", ".join(wanted[:10]), moment or "now"
+            raise SnapshotError(
+                f"source {source!r} has no bars of {names} from {start or 'the first'} to "
+                f"{end or 'the last'} known at {known}; widen the range, or ingest the source"
+            )
+        digest = content_hash(bars)
+        info = SnapshotInfo(
+            id=name_of(source, digest),
+            source=source,
+            table_version=version.version(),
+            symbols=wanted,
+            start=start,
+            end=end,
+            as_of=moment,
+            created=datetime.now(UTC),
+            rows=bars.height,
+            content_hash=digest,
+            calendar=SessionCalendar.of(calendar),
+        )
+        if not self._is_readable(info):
+            self._manifests.keep(info)
+        return info.id
+
+    def read(self, snapshot_id: str) -> pl.DataFrame:
+        """Return the bars of a snapshot, after comparing them with its hash.
+
+        Parameters
+        ----------
+        snapshot_id : str
+            As returned by `snapshot`.
+
+        Returns
+        -------
+        DataFrame of shape (n_bars, 9)
+            Bars sorted by symbol and session, both factors 1.0 on each symbol's last session.
+
+        Raises
+        ------
+        SnapshotError
+            If the id is malformed, or manifest or bars are missing or damaged.
+        """
+        info = self._manifests.find(snapshot_id)
+        if info is None:
+            raise SnapshotError(
+                f"no snapshot {snapshot_id} in {self.root}; ingest the source and take it again"
+            )
+        return self._read(info)
+
+    def version(self, source: str) -> int | None:
+        """Return the version of a source's table, which changes whenever bars are stored.
+
+        None before the first are.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        opened = Table(self.root, source, self._options).open()
+        return None if opened is None else int(opened.version())
+
+    def stored(self, source: str) -> Stored | None:
+        """Return what is stored of a source; None if nothing is.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        SnapshotError
+            If the manifest of a snapshot is.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        if opened is None:
+            return None
+        taken = sum(snapshot.source == source for snapshot in self.snapshots())
+        return overview(table, opened, source=source, snapshots=taken)
+
+    def snapshots(self) -> list[SnapshotInfo]:
+        """Return every snapshot, oldest first.
+
+        Raises
+        ------
+        SnapshotError
+            If a manifest is damaged.
+        """
+        return self._manifests.all()
+
+    def _read(self, info: SnapshotInfo) -> pl.DataFrame:
+        table = Table(self.root, info.source, self._options)
+        what = f"snapshot {info.id} (version {info.table_version} of {table.uri})"
+        try:
+            version = table.open(info.table_version)
+            if version is None:
+                raise SnapshotError(f"{what} is gone with its table. {_MEND}")
+            bars = to_factors(
+                table.rows(version, info.symbols, start=info.start, end=info.end, as_of=info.as_of)
+            )
+        except StoreError as error:
+            raise SnapshotError(
+                f"{what} cannot be read: {error.__cause__ or error}. {_MEND}"
+            ) from error
+        if content_hash(bars) != info.content_hash:
+            raise SnapshotError(f"{what} is damaged: its content has another hash. {_MEND}")
+        return bars
+
+    def _is_readable(self, info: SnapshotInfo) -> bool:
+        """Whether a snapshot of this name exists and still gives its bars."""
+        try:
+            held = self._manifests.find(info.id)
+            if held is not None and held.table_version != info.table_version:
+                self._read(held)
+        except SnapshotError:
+            return False  # the bars just read have the same name, and take its place
+        return held is not None
+
+    def _refuse_absent(
+        self, table: Table, version: "DeltaTable", symbols: Sequence[str], bars: pl.DataFrame
+    ) -> None:
+        """Tell a symbol not listed yet, which is no mistake, from one the store never had."""
+        without = sorted(set(symbols) - set(bars.get_column("symbol").unique()))
+        if not without:
+            return
+        never = sorted(set(without) - set(table.spans(version, without).get_column("symbol")))
+        if never:
+            raise SnapshotError(
+                f"the store has no bars of {', '.join(never[:10])} in {table.uri}; ingest them, or "
+                "correct the symbols"
+            )
+
+
+_MEND = (
+    "Restore the files from a backup, or ingest the source and take the snapshot again: the same "
+    "bars get the same id"
+)
+
+
+def _absent(root: str, source: str) -> str:
+    return f"no bars of source {source!r} in {root}; ingest it: tradewind data ingest {source}"
+
+
+def _utc(moment: datetime, name: str) -> datetime:
+    if moment.tzinfo is None:
+        raise StoreError(f"{name} {moment.isoformat()} has no time zone; add one, such as UTC")
+    return moment.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Whether bars can be trusted: rules, each with its findings."""

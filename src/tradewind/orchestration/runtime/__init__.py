@@ -1,0 +1,1 @@
+"""What Airflow's services run of ours: the executor, its bell, and what looks after tasks."""

@@ -1,0 +1,126 @@
+"""Airflow's CeleryExecutor in a scheduler that is woken up when there is something to do.
+
+And that sees within a minute which of its tasks nobody works on any more. A task that Redis has no
+room for waits: Airflow's own would call it failed. Of one that failed and could not say why, it
+asks Celery, and has `tradewind.orchestration.runtime.unheard` tell it.
+
+Named by ``[core] executor`` in ``config/airflow.env``.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.listeners.listener import get_listener_manager
+from airflow.providers.celery.executors.celery_executor import CeleryExecutor
+from airflow.utils.state import TaskInstanceState
+from celery import states  # type: ignore[import-untyped]
+from celery.backends.database import DatabaseBackend  # type: ignore[import-untyped]
+
+from tradewind.orchestration.runtime import abandoned, unheard
+from tradewind.orchestration.runtime.bell import Bell
+
+__all__ = ["PromptCeleryExecutor"]
+
+FAILED = TaskInstanceState.FAILED
+
+# How late the scheduler may be for what does not ring: schedules, triggers, workers that died.
+AT_MOST_SECONDS = 0.5
+# There may be more to do than it takes in one turn; meanwhile what it has sent can begin.
+AFTER_SENDING_SECONDS = 0.1
+_DIED = (
+    f"its worker died: the task has not been heard of for {abandoned.SILENT_AFTER:.0f} s, in which "
+    "the web server answered"
+)
+
+
+class PromptCeleryExecutor(CeleryExecutor):
+    """The CeleryExecutor, whose heartbeat in an idle scheduler lasts until the bell rings."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - what Airflow gives it
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._bell = Bell()
+        self._watch = abandoned.Watch(
+            abandoned.tasks_of,
+            lambda queues: abandoned.waiting_or_given_out(self.celery_app, queues),
+            abandoned.web_server_answers,
+        )
+        self._refused = 0
+        self._unsent: dict[Any, str] = {}
+
+    def start(self) -> None:
+        """Begin, with a connection to Celery's results that stays open."""
+        super().start()
+        get_listener_manager().add_listener(unheard)
+        results = self.celery_app.backend
+        if isinstance(results, DatabaseBackend):
+            # It keeps connections in processes that Celery has forked; in others it opens one for
+            # each question.
+            results.session_manager.forked = True
+
+    def heartbeat(self) -> None:
+        """Send what is queued, see what has ended, and wait until there may be more."""
+        queued = bool(self.queued_tasks or self.queued_callbacks or self.queued_connection_tests)
+        self._refused = 0
+        super().heartbeat()
+        if queued and not self._refused:
+            self._bell.wait(AFTER_SENDING_SECONDS)
+        elif not self.event_buffer:
+            self._bell.wait(AT_MOST_SECONDS)
+
+    def sync(self) -> None:
+        """See what has ended, and what will not end because nobody works on it."""
+        super().sync()
+        by_message = {result.task_id: key for key, result in self.workloads.items()}
+        found = self._watch.look(by_message.keys())
+        for message in found.lost:
+            self.log.warning("the message of %s was lost; it is sent again", by_message[message])
+            if abandoned.requeue(message):
+                self.running.discard(by_message[message])
+                self.workloads.pop(by_message[message], None)
+        for message in found.silent:
+            self.fail(by_message[message], info=_DIED)
+
+    def update_task_state(self, key: Any, state: str, info: Any) -> None:  # noqa: ANN401
+        """Take note of what has ended; Celery's database says why only if it is asked for that."""
+        if info is None and state in {states.FAILURE, states.REVOKED} and key in self.workloads:
+            info = _words(self.workloads[key].result)
+        super().update_task_state(key, state, info)
+
+    def _send_workloads(self, workload_tuples_to_send: Sequence[Any]) -> None:
+        """Send tasks; of those that cannot be sent, Airflow notes that they failed, and not why."""
+        self._unsent.clear()
+        super()._send_workloads(workload_tuples_to_send)
+        for key, why in self._unsent.items():
+            if self.event_buffer.get(key) == (FAILED, None):
+                self.event_buffer[key] = (FAILED, f"it could not be sent to a worker: {why}")
+
+    def _send_workloads_to_celery(self, workload_tuples_to_send: Sequence[Any]) -> list[Any]:
+        """Send tasks; those that Redis had no memory for stay queued, to be sent again."""
+        answers = super()._send_workloads_to_celery(workload_tuples_to_send)
+        sent = [each for each in answers if not _no_memory(getattr(each[2], "exception", None))]
+        self._refused = len(answers) - len(sent)
+        for key, _, result in sent:
+            if (error := getattr(result, "exception", None)) is not None:
+                self._unsent[key] = _words(error)
+        if self._refused:
+            self.log.error(
+                "%d tasks wait: Redis is at its maxmemory, see `tradewind doctor`",
+                self._refused,
+            )
+        return sent
+
+
+def _words(error: object) -> str:
+    """Return kind and message of what Celery keeps of an error."""
+    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+
+
+def _no_memory(error: BaseException | None) -> bool:
+    """Tell whether an error came of a Redis that is full, whatever was wrapped around it."""
+    from redis.exceptions import OutOfMemoryError
+
+    while error is not None:
+        if isinstance(error, OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,396 @@
+"""What the tasks of ingestion and training do, in a Celery worker.
+
+Each step imports what it needs when it runs: this module is read with every DAG file.
+"""
+
+import hashlib
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.errors import SettingsError
+from tradewind.market.sources.source import SourceSpec, find_source, open_source
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from tradewind.market.store.bar_store import BarStore
+
+__all__ = [
+    "bar_store",
+    "ingest",
+    "ingest_source",
+    "judge",
+    "ledger_url",
+    "plan_sweep",
+    "promote",
+    "run_trials",
+    "train",
+    "verify",
+]
+
+log = logging.getLogger(__name__)
+
+_STUDY = "study"  # the XCom that tells the run's tasks which study is theirs
+# What a trial's figures depend on, beside the strategy and the bars.
+_JUDGED_WITH = ("tradewind", "lightgbm", "numpy", "polars", "scikit-learn")
+
+
+def ingest(strategy: Strategy) -> str:
+    """Store what is new among the strategy's bars, and return the id of their snapshot.
+
+    In a backfill the snapshot holds what was known at the run's logical date, and no more.
+
+    Raises
+    ------
+    MarketDataError
+        If the source cannot give the bars, they break a rule, or they cannot be stored.
+    """
+    from airflow.sdk import get_current_context
+
+    settings = load_settings()
+    universe = strategy.universe
+    spec = find_source(universe.source, settings.sources_dir)
+    calendar = spec.sessions_for(universe.calendar)
+    _store_new_bars(settings, spec, strategy.bar_symbols)
+    as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
+    snapshot_id = bar_store(settings).snapshot(
+        spec.name,
+        strategy.bar_symbols,
+        calendar=calendar,
+        start=universe.start,
+        end=universe.end,
+        as_of=as_of,
+    )
+    log.info("snapshot %s of %s as of %s", snapshot_id, spec.name, as_of or "now")
+    return snapshot_id
+
+
+def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
+    """Store what is new among all bars of a source.
+
+    What counts as new to those who wait for it is what nobody was told of yet, whoever stored it:
+    a training stores the bars it needs, too, and a try may be killed after its last bar.
+
+    Parameters
+    ----------
+    spec : SourceSpec
+    announced : int, optional
+        Version of the source's table that the asset's last event told of; None before the first.
+
+    Returns
+    -------
+    dict of str to int
+        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to tell of.
+
+    Raises
+    ------
+    AirflowSkipException
+        If there is nothing to tell of, so that nothing that waits for new bars is started.
+    MarketDataError
+        If the source cannot give the bars, they break a rule, or they cannot be stored.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    settings = load_settings()
+    counts = _store_new_bars(settings, spec, None)
+    version = bar_store(settings).version(spec.name)
+    if version is None or version == announced:
+        raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
+    return {**counts, "table_version": version}
+
+
+def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
+    """Write every trial of the run's sweep down as waiting, and return the numbers of its batches.
+
+    What an earlier run that failed left of the same sweep is gone on with.
+
+    Raises
+    ------
+    TradewindError
+        If the strategy's sweep cannot be drawn or the ledger is out of reach.
+    """
+    from airflow.sdk import get_current_context
+
+    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.trials.sweep import plan
+
+    context = get_current_context()
+    planned = plan(
+        strategy,
+        snapshot_id,
+        ledger_url(load_settings()),
+        sweep_id=_sweep_id(strategy, snapshot_id),
+        asked_by=f"{context['dag_run'].dag_id} {context['dag_run'].run_id}",
+        feature_code=feature_code_hash(strategy) or "",
+    )
+    context["ti"].xcom_push(_STUDY, planned.study_name)
+    log.info("%d trials in study %s", planned.n_trials, planned.study_name)
+    return list(planned.batches)
+
+
+def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
+    """Judge waiting trials of the run's sweep until there is none left, and return how many.
+
+    Raises
+    ------
+    TradewindError
+        If the snapshot is damaged or the ledger is out of reach.
+    """
+    from tradewind.research.trials.sweep import run_batch
+
+    settings = load_settings()
+    report = run_batch(
+        _study_of_run(),
+        bar_store(settings).read(snapshot_id),
+        strategy,
+        ledger_url(settings),
+        batch=batch,
+        on_trial=lambda number, total: log.info("trial %d of %d is judged", number, total),
+    )
+    if report.failed:
+        log.warning("trials %s failed; they count all the same", report.failed)
+    log.info("%d trials in %.1f s", len(report.finished), report.seconds)
+    return len(report.finished)
+
+
+def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
+    """Train on a snapshot with the best parameters, log the run and register the version.
+
+    Returns
+    -------
+    dict of str to str
+        ``name`` and ``version`` of the registered model, ``run_id`` and ``url`` of its MLflow run.
+
+    Raises
+    ------
+    TradewindError
+        If the snapshot is damaged, the strategy cannot be trained on it, or MLflow refuses.
+    """
+    from airflow.sdk import get_current_context
+
+    from tradewind.market.ingest import check_stored
+    from tradewind.registry.provenance import NONE, collect
+    from tradewind.registry.tracking import log_training
+    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.models.model import fingerprint
+    from tradewind.research.training import train as train_strategy
+    from tradewind.research.trials.database_ledger import DatabaseLedger
+    from tradewind.research.trials.ledger import counted_in
+    from tradewind.research.trials.sweep import collect as collect_sweep
+
+    settings = load_settings()
+    context = get_current_context()
+    bars = bar_store(settings).read(snapshot_id)
+    spec = find_source(strategy.universe.source, settings.sources_dir)
+    findings = check_stored(bars, spec, strategy.bar_symbols)
+    for warning in findings:
+        log.warning("%s", warning)
+    url, code = ledger_url(settings), feature_code_hash(strategy)
+    chosen = strategy
+    configurations: tuple[str, ...] = ()
+    if strategy.sweep is not None:
+        swept = collect_sweep(_study_of_run(), strategy, url)
+        log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
+        chosen = strategy.with_parameters(swept.best_parameters)
+        configurations = swept.configurations
+    log.info("training %s on %d bars", strategy.name, bars.height)
+    with DatabaseLedger(url) as ledger:
+        counted = counted_in(
+            ledger, snapshot_id=snapshot_id, sweep=configurations, feature_code=code or ""
+        )
+        # One thread: the worker runs as many tasks as it has slots, and one is repeatable.
+        result = train_strategy(bars, chosen, trials=counted, num_threads=1)
+    log.info(
+        "trained %s on %d folds, model %s: %s",
+        strategy.name, len(result.folds), fingerprint(result.model), result.metrics,
+    )  # fmt: skip
+    for line in result.undefined.sentences():
+        log.warning("%s", line)
+    untested = int(result.metrics["untested_sessions"])
+    log.info(
+        "the newest %d sessions are in no test window; the final model may know them", untested
+    )
+    ref = log_training(
+        result,
+        strategy=chosen,
+        snapshot_id=snapshot_id,
+        provenance=collect(settings.home, features_sha256=code or NONE),
+        findings=findings,
+        origin={
+            "airflow.dag_id": context["dag_run"].dag_id,
+            "airflow.run_id": context["dag_run"].run_id,
+            "airflow.task_id": context["ti"].task_id,
+        },
+    )
+    url = settings.mlflow_page.rstrip("/") + ref.page
+    log.info("registered %s version %s: %s", ref.name, ref.version, url)
+    return {
+        "name": ref.name,
+        "version": ref.version,
+        "run_id": ref.run_id,
+        "url": url,
+    }
+
+
+def judge(name: str, version: str) -> bool:
+    """Hold a version against its gate, write the decision down, and return whether it passed.
+
+    What a backfill trains is evidence of the past and never becomes the champion: False.
+
+    Raises
+    ------
+    RegistryError
+        If the evidence cannot be fetched or the decision not be written.
+    """
+    from tradewind.registry.promotion import judge_version
+    from tradewind.registry.versions import version_of
+
+    if _is_backfill():
+        log.info("a backfill is not judged: %s version %s is for comparison", name, version)
+        return False
+    decision = judge_version(name, version)
+    for rule in decision.rules:
+        log.info("%s: %s: %s", "passed" if rule.passed else "REFUSED", rule.rule, rule.reason)
+    if words := version_of(name, version).verdict:
+        log.info("%s", words)
+    return decision.passed
+
+
+def promote(name: str, version: str) -> int:
+    """Make a version that passed its gate the champion, and return its number.
+
+    Raises
+    ------
+    AirflowSkipException
+        If it passed against a champion that was replaced meanwhile, perhaps while an approval was
+        waited for, and does not pass against today's; or if it was taken back since.
+    RegistryError
+        If MLflow is out of reach.
+    """
+    from airflow.sdk import get_current_context
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    from tradewind.errors import PromotionError
+    from tradewind.registry.promotion import promote as promote_version
+
+    approval = get_current_context()["ti"].xcom_pull(task_ids="approve")
+    by, reason = "airflow", "passed the gate"
+    if approval:
+        by = str((approval.get("responded_by_user") or {}).get("name") or "airflow")
+        reason = "passed the gate and was approved"
+    try:
+        promote_version(name, version, reason=reason, by=by)
+    except PromotionError as error:
+        log.warning("%s", error)
+        raise AirflowSkipException(str(error)) from error
+    return int(version)
+
+
+def verify(name: str, version: str) -> int:
+    """Fetch a version, and the champion, and check that both predict what they did in training.
+
+    Returns
+    -------
+    int
+        Predictions compared.
+
+    Raises
+    ------
+    ReproductionError
+        If a model predicts anything else.
+    RegistryError
+        If a model cannot be fetched.
+    """
+    from tradewind.registry.retrieval import verify_round_trip
+    from tradewind.registry.versions import aliases_of
+
+    store = bar_store(load_settings())
+    compared = 0
+    champion = aliases_of(name).get("champion", int(version))
+    for which in sorted({int(version), champion}):
+        rows = verify_round_trip(name, which, store)
+        log.info("%s version %d predicts the same %d values as in training", name, which, rows)
+        compared += rows
+    return compared
+
+
+def _store_new_bars(
+    settings: Settings, spec: SourceSpec, symbols: tuple[str, ...] | None
+) -> dict[str, int]:
+    from tradewind.market.ingest import ingest as ingest_bars
+
+    result = ingest_bars(
+        open_source(spec),
+        spec,
+        bar_store(settings),
+        symbols=symbols,
+        known_at=datetime.now(UTC),
+        backdate=spec.backdate,
+        on_progress=lambda done, total: log.info("%d of %d symbols", done, total),
+    )
+    for warning in result.findings:
+        log.warning("%s", warning)
+    counts = {"new": result.new, "revised": result.revised, "unchanged": result.unchanged}
+    log.info("bars of %s: %s", spec.name, counts)
+    return counts
+
+
+def bar_store(settings: Settings) -> "BarStore":
+    """Return the store of bars."""
+    from tradewind.market.store.bar_store import BarStore
+
+    return BarStore(settings.market_store)
+
+
+def ledger_url(settings: Settings) -> str:
+    """Return the address of the database with the ledger of trials and the signals.
+
+    Raises
+    ------
+    SettingsError
+        If it is not set.
+    """
+    if settings.database_url is None:
+        raise SettingsError(
+            "TRADEWIND_DATABASE_URL is not set, so there is no ledger of trials, and without it "
+            "no statistic can be believed. Services of the stack have it set"
+        )
+    return settings.database_url
+
+
+def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
+    """Return what tells sweeps apart: the file, the code of its features, bars and libraries."""
+    from importlib.metadata import version
+
+    from tradewind.research.features.own_code import feature_code_hash
+
+    code = feature_code_hash(strategy) or ""
+    versions = " ".join(f"{name} {version(name)}" for name in _JUDGED_WITH)
+    parts = f"{snapshot_id} {strategy.content_hash()} {code} {versions}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _study_of_run() -> str:
+    """Return the study that the run's first task has planned or gone on with.
+
+    Raises
+    ------
+    SweepError
+        If it has said none.
+    """
+    from airflow.sdk import get_current_context
+
+    from tradewind.errors import SweepError
+
+    name = get_current_context()["ti"].xcom_pull(task_ids="plan_sweep", key=_STUDY)
+    if name is None:
+        raise SweepError("task plan_sweep of this run named no study; clear it, and it plans again")
+    return str(name)
+
+
+def _is_backfill() -> bool:
+    from airflow.sdk import get_current_context
+
+    # Its type is an enumeration of text: equal to its value, and written as something else.
+    return bool(get_current_context()["dag_run"].run_type == "backfill")

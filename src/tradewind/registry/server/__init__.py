@@ -1,0 +1,1 @@
+"""MLflow's own process. No client imports it."""

@@ -1,0 +1,120 @@
+"""The MLflow server, its workers forked from one process that has imported MLflow.
+
+``mlflow server`` imports MLflow in its command line and again in each worker that uvicorn
+spawns: three times eight seconds of CPU and 200 MB. This starts the same application, with the
+same settings (the variables that ``mlflow server`` reads), under Gunicorn, which forks.
+
+Run as ``python -m tradewind.registry.server.serve``; nothing imports it.
+"""
+
+# ruff: noqa: TID253 - this program is MLflow
+
+import logging
+import multiprocessing
+import os
+import secrets
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from mlflow.server import app, auth, constants
+from mlflow.server.auth import bootstrap_admin_user, create_app
+from mlflow.server.handlers import (
+    _get_artifact_repo_mlflow_artifacts,
+    _get_tracking_store,
+    initialize_backend_stores,
+)
+from mlflow.utils.server_cli_utils import resolve_default_artifact_root
+
+from tradewind.errors import SettingsError
+from tradewind.registry.server.artifacts import SCHEME
+from tradewind.registry.server.first_view import begin_with_training
+from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_too
+from tradewind.registry.server.stores import batched
+from tradewind.registry.server.writable import serve_writable
+
+__all__ = ["main"]
+
+
+class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
+    """Gunicorn, told what to do by its caller and not by a command line."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:  # noqa: ANN401 - an ASGI application
+        # Called in each worker, since processes must not share a connection to a database.
+        store = os.environ[constants.BACKEND_STORE_URI_ENV_VAR]
+        root = os.environ[constants.ARTIFACT_ROOT_ENV_VAR]
+        initialize_backend_stores(batched(store), store, root)
+        logins = OneAtATime()
+        begin_with_training(app)
+        runs: Any = _get_tracking_store()  # the one that was opened above
+        serve_writable(app, runs.engine, _get_artifact_repo_mlflow_artifacts)
+        compare_for_strangers_too(auth.store)
+        logins.before(app)
+        served = create_app(app)
+        logins.after(app)
+        return served
+
+
+def main() -> None:
+    """Serve until told to stop.
+
+    Raises
+    ------
+    SettingsError
+        If a setting it needs is missing.
+    """
+    store = _setting("MLFLOW_BACKEND_STORE_URI")
+    os.environ |= {
+        constants.BACKEND_STORE_URI_ENV_VAR: store,
+        constants.REGISTRY_STORE_URI_ENV_VAR: store,
+        constants.ARTIFACT_ROOT_ENV_VAR: resolve_default_artifact_root(True, "", store),
+        constants.ARTIFACTS_DESTINATION_ENV_VAR: _behind_server(
+            _setting("MLFLOW_ARTIFACTS_DESTINATION")
+        ),
+        constants.SERVE_ARTIFACTS_ENV_VAR: "true",
+        # What `mlflow server` tells its workers: that they serve ASGI, and for which start.
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "_MLFLOW_SERVER_BOOT_ID": secrets.token_hex(16),
+    }
+    # Once, before the workers: two that create the tables of users at a time would collide. In
+    # a process of its own, so that no worker inherits its connection.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as once:
+        once.submit(bootstrap_admin_user).result()
+    # Airflow, which the fork server has imported, gives it a handler; Gunicorn adds its own.
+    logging.getLogger("gunicorn.error").handlers.clear()
+    _Server(
+        {
+            "bind": f"{_setting('MLFLOW_HOST')}:{_setting('MLFLOW_PORT')}",
+            "workers": int(_setting("MLFLOW_WORKERS")),
+            "worker_class": "uvicorn_worker.UvicornWorker",
+            "timeout": 120,  # seconds; a worker that hangs longer is replaced
+            "graceful_timeout": 15,
+            "proc_name": "mlflow",
+            # One path a user: it would take away the socket of another stack, or another Gunicorn.
+            "control_socket_disable": True,
+        }
+    ).run()
+
+
+def _behind_server(destination: str) -> str:
+    in_s3 = destination.startswith("s3://")
+    return SCHEME + destination.removeprefix("s3") if in_s3 else destination
+
+
+def _setting(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        raise SettingsError(f"{name} is not set: the MLflow server does not guess it")
+    return value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""From predictions to positions, books and returns."""

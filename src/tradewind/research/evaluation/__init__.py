@@ -1,0 +1,1 @@
+"""Out-of-sample evidence: datasets, folds, and what is predicted in them."""

@@ -1,0 +1,1 @@
+"""Features and labels: computed, checked, and held to knowing nothing later."""

@@ -1,0 +1,1 @@
+"""Whether a champion still holds: drift, and decisions seen again in hindsight."""

@@ -1,0 +1,1 @@
+"""Figures of a record of returns, and what they prove."""

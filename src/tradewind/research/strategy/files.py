@@ -1,0 +1,78 @@
+"""Strategy files: one YAML file a strategy, read so that one bad file hides no other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tradewind.errors import StrategyError
+from tradewind.research.strategy.strategy import Strategy
+from tradewind.specs.folders import SpecReader
+
+__all__ = ["find_strategy", "load_strategies", "load_strategy", "require_strategy"]
+
+
+def load_strategy(path: Path) -> Strategy:
+    """Read one strategy file.
+
+    Parameters
+    ----------
+    path : Path
+        A YAML file whose stem is the strategy's name.
+
+    Returns
+    -------
+    Strategy
+
+    Raises
+    ------
+    StrategyError
+        If the file cannot be read, is no YAML mapping, or breaks a rule; the message names
+        file, line and field of everything at fault, a line each, with what is allowed there.
+    """
+    return _READER.file(path)
+
+
+def find_strategy(directory: Path, name: str) -> Strategy | None:
+    """Return the strategy of a name, reading no other file; None if there is no valid one."""
+    return _READER.named(directory, name)
+
+
+def require_strategy(directory: Path, name: str) -> Strategy:
+    """Return the strategy of a name, reading no other file.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such file, or it is no valid strategy.
+    """
+    return _READER.find(directory, name)
+
+
+def load_strategies(
+    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+) -> tuple[dict[str, Strategy], dict[Path, StrategyError]]:
+    """Read the ``*.yaml`` and ``*.yml`` files of a directory.
+
+    Parameters
+    ----------
+    directory : Path
+        Where strategies are kept; subdirectories are not searched.
+    wanted : callable, optional
+        Tells which files to read; all if not given.
+
+    Returns
+    -------
+    strategies : dict of str to Strategy
+        By name, in the order of the names.
+    errors : dict of Path to StrategyError
+        Why each of the other files was refused.
+
+    Raises
+    ------
+    StrategyError
+        If there is no such directory.
+    """
+    return _READER.folder(directory, wanted=wanted)
+
+
+_READER: Final = SpecReader(Strategy, StrategyError, noun="strategy", nouns="strategies")

@@ -1,0 +1,127 @@
+"""What a strategy file may say of a sweep: how many trials, over which parameters of its model."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from tradewind.suggestions import did_you_mean
+
+__all__ = ["Choices", "Range", "Sweep"]
+
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+class Range(_Model):
+    """Numbers from `low` to `high`, both included; whole ones if both ends are whole.
+
+    With `log`, steps are equal in the logarithm.
+    """
+
+    low: Number
+    high: Number
+    log: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are tried."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values that bound what can be tried."""
+        return self.low, self.high
+
+    @model_validator(mode="after")
+    def _low_is_lower(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low ({self.low}) must be less than high ({self.high})")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithmic range starts above zero, not at {self.low}")
+        return self
+
+
+class Choices(_Model):
+    """Some values, in no order."""
+
+    choices: tuple[Number | Annotated[str, Field(max_length=100)], ...] = Field(
+        min_length=2, max_length=1000
+    )
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The values that bound what can be tried: all of them."""
+        return self.choices
+
+    @model_validator(mode="after")
+    def _choices_differ(self) -> "Choices":
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("a choice is listed more than once")
+        return self
+
+
+class Sweep(_Model):
+    """A search over parameters of the model, every trial of which enters the ledger.
+
+    Attributes
+    ----------
+    trials : int
+        Sets of parameters tried. Each makes the statistics stricter.
+    batches : int
+        Tasks that share the work; more than there are cores make it slower.
+    objective : {"sharpe", "information_coefficient"}
+        What the best trial is best at, out of sample over all folds.
+    parameters : dict of str to Range or Choices
+        By the names of the model's fields.
+    """
+
+    trials: int = Field(strict=True, ge=2, le=10_000)
+    batches: int = Field(default=2, strict=True, ge=1, le=256)
+    objective: Literal["sharpe", "information_coefficient"] = "sharpe"
+    parameters: dict[str, Range | Choices] = Field(min_length=1, max_length=20)
+
+    def check_against(self, model: BaseModel) -> None:
+        """Refuse parameters that the model does not have or could not take.
+
+        Raises
+        ------
+        PydanticCustomError
+            Which names the parameter.
+        """
+        from tradewind.specs.problems import problems  # only needed for what is wrong
+
+        fixed = model.model_dump()
+        for name, values in self.parameters.items():
+            where = {"field": f"sweep.parameters.{name}"}
+            if name not in fixed or name == "kind":
+                help_on = did_you_mean(name, sorted(set(fixed) - {"kind"}), otherwise="It has")
+                message = f"the model has no such parameter. {help_on}"
+                raise PydanticCustomError("parameter", message, where)
+            for value in values.ends:
+                try:
+                    type(model).model_validate({**fixed, name: value})
+                except ValidationError as error:
+                    if self._suits_another(model, name, value):
+                        continue
+                    [problem, *_] = problems(error, type(model), {**fixed, name: value}, {})
+                    message = f"the model cannot take {value!r}: {problem.message}"
+                    raise PydanticCustomError("parameter", message, where) from None
+
+    def _suits_another(self, model: BaseModel, name: str, value: object) -> bool:
+        """Whether the model takes a value together with an end of another swept parameter.
+
+        What the file says of that other one is replaced by each trial, so it refuses nothing.
+        """
+        for other, values in self.parameters.items():
+            for end in values.ends if other != name else ():
+                fields = {**model.model_dump(), name: value, other: end}
+                try:
+                    type(model).model_validate(fields)
+                except ValidationError:
+                    continue
+                return True
+        return False

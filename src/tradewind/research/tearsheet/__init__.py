@@ -1,0 +1,1 @@
+"""The tear sheet: figures, plots and words of a training on one page."""

@@ -1,0 +1,1 @@
+"""Trials: sweeps, their studies, and the ledger in which each one counts."""

@@ -1,0 +1,1 @@
+"""Files that people write: strict YAML, folders of them, and what is wrong with one in words."""

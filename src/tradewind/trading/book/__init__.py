@@ -1,0 +1,1 @@
+"""The trading book: its tables, and all that is written into them."""

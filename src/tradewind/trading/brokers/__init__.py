@@ -1,0 +1,1 @@
+"""Brokers that orders can go to."""

@@ -1,0 +1,1 @@
+"""What a Celery worker of either application does before and beside its tasks."""
