@@ -131,8 +131,7 @@ def test_a_trial_tells_what_only_running_tells(
     directory.mkdir()
     (directory / "mine.py").write_text(code)
     asking(directory, "mine:f")
-    strategy = find_strategy(directory, "good")
-    assert strategy is not None
+    strategy = find_strategy("good", directory)
     found = try_features(strategy, directory, seconds=5.0 if "while" in code else 120.0)
     if told is None:
         assert found == ""

@@ -139,7 +139,7 @@ def test_a_backtest_is_a_trial_in_the_ledger_and_registers_nothing(stack) -> Non
 def test_a_strategy_that_does_not_exist_is_named_with_those_that_do(stack) -> None:
     result = stack.run("train", "nonesuch")
     assert result.returncode == 1
-    assert "no strategy 'nonesuch'" in result.stderr
+    assert "no strategy named 'nonesuch'" in result.stderr
     assert "momentum" in result.stderr
 
 

@@ -2,19 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import ledger_url, use_mlflow
-from tradewind.desk.training import require_strategy
-from tradewind.errors import MarketDataError
+from tradewind.errors import MarketDataError, StrategyError
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
+    from tradewind.desk.bars import CheckedBars
+    from tradewind.desk.counted import CountedTraining
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.trading.signals import SignalSet
 
-__all__ = ["BacktestReport", "age_of", "backtest", "signals"]
+__all__ = ["BacktestReport", "Judged", "age_of", "backtest", "judge", "signals"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,33 @@ class BacktestReport:
     verdict: str = ""
 
 
-def backtest(
+@dataclass(frozen=True)
+class Judged:
+    """A strategy as its file is now, judged on the bars as they are now.
+
+    Attributes
+    ----------
+    bars : CheckedBars
+        What it was judged on.
+    trained : CountedTraining
+    """
+
+    bars: "CheckedBars"
+    trained: "CountedTraining"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is better than its benchmark, in words; empty where nobody knows."""
+        from tradewind.research.backtest.benchmark import benchmark_name
+        from tradewind.research.verdict import verdict
+
+        result = self.trained.result
+        return verdict(result.metrics, benchmark_name(result.strategy))
+
+
+def judge(
     settings: Settings, strategy: str, on_fold: Callable[[int, int], None] | None = None
-) -> BacktestReport:
+) -> Judged:
     """Judge a strategy as its file is now, without a sweep and without registering anything.
 
     It is a trial like any other: it enters the ledger, and counts against the best result.
@@ -60,46 +85,29 @@ def backtest(
         If its source cannot give bars, or they break a rule.
     ResearchError
         If it cannot be judged, or the ledger is out of reach.
+    StackError
+        If the stack, which has the ledger, does not run.
     """
-    from tradewind.market.ingest import check_stored, ingest
-    from tradewind.market.sources.source import find_source, open_source
-    from tradewind.market.store.bar_store import BarStore
-    from tradewind.research.backtest.benchmark import benchmark_name
-    from tradewind.research.features.own_code import feature_code_hash
-    from tradewind.research.training import train
-    from tradewind.research.trials.database_ledger import DatabaseLedger
-    from tradewind.research.trials.ledger import counted_in
-    from tradewind.research.verdict import verdict
+    from tradewind.desk.bars import checked_bars, snapshot_of_universe, store_universe
+    from tradewind.desk.counted import train_counted
+    from tradewind.research.strategy.files import find_strategy
 
-    asked = require_strategy(settings, strategy)
-    url = ledger_url(settings)
-    universe = asked.universe
-    spec = find_source(universe.source, settings.sources_dir)
-    calendar = spec.sessions_for(universe.calendar)
-    store = BarStore(settings.market_store)
-    ingest(
-        open_source(spec),
-        spec,
-        store,
-        symbols=asked.bar_symbols,
-        known_at=datetime.now(UTC),
-        backdate=spec.backdate,
+    asked = find_strategy(strategy, settings.strategies_dir)
+    url = ledger_url(settings)  # before anything is read: without the stack there is no ledger
+    store_universe(settings, asked)
+    bars = checked_bars(settings, asked, snapshot_of_universe(settings, asked))
+    return Judged(bars, train_counted(bars, asked, url, on_fold=on_fold))
+
+
+def backtest(
+    settings: Settings, strategy: str, on_fold: Callable[[int, int], None] | None = None
+) -> BacktestReport:
+    """Return the figures of a strategy that is judged as `judge` does; raises what that does."""
+    judged = judge(settings, strategy, on_fold)
+    result = judged.trained.result
+    return BacktestReport(
+        strategy, judged.bars.snapshot_id, result.metrics, len(result.folds), judged.verdict
     )
-    snapshot_id = store.snapshot(
-        spec.name,
-        asked.bar_symbols,
-        calendar=calendar,
-        start=universe.start,
-        end=universe.end,
-    )
-    bars = store.read(snapshot_id)
-    check_stored(bars, spec, asked.bar_symbols)
-    with DatabaseLedger(url) as ledger:
-        code = feature_code_hash(asked) or ""
-        counted = counted_in(ledger, snapshot_id=snapshot_id, feature_code=code)
-        result = train(bars, asked, trials=counted, on_fold=on_fold)
-    words = verdict(result.metrics, benchmark_name(asked))
-    return BacktestReport(strategy, snapshot_id, result.metrics, len(result.folds), words)
 
 
 def signals(settings: Settings, strategy: str, session: date | None = None) -> "SignalSet | None":
@@ -122,9 +130,10 @@ def signals(settings: Settings, strategy: str, session: date | None = None) -> "
         If the database is out of reach.
     """
     from tradewind.registry.versions import aliases_of
+    from tradewind.research.strategy.files import find_strategy
     from tradewind.trading.signals import SignalBook
 
-    require_strategy(settings, strategy)
+    find_strategy(strategy, settings.strategies_dir)
     book = SignalBook(ledger_url(settings))
     if session is not None:
         return book.of(strategy, session)
@@ -145,10 +154,10 @@ def age_of(settings: Settings, strategy: "Strategy | str", session: date, now: d
 
     asked = strategy
     if isinstance(asked, str):
-        found = find_strategy(settings.strategies_dir, asked)
-        if found is None:
+        try:
+            asked = find_strategy(asked, settings.strategies_dir)
+        except StrategyError:
             return ""
-        asked = found
     try:
         source = find_source(asked.universe.source, settings.sources_dir)
         calendar = source.sessions_for(asked.universe.calendar)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tradewind.errors import ReconciliationError
+from tradewind.errors import ReconciliationError, StrategyError
 from tradewind.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,9 +101,12 @@ def old_bars(settings: Settings, account: str | None = None) -> list[str]:
     found = []
     with _book(settings) as engine:
         for name in account_names(engine) if account is None else [account]:
-            strategy = find_strategy(settings.strategies_dir, name)
+            try:
+                strategy = find_strategy(name, settings.strategies_dir)
+            except StrategyError:  # whose file is gone or wrong, and so trades nothing
+                continue
             quoted = last_quoted(engine, name)
-            if strategy is None or quoted is None or strategy.execution in {"replay", "off"}:
+            if quoted is None or strategy.execution in {"replay", "off"}:
                 continue
             if old := age_of(settings, strategy, quoted, datetime.now(UTC)):
                 most = strategy.risk.max_signal_age

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradewind.market.sources.source import SourceSpec
     from tradewind.research.strategy.strategy import Strategy
 
-__all__ = ["announcement", "check_files", "require_strategy", "train", "trigger"]
+__all__ = ["announcement", "check_files", "train", "trigger"]
 
 _CALENDAR_DAYS: Final = 45  # some calendars' next year is released in its last weeks
 
@@ -43,9 +43,10 @@ def announcement(settings: Settings, strategy: str) -> str:
     StrategyError
         If there is no such strategy file, or it is wrong.
     """
+    from tradewind.research.strategy.files import find_strategy
     from tradewind.trading.announcement import consequences
 
-    return consequences(require_strategy(settings, strategy), settings.broker)
+    return consequences(find_strategy(strategy, settings.strategies_dir), settings.broker)
 
 
 def train(
@@ -85,8 +86,9 @@ def train(
 def _require_usable(settings: Settings, strategy: str) -> None:
     """Refuse a strategy whose training would end with its first line."""
     from tradewind.research.features.tried_once import try_features
+    from tradewind.research.strategy.files import find_strategy
 
-    found = require_strategy(settings, strategy)
+    found = find_strategy(strategy, settings.strategies_dir)
     if problem := try_features(found, settings.strategies_dir):
         raise StrategyError(problem)
 
@@ -154,26 +156,3 @@ def _source_check(spec: "SourceSpec") -> Check:
             "upgrade exchange_calendars, whose releases bring the next year's holidays",
         )
     return Check(name)
-
-
-def require_strategy(settings: Settings, strategy: str) -> "Strategy":
-    """Return the strategy of a name.
-
-    Raises
-    ------
-    StrategyError
-        If there is no such strategy file, or it is wrong.
-    """
-    from tradewind.research.strategy.files import find_strategy, load_strategies
-
-    found = find_strategy(settings.strategies_dir, strategy)
-    if found is not None:
-        return found
-    good, bad = load_strategies(settings.strategies_dir)
-    for path, error in bad.items():
-        if path.stem == strategy:
-            raise error
-    raise StrategyError(
-        f"no strategy {strategy!r} in {settings.strategies_dir}. "
-        f"{did_you_mean(strategy, sorted(good))}"
-    )

@@ -5,6 +5,7 @@ Strategies and sources are kept so. What is wrong is told as compilers tell it, 
 """
 
 import errno
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -171,28 +172,21 @@ class SpecReader(Generic[Model, Error]):
         TradewindError
             Of the kind given, if there is no such file, or it is wrong.
         """
-        try:
-            files = spec_files(directory)
-        except OSError as error:
-            raise self._error(f"{directory}: no directory of {self._nouns}: {error}") from error
-        there = [file for file in files if file.stem == name]
+        in_it = name and Path(name).name == name  # and in no other directory
+        files = [directory / f"{name}{suffix}" for suffix in _SUFFIXES] if in_it else []
+        there = [file for file in files if os.path.lexists(file)]
         for number, file in enumerate(there, 1):
             try:
                 return self.file(file)
             except self._error:
                 if number == len(there):
                     raise
-        help_on = did_you_mean(name, (file.stem for file in files))
+        try:  # the folder is listed only now: of thousands of files, one is asked for
+            known = spec_files(directory)
+        except OSError as error:
+            raise self._error(f"{directory}: no directory of {self._nouns}: {error}") from error
+        help_on = did_you_mean(name, (file.stem for file in known))
         raise self._error(f"no {self._noun} named {name!r} in {directory}. {help_on}")
-
-    def named(self, directory: Path, name: str) -> Model | None:
-        """Return what a file of a directory says that is named so; None if there is no such."""
-        if Path(name).name != name:  # it is in no other directory
-            return None
-        for suffix in _SUFFIXES:
-            with suppress(self._error):
-                return self.file(directory / f"{name}{suffix}")
-        return None
 
     def folder(
         self, directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True

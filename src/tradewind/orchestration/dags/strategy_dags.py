@@ -22,7 +22,7 @@ from tradewind.orchestration.dags.execution_dags import execute_dag
 from tradewind.orchestration.dags.live_dags import monitor_dag, signals_dag
 from tradewind.orchestration.dags.training_dags import training_dag
 from tradewind.orchestration.slots import counted_since
-from tradewind.research.strategy.files import find_strategy, load_strategies, require_strategy
+from tradewind.research.strategy.files import find_strategy, load_strategies
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["strategy_dags"]
@@ -80,11 +80,11 @@ def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
     for prefix, make in _KINDS.items():
         if dag_id.startswith(prefix):
             name = dag_id.removeprefix(prefix)
-            strategy = find_strategy(strategies_dir, name)
-            if strategy is None:
+            try:
+                strategy = find_strategy(name, strategies_dir)
+            except StrategyError:  # what reads all files says so, with the others
                 if asked_for_task() not in {None, READ_FILE}:
-                    # The run began with a file that is invalid or gone by now; this says why.
-                    require_strategy(strategies_dir, name)
+                    raise  # the run began with a file that is invalid or gone by now
                 return {}
             return {dag_id: make(dag_id, strategy, counted_since(strategies_dir, name))}
     return {}

@@ -5,16 +5,16 @@ Each step imports what it needs when it runs: this module is read with every DAG
 
 import hashlib
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tradewind.desk.bars import bar_store
 from tradewind.errors import SettingsError
-from tradewind.market.sources.source import SourceSpec, find_source, open_source
+from tradewind.market.sources.source import SourceSpec
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from tradewind.market.store.bar_store import BarStore
+    from tradewind.market.ingest import IngestResult
 
 __all__ = [
     "bar_store",
@@ -48,21 +48,13 @@ def ingest(strategy: Strategy) -> str:
     """
     from airflow.sdk import get_current_context
 
-    settings = load_settings()
-    universe = strategy.universe
-    spec = find_source(universe.source, settings.sources_dir)
-    calendar = spec.sessions_for(universe.calendar)
-    _store_new_bars(settings, spec, strategy.bar_symbols)
+    from tradewind.desk.bars import snapshot_of_universe, store_universe
+
+    settings, source = load_settings(), strategy.universe.source
+    _log_stored(source, store_universe(settings, strategy, on_progress=_log_progress))
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
-    snapshot_id = bar_store(settings).snapshot(
-        spec.name,
-        strategy.bar_symbols,
-        calendar=calendar,
-        start=universe.start,
-        end=universe.end,
-        as_of=as_of,
-    )
-    log.info("snapshot %s of %s as of %s", snapshot_id, spec.name, as_of or "now")
+    snapshot_id = snapshot_of_universe(settings, strategy, as_of=as_of)
+    log.info("snapshot %s of %s as of %s", snapshot_id, source, as_of or "now")
     return snapshot_id
 
 
@@ -92,8 +84,10 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
+    from tradewind.desk.bars import store_new_bars
+
     settings = load_settings()
-    counts = _store_new_bars(settings, spec, None)
+    counts = _log_stored(spec.name, store_new_bars(settings, spec, on_progress=_log_progress))
     version = bar_store(settings).version(spec.name)
     if version is None or version == announced:
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
@@ -169,38 +163,29 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     """
     from airflow.sdk import get_current_context
 
-    from tradewind.market.ingest import check_stored
+    from tradewind.desk.bars import checked_bars
+    from tradewind.desk.counted import train_counted
     from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
-    from tradewind.research.features.own_code import feature_code_hash
     from tradewind.research.models.model import fingerprint
-    from tradewind.research.training import train as train_strategy
-    from tradewind.research.trials.database_ledger import DatabaseLedger
-    from tradewind.research.trials.ledger import counted_in
     from tradewind.research.trials.sweep import collect as collect_sweep
 
     settings = load_settings()
     context = get_current_context()
-    bars = bar_store(settings).read(snapshot_id)
-    spec = find_source(strategy.universe.source, settings.sources_dir)
-    findings = check_stored(bars, spec, strategy.bar_symbols)
-    for warning in findings:
+    bars = checked_bars(settings, strategy, snapshot_id)
+    for warning in bars.findings:
         log.warning("%s", warning)
-    url, code = ledger_url(settings), feature_code_hash(strategy)
+    ledger = ledger_url(settings)
     chosen = strategy
     configurations: tuple[str, ...] = ()
     if strategy.sweep is not None:
-        swept = collect_sweep(_study_of_run(), strategy, url)
+        swept = collect_sweep(_study_of_run(), strategy, ledger)
         log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
         chosen = strategy.with_parameters(swept.best_parameters)
         configurations = swept.configurations
-    log.info("training %s on %d bars", strategy.name, bars.height)
-    with DatabaseLedger(url) as ledger:
-        counted = counted_in(
-            ledger, snapshot_id=snapshot_id, sweep=configurations, feature_code=code or ""
-        )
-        # One thread: the worker runs as many tasks as it has slots, and one is repeatable.
-        result = train_strategy(bars, chosen, trials=counted, num_threads=1)
+    log.info("training %s on %d bars", strategy.name, bars.bars.height)
+    trained = train_counted(bars, chosen, ledger, sweep=configurations)
+    result = trained.result
     log.info(
         "trained %s on %d folds, model %s: %s",
         strategy.name, len(result.folds), fingerprint(result.model), result.metrics,
@@ -215,8 +200,8 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         result,
         strategy=chosen,
         snapshot_id=snapshot_id,
-        provenance=collect(settings.home, features_sha256=code or NONE),
-        findings=findings,
+        provenance=collect(settings.home, features_sha256=trained.features_sha256 or NONE),
+        findings=bars.findings,
         origin={
             "airflow.dag_id": context["dag_run"].dag_id,
             "airflow.run_id": context["dag_run"].run_id,
@@ -315,32 +300,17 @@ def verify(name: str, version: str) -> int:
     return compared
 
 
-def _store_new_bars(
-    settings: Settings, spec: SourceSpec, symbols: tuple[str, ...] | None
-) -> dict[str, int]:
-    from tradewind.market.ingest import ingest as ingest_bars
+def _log_progress(done: int, total: int) -> None:
+    log.info("%d of %d symbols", done, total)
 
-    result = ingest_bars(
-        open_source(spec),
-        spec,
-        bar_store(settings),
-        symbols=symbols,
-        known_at=datetime.now(UTC),
-        backdate=spec.backdate,
-        on_progress=lambda done, total: log.info("%d of %d symbols", done, total),
-    )
-    for warning in result.findings:
+
+def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
+    """Write down what was stored and what is odd about it, and return the counts."""
+    for warning in stored.findings:
         log.warning("%s", warning)
-    counts = {"new": result.new, "revised": result.revised, "unchanged": result.unchanged}
-    log.info("bars of %s: %s", spec.name, counts)
+    counts = {"new": stored.new, "revised": stored.revised, "unchanged": stored.unchanged}
+    log.info("bars of %s: %s", source, counts)
     return counts
-
-
-def bar_store(settings: Settings) -> "BarStore":
-    """Return the store of bars."""
-    from tradewind.market.store.bar_store import BarStore
-
-    return BarStore(settings.market_store)
 
 
 def ledger_url(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from tradewind.errors import TradewindError
+from tradewind.errors import StrategyError, TradewindError
 from tradewind.research.features.own_code import functions_and_files
 from tradewind.research.strategy.files import find_strategy
 from tradewind.research.strategy.strategy import Strategy
@@ -63,9 +63,10 @@ def _main(directory: Path, name: str) -> int:
     from tradewind.research.features.compute import FeatureTable
 
     try:
-        strategy = find_strategy(directory, name)
-        if strategy is None:  # its file has changed meanwhile
-            return 0
+        strategy = find_strategy(name, directory)
+    except StrategyError:  # its file has changed meanwhile, and is judged when it is read again
+        return 0
+    try:
         table = FeatureTable(strategy, here=True)  # this process is ended in time
         draws = np.random.default_rng(0)
         closes = 100.0 * np.exp(np.cumsum(draws.normal(0.0, 0.01, _SESSIONS)))

@@ -8,7 +8,7 @@ from tradewind.errors import StrategyError
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.folders import SpecReader
 
-__all__ = ["find_strategy", "load_strategies", "load_strategy", "require_strategy"]
+__all__ = ["find_strategy", "load_strategies", "load_strategy"]
 
 
 def load_strategy(path: Path) -> Strategy:
@@ -32,18 +32,19 @@ def load_strategy(path: Path) -> Strategy:
     return _READER.file(path)
 
 
-def find_strategy(directory: Path, name: str) -> Strategy | None:
-    """Return the strategy of a name, reading no other file; None if there is no valid one."""
-    return _READER.named(directory, name)
+def find_strategy(name: str, directory: Path) -> Strategy:
+    """Return the strategy of a name; of a good one no other file is read.
 
-
-def require_strategy(directory: Path, name: str) -> Strategy:
-    """Return the strategy of a name, reading no other file.
+    Parameters
+    ----------
+    name : str
+    directory : Path
+        Where strategies are kept.
 
     Raises
     ------
     StrategyError
-        If there is no such file, or it is no valid strategy.
+        If there is no such file, which names those there are, or it is wrong.
     """
     return _READER.find(directory, name)
 

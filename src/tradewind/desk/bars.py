@@ -1,0 +1,168 @@
+"""Bars from their source into the store, and a strategy's bars out of it under a name for ever.
+
+One function a use case, the same for commands, notebooks and the tasks of Airflow's workers. What
+a function needs it is given: the folders and the store stand in the settings, which are the same
+in all three. Airflow reads the steps that call this with every DAG file, so heavy parts are
+imported when a function runs.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tradewind.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from tradewind.market.ingest import IngestResult
+    from tradewind.market.sessions import SessionCalendar
+    from tradewind.market.sources.source import SourceSpec
+    from tradewind.market.store.bar_store import BarStore
+    from tradewind.market.validation.findings import Finding
+    from tradewind.research.strategy.strategy import Strategy
+
+__all__ = [
+    "CheckedBars",
+    "bar_store",
+    "checked_bars",
+    "snapshot_of_universe",
+    "store_new_bars",
+    "store_universe",
+]
+
+
+@dataclass(frozen=True)
+class CheckedBars:
+    """Bars of a snapshot that passed every rule.
+
+    Attributes
+    ----------
+    snapshot_id : str
+    bars : DataFrame of shape (n_bars, 9)
+    findings : tuple of Finding
+        Warnings of validation.
+    """
+
+    snapshot_id: str
+    bars: "pl.DataFrame"
+    findings: "tuple[Finding, ...]"
+
+
+def bar_store(settings: Settings) -> "BarStore":
+    """Return the store of bars."""
+    from tradewind.market.store.bar_store import BarStore
+
+    return BarStore(settings.market_store)
+
+
+def store_new_bars(
+    settings: Settings,
+    spec: "SourceSpec",
+    symbols: Sequence[str] | None = None,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> "IngestResult":
+    """Bring the store up to date with a source: with all that is asked for, or not at all.
+
+    Parameters
+    ----------
+    settings : Settings
+    spec : SourceSpec
+    symbols : sequence of str, optional
+        All that the source has if not given.
+    on_progress : callable, optional
+        Called with (symbols done, symbols in all).
+
+    Raises
+    ------
+    MarketDataError
+        If the source cannot give the bars, they break a rule, or they cannot be stored.
+    """
+    from tradewind.market.ingest import ingest
+    from tradewind.market.sources.source import open_source
+
+    return ingest(
+        open_source(spec),
+        spec,
+        bar_store(settings),
+        symbols=symbols,
+        known_at=datetime.now(UTC),
+        backdate=spec.backdate,
+        on_progress=on_progress,
+    )
+
+
+def store_universe(
+    settings: Settings,
+    strategy: "Strategy",
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> "IngestResult":
+    """Store what is new among a strategy's bars.
+
+    Raises
+    ------
+    MarketDataError
+        If the source has not the calendar that the strategy names, which is looked at before
+        anything is read; and as `store_new_bars` does.
+    """
+    spec, _ = _source_of(settings, strategy)
+    return store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
+
+
+def snapshot_of_universe(
+    settings: Settings, strategy: "Strategy", *, as_of: datetime | None = None
+) -> str:
+    """Return the id of a snapshot of a strategy's bars, as they are stored.
+
+    Parameters
+    ----------
+    settings : Settings
+    strategy : Strategy
+    as_of : datetime, optional
+        With a time zone; the snapshot leaves out what became known later.
+
+    Raises
+    ------
+    MarketDataError
+        If the source has not the calendar that the strategy names, none of the bars is stored, or
+        the store cannot be read or written.
+    """
+    spec, calendar = _source_of(settings, strategy)
+    universe = strategy.universe
+    return bar_store(settings).snapshot(
+        spec.name,
+        strategy.bar_symbols,
+        calendar=calendar,
+        start=universe.start,
+        end=universe.end,
+        as_of=as_of,
+    )
+
+
+def checked_bars(settings: Settings, strategy: "Strategy", snapshot_id: str) -> CheckedBars:
+    """Read a snapshot of a strategy's bars, and judge them by the rules of today.
+
+    Raises
+    ------
+    SnapshotError
+        If the snapshot is missing or damaged.
+    MarketDataError
+        If its bars break a rule.
+    """
+    from tradewind.market.ingest import check_stored
+    from tradewind.market.sources.source import find_source
+
+    bars = bar_store(settings).read(snapshot_id)
+    spec = find_source(strategy.universe.source, settings.sources_dir)
+    findings = check_stored(bars, spec, strategy.bar_symbols)
+    return CheckedBars(snapshot_id, bars, tuple(findings))
+
+
+def _source_of(settings: Settings, strategy: "Strategy") -> "tuple[SourceSpec, SessionCalendar]":
+    from tradewind.market.sources.source import find_source
+
+    spec = find_source(strategy.universe.source, settings.sources_dir)
+    return spec, spec.sessions_for(strategy.universe.calendar)

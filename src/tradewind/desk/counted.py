@@ -1,0 +1,72 @@
+"""A training that counts: whoever asks for it, it enters the ledger of trials.
+
+The same for a backtest on the command line or in a notebook, and for the task of a training.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tradewind.desk.bars import CheckedBars
+    from tradewind.research.strategy.strategy import Strategy
+    from tradewind.research.training import TrainingResult
+
+__all__ = ["CountedTraining", "train_counted"]
+
+
+@dataclass(frozen=True)
+class CountedTraining:
+    """A training that is in the ledger.
+
+    Attributes
+    ----------
+    result : TrainingResult
+    features_sha256 : str
+        Of the code of the strategy's own features; empty if it has none.
+    """
+
+    result: "TrainingResult"
+    features_sha256: str
+
+
+def train_counted(
+    bars: "CheckedBars",
+    strategy: "Strategy",
+    ledger_url: str,
+    *,
+    sweep: Sequence[str] = (),
+    on_fold: Callable[[int, int], None] | None = None,
+) -> CountedTraining:
+    """Judge a strategy and fit its final model, entering the trial in the ledger.
+
+    One thread does it: a worker runs as many tasks as it has slots, and one thread is repeatable.
+
+    Parameters
+    ----------
+    bars : CheckedBars
+    strategy : Strategy
+        After a sweep: with the best parameters.
+    ledger_url : str
+        Address of the ledger's database: in a worker it stands in the environment, for a user
+        among the stack's secrets.
+    sweep : sequence of str
+        Configurations of the sweep's trials; empty without one.
+    on_fold : callable, optional
+        Called with (folds done, folds in all) after each fold.
+
+    Raises
+    ------
+    ResearchError
+        If the strategy cannot be judged on these bars, or the ledger is out of reach.
+    """
+    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.training import train
+    from tradewind.research.trials.database_ledger import DatabaseLedger
+    from tradewind.research.trials.ledger import counted_in
+
+    code = feature_code_hash(strategy) or ""
+    with DatabaseLedger(ledger_url) as ledger:
+        counted = counted_in(ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code)
+        result = train(bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold)
+    return CountedTraining(result, code)
