@@ -26,9 +26,9 @@ By = Annotated[str | None, typer.Option(help="Who says so; your login name if no
 
 def _version(*, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from tradewind import __version__
 
-        typer.echo(f"tradewind {version('tradewind')}")
+        typer.echo(f"tradewind {__version__}")
         raise typer.Exit
 
 

@@ -171,23 +171,30 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def load_settings(cwd: Path | None = None) -> Settings:
+def load_settings(cwd: Path | None = None, *, home: Path | None = None) -> Settings:
     """Read the settings.
 
     Parameters
     ----------
     cwd : Path, optional
         Where to look for the checkout when ``TRADEWIND_HOME`` is not set: here and above.
+    home : Path, optional
+        Where to look for it whatever ``TRADEWIND_HOME`` says.
 
     Raises
     ------
     SettingsError
         If a name is unknown, a value is out of range, or no checkout is found.
     """
-    home = os.environ.get(PREFIX + "HOME")
-    root = Path(home).absolute() if home else _find_home(cwd or Path.cwd())
-    if not root.is_dir():
-        raise SettingsError(f"TRADEWIND_HOME in the environment must be a folder, not {home!r}")
+    asked = os.environ.get(PREFIX + "HOME")
+    if home is None and asked:
+        root = Path(asked).absolute()
+        if not root.is_dir():
+            raise SettingsError(
+                f"TRADEWIND_HOME in the environment must be a folder, not {asked!r}"
+            )
+    else:
+        root = _find_home((home or cwd or Path.cwd()).absolute())
     file = root / ".env"
     written = read_env(file)
     values, wrong = _given(written, lambda name: f"{file}:{written[name].line}: {name}", root)

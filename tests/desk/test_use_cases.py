@@ -1,6 +1,5 @@
 """A use case is one function, whoever calls it: a command, a notebook or a task of Airflow."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,21 +17,9 @@ from tradewind.market.sources.source import find_source
 from tradewind.orchestration.steps import training
 from tradewind.registry import tracking
 from tradewind.research.strategy.files import find_strategy
-from tradewind.settings import Settings, load_settings
+from tradewind.settings import Settings
 
-REPOSITORY = Path(__file__).parents[2]
 RUN = SimpleNamespace(dag_id="train_ridge", run_id="manual__1", run_type="manual")
-
-
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> Settings:
-    """A checkout as a worker sees it: the ledger's address is in its environment."""
-    for folder in ("sources", "strategies"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
-    monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
-    monkeypatch.setenv("TRADEWIND_DATABASE_URL", postgres_url)
-    monkeypatch.setattr(research, "ledger_url", lambda _: postgres_url)  # no stack's secrets here
-    return load_settings()
 
 
 def test_a_backtest_and_the_task_of_a_training_are_one_trial_on_one_snapshot(

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from tradewind.desk._connections import airflow, use_mlflow
-from tradewind.errors import OrchestrationError, StackError
+from tradewind.desk.shown import Column, Right, Shown, Table
+from tradewind.errors import OrchestrationError, RegistryError, StackError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Forecast",
     "NewChampion",
+    "champion",
     "check_models",
     "compare",
     "models",
@@ -26,6 +28,7 @@ __all__ = [
     "promote",
     "reproduce",
     "rollback",
+    "version_of_run",
     "versions",
 ]
 
@@ -44,7 +47,7 @@ _LOST_RUNS: Final = {
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Shown):
     """Predictions of a registered model for the last session of its source.
 
     `predictions` are forward returns over `horizon` sessions, by symbol; where `is_score` only
@@ -58,6 +61,18 @@ class Forecast:
     horizon: int
     predictions: Mapping[str, float]
     is_score: bool = False
+
+    def table(self) -> Table:
+        """Return what is predicted for each symbol."""
+        what = "score, of use for its order alone" if self.is_score else "forward return"
+        return Table(
+            (Column("symbol"), Right(f"{what}, {self.horizon} sessions")),
+            tuple(
+                (symbol, f"{value:+.4f}" if self.is_score else f"{value:+.3%}")
+                for symbol, value in self.predictions.items()
+            ),
+            title=f"{self.strategy} version {self.version} at the close of {self.session}",
+        )
 
 
 @dataclass(frozen=True)
@@ -115,6 +130,40 @@ def versions(settings: Settings, name: str) -> "list[VersionInfo]":
 
     use_mlflow(settings)
     return show_model(name)
+
+
+def champion(settings: Settings, name: str) -> "VersionInfo":
+    """Return the version that is the champion.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such model, none of its versions is, or MLflow is out of reach.
+    """
+    for version in versions(settings, name):
+        if "champion" in version.aliases:
+            return version
+    raise RegistryError(
+        f"no version of {name} is the champion. `tradewind models show {name}` says what the gate "
+        f"said of each; promote one: tradewind models promote {name} VERSION --reason WHY"
+    )
+
+
+def version_of_run(settings: Settings, name: str, run_id: str) -> "VersionInfo":
+    """Return the version that a run of Airflow has registered.
+
+    Raises
+    ------
+    RegistryError
+        If there is none, or MLflow is out of reach.
+    """
+    for version in versions(settings, name):
+        if version.tags.get("tradewind.airflow.run_id") == run_id:
+            return version
+    raise RegistryError(
+        f"the run {run_id} of train_{name} registered no version, or it was deleted: see the log "
+        "of its task train on Airflow's page, and train again"
+    )
 
 
 def compare(settings: Settings, name: str, version_a: int, version_b: int) -> "Comparison":
@@ -195,8 +244,10 @@ def reproduce(
     return train_again(name, version, store.read, home=settings.home, on_fold=on_fold)
 
 
-def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forecast:
-    """Predict the last session with the model that carries the alias.
+def predict(
+    settings: Settings, strategy: str, alias: str = "champion", *, version: int | None = None
+) -> Forecast:
+    """Predict the last session with the model that carries the alias, or with a version.
 
     Raises
     ------
@@ -211,7 +262,7 @@ def predict(settings: Settings, strategy: str, alias: str = "champion") -> Forec
     from tradewind.research.evaluation.predict import predict as predict_bars
 
     use_mlflow(settings)
-    model = load_registered(strategy, alias)
+    model = load_registered(strategy, alias if version is None else version)
     universe = model.strategy.universe
     spec = find_source(universe.source, settings.sources_dir)
     spec.sessions_for(universe.calendar)  # refuses another calendar than the source's

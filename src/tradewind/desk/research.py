@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.trading.signals import SignalSet
 
-__all__ = ["BacktestReport", "Judged", "age_of", "backtest", "judge", "signals"]
+__all__ = ["BacktestReport", "Judged", "age_of", "backtest", "judge", "signals", "strategies"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,22 @@ class Judged:
 
         result = self.trained.result
         return verdict(result.metrics, benchmark_name(result.strategy))
+
+
+def strategies(settings: Settings) -> "list[Strategy]":
+    """Return the strategies, by name.
+
+    Raises
+    ------
+    StrategyError
+        If a strategy file is wrong.
+    """
+    from tradewind.research.strategy.files import load_strategies
+
+    found, errors = load_strategies(settings.strategies_dir)
+    for error in errors.values():
+        raise error
+    return list(found.values())
 
 
 def judge(

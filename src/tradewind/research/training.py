@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from tradewind.research.backtest.positions import target_weights
 from tradewind.research.evaluation.combinatorial import judge_histories
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.predict import predict_defined
@@ -95,6 +96,24 @@ class TrainingResult:
     def leaks(self) -> bool:
         """Whether training labels reach into a test window; such models are never promoted."""
         return self.strategy.leaks
+
+    def wanted_weights(self) -> pl.DataFrame:
+        """Return the weights wanted after each session's close, out of sample.
+
+        Returns
+        -------
+        DataFrame of shape (n_sessions * n_symbols, 3)
+            As returned by `tradewind.research.backtest.positions.target_weights`.
+        """
+        # The backtest has sessions in which nothing was predicted.
+        sessions = pl.concat([self.predictions["session"], self.equity["session"]])
+        return target_weights(
+            self.predictions,
+            self.strategy.backtest,
+            horizon=self.strategy.horizon,
+            sessions=sessions,
+            hold=self.undefined.rows if self.strategy.missing == "hold" else None,
+        )
 
 
 def train(

@@ -11,7 +11,6 @@ import polars as pl
 
 from tradewind.market.calendar import sessions_per_year
 from tradewind.research.backtest.benchmark import benchmark_name
-from tradewind.research.backtest.positions import target_weights
 from tradewind.research.statistics.inference import expected_best_sharpe
 from tradewind.research.verdict import verdict
 from tradewind.research.words import words_of
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.research.training import TrainingResult
 
-__all__ = ["Report", "Trials", "figures_in_words", "report_of"]
+__all__ = ["MAIN_FIGURES", "Report", "Trials", "figures_in_words", "report_of"]
 
-_MAIN_FIGURES: Final = (
+MAIN_FIGURES: Final = (
     "annual_return", "annual_volatility", "sharpe", "max_drawdown", "annual_turnover",
     "annual_cost", "trades", "trials",
 )  # fmt: skip
@@ -178,7 +177,7 @@ def figures_in_words(report: Report) -> list[tuple[str, str, str]]:
     The last is empty where there is nothing to compare with.
     """
     found = []
-    for metric in _MAIN_FIGURES:
+    for metric in MAIN_FIGURES:
         name, write = words_of(metric)
         held = report.metric(f"benchmark_{metric}")
         found.append((name, write(report.metric(metric)), "" if math.isnan(held) else write(held)))
@@ -186,19 +185,14 @@ def figures_in_words(report: Report) -> list[tuple[str, str, str]]:
 
 
 def _days(result: "TrainingResult") -> pl.DataFrame:
-    strategy, weight = result.strategy, pl.col("weight")
-    # The backtest has sessions in which nothing was predicted.
-    sessions = pl.concat([result.predictions["session"], result.equity["session"]])
-    weights = target_weights(
-        result.predictions,
-        strategy.backtest,
-        horizon=strategy.horizon,
-        sessions=sessions,
-        hold=result.undefined.rows if strategy.missing == "hold" else None,
-    )
-    wanted = weights.group_by("session").agg(
-        weight.filter(weight > 0.0).sum().alias("wanted_long"),
-        weight.filter(weight < 0.0).sum().alias("wanted_short"),
+    weight = pl.col("weight")
+    wanted = (
+        result.wanted_weights()
+        .group_by("session")
+        .agg(
+            weight.filter(weight > 0.0).sum().alias("wanted_long"),
+            weight.filter(weight < 0.0).sum().alias("wanted_short"),
+        )
     )
     # Decided after a close, held from the next open.
     held = wanted.sort("session").with_columns(pl.exclude("session").shift(1, fill_value=0.0))
