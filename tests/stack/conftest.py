@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ STRATEGIES = HERE / "strategies"
 DAGS = HERE / "dags"
 STRUCK = {name: f"struck_{name}" for name in ("momentum", "noise", "swept")}
 
+
+_ENVIRONMENT = threading.Lock()
 
 # What the machine of a user may be like. No file of the folder may shadow a module; no request to
 # this machine may go to a proxy, of which there is none at this address; and nothing may be read or
@@ -131,7 +134,8 @@ class Stack:
     @property
     def settings(self) -> Settings:
         names = {k: v for k, v in self.environment.items() if k.startswith("TRADEWIND_")}
-        with pytest.MonkeyPatch.context() as patch:
+        # The environment belongs to the process, and the campaign of kills asks from many threads.
+        with _ENVIRONMENT, pytest.MonkeyPatch.context() as patch:
             for name, value in names.items():
                 patch.setenv(name, value)
             return load_settings(self.home)
