@@ -8,7 +8,8 @@ import pytest
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
-from tradewind.stack.services import Service, services
+from tradewind.stack.service import Service
+from tradewind.stack.services import services
 
 CHECKOUT = Path(__file__).parents[2]
 

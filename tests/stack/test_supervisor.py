@@ -15,7 +15,7 @@ from tradewind.stack import clock, supervisor
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.probes import ProbeFailure
-from tradewind.stack.services import Service
+from tradewind.stack.service import Service
 from tradewind.stack.state import StackState, read_state
 
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin"}

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tradewind.errors import StackError
 from tradewind.settings import Settings
@@ -11,9 +10,7 @@ from tradewind.stack import probes
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
-
-if TYPE_CHECKING:
-    from tradewind.stack.services import Service
+from tradewind.stack.service import Service
 
 __all__ = [
     "BUCKET",
@@ -83,10 +80,8 @@ def client_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
 
 def services(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
-) -> "list[Service]":
+) -> list[Service]:
     """MinIO and the step that makes its bucket."""
-    from tradewind.stack.services import Service
-
     url = f"http://127.0.0.1:{settings.minio_port}"
     return [
         Service(

@@ -4,8 +4,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,9 +19,10 @@ from tradewind.stack import minio, postgres, probes, redis
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
+from tradewind.stack.service import Service
 from tradewind.workers.warm import MODULES as RESEARCH_MODULES
 
-__all__ = ["Service", "services"]
+__all__ = ["services"]
 
 # All that is Python is forked by one process, but for what has to do with orders.
 FORK_SERVER = "forkserver"
@@ -51,67 +51,6 @@ AIRFLOW_MODULES = (
     "tradewind.orchestration.dags.bundle",
 )
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
-
-
-@dataclass(frozen=True)
-class Service:
-    """A process to run, or, without a probe, a step to finish once.
-
-    Attributes
-    ----------
-    name : str
-    command : list of str
-        Empty where `prepare` does everything.
-    environment : mapping
-        The whole environment of the process.
-    needs : tuple of str
-        Services that must be healthy, or steps that must be done, before this one starts.
-    probe : Probe or None
-        None for a step: it is done when its command ends with exit code 0.
-    prepare : callable or None
-        Run just before the command, each time.
-    ports : tuple of Port
-        What it listens on.
-    done_file, done_value
-        A step is skipped when the file holds the value, and writes it when done. The file lies
-        beside the data that the step changed, and goes with it.
-    stop_signal : int
-        What asks it to stop; it is killed `grace` seconds later.
-    stdin : str
-        What the process reads: for passwords, which a command line would show to everybody.
-    forks : bool
-        Whether it is a fork server (`tradewind.stack.forkserver`); its probe is its own answer.
-    forked_by : str or None
-        The fork server that runs the command, among `needs`; None to execute it.
-    imports : tuple of str
-        Modules that the fork server imports before it forks this.
-    follows_the_clock : bool
-        Whether it stands still when the machine's clock is set back, until the time of its last
-        heartbeat has come again; so it is started anew.
-    """
-
-    name: str
-    command: list[str] = field(repr=False)
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    needs: tuple[str, ...] = ()
-    probe: probes.Probe | None = None
-    prepare: Callable[[], None] | None = None
-    ports: tuple[Port, ...] = ()
-    address: str = ""
-    done_file: Path | None = None
-    done_value: str = ""
-    stop_signal: int = signal.SIGTERM
-    grace: float = 20.0
-    stdin: str = field(default="", repr=False)
-    forks: bool = False
-    forked_by: str | None = None
-    imports: tuple[str, ...] = ()
-    follows_the_clock: bool = False
-
-    @property
-    def step(self) -> bool:
-        """Whether it is done once, not kept running."""
-        return self.probe is None and not self.forks
 
 
 def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:

@@ -22,7 +22,7 @@ from tradewind.stack.processes import (
     started_at,
     stop_processes,
 )
-from tradewind.stack.services import Service
+from tradewind.stack.service import Service
 from tradewind.stack.spawning import UNKNOWN, ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import (
     ServiceState,
