@@ -24,7 +24,7 @@ from tradewind.market.validation.findings import Finding
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
-from tradewind.registry.versions import ModelSummary, VersionInfo
+from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.stack.checks import Check
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation

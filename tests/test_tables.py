@@ -18,7 +18,7 @@ from tradewind.market.sources.source import SourceSpec
 from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
-from tradewind.registry.versions import ModelSummary, VersionInfo
+from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.tables import Grid, Number, Words
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.signals import SignalSet

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tradewind.registry.gate import Decision, RuleResult
     from tradewind.registry.promotion import Promotion
     from tradewind.registry.reproduction import Reproduction
-    from tradewind.registry.versions import ModelSummary, VersionInfo
+    from tradewind.registry.version_info import ModelSummary, VersionInfo
     from tradewind.stack.checks import Check
     from tradewind.stack.state import StackState
     from tradewind.trading.book.views import Day, Fill, Order, Position

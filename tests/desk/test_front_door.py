@@ -29,7 +29,7 @@ from tradewind.errors import (
     StrategyError,
 )
 from tradewind.registry.gate import Decision, RuleResult
-from tradewind.registry.versions import ModelSummary, VersionInfo
+from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.settings import Settings
 from tradewind.trading.book.views import Day, Fill, Order, Position
 

@@ -17,7 +17,7 @@ from tradewind.market.sources import sample
 from tradewind.market.store.bar_store import BarStore
 from tradewind.orchestration.steps import hindsight, live
 from tradewind.registry.retrieval import RegisteredModel
-from tradewind.registry.versions import VersionInfo
+from tradewind.registry.version_info import VersionInfo
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings

@@ -6,7 +6,7 @@ import pytest
 
 from tradewind.errors import ReproductionError
 from tradewind.registry.retrieval import RegisteredModel, refuse_other_features
-from tradewind.registry.versions import VersionInfo
+from tradewind.registry.version_info import VersionInfo
 from tradewind.research.features.own_code import feature_code_hash
 from tradewind.research.models.model import Rule
 from tradewind.research.strategy.files import load_strategies

@@ -11,7 +11,7 @@ from tradewind.desk.shown import Column, Right, Rows
 if TYPE_CHECKING:
     from tradewind.desk.model_version import ModelVersion
     from tradewind.market.sources.source import SourceSpec
-    from tradewind.registry.versions import ModelSummary
+    from tradewind.registry.version_info import ModelSummary
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.trading.book.views import Day, Fill, Order, Position
 

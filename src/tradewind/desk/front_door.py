@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradewind.desk.shown import Rows
     from tradewind.market.sources.source import SourceSpec
     from tradewind.registry.comparison import Comparison
-    from tradewind.registry.versions import ModelSummary
+    from tradewind.registry.version_info import ModelSummary
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.trading.book.views import Day, Fill, Order, Position
     from tradewind.trading.signals import SignalSet

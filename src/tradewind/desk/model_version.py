@@ -9,7 +9,7 @@ from tradewind.settings import Settings
 
 if TYPE_CHECKING:
     from tradewind.desk.registry import Forecast
-    from tradewind.registry.versions import VersionInfo
+    from tradewind.registry.version_info import VersionInfo
 
 __all__ = ["ModelVersion"]
 
@@ -80,7 +80,7 @@ class ModelVersion(Shown):
     def table(self) -> Table:
         """Return the figures that are looked at first, with their units."""
         from tradewind.research.tearsheet.report import MAIN_FIGURES
-        from tradewind.research.tearsheet.words import words_of
+        from tradewind.research.words import words_of
 
         rows = []
         for metric in MAIN_FIGURES:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tradewind.registry.comparison import Comparison
     from tradewind.registry.promotion import Promotion
     from tradewind.registry.reproduction import Reproduction
-    from tradewind.registry.versions import ModelSummary, VersionInfo
+    from tradewind.registry.version_info import ModelSummary, VersionInfo
 
 __all__ = [
     "Forecast",

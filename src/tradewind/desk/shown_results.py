@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tradewind.desk.shown import Column, Right, Shown, Table
 from tradewind.registry.comparison import Comparison
-from tradewind.research.tearsheet.words import words_of
+from tradewind.research.words import words_of
 from tradewind.trading.signals import SignalSet
 
 __all__ = ["ShownComparison", "ShownSignals"]

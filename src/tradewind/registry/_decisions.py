@@ -17,7 +17,7 @@ from tradewind.strict_json import dumps
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from tradewind.registry.versions import VersionInfo
+    from tradewind.registry.version_info import VersionInfo
 
 __all__ = ["read_decision", "record_decision"]
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
-from tradewind.registry.versions import VersionInfo
+from tradewind.registry.version_info import VersionInfo
 from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry.read_evidence import read_returns
-from tradewind.registry.versions import VersionInfo
+from tradewind.registry.version_info import VersionInfo
 
 if TYPE_CHECKING:
     from tradewind.research.monitoring.hindsight import Hindsight

@@ -24,7 +24,8 @@ from tradewind.registry._history import (
 )
 from tradewind.registry.gate import Decision, decide
 from tradewind.registry.read_evidence import read_evidence
-from tradewind.registry.versions import VersionInfo, version_by_number
+from tradewind.registry.version_info import VersionInfo
+from tradewind.registry.versions import version_by_number
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,7 +7,7 @@ from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
 from tradewind.registry._files import download, is_there, read_parquet
 from tradewind.registry.gate import Evidence
-from tradewind.registry.versions import VersionInfo
+from tradewind.registry.version_info import VersionInfo
 
 if TYPE_CHECKING:
     import polars as pl

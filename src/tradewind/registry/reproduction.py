@@ -14,7 +14,8 @@ from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import download, read_parquet, required_tag
 from tradewind.registry.flavours import load_model
 from tradewind.registry.provenance import NONE, UNKNOWN, collect
-from tradewind.registry.versions import VersionInfo, version_by_number
+from tradewind.registry.version_info import VersionInfo
+from tradewind.registry.versions import version_by_number
 from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:

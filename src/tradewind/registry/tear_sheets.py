@@ -5,7 +5,8 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import connect, mlflow_errors
 from tradewind.registry._files import download, is_there
 from tradewind.registry._pages import run_page
-from tradewind.registry.versions import VersionInfo, show_model
+from tradewind.registry.version_info import VersionInfo
+from tradewind.registry.versions import show_model
 
 __all__ = ["address", "find_version", "read"]
 

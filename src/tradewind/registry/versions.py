@@ -1,24 +1,20 @@
 """Registered versions and the aliases that say what each is for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
 from tradewind.registry._client import NOT_FOUND, connect, mlflow_errors
 from tradewind.registry._decisions import read_decision
-from tradewind.registry.gate import Decision
+from tradewind.registry.version_info import ModelSummary, RunStage, VersionInfo
 from tradewind.research.verdict import verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = [
-    "ModelSummary",
-    "RunStage",
-    "VersionInfo",
     "aliases_of",
     "list_models",
     "show_model",
@@ -26,42 +22,6 @@ __all__ = [
     "version_by_number",
     "version_of",
 ]
-
-
-RunStage = Literal["active", "deleted", "gone"]
-"""Of a version's run: there, in MLflow's bin (from where it can be restored), or gone for good with
-the evidence that it kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class VersionInfo:
-    """A registered version and the evidence it was registered with."""
-
-    name: str
-    version: int
-    aliases: tuple[str, ...]
-    run_id: str
-    metrics: Mapping[str, float]
-    """Totals over all folds; those of the folds stand in the run."""
-    tags: Mapping[str, str]
-    created: datetime
-    decision: Decision | None
-    """What the gate said; None if it was not asked."""
-    verdict: str = ""
-    """Whether it is better than its benchmark, in words; empty where nobody knows."""
-    experiment_id: str = ""
-    """Of the run; empty without one."""
-    run_stage: RunStage = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSummary:
-    """A registered model: its newest version, and which version carries which alias."""
-
-    name: str
-    latest: VersionInfo | None
-    """None for a model that was named and never got a version."""
-    aliases: Mapping[str, int]
 
 
 def list_models() -> list[ModelSummary]:
