@@ -188,6 +188,58 @@ def test_a_task_of_a_killed_worker_is_waited_for_until_another_ends_it(
     assert server.began() == ["wait m", "wait m"]
 
 
+def test_a_message_that_a_killed_worker_took_and_had_not_noted_is_sent_again(
+    server, start_worker
+) -> None:
+    [task_id] = ids(1)
+    address = replace(server.address, acks_late=True, poll_seconds=0.2)
+    with RemoteApp(address) as app:
+        app.send(task_id, "foreign.add", [1, 2])
+    assert server.admin.rpop("trading:celery")  # as a worker does, and then nothing
+
+    async def work() -> bytes:
+        task = asyncio.create_task(watcher(address).wait(task_id))
+        await until(lambda: server.admin.llen("trading:celery"))
+        await asyncio.to_thread(start_worker)
+        return await task
+
+    assert Outcome.from_stored(awaited(work)).result == 3
+    assert server.began() == ["add 1 2"]
+
+
+def test_what_waits_and_what_is_given_out_and_what_is_tried_again_is_not_missing(
+    server, start_worker, go
+) -> None:
+    waits, runs, retried, lost = ids(4)
+    with RemoteApp(replace(server.address, acks_late=True)) as app:
+        start_worker()
+        app.send(runs, "foreign.wait", ["m"])
+        wait_until(server.began, 30)
+        for task_id in (waits, retried, lost):
+            app.send(task_id, "foreign.add", [1, 2], queue="nobody")
+        for task_id in (retried, lost):
+            [text] = [
+                each for each in server.admin.lrange("trading:nobody", 0, -1) if task_id in each
+            ]
+            assert server.admin.lrem("trading:nobody", 1, text) == 1
+        store(server, retried, state="RETRY")
+        assert app.missing([waits, runs, retried, lost]) == {lost}
+        for task_id in (waits, runs):
+            assert not app.send_again(task_id)
+        assert app.send_again(lost)
+        assert not app.send_again(lost)
+        assert app.missing([lost]) == set()
+        app.revoke(lost)
+        assert app.missing([lost]) == set()
+        assert not app.send_again(lost)
+        go("m")
+
+
+def test_where_tasks_are_acknowledged_early_nobody_knows_what_is_lost(server) -> None:
+    assert not server.address.tells_what_is_lost
+    assert replace(server.address, acks_late=True).tells_what_is_lost
+
+
 def test_a_failure_brings_type_message_and_traceback(server, start_worker) -> None:
     [task_id] = ids(1)
     start_worker()

@@ -131,6 +131,7 @@ def test_a_broker_of_another_kind_is_told_what_is_missing() -> None:
         ({"host": None}, "no host"),
         ({"extra_dejson": {"keyprefix": "x"}}, "unknown extra keyprefix"),
         ({"extra_dejson": {"poll_seconds": "soon"}}, "poll_seconds"),
+        ({"extra_dejson": {"acks_late": "yes"}}, "acks_late is true or false, not 'yes'"),
     ],
 )
 def test_a_connection_that_leads_nowhere_is_refused(changes, message: str) -> None:

@@ -16,7 +16,8 @@ from tradewind.stack.secrets import Secrets
 
 CHECKOUT = Path(__file__).parents[2]
 CONNECTION_ENDS = (
-    '", "schema": "1", "extra": {"global_keyprefix": "trading:", "default_queue": "trading"}}'
+    '", "schema": "1", "extra": {"global_keyprefix": "trading:", "default_queue": "trading", '
+    '"acks_late": true}}'
 )
 TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
 

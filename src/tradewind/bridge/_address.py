@@ -10,8 +10,8 @@ from tradewind.bridge.errors import ConnectionSettingsError
 __all__ = ["AppAddress", "ConnectionLike"]
 
 _EXTRAS = frozenset(
-    {"broker_scheme", "default_queue", "global_keyprefix", "poll_seconds", "result_backend",
-     "result_keyprefix"}
+    {"acks_late", "broker_scheme", "default_queue", "global_keyprefix", "poll_seconds",
+     "result_backend", "result_keyprefix"}
 )  # fmt: skip
 _REDIS = ("redis", "rediss")
 _DEFAULT_PORTS = {"redis": 6379, "rediss": 6379}
@@ -45,6 +45,9 @@ class AppAddress:
         Where tasks go that name no queue.
     poll_seconds : float
         How often results are asked for; with results in Redis only in case a message was lost.
+    acks_late : bool
+        Whether all of the app's tasks are acknowledged when they are done. Then one that neither
+        waits, nor is given out, nor is done was lost, and may be sent again.
     """
 
     broker_url: str = field(repr=False)
@@ -53,6 +56,7 @@ class AppAddress:
     result_prefix: str = ""
     default_queue: str = "celery"
     poll_seconds: float = 30.0
+    acks_late: bool = False
 
     @classmethod
     def from_connection(cls, connection: ConnectionLike) -> "AppAddress":
@@ -85,6 +89,9 @@ class AppAddress:
             poll_seconds = float(extra.get("poll_seconds") or cls.poll_seconds)
         except ValueError as error:
             raise ConnectionSettingsError(f"{where}: poll_seconds: {error}") from None
+        acks_late = extra.get("acks_late", False)
+        if not isinstance(acks_late, bool):
+            raise ConnectionSettingsError(f"{where}: acks_late is true or false, not {acks_late!r}")
         return cls(
             broker_url=broker,
             result_url=results,
@@ -92,12 +99,18 @@ class AppAddress:
             result_prefix=_separated(str(extra.get("result_keyprefix", prefix))),
             default_queue=str(extra.get("default_queue") or cls.default_queue),
             poll_seconds=poll_seconds,
+            acks_late=acks_late,
         )
 
     @property
     def has_redis_broker(self) -> bool:
         """Whether messages lie in Redis, where one command can send and remember at once."""
         return urlsplit(self.broker_url).scheme in _REDIS
+
+    @property
+    def tells_what_is_lost(self) -> bool:
+        """Whether it can be known of a task's message that nobody has it."""
+        return self.acks_late and self.has_redis_broker and self.has_redis_results
 
     @property
     def has_redis_results(self) -> bool:

@@ -6,7 +6,7 @@ message back while no worker is there to be told.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +30,14 @@ _SEND_ONCE = """
 if redis.call('HSETNX', KEYS[1], 'state', 'sent') == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'queue', KEYS[2], 'message', ARGV[1])
 redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('LPUSH', KEYS[2], ARGV[1])
+return 1
+"""
+
+# KEYS: receipt, queue, what is given out. ARGV: message, its tag.
+_SEND_AGAIN = """
+if redis.call('HGET', KEYS[1], 'state') ~= 'sent' then return 0 end
+if redis.call('HEXISTS', KEYS[3], ARGV[2]) == 1 then return 0 end
 redis.call('LPUSH', KEYS[2], ARGV[1])
 return 1
 """
@@ -61,6 +69,15 @@ class Transport(kombu_redis.Transport):
     """kombu's transport for Redis that sends a task once."""
 
     Channel = _OnceChannel
+
+
+def _as_it_may_lie(message: bytes) -> tuple[str, tuple[bytes | str, ...]]:
+    """Return a message's tag, and its text as it was sent, and as kombu puts it back."""
+    content = loads(message)
+    again = {**content, "headers": {**content["headers"], "redelivered": True}}
+    delivery = {**content["properties"]["delivery_info"], "redelivered": True}
+    again["properties"] = {**content["properties"], "delivery_info": delivery}
+    return content["properties"]["delivery_tag"], (message, dumps(again))
 
 
 class RemoteApp:
@@ -196,17 +213,56 @@ class RemoteApp:
         queue, message = client.hmget(key, "queue", "message")
         if queue is None or message is None:
             return
-        content = loads(message)
-        tag = content["properties"]["delivery_tag"]
-        # As it was sent, and as kombu puts it back when a worker was lost.
-        again = {**content, "headers": {**content["headers"], "redelivered": True}}
-        delivery = {**content["properties"]["delivery_info"], "redelivered": True}
-        again["properties"] = {**content["properties"], "delivery_info": delivery}
-        for text in (message, dumps(again)):
+        tag, texts = _as_it_may_lie(message)
+        for text in texts:
             client.lrem(queue, 0, text)
         # What a lost worker never acknowledged would come back after the visibility timeout.
-        client.zrem(f"{self.address.key_prefix}unacked_index", tag)
-        client.hdel(f"{self.address.key_prefix}unacked", tag)
+        client.zrem(f"{self._given_out}_index", tag)
+        client.hdel(self._given_out, tag)
+
+    def missing(self, task_ids: Iterable[str]) -> set[str]:
+        """Return those that neither wait, nor are given out, nor have told anything of themselves.
+
+        Between a worker that takes a message and its note that it has it lies a moment, so only
+        who is missing twice, some time apart, is lost: with a worker, or a Redis, that was killed
+        in that moment.
+        """
+        with self._told("messages cannot be looked for"):
+            return {task_id for task_id in task_ids if self._is_missing(task_id)}
+
+    def send_again(self, task_id: str) -> bool:
+        """Put the message of a lost task into its queue once more; tell whether that was done."""
+        with self._told("a lost message cannot be sent again"):
+            client = self._redis(self.address.broker_url)
+            key = self.address.receipt_key(task_id)
+            queue, message = client.hmget(key, "queue", "message")
+            if queue is None or message is None:
+                return False
+            # Whatever has become of its text: what lies somewhere under this id is not lost.
+            held = (*client.lrange(queue, 0, -1), *client.hvals(self._given_out))
+            if any(task_id.encode() in text for text in held):
+                return False
+            tag, _ = _as_it_may_lie(message)
+            return bool(client.eval(_SEND_AGAIN, 3, key, queue, self._given_out, message, tag))
+
+    def _is_missing(self, task_id: str) -> bool:
+        client = self._redis(self.address.broker_url)
+        queue, message, state = client.hmget(
+            self.address.receipt_key(task_id), "queue", "message", "state"
+        )
+        if message is None or state != b"sent":
+            return False
+        tag, texts = _as_it_may_lie(message)
+        return not (
+            client.hexists(self._given_out, tag)
+            or any(client.lpos(queue, text) is not None for text in texts)
+            # Whatever a worker has told of it, that it is tried again among that: it was not lost.
+            or self._redis(self.address.result_url).exists(self.address.result_key(task_id))
+        )
+
+    @property
+    def _given_out(self) -> str:
+        return f"{self.address.key_prefix}unacked"
 
     def check(self) -> str:
         """Return in words which workers answer.

@@ -4,6 +4,10 @@ Celery's Redis backend publishes each result on a channel named like its key. Al
 connection that is subscribed to the channels of all of them. No result is missed: after a
 subscription is confirmed, and after every reconnect, the keys themselves are read once;
 and a slow poll reads them all from time to time, whatever happened to the messages.
+
+A worker takes a message out of its queue with one command, and notes that it has it with the next.
+Killed between the two, it leaves a task that nobody has. Where the app acknowledges late that can
+be told, and the message is sent again.
 """
 
 import asyncio
@@ -15,7 +19,9 @@ from weakref import WeakKeyDictionary
 
 from tradewind.bridge._address import AppAddress
 from tradewind.bridge._cancelling import heed_cancellation
+from tradewind.bridge._celery import RemoteApp
 from tradewind.bridge._outcome import READY, state_of
+from tradewind.bridge.errors import BridgeError
 
 __all__ = ["ResultWatcher", "watcher"]
 
@@ -134,6 +140,8 @@ class ResultWatcher:
             listens = await self._may_listen(pubsub)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._poll(client, listens=listens))
+                if self._address.tells_what_is_lost:
+                    group.create_task(self._look_for_lost())
                 if listens:
                     group.create_task(self._listen(pubsub))
                     group.create_task(self._follow(client, pubsub))
@@ -193,6 +201,19 @@ class ResultWatcher:
             while batch := _take(keys):
                 await self._read(client, batch)
 
+    async def _look_for_lost(self) -> None:
+        """Send again what was in nobody's hands at two looks, and is waited for."""
+        missing: set[str] = set()
+        start = len(self._address.result_key(""))
+        while True:
+            heed_cancellation()
+            await asyncio.sleep(self._address.poll_seconds)
+            waiting = [key[start:] for key in self._waiting]
+            try:
+                missing = await asyncio.to_thread(_send_lost, self._address, waiting, missing)
+            except BridgeError as error:
+                log.warning("%s", error)
+
     async def _read(self, client: Any, keys: Sequence[str]) -> None:
         for key, raw in zip(keys, await client.mget(keys), strict=True):
             if raw is not None:
@@ -205,6 +226,16 @@ class ResultWatcher:
         for future in self._waiting.get(key, []):
             if not future.done():
                 future.set_result(raw)
+
+
+def _send_lost(address: AppAddress, task_ids: Sequence[str], before: set[str]) -> set[str]:
+    """Send again what is missing now and was before; return what is missing for the first time."""
+    with RemoteApp(address, patient=False) as app:
+        missing = app.missing(task_ids)
+        for task_id in missing & before:
+            if app.send_again(task_id):
+                log.warning("%s was lost between its queue and a worker: sent again", task_id)
+    return missing - before
 
 
 async def _command(command: Callable[..., Awaitable[Any]], keys: Sequence[str]) -> None:

@@ -38,7 +38,11 @@ def airflow_connection(application: str, password: str, host: str, port: int) ->
             "login": application,
             "password": password,
             "schema": str(APPLICATIONS[application]),
-            "extra": {"global_keyprefix": f"{application}:", "default_queue": application},
+            "extra": {
+                "global_keyprefix": f"{application}:",
+                "default_queue": application,
+                "acks_late": True,
+            },
         }
     )
 
