@@ -21,7 +21,7 @@ from benchmarks.table import Row, Times, row
 from benchmarks.workers import worker
 from tradewind.research.backtest.books import keep_books
 from tradewind.research.backtest.run import run_backtest
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 __all__ = ["measure"]
 

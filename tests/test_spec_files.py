@@ -10,7 +10,8 @@ from tradewind.errors import TradewindError
 from tradewind.market.sources.source import load_source, open_source
 from tradewind.research.strategy.features import FeatureSpec, Rank
 from tradewind.research.strategy.files import load_strategy
-from tradewind.research.strategy.strategy import Gate, Strategy
+from tradewind.research.strategy.judging import Gate
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import kinds
 
 STRATEGY = """\

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.registry.gate import Decision, Evidence, RuleResult, decide
-from tradewind.research.strategy.strategy import Gate
+from tradewind.research.strategy.judging import Gate
 
 RULES = Gate(
     min_deflated_sharpe=0.9, min_alpha_probability=0.8, max_pbo=0.4, max_drawdown=0.3,

@@ -16,7 +16,8 @@ from tradewind.registry.reproduction import Reproduction, reproduce
 from tradewind.registry.retrieval import load_registered, verify_round_trip
 from tradewind.registry.tracking import ModelVersionRef, log_training
 from tradewind.research.models.model import fingerprint
-from tradewind.research.strategy.strategy import Ridge, Strategy
+from tradewind.research.strategy.models import Ridge
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
 from tradewind.research.trials.ledger import TrialSummary
 

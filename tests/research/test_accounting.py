@@ -12,7 +12,7 @@ from tradewind.errors import BacktestError
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.research.backtest.books import Books, keep_books
 from tradewind.research.backtest.run import run_backtest
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 CENT = Decimal("0.01")
 SYMBOLS = ["AAPL", "IBM", "MSFT"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tradewind.errors import BacktestError
 from tradewind.market.bars import PRICES, SCHEMA, adjusted
 from tradewind.research.backtest.run import run_backtest
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 DAYS = [dt.date(2024, 1, day) for day in (2, 3, 4, 5)]
 SYMBOLS = ["AAPL", "IBM", "MSFT"]

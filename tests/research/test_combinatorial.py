@@ -12,7 +12,8 @@ from tradewind.research.features.compute import compute_features
 from tradewind.research.features.labels import compute_labels
 from tradewind.research.features.universe import select_bars
 from tradewind.research.statistics import performance
-from tradewind.research.strategy.strategy import Combinatorial, Strategy
+from tradewind.research.strategy.judging import Combinatorial
+from tradewind.research.strategy.strategy import Strategy
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from tradewind.research.features.labels import compute_labels
-from tradewind.research.strategy.strategy import Label, Strategy
+from tradewind.research.strategy.judging import Label
+from tradewind.research.strategy.strategy import Strategy
 
 
 def with_horizon(strategy: Strategy, horizon: int) -> Strategy:

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from tradewind.errors import BacktestError
 from tradewind.research.backtest.positions import target_weights
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 DAYS = [dt.date(2024, 1, day) for day in (2, 3, 4)]
 

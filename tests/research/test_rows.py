@@ -14,7 +14,7 @@ from tradewind.errors import BacktestError
 from tradewind.research.backtest import _rows, run
 from tradewind.research.backtest.books import keep_books
 from tradewind.research.backtest.run import run_backtest
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 RULES = Backtest(
     commission_bps=3.0, slippage_bps=7.0, borrow_bps=90.0, delisting_return=-0.4, capital=1e6

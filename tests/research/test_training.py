@@ -9,7 +9,8 @@ from tradewind.errors import SplitError
 from tradewind.market.bars import PRICES
 from tradewind.research import training
 from tradewind.research.features.labels import compute_labels
-from tradewind.research.strategy.strategy import Combinatorial, Strategy
+from tradewind.research.strategy.judging import Combinatorial
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.tearsheet.page import page
 from tradewind.research.tearsheet.report import report_of
 from tradewind.research.training import TrainingResult, train

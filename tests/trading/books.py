@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from tradewind.market.sources import sample
 from tradewind.research.backtest.books import Books, keep_books
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 from tradewind.trading.book.accounts import Account, open_account
 from tradewind.trading.book.present import store_openings
 from tradewind.trading.book.quotes import quotes_from_bars, store_quotes

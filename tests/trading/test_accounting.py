@@ -21,7 +21,7 @@ from tradewind.bookings import (
     target_shares,
     trading_cost,
 )
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 from tradewind.trading.book.quotes import HISTORY, quote, quotes_from_bars
 
 MONEY = st.decimals(-(10**9), 10**9, places=2)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tradewind.market.sources.source import SourceSpec
     from tradewind.market.store.bar_store import SnapshotInfo, Stored
     from tradewind.market.validation.findings import Finding
-    from tradewind.research.strategy.strategy import Strategy, Universe
+    from tradewind.research.strategy.strategy import Strategy
+    from tradewind.research.strategy.universe import Universe
 
 __all__ = ["check_bars", "ingest", "snapshots", "sources", "stored", "validate"]
 

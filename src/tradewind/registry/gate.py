@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from tradewind.research.statistics.overlap import LEAST_COMMON_SESSIONS
-from tradewind.research.strategy.strategy import Gate
+from tradewind.research.strategy.judging import Gate
 
 if TYPE_CHECKING:
     import polars as pl

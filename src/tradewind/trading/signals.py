@@ -17,7 +17,7 @@ from tradewind.errors import TradingError
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.research.strategy.strategy import Universe
+    from tradewind.research.strategy.universe import Universe
 
 __all__ = [
     "SignalBook",

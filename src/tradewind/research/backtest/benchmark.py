@@ -11,7 +11,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import StrategyError
-from tradewind.research.strategy.strategy import Strategy, SymbolBenchmark
+from tradewind.research.strategy.judging import SymbolBenchmark
+from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["benchmark_bars", "benchmark_name", "benchmark_returns", "mix_returns", "refuse_holes"]
 

@@ -74,7 +74,7 @@ from tradewind.bookings import (
 )
 from tradewind.errors import BacktestError
 from tradewind.research.backtest.panel import Matrix, Panel, arrange
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 __all__ = ["Books", "keep_books"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import BacktestError
 from tradewind.market.bars import KEY
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 __all__ = ["target_weights"]
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tradewind.bookings import DAYS_PER_YEAR
 from tradewind.errors import BacktestError
 from tradewind.research.backtest.panel import Matrix, Panel, arrange
-from tradewind.research.strategy.strategy import Backtest
+from tradewind.research.strategy.judging import Backtest
 
 __all__ = ["DAYS_PER_YEAR", "run_backtest"]
 

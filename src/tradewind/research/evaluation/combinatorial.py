@@ -17,7 +17,8 @@ from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.splits import combinatorial_purged
 from tradewind.research.models.model import fit, matrix, predict_rows
 from tradewind.research.statistics import performance
-from tradewind.research.strategy.strategy import Combinatorial, Strategy
+from tradewind.research.strategy.judging import Combinatorial
+from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["FIGURES", "Choice", "choices", "judge_histories"]
 

@@ -17,7 +17,8 @@ from tradewind.research.features.compute import compute_features, find_features
 from tradewind.research.features.labels import compute_labels
 from tradewind.research.features.undefined import Undefined, refuse_undefined
 from tradewind.research.features.universe import select_bars, within
-from tradewind.research.strategy.strategy import MaCrossover, Strategy
+from tradewind.research.strategy.models import MaCrossover
+from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["LEAST_FOLDS", "Dataset", "Window", "prepare"]
 

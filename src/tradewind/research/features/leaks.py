@@ -44,7 +44,8 @@ from tradewind.research.features._tables_compared import (
 )
 from tradewind.research.features.universe import select_bars
 from tradewind.research.strategy.features import Across, Compared, Custom, FeatureSpec
-from tradewind.research.strategy.strategy import MaCrossover, Strategy
+from tradewind.research.strategy.models import MaCrossover
+from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["refuse_lookahead"]
 

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import FitError, ResearchError
 from tradewind.research.models._bins import Bins
-from tradewind.research.strategy.strategy import LightGbm, MaCrossover, Ridge, Strategy
+from tradewind.research.strategy.models import LightGbm, MaCrossover, Ridge
+from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     import lightgbm

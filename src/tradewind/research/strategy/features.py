@@ -6,7 +6,9 @@ asked for; `tradewind.research.features.compute` computes it.
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+
+from tradewind.research.strategy.fields import Part
 
 __all__ = [
     "BAR_COLUMNS",
@@ -40,9 +42,7 @@ def _window(least: int) -> Any:  # noqa: ANN401
     return Field(strict=True, ge=least, le=2520, description="sessions looked back")
 
 
-class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
+class _Spec(Part):
     @property
     def column(self) -> str:
         """Name of the feature's column: kind and parameters, such as ``momentum_252_21``."""

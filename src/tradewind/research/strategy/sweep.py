@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from tradewind.research.strategy.fields import Part
 from tradewind.suggestions import did_you_mean
 
 __all__ = ["Choices", "Range", "Sweep"]
@@ -12,11 +13,7 @@ __all__ = ["Choices", "Range", "Sweep"]
 Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True)]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
-
-
-class Range(_Model):
+class Range(Part):
     """Numbers from `low` to `high`, both included; whole ones if both ends are whole.
 
     With `log`, steps are equal in the logarithm.
@@ -45,7 +42,7 @@ class Range(_Model):
         return self
 
 
-class Choices(_Model):
+class Choices(Part):
     """Some values, in no order."""
 
     choices: tuple[Number | Annotated[str, Field(max_length=100)], ...] = Field(
@@ -64,7 +61,7 @@ class Choices(_Model):
         return self
 
 
-class Sweep(_Model):
+class Sweep(Part):
     """A search over parameters of the model, every trial of which enters the ledger.
 
     Attributes
