@@ -54,7 +54,7 @@ def test_modules_in_the_folder_hide_none_of_ours(
         check=False,
     )
     assert "Traceback" not in run.stderr
-    assert "no strategy 'none_such'" in run.stderr
+    assert "no strategy named 'none_such'" in run.stderr
     assert run.returncode == 1
 
 

@@ -14,12 +14,13 @@ from rich.console import Console
 from tradewind import display
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
+from tradewind.display import terminal
+from tradewind.display.tables import Grid, Number, Words
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.version_info import ModelSummary, VersionInfo
-from tradewind.tables import Grid, Number, Words
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.signals import SignalSet
 
@@ -129,17 +130,21 @@ def printed(
 ) -> list[str]:
     """Return the lines on a terminal of a width, or in a log if there is none."""
     monkeypatch.delenv("COLUMNS", raising=False)
-    for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(forced, raising=False)
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
     out = io.StringIO()
-    terminal: dict[str, Any] = {"force_terminal": True, "width": width} if width else {}
-    monkeypatch.setattr(display, "console", Console(file=out, color_system=None, **terminal))
+    forced: dict[str, Any] = {"force_terminal": True, "width": width} if width else {}
+    monkeypatch.setattr(terminal, "console", Console(file=out, color_system=None, **forced))
     show()
     return out.getvalue().splitlines()
 
 
 def test_every_table_is_looked_at() -> None:
-    functions = re.split(r"^def ", Path(display.__file__).read_text(), flags=re.MULTILINE)
+    functions = [
+        function
+        for file in Path(display.__file__).parent.glob("*.py")
+        for function in re.split(r"^def ", file.read_text(), flags=re.MULTILINE)[1:]
+    ]
     shown = {each.partition("(")[0] for each in functions if "Grid(" in each}
     assert {name for name in shown if name[0].isalpha()} == set(SHOWN)
 
@@ -178,7 +183,7 @@ def test_figures_are_flush_right_and_words_are_folded(monkeypatch: pytest.Monkey
     grid = Grid("symbol", Number("shares"), Words("why"))
     grid.add("A", "7", "it is " + "very " * 20)
     grid.add("[b]BRK.B[/]", "1,000", "")
-    lines = printed(lambda: grid.print(display.console), monkeypatch, 60)
+    lines = printed(lambda: grid.print(terminal.console), monkeypatch, 60)
     assert [line.rstrip() for line in lines if re.search("A |BRK", line)] == [
         "A             7   it is very very very very very very very",
         "BRK.B     1,000",
@@ -190,7 +195,7 @@ def test_a_narrow_terminal_has_a_block_a_row(monkeypatch: pytest.MonkeyPatch) ->
     grid = Grid("session", Number("equity"), Words("why"), title="a title", caption="and a note")
     grid.add("2026-11-27", "[red]1,000,000.00[/]", "")
     grid.add("2026-11-28", "1,000,001.00", "bought")
-    lines = printed(lambda: grid.print(display.console), monkeypatch, 30)
+    lines = printed(lambda: grid.print(terminal.console), monkeypatch, 30)
     assert [line.rstrip() for line in lines] == [
         "a title",
         "session  2026-11-27",

@@ -1,0 +1,70 @@
+"""Sources of bars."""
+
+from typing import Annotated
+
+import typer
+
+from tradewind.cli.shared import Json, app, print_json, settings_of_folder
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("sources")
+def data_sources(*, as_json: Json = False) -> None:
+    """List the sources of bars."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.sources(settings_of_folder())
+    print_json(found) if as_json else display.sources(found)
+
+
+@data_app.command("ingest")
+def data_ingest(source: str, *, as_json: Json = False) -> None:
+    """Store what is new in a source, through Airflow, once its bars have passed every rule."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    if as_json:
+        print_json(data.ingest(settings_of_folder(), source, on_note=display.note))
+        return
+    with display.tasks("ingesting") as progress:
+        counts = data.ingest(settings_of_folder(), source, progress, on_note=display.note)
+    typer.echo(", ".join(f"{count} {what}" for what, count in counts.items()))
+
+
+@data_app.command("validate")
+def data_validate(
+    source: str,
+    symbols: Annotated[list[str] | None, typer.Argument(help="All, if none is named.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Say what is wrong or odd about a source's bars. Exit code 1 if anything is wrong."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.validate(settings_of_folder(), source, symbols or ())
+    print_json(found) if as_json else display.findings(found)
+    raise typer.Exit(1 if any(each.severity == "error" for each in found) else 0)
+
+
+@data_app.command("stored")
+def data_stored(*, as_json: Json = False) -> None:
+    """List what is stored of each source: symbols, sessions, bars."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.stored(settings_of_folder())
+    print_json(found) if as_json else display.stored(found)
+
+
+@data_app.command("snapshots")
+def data_snapshots(*, as_json: Json = False) -> None:
+    """List the snapshots of stored bars that something was trained or judged on, newest first."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    found = data.snapshots(settings_of_folder())
+    print_json(found) if as_json else display.snapshots(found)

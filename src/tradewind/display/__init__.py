@@ -1,0 +1,48 @@
+"""What the command line shows: progress, tables, logins."""
+
+from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.progress import counting, note, starting, stopwatch, tasks
+from tradewind.display.registry import (
+    comparison,
+    forecast,
+    models,
+    passed_over,
+    promotion,
+    reproduction,
+    tear_sheet,
+    versions,
+)
+from tradewind.display.research import backtest, signals
+from tradewind.display.stack import checks, credentials, status
+from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
+
+__all__ = [
+    "backtest",
+    "checks",
+    "comparison",
+    "counting",
+    "credentials",
+    "explanation",
+    "fills",
+    "findings",
+    "forecast",
+    "models",
+    "note",
+    "orders",
+    "passed_over",
+    "pnl",
+    "positions",
+    "promotion",
+    "reconciled",
+    "reproduction",
+    "signals",
+    "snapshots",
+    "sources",
+    "starting",
+    "status",
+    "stopwatch",
+    "stored",
+    "tasks",
+    "tear_sheet",
+    "versions",
+]

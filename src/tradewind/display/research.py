@@ -1,0 +1,48 @@
+"""Backtests and signals."""
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from tradewind.display import terminal
+from tradewind.display.tables import Grid, Number
+
+if TYPE_CHECKING:
+    from tradewind.desk.research import BacktestReport
+    from tradewind.trading.signals import SignalSet
+
+__all__ = [
+    "backtest",
+    "signals",
+]
+
+
+def backtest(found: "BacktestReport") -> None:
+    """Print the figures of a backtest."""
+    table = Grid(
+        "walk-forward metric", Number("value"), title=f"{found.strategy}, {found.folds} folds",
+        caption=f"snapshot {found.snapshot_id[:12]}; entered in the ledger",
+    )  # fmt: skip
+    for name, value in sorted(found.metrics.items()):
+        table.add(name, f"{value:,.4f}")
+    table.print(terminal.console)
+    if found.verdict:
+        terminal.console.print(f"{found.verdict}.", markup=False, highlight=False)
+
+
+def signals(strategy: str, found: "SignalSet | None") -> None:
+    """Print target weights."""
+    if found is None:
+        terminal.console.print(
+            f"No signals by a champion of {strategy} yet: they are made when a version becomes "
+            f"champion and when its source has stored new bars; see signals_{strategy} in Airflow"
+        )
+        return
+    table = Grid(
+        "symbol", Number("weight"),
+        title=f"{strategy}, decided after {found.session} for the open of {found.trade_session}",
+        caption=f"version {found.model_version}, snapshot {found.snapshot_id[:12]}",
+    )  # fmt: skip
+    for symbol, weight in found.weights.items():
+        table.add(escape(symbol), f"{weight:+.2%}")
+    table.print(terminal.console)
