@@ -14,6 +14,8 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+from reference_pages import filled
+
 CHECKOUT = Path(__file__).parents[1]
 # By the name that a page has on the site.
 OF_THE_CHECKOUT = {"index.md": "README.md", "changelog.md": "CHANGELOG.md"}
@@ -40,7 +42,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to where their targets are on the site."""
+    """Let links lead to where their targets are on the site; add what comes from the code."""
     del config
     source = page.file.src_uri
 
@@ -56,7 +58,13 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         near = posixpath.relpath(name, posixpath.dirname(source) or ".")
         return f"{found['label']}({near}{found['anchor'] or ''})"
 
-    return LINK.sub(led, markdown)
+    return filled(LINK.sub(led, markdown))
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Take out the two colons before code, which docstrings have for Sphinx and for people."""
+    del page, config, files
+    return html.replace("<p>::</p>\n", "").replace("::</p>", ":</p>")
 
 
 def on_post_page(output: str, *, page: Page, config: MkDocsConfig) -> str:

@@ -14,7 +14,7 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """What the site is built from, to be changed."""
-    for name in ("README.md", "CHANGELOG.md", "mkdocs.yml"):
+    for name in (".env.example", "README.md", "CHANGELOG.md", "mkdocs.yml"):
         shutil.copy(CHECKOUT / name, tmp_path)
     for name in ("benchmarks", "docs", "examples", "sources", "strategies"):
         shutil.copytree(CHECKOUT / name, tmp_path / name)
@@ -66,4 +66,9 @@ def test_the_start_page_is_the_readme_and_files_of_the_checkout_come_along(check
     assert "](examples)" not in start
     assert 'href="files/sources/sample.yaml"' in (site / "source.html").read_text("utf-8")
     assert (site / "files" / "sources" / "sample.yaml").is_file()
-    assert "Judge a strategy as its file is now" in (site / "reference" / "python.html").read_text()
+    reference = site / "reference"
+    python = (reference / "python.html").read_text("utf-8")
+    assert "Judge a strategy as its file is now" in python
+    assert "::</p>" not in python
+    assert "TRADEWIND_ALERT_URL" in (reference / "settings.html").read_text("utf-8")
+    assert "tradewind models compare" in (reference / "commands.html").read_text("utf-8")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tradewind.cli.shared import Json, app, print_json, settings_of_folder
+from tradewind.cli.shared import Json, Source, app, print_json, settings_of_folder
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at sources of bars, and store what is new.")
 app.add_typer(data_app, name="data")
@@ -21,7 +21,7 @@ def data_sources(*, as_json: Json = False) -> None:
 
 
 @data_app.command("ingest")
-def data_ingest(source: str, *, as_json: Json = False) -> None:
+def data_ingest(source: Source, *, as_json: Json = False) -> None:
     """Store what is new in a source, through Airflow, once its bars have passed every rule."""
     from tradewind import display
     from tradewind.desk import data
@@ -36,7 +36,7 @@ def data_ingest(source: str, *, as_json: Json = False) -> None:
 
 @data_app.command("validate")
 def data_validate(
-    source: str,
+    source: Source,
     symbols: Annotated[list[str] | None, typer.Argument(help="All, if none is named.")] = None,
     *,
     as_json: Json = False,

@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from tradewind.cli.shared import By, Json, Reason, app, print_json, settings_of_folder, warn
+from tradewind.cli.shared import (
+    By,
+    Json,
+    Model,
+    Reason,
+    Strategy,
+    Version,
+    app,
+    print_json,
+    settings_of_folder,
+    warn,
+)
 
 models_app = typer.Typer(no_args_is_help=True, help="Look at registered models, and promote them.")
 app.add_typer(models_app, name="models")
@@ -24,7 +35,7 @@ def models_list(*, as_json: Json = False) -> None:
 
 
 @models_app.command("show")
-def models_show(name: str, *, as_json: Json = False) -> None:
+def models_show(name: Model, *, as_json: Json = False) -> None:
     """Show the versions of a model, newest first: their evidence, and what the gate said."""
     from tradewind import display
     from tradewind.desk import registry
@@ -35,7 +46,9 @@ def models_show(name: str, *, as_json: Json = False) -> None:
 
 
 @models_app.command("compare")
-def models_compare(name: str, version_a: int, version_b: int, *, as_json: Json = False) -> None:
+def models_compare(
+    name: Model, version_a: Version, version_b: Version, *, as_json: Json = False
+) -> None:
     """Show two versions side by side, and whether one is really better."""
     from tradewind import display
     from tradewind.desk import registry
@@ -46,8 +59,8 @@ def models_compare(name: str, version_a: int, version_b: int, *, as_json: Json =
 
 @models_app.command("promote")
 def models_promote(
-    name: str,
-    version: int,
+    name: Model,
+    version: Version,
     *,
     reason: Reason,
     override: Annotated[
@@ -71,7 +84,7 @@ def models_promote(
 
 
 @models_app.command("rollback")
-def models_rollback(name: str, *, reason: Reason, by: By = None) -> None:
+def models_rollback(name: Model, *, reason: Reason, by: By = None) -> None:
     """Make the former champion the champion again."""
     from tradewind import display
     from tradewind.desk import registry
@@ -81,7 +94,7 @@ def models_rollback(name: str, *, reason: Reason, by: By = None) -> None:
 
 
 @app.command()
-def reproduce(name: str, version: int, *, as_json: Json = False) -> None:
+def reproduce(name: Model, version: Version, *, as_json: Json = False) -> None:
     """Train a version once more and compare. Exit code 1 unless all is identical."""
     from tradewind import display
     from tradewind.desk import registry
@@ -93,7 +106,7 @@ def reproduce(name: str, version: int, *, as_json: Json = False) -> None:
 
 @app.command()
 def predict(
-    strategy: str,
+    strategy: Strategy,
     *,
     alias: Annotated[str, typer.Option(help="Which version: champion or challenger.")] = "champion",
     as_json: Json = False,
@@ -110,7 +123,7 @@ def predict(
 
 @app.command()
 def tearsheet(
-    strategy: str,
+    strategy: Strategy,
     version: Annotated[int | None, typer.Argument(help="The newest, if not given.")] = None,
     *,
     output: Annotated[Path | None, typer.Option(help="The file to write.")] = None,

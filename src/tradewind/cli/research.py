@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tradewind.cli.shared import Json, app, print_json, settings_of_folder, warn
+from tradewind.cli.shared import Json, Strategy, app, print_json, settings_of_folder, warn
 
 
 @app.command()
 def train(
-    strategy: str,
+    strategy: Strategy,
     *,
     wait: Annotated[bool, typer.Option(help="Wait for the end, showing each task.")] = False,
 ) -> None:
@@ -30,7 +30,7 @@ def train(
 
 
 @app.command()
-def backtest(strategy: str, *, as_json: Json = False) -> None:
+def backtest(strategy: Strategy, *, as_json: Json = False) -> None:
     """Judge a strategy as its file is now; nothing is registered, but the trial is counted."""
     from tradewind import display
     from tradewind.desk import research
@@ -45,7 +45,7 @@ def backtest(strategy: str, *, as_json: Json = False) -> None:
 
 @app.command()
 def signals(
-    strategy: str,
+    strategy: Strategy,
     *,
     session: Annotated[
         datetime | None,
@@ -67,7 +67,9 @@ def signals(
 
 
 @app.command()
-def demo(strategy: str = "momentum") -> None:
+def demo(
+    strategy: Annotated[str, typer.Option(help="Name of a file in strategies/.")] = "momentum",
+) -> None:
     """Start the stack, train, register, hear the gate, retrieve, and show the result."""
     from tradewind import display
     from tradewind.desk import registry, training

@@ -4,7 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["By", "Json", "Reason", "app", "print_json", "settings_of_folder", "warn"]
+__all__ = [
+    "By", "Json", "Model", "Reason", "Source", "Strategy", "Version",
+    "app", "print_json", "settings_of_folder", "warn",
+]  # fmt: skip
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,6 +16,10 @@ app = typer.Typer(
 )
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Reason = Annotated[str, typer.Option(help="Why; is kept in the model's history.")]
+Source = Annotated[str, typer.Argument(help="Name of a file in sources/.")]
+Strategy = Annotated[str, typer.Argument(help="Name of a file in strategies/.")]
+Model = Annotated[str, typer.Argument(help="The model's: that of its strategy.")]
+Version = Annotated[int, typer.Argument(help="A number, as `tradewind models show` has it.")]
 By = Annotated[str | None, typer.Option(help="Who says so; your login name if not given.")]
 
 

@@ -51,7 +51,7 @@ def status(*, as_json: Json = False) -> None:
 
 @app.command()
 def logs(
-    service: str,
+    service: Annotated[str, typer.Argument(help="As `tradewind status` names it.")],
     *,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
 ) -> None:

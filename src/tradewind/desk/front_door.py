@@ -36,7 +36,7 @@ class Desk:
 
     Parameters
     ----------
-    path : path-like, optional
+    path : str or PathLike, optional
         A checkout, or a folder in one. If not given: ``TRADEWIND_HOME`` if that is set, else the
         nearest checkout from the current folder up.
 
