@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tradewind.research.monitoring.monitor import WatchReport
     from tradewind.research.statistics.performance import Returns
 
-__all__ = ["log_watch", "out_of_sample_returns"]
+__all__ = ["log_watch", "out_of_sample_returns", "watch_figures"]
 
 
 def out_of_sample_returns(info: VersionInfo) -> "Returns":
@@ -27,6 +27,30 @@ def out_of_sample_returns(info: VersionInfo) -> "Returns":
     """
     with mlflow_errors(f"fetching the backtest of {info.name} version {info.version}"):
         return read_returns(connect(), info).get_column("net_return").to_numpy()
+
+
+def watch_figures(report: "WatchReport", hindsight: "Hindsight | None" = None) -> dict[str, float]:
+    """Return the figures of a look at a champion by their names; docs/glossary.md defines each.
+
+    Parameters
+    ----------
+    report : WatchReport
+    hindsight : Hindsight, optional
+        What differs from what signals were made of.
+    """
+    figures = {
+        "live_sessions": float(report.live_sessions),
+        "live_sharpe": report.live_sharpe,
+        "performance_probability": report.performance,
+        "reasons": float(len(report.reasons)),
+    }
+    if hindsight is not None:
+        figures["hindsight_faults"] = float(len(hindsight.faults))
+        figures["hindsight_revisions"] = float(len(hindsight.revisions))
+    for row in report.drift.iter_rows(named=True):
+        for kind in ("psi", "ks", "psi_rank", "ks_rank"):
+            figures[f"{kind}/{row['feature']}"] = row[kind]
+    return figures
 
 
 def log_watch(
@@ -54,18 +78,7 @@ def log_watch(
     """
     from mlflow.entities import Metric, RunTag
 
-    figures = {
-        "live_sessions": float(report.live_sessions),
-        "live_sharpe": report.live_sharpe,
-        "performance_probability": report.performance,
-        "reasons": float(len(report.reasons)),
-    }
-    if hindsight is not None:
-        figures["hindsight_faults"] = float(len(hindsight.faults))
-        figures["hindsight_revisions"] = float(len(hindsight.revisions))
-    for row in report.drift.iter_rows(named=True):
-        for kind in ("psi", "ks", "psi_rank", "ks_rank"):
-            figures[f"{kind}/{row['feature']}"] = row[kind]
+    figures = watch_figures(report, hindsight)
     tags = {
         names.SNAPSHOT_ID: snapshot_id,
         names.PREFIX + "champion": str(info.version),
