@@ -42,7 +42,7 @@ def model(client: "MlflowClient", request: pytest.FixtureRequest) -> str:
 def said_by_doctor(
     model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[], str]:
-    monkeypatch.setattr(desk, "use_mlflow", lambda _: None)  # the test's server is set already
+    monkeypatch.setattr(desk, "use_mlflow", lambda *_, **__: None)  # it is set already
 
     def look() -> str:
         [found] = desk.check_models(Settings(home=tmp_path))

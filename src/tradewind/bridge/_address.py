@@ -89,7 +89,7 @@ class AppAddress:
             poll_seconds = float(extra.get("poll_seconds") or cls.poll_seconds)
         except ValueError as error:
             raise ConnectionSettingsError(f"{where}: poll_seconds: {error}") from None
-        acks_late = extra.get("acks_late", False)
+        acks_late = extra.get("acks_late") or False  # an empty field of the form is null
         if not isinstance(acks_late, bool):
             raise ConnectionSettingsError(f"{where}: acks_late is true or false, not {acks_late!r}")
         return cls(

@@ -59,14 +59,20 @@ def get_provider_info() -> dict[str, Any]:
                     "poll_seconds": _field(
                         "Poll", "Seconds between two looks at results nobody told of"
                     ),
+                    "acks_late": _field(
+                        "Acknowledges late", "Whether all of its tasks have task_acks_late",
+                        kind="boolean",
+                    ),
                 },
             }
         ],
     }  # fmt: skip
 
 
-def _field(label: str, description: str, *, secret: bool = False) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": ["string", "null"]}
+def _field(
+    label: str, description: str, *, kind: str = "string", secret: bool = False
+) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": [kind, "null"]}
     if secret:
         schema["format"] = "password"
     return {"label": label, "description": description, "schema": schema}
