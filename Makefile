@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: demo install up down lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down lint docs test test-alone test-stacks test-containers test-local bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -54,10 +54,16 @@ test: test-alone test-stacks
 test-alone: install
 	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
 
-# The containers and the local stack beside each other, each in a process of its own: both wait
-# more than they work.
+# The containers and the local stack beside each other: both wait more than they work. What each
+# prints comes when it is done.
 test-stacks: install
-	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/compose tests/stack
+	$(MAKE) --no-print-directory --jobs 2 --output-sync test-containers test-local
+
+test-containers:
+	.venv/bin/pytest tests/compose
+
+test-local:
+	.venv/bin/pytest tests/stack
 
 bench: install
 	.venv/bin/python -m benchmarks

@@ -48,13 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "disturbs: breaks or restarts services; runs after the rest")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = [item for item in items if HERE in item.path.parents]
     if not here:
         return
-    for item in here:
-        item.add_marker(pytest.mark.xdist_group("compose"))  # they share one project
     reason = why_no_engine()
     if reason is None:
         # Stable: within each half, files and tests stay in their order.
@@ -69,21 +66,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _said_of(config)[_LEFT_OUT] = reason
 
 
-def _said_of(config: pytest.Config) -> dict[str, str]:
-    """What is told when all is done, by the process that shows it or for it."""
-    if hasattr(config, "workeroutput"):
-        return config.workeroutput.setdefault("tests/compose", {})
-    return config.stash.setdefault(_said, {})
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    _said_of(node.config).update(getattr(node, "workeroutput", {}).get("tests/compose", {}))
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if _LEFT_OUT in _said_of(session.config) and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     for what, value in _said_of(config).items():
         terminalreporter.write_line(f"tests/compose: {what}: {value}", yellow=what == _LEFT_OUT)
+
+
+def _said_of(config: pytest.Config) -> dict[str, str]:
+    """What is told when all is done."""
+    return config.stash.setdefault(_said, {})
 
 
 @pytest.hookimpl(wrapper=True)

@@ -49,11 +49,7 @@ MACHINE = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stack"))  # they share one
     if MINIO or "CI" in os.environ:  # where the tests must run, and fail without their program
         return
     left_out = [item for item in items if item.path.name.startswith("test_minio")]
