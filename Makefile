@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 
-.PHONY: demo install up down lint docs test test-alone test-stacks test-containers test-local bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -54,16 +54,10 @@ test: test-alone test-stacks
 test-alone: install
 	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
 
-# The containers and the local stack beside each other: both wait more than they work. What each
-# prints comes when it is done.
+# The containers, then the local stack. Beside each other, on two cores, the services of one are
+# taken for dead while the other's start.
 test-stacks: install
-	$(MAKE) --no-print-directory --jobs 2 --output-sync test-containers test-local
-
-test-containers:
-	.venv/bin/pytest tests/compose
-
-test-local:
-	.venv/bin/pytest tests/stack
+	.venv/bin/pytest tests/compose tests/stack
 
 bench: install
 	.venv/bin/python -m benchmarks

@@ -66,11 +66,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     _said_of(config)[_LEFT_OUT] = reason
 
 
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if _LEFT_OUT in _said_of(session.config) and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
-        session.exitstatus = pytest.ExitCode.OK
-
-
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     for what, value in _said_of(config).items():
         terminalreporter.write_line(f"tests/compose: {what}: {value}", yellow=what == _LEFT_OUT)
