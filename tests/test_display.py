@@ -193,7 +193,7 @@ display.promotion("m", Promotion(
 ), told=True)
 """
     lines = [" ".join(re.sub("[│┃]", " ", line).split()) for line in in_a_log(script).splitlines()]
-    assert "sharpe 0.5" in lines
+    assert "sharpe Sharpe ratio, annualised 0.50" in lines
     assert "git_commit c0ffee" in lines
     assert 'universe.symbols ["A"] ["B"]' in lines
     told = " ".join(lines)

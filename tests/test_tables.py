@@ -65,14 +65,14 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "versions": (
         lambda: display.versions([VERSION], page="http://localhost:5500"),
-        ["sharpe_probability_deflated_for_trials", "-1,234,567.1234", "-1.23457e+06", "0.123456",
-         "2026-11-29 10:30", VERSION.run_id],
+        ["sharpe_probability_deflated_for_trials", "\u22121,234,567.1234", "-1.23457e+06",
+         "0.123456", "2026-11-29 10:30", VERSION.run_id],
     ),
     "comparison": (
         lambda: display.comparison(Comparison(
             ACCOUNT, 127, 128, {"sharpe_probability": (-1234567.5, 0.123456)}, 700, 0.25, -0.1,
             0.6, 0.9, {"git_commit": ("a" * 40, None)}, {"universe.start": (None, "2012-01-31")})),
-        ["-1.23457e+06", "0.123456", "sharpe_probability"],
+        ["< 0.1\u00a0%", "12.3\u00a0%", "sharpe_probability"],
     ),
     "forecast": (
         lambda: display.forecast(Forecast(
@@ -95,7 +95,7 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     ),
     "backtest": (
         lambda: display.backtest(BacktestReport(ACCOUNT, "0" * 64, dict(VERSION.metrics), 17)),
-        ["sharpe_probability_deflated_for_trials", "-1,234,567.1234"],
+        ["sharpe_probability_deflated_for_trials", "\u22121,234,567.1234"],
     ),
     "signals": (
         lambda: display.signals(ACCOUNT, SignalSet(
@@ -145,8 +145,10 @@ def test_every_table_is_looked_at() -> None:
         for file in Path(display.__file__).parent.glob("*.py")
         for function in re.split(r"^def ", file.read_text(), flags=re.MULTILINE)[1:]
     ]
-    shown = {each.partition("(")[0] for each in functions if "Grid(" in each}
-    assert {name for name in shown if name[0].isalpha()} == set(SHOWN)
+    shown = {
+        each.partition("(")[0] for each in functions if re.search(r"Grid\(|metric_table\(", each)
+    }
+    assert {name for name in shown if name[0].isalpha()} - {"metric_table"} == set(SHOWN)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, None])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from tradewind.display import terminal
+from tradewind.display.figures import metric_table
 from tradewind.display.tables import Grid, Number, Words
 
 if TYPE_CHECKING:
@@ -64,15 +65,12 @@ def versions(found: "Sequence[VersionInfo]", *, page: str = "") -> None:
 
     for version in found:
         aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-        table = Grid(
-            "walk-forward metric", Number("value"),
+        metric_table(
+            {name: (value,) for name, value in version.metrics.items()}, "value",
             title=f"{version.name} version {version.version}{aliases}",
             caption=f"registered {version.created:%Y-%m-%d %H:%M} UTC\nrun {version.run_id}"
             + (f"\n{stage}" if (stage := _RUN_STAGES[version.run_stage]) else ""),
-        )  # fmt: skip
-        for name, value in sorted(version.metrics.items()):
-            table.add(name, f"{value:,.4f}")
-        table.print(terminal.console)
+        ).print(terminal.console)  # fmt: skip
         if version.verdict:
             terminal.console.print(f"{version.verdict}.", markup=False, highlight=False)
         if version.decision is None:
@@ -119,10 +117,7 @@ def _decision(decision: "Decision") -> None:
 def comparison(found: "Comparison") -> None:
     """Print two versions side by side, and in what they differ."""
     first, second = f"version {found.version_a}", f"version {found.version_b}"
-    table = Grid("walk-forward metric", Number(first), Number(second), title=found.name)
-    for name, values in found.metrics.items():
-        table.add(name, *(_number(value) for value in values))
-    table.print(terminal.console)
+    metric_table(found.metrics, first, second, title=found.name).print(terminal.console)
     terminal.console.print(
         f"Sharpe ratio of {second} less that of {first} on {found.common_sessions} common "
         f"sessions: {_number(found.sharpe_difference)}, {found.level:.0%} interval "

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from tradewind.display import terminal
+from tradewind.display.figures import metric_table
 from tradewind.display.tables import Grid, Number
 
 if TYPE_CHECKING:
@@ -19,13 +20,11 @@ __all__ = [
 
 def backtest(found: "BacktestReport") -> None:
     """Print the figures of a backtest."""
-    table = Grid(
-        "walk-forward metric", Number("value"), title=f"{found.strategy}, {found.folds} folds",
+    metric_table(
+        {name: (value,) for name, value in found.metrics.items()}, "value",
+        title=f"{found.strategy}, {found.folds} folds",
         caption=f"snapshot {found.snapshot_id[:12]}; entered in the ledger",
-    )  # fmt: skip
-    for name, value in sorted(found.metrics.items()):
-        table.add(name, f"{value:,.4f}")
-    table.print(terminal.console)
+    ).print(terminal.console)  # fmt: skip
     if found.verdict:
         terminal.console.print(f"{found.verdict}.", markup=False, highlight=False)
 

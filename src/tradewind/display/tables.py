@@ -82,9 +82,9 @@ class Grid:
         if not console.is_terminal and "COLUMNS" not in os.environ:
             width = max(console.width, self._width([column.natural for column in self._columns()]))
             Console(file=console.file, width=width, color_system=None).print(self._table())
-        elif self._fits(console):
+        elif self.fits(console):
             console.print(self._table())
-        elif self._grouped and all(each._fits(console) for each in self._groups()):
+        elif self._grouped and all(each.fits(console) for each in self._groups()):
             for group in self._groups():
                 group.print(console)
         else:
@@ -92,7 +92,8 @@ class Grid:
         if self._caption:
             console.print(f"[dim]{self._caption}[/]", highlight=False, soft_wrap=True)
 
-    def _fits(self, console: Console) -> bool:
+    def fits(self, console: Console) -> bool:
+        """Tell whether it is narrow enough to be printed as it is."""
         return self._width([column.least for column in self._columns()]) <= console.width
 
     def _width(self, columns: Sequence[int]) -> int:
