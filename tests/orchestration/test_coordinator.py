@@ -19,7 +19,8 @@ from airflow.sdk.api.datamodels._generated import TaskInstance
 from dotenv import dotenv_values
 
 from tradewind.orchestration import alerts
-from tradewind.orchestration.runtime.coordinator import OWN_BUNDLE, PromptCoordinator
+from tradewind.orchestration.runtime.coordinator import PromptCoordinator
+from tradewind.orchestration.runtime.task_process import OWN_BUNDLE
 
 CHECKOUT = Path(__file__).parents[2]
 NOW = "2026-01-02T00:00:00Z"

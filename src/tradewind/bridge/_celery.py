@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps, loads
@@ -17,8 +17,24 @@ from kombu.utils.json import dumps, loads
 from tradewind.bridge._address import AppAddress
 from tradewind.bridge._outcome import READY, Outcome, state_of
 from tradewind.bridge.errors import BridgeError
+from tradewind.foreign import ForeignNames
 
-__all__ = ["RemoteApp", "Transport"]
+__all__ = ["FOREIGN", "RemoteApp", "Transport"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "kombu",
+        tuple(
+            f"kombu.transport.redis:Channel.{name}"
+            for name in (
+                "_get_message_priority", "_put", "_q_for_pri", "conn_or_acquire",
+                "global_keyprefix",
+            )
+        ),
+        "send a task and its receipt by one command",
+        "a try that follows one that was killed while it sent a task sends it again",
+    ),
+)  # fmt: skip
 
 # Longer than any task waits: a receipt that is gone lets a retry send a second time.
 _RECEIPT_SECONDS = 30 * 86400
@@ -58,8 +74,8 @@ class _OnceChannel(kombu_redis.Channel):
             super()._put(queue, message, **kwargs)  # type: ignore[no-untyped-call]
             return
         channel: Any = self  # kombu's methods have no types
-        priority = channel._get_message_priority(message, reverse=False)
-        key = self.global_keyprefix + channel._q_for_pri(queue, priority)
+        priority = channel._get_message_priority(message, reverse=False)  # noqa: SLF001
+        key = self.global_keyprefix + channel._q_for_pri(queue, priority)  # noqa: SLF001
         receipt = f"{self.global_keyprefix}celery-bridge-{task_id}"
         with self.conn_or_acquire() as client:
             client.eval(_SEND_ONCE, 2, receipt, key, dumps(message), _RECEIPT_SECONDS)
@@ -68,7 +84,7 @@ class _OnceChannel(kombu_redis.Channel):
 class Transport(kombu_redis.Transport):
     """kombu's transport for Redis that sends a task once."""
 
-    Channel = _OnceChannel
+    Channel = _OnceChannel if FOREIGN[0].usable() else kombu_redis.Channel
 
 
 def _as_it_may_lie(message: bytes) -> tuple[str, tuple[bytes | str, ...]]:

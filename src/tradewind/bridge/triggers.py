@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TaskSuccessEvent, TriggerEvent
 
@@ -11,8 +11,18 @@ from tradewind.bridge._celery import RemoteApp
 from tradewind.bridge._outcome import SUCCESS, Outcome, state_of
 from tradewind.bridge._watch import watcher
 from tradewind.bridge.hook import CeleryHook
+from tradewind.foreign import ForeignNames
 
-__all__ = ["CeleryTaskTrigger", "stored_result"]
+__all__ = ["FOREIGN", "CeleryTaskTrigger", "stored_result"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "apache-airflow-task-sdk",
+        ("airflow.sdk.execution_time.task_runner:RuntimeTaskInstance.get_task_states",),
+        "see whether a task still waits for its remote task before that is revoked",
+        "a remote task is not revoked when its task is taken back",
+    ),
+)
 
 # What is larger than this is fetched by the task that needs it, not carried through the database.
 _CARRIED_BYTES = 32 * 1024

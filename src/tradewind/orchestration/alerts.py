@@ -2,7 +2,7 @@
 
 A task that fails with an error of its own tells it itself. For one that fails before its first
 line, or is killed, whoever noticed it does: its supervisor
-(`tradewind.orchestration.runtime.coordinator`), or the scheduler by way of the triggerer
+(`tradewind.orchestration.runtime.task_process`), or the scheduler by way of the triggerer
 (`tradewind.orchestration.runtime.unheard`).
 
 The hook gets one JSON object; docs/operations.md has its schema. Its field ``text`` is the whole

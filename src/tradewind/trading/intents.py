@@ -109,7 +109,7 @@ def intents_of(
         is known.
     """
     query = sa.select(*_FIELDS).where(intents.c.account == account, intents.c.session == session)
-    found = [Intent(**row._mapping) for row in connection.execute(query)]
+    found = [Intent(**row) for row in connection.execute(query).mappings()]
     if not found:
         found = _make(connection, account, session, model_version, present)
         connection.execute(sa.insert(intents), [vars(intent) for intent in found])

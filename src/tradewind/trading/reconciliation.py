@@ -102,7 +102,7 @@ class _Ours:
             query = query.where(fills.c.session >= since)
         return cls(
             logged_orders(connection, account, *later),
-            [BrokerFill(**row._mapping) for row in connection.execute(query)],
+            [BrokerFill(**row) for row in connection.execute(query).mappings()],
             positions_of(connection, account),
         )
 

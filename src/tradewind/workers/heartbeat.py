@@ -8,13 +8,27 @@ the worker builds its consumer.
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from celery.signals import celeryd_init  # type: ignore[import-untyped]
 
-__all__ = ["HEARTBEAT_FILE", "connect_heartbeat", "touch_heartbeat"]
+from tradewind.foreign import ForeignNames
+
+__all__ = ["FOREIGN", "HEARTBEAT_FILE", "connect_heartbeat", "touch_heartbeat"]
 
 log = logging.getLogger(__name__)
+
+FOREIGN: Final = (
+    ForeignNames(
+        "celery",
+        (
+            "celery.app.events:Events.dispatcher_cls",
+            "celery.events.dispatcher:EventDispatcher.send",
+        ),
+        "send a worker's heartbeat once, and date a file by it",
+        "the file is never dated, and a worker's probe says that it is dead",
+    ),
+)
 
 HEARTBEAT_FILE = "WORKER_HEARTBEAT_FILE"
 _BEATS = {"worker-online", "worker-heartbeat"}

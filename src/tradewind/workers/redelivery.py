@@ -13,14 +13,40 @@ Celery app's settings.
 """
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from celery.signals import celeryd_init, worker_ready  # type: ignore[import-untyped]
 from kombu.utils.encoding import bytes_to_str
 
-__all__ = ["connect_redelivery", "give_back"]
+from tradewind.foreign import ForeignNames
+
+__all__ = ["FOREIGN", "connect_redelivery", "give_back"]
 
 log = logging.getLogger(__name__)
+
+FOREIGN: Final = (
+    ForeignNames(
+        "kombu",
+        (
+            "kombu.transport.redis:Channel.conn_or_acquire",
+            "kombu.transport.redis:Channel.unacked_index_key",
+            "kombu.transport.redis:QoS.restore_by_tag",
+            "kombu.utils.encoding:bytes_to_str",
+        ),
+        "give out again what a killed worker held",
+        "it is given out again when the visibility timeout is over, after hours",
+    ),
+    ForeignNames(
+        "celery",
+        (
+            "celery.app.base:Celery.steps",
+            "celery.bootsteps:StartStopStep",
+            "celery.worker.consumer.connection:Connection",
+        ),
+        "do so each time a worker has its broker back",
+        "it is done when a worker starts",
+    ),
+)
 
 _CONNECT_SECONDS = 10
 
@@ -33,6 +59,8 @@ def give_back(app: Any) -> int:  # noqa: ANN401 - Celery has no types
     app : Celery
         With a broker in Redis.
     """
+    if not FOREIGN[0].usable():
+        return 0
     with app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=_CONNECT_SECONDS, timeout=_CONNECT_SECONDS)
         channel = connection.default_channel

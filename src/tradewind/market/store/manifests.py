@@ -15,13 +15,26 @@ import polars as pl
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tradewind.errors import SnapshotError, StoreError
+from tradewind.foreign import ForeignNames
 from tradewind.market.sessions import SessionCalendar
 from tradewind.market.store.table import is_remote
 
 if TYPE_CHECKING:
     from deltalake.fs import DeltaStorageHandler
 
-__all__ = ["Manifests", "SnapshotInfo", "name_of"]
+__all__ = ["FOREIGN", "Manifests", "SnapshotInfo", "name_of"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "deltalake",
+        tuple(
+            f"deltalake.fs:DeltaStorageHandler.{name}"
+            for name in ("get_file_info", "get_file_info_selector", "open_input_file")
+        ),
+        "read manifests from an object store with the settings that its tables are read with",
+        "snapshots in an object store cannot be read",
+    ),
+)
 
 _ID: Final = re.compile(r"[0-9a-f]{64}")
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -20,7 +20,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from tradewind.foreign import ForeignNames
+
 __all__ = [
+    "FOREIGN",
     "Abandoned",
     "Task",
     "Watch",
@@ -31,6 +34,33 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+FOREIGN: Final = (
+    ForeignNames(
+        "kombu",
+        tuple(
+            f"kombu.transport.redis:Channel.{name}"
+            for name in (
+                "_q_for_pri", "conn_or_acquire", "global_keyprefix", "priority_steps",
+                "unacked_key",
+            )
+        ),
+        "see whether a task's message still waits or was given out",
+        "a message that was lost is sent again by Airflow, after ten minutes",
+    ),
+    ForeignNames(
+        "apache-airflow-core",
+        tuple(
+            f"airflow.models.taskinstance:TaskInstance.{name}"
+            for name in (
+                "external_executor_id", "last_heartbeat_at", "queue", "queued_by_job_id",
+                "queued_dttm", "state",
+            )
+        ),
+        "see which tasks run, and have one sent again as the same try",
+        "Airflow's own rules find them, after five to ten minutes",
+    ),
+)  # fmt: skip
 
 # Seconds between two looks.
 LOOK_EVERY: Final = 5.0
@@ -146,7 +176,8 @@ def waiting_or_given_out(app: Any, queues: Collection[str]) -> set[str]:  # noqa
             text
             for queue in queues
             for step in channel.priority_steps
-            for text in redis.lrange(f"{prefix}{channel._q_for_pri(queue, step)}", 0, -1)
+            for key in (channel._q_for_pri(queue, step),)  # noqa: SLF001 - kombu has no other
+            for text in redis.lrange(f"{prefix}{key}", 0, -1)
         ]
         # Given out last: what is given out meanwhile is then seen twice, and not missed.
         given_out = redis.hvals(f"{prefix}{channel.unacked_key}")

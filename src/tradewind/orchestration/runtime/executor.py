@@ -8,7 +8,7 @@ Named by ``[core] executor`` in ``config/airflow.env``.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from airflow.listeners.listener import get_listener_manager
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
@@ -16,10 +16,35 @@ from airflow.utils.state import TaskInstanceState
 from celery import states  # type: ignore[import-untyped]
 from celery.backends.database import DatabaseBackend  # type: ignore[import-untyped]
 
+from tradewind.foreign import ForeignNames
 from tradewind.orchestration.runtime import abandoned, unheard
 from tradewind.orchestration.runtime.bell import Bell
 
-__all__ = ["PromptCeleryExecutor"]
+__all__ = ["FOREIGN", "PromptCeleryExecutor"]
+
+_EXECUTOR: Final = "airflow.providers.celery.executors.celery_executor:CeleryExecutor"
+
+FOREIGN: Final = (
+    ForeignNames(
+        "apache-airflow-providers-celery",
+        tuple(
+            f"{_EXECUTOR}.{name}"
+            for name in (
+                "_send_workloads", "_send_workloads_to_celery", "celery_app", "event_buffer",
+                "fail", "queued_callbacks", "queued_connection_tests", "queued_tasks",
+                "running", "update_task_state", "workloads",
+            )
+        ),
+        "find tasks that nobody works on, and keep those that Redis has no room for",
+        "Airflow's executor finds them after five to ten minutes, and calls the others failed",
+    ),
+    ForeignNames(
+        "celery",
+        ("celery.backends.database.session:SessionManager.forked",),
+        "keep the scheduler's connection to Celery's results open",
+        "it opens one for each question",
+    ),
+)  # fmt: skip
 
 FAILED = TaskInstanceState.FAILED
 
@@ -44,6 +69,7 @@ class PromptCeleryExecutor(CeleryExecutor):
             lambda queues: abandoned.waiting_or_given_out(self.celery_app, queues),
             abandoned.web_server_answers,
         )
+        self._looks = FOREIGN[0].usable() and all(each.usable() for each in abandoned.FOREIGN)
         self._refused = 0
         self._unsent: dict[Any, str] = {}
 
@@ -59,6 +85,10 @@ class PromptCeleryExecutor(CeleryExecutor):
 
     def heartbeat(self) -> None:
         """Send what is queued, see what has ended, and wait until there may be more."""
+        if not self._looks:
+            super().heartbeat()
+            self._bell.wait(AFTER_SENDING_SECONDS)
+            return
         queued = bool(self.queued_tasks or self.queued_callbacks or self.queued_connection_tests)
         self._refused = 0
         super().heartbeat()
@@ -70,6 +100,8 @@ class PromptCeleryExecutor(CeleryExecutor):
     def sync(self) -> None:
         """See what has ended, and what will not end because nobody works on it."""
         super().sync()
+        if not self._looks:
+            return
         by_message = {result.task_id: key for key, result in self.workloads.items()}
         found = self._watch.look(by_message.keys())
         for message in found.lost:

@@ -12,14 +12,30 @@ Registered with Airflow's listeners by the executor, since it is only meant for 
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from airflow.listeners import hookimpl
 
 from tradewind.desk.failure_reasons import REASON, executor_s_words
+from tradewind.foreign import ForeignNames
 from tradewind.orchestration import alerts
 
-__all__ = ["on_task_instance_failed"]
+__all__ = ["FOREIGN", "on_task_instance_failed"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "apache-airflow-core",
+        (
+            "airflow.models.callback:Callback.create_from_sdk_def",
+            "airflow.models.callback:Callback.queue",
+            "airflow.sdk.definitions.callback:AsyncCallback",
+            "airflow.sdk.log:init_log_file",
+            "airflow.utils.helpers:log_filename_template_renderer",
+        ),
+        "write into a task's log why it failed, and to alert, where the task could not",
+        "the reason is in the scheduler's log and in Airflow's audit log alone",
+    ),
+)
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,26 @@ server has no setting against it.
 
 # ruff: noqa: TID253 - loaded by MLflow
 
-from typing import Any
+from typing import Any, Final
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-__all__ = ["SCHEME", "BehindServer"]
+from tradewind.foreign import ForeignNames
+
+__all__ = ["FOREIGN", "SCHEME", "BehindServer"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "mlflow",
+        (
+            "mlflow.store.artifact.artifact_repo:ArtifactRepository._download_file",
+            "mlflow.store.artifact.s3_artifact_repo:S3ArtifactRepository._download_file",
+        ),
+        "keep clients from addresses of the object store, which they do not reach",
+        "MLflow's server does not start in containers",
+    ),
+)
 
 SCHEME = "behind-server"
 
@@ -46,4 +60,4 @@ class BehindServer(ArtifactRepository):
         self._s3.delete_artifacts(artifact_path)
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
-        self._s3._download_file(remote_file_path, local_path)
+        self._s3._download_file(remote_file_path, local_path)  # noqa: SLF001 - its own interface

@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import secrets
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from gunicorn.app.base import BaseApplication
 from mlflow.server import app, auth, constants
@@ -27,13 +27,37 @@ from mlflow.server.handlers import (
 from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
+from tradewind.foreign import ForeignNames
 from tradewind.registry.server.artifacts import SCHEME
 from tradewind.registry.server.first_view import begin_with_training
 from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_too
 from tradewind.registry.server.stores import batched
 from tradewind.registry.server.writable import serve_writable
 
-__all__ = ["main"]
+__all__ = ["FOREIGN", "main"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "mlflow",
+        (
+            "mlflow.environment_variables:_MLFLOW_SERVER_BOOT_ID",
+            "mlflow.environment_variables:_MLFLOW_SGI_NAME",
+            "mlflow.server.auth:bootstrap_admin_user",
+            "mlflow.server.auth:create_app",
+            "mlflow.server.auth:store",
+            "mlflow.server.auth.sqlalchemy_store:SqlAlchemyStore.authenticate_user",
+            "mlflow.server.auth.sqlalchemy_store:SqlAlchemyStore.has_user",
+            "mlflow.server.handlers:_get_artifact_repo_mlflow_artifacts",
+            "mlflow.server.handlers:_get_tracking_store",
+            "mlflow.server.handlers:initialize_backend_stores",
+            "mlflow.server:app",
+            "mlflow.server:serve",
+            "mlflow.utils.server_cli_utils:resolve_default_artifact_root",
+        ),
+        "serve MLflow from processes that share what they have imported, and probe it by a write",
+        "MLflow's server does not start: each name is one of its own start",
+    ),
+)
 
 
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Engine, Float, Integer, String, column, func, insert, select, table, text
 
 from tradewind.errors import SweepError
+from tradewind.foreign import ForeignNames
 from tradewind.postgres import KEEPALIVE, Locks, database_errors, open_engine
 
 if TYPE_CHECKING:
@@ -23,7 +24,37 @@ if TYPE_CHECKING:
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Claim", "Study", "find_study", "plan_study", "refuse_another"]
+__all__ = ["FOREIGN", "Claim", "Study", "find_study", "plan_study", "refuse_another"]
+
+_MODELS: Final = "optuna.storages._rdb.models"
+
+FOREIGN: Final = (
+    ForeignNames(
+        "optuna",
+        (
+            *(f"{_MODELS}:StudyModel.{name}" for name in ("study_id", "study_name")),
+            *(
+                f"{_MODELS}:TrialModel.{name}"
+                for name in (
+                    "datetime_complete", "datetime_start", "number", "state", "study_id",
+                    "trial_id",
+                )
+            ),
+            *(
+                f"{_MODELS}:TrialParamModel.{name}"
+                for name in ("distribution_json", "param_name", "param_value", "trial_id")
+            ),
+            *(
+                f"{_MODELS}:TrialValueModel.{name}"
+                for name in ("objective", "trial_id", "value", "value_type")
+            ),
+            "optuna.storages:RDBStorage.engine",
+            "optuna.storages:RDBStorage.remove_session",
+        ),
+        "begin and finish a trial, and add one, by a statement each",
+        "no sweep can be planned or run",
+    ),
+)  # fmt: skip
 
 _IDENTITY: Final = "tradewind"
 _ASKED_BY: Final = "tradewind.asked_by"
@@ -71,12 +102,14 @@ class Claim:
     parameters : dict
     begun_before : bool
         Whether it was begun before, and not ended.
+    trial_id : int
+        Optuna's, by which its tables know it.
     """
 
     number: int
     parameters: dict[str, Any]
     begun_before: bool
-    _trial_id: int
+    trial_id: int
 
 
 @dataclass(frozen=True)
@@ -108,7 +141,8 @@ class Study:
     @contextmanager
     def claimed(self, trial: "FrozenTrial") -> Iterator[Claim | None]:
         """Claim a trial; yields None if another process runs it, or has run it meanwhile."""
-        number, trial_id = trial.number, trial._trial_id
+        number = trial.number
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         with self._locks.tried(f"{self.name} {number}") as mine:
             before = self._locks.run(_BEGIN, trial_id=trial_id).scalar() if mine else None
             if before is None:
@@ -125,7 +159,7 @@ class Study:
             If somebody has ended it who does not ask for its lock, such as Optuna's own `tell`.
         """
         state = "FAIL" if value is None else "COMPLETE"
-        ended = self._locks.run(_FINISH, trial_id=claim._trial_id, state=state, value=value)
+        ended = self._locks.run(_FINISH, trial_id=claim.trial_id, state=state, value=value)
         if not ended.scalar():
             raise SweepError(
                 f"sweep {self.name}: trial {claim.number} was ended by another program while it "

@@ -123,22 +123,19 @@ def open_account(engine: sa.Engine, terms: Account, session: date) -> Account:
     name = terms.account
     with database_errors(f"opening the account {name}"), account_lock(engine, name):  # noqa: SIM117
         with engine.begin() as connection:
-            newest = connection.execute(
-                sa.select(accounts)
-                .where(accounts.c.account == name)
-                .order_by(accounts.c.sequence.desc())
-                .limit(1)
-            ).one_or_none()
+            query = sa.select(accounts).where(accounts.c.account == name)
+            rows = connection.execute(query.order_by(accounts.c.sequence.desc()).limit(1))
+            newest = rows.mappings().one_or_none()
             if newest is None:
                 _write_terms(connection, terms, 0, session)
                 _book_capital(connection, terms, session)
                 return terms
-            found = Account(**{field.name: newest._mapping[field] for field in _FIELDS})
+            found = Account(**{field.name: newest[field] for field in _FIELDS})
             wanted = Account(**{**asdict(terms), "capital": found.capital})
-            if wanted == found or session < newest.since:
+            if wanted == found or session < newest["since"]:
                 return found
             _refuse_to_move(connection, wanted)
-            _write_terms(connection, wanted, newest.sequence + 1, session)
+            _write_terms(connection, wanted, newest["sequence"] + 1, session)
             return wanted
 
 
@@ -160,13 +157,14 @@ def read_account(connection: sa.Connection, account: str, session: date | None =
     query = sa.select(*_FIELDS).where(accounts.c.account == account)
     if session is not None:
         query = query.where(accounts.c.since < session)
-    row = connection.execute(query.order_by(accounts.c.sequence.desc()).limit(1)).one_or_none()
+    rows = connection.execute(query.order_by(accounts.c.sequence.desc()).limit(1))
+    row = rows.mappings().one_or_none()
     if row is None:
         when = "" if session is None else f" before {session}"
         raise TradingError(
             f"no account {account} was opened{when}: the task `quote` of execute_{account} opens it"
         )
-    return Account(**row._mapping)
+    return Account(**row)
 
 
 def traded_by(connection: sa.Connection, account: str) -> str:

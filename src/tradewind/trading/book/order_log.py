@@ -63,9 +63,9 @@ def logged_orders(
         .order_by(orders.c.session, orders.c.symbol, orders.c.client_order_id)
         .order_by(order_events.c.sequence)
     )
-    histories: dict[str, list[sa.Row[tuple[object, ...]]]] = {}
-    for row in connection.execute(query):
-        histories.setdefault(row.client_order_id, []).append(row)
+    histories: dict[str, list[sa.RowMapping]] = {}
+    for row in connection.execute(query).mappings():
+        histories.setdefault(row["client_order_id"], []).append(row)
     return [_logged(rows) for rows in histories.values()]
 
 
@@ -135,9 +135,9 @@ def _add_event(
     )
 
 
-def _logged(rows: Sequence[sa.Row[tuple[object, ...]]]) -> LoggedOrder:
-    first = rows[0]._mapping
-    states = tuple(OrderState(row._mapping["state"]) for row in rows if row._mapping["state"])
+def _logged(rows: Sequence[sa.RowMapping]) -> LoggedOrder:
+    first = rows[0]
+    states = tuple(OrderState(row["state"]) for row in rows if row["state"])
     check_history(f"{first['client_order_id']} of {first['symbol']}", states)
     ticket = OrderTicket(
         client_order_id=first["client_order_id"],
@@ -153,5 +153,5 @@ def _logged(rows: Sequence[sa.Row[tuple[object, ...]]]) -> LoggedOrder:
         first["signal_session"],
         first["model_version"],
         states,
-        tuple(rows[-1]._mapping["reasons"]),
+        tuple(rows[-1]["reasons"]),
     )

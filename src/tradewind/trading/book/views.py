@@ -234,7 +234,7 @@ def fills(engine: sa.Engine, account: str, since: date | None = None) -> list[Fi
         if since is not None:
             query = query.where(_fills.c.session >= since)
         query = query.order_by(_fills.c.session, _fills.c.created_at)
-        return [Fill(**row._mapping) for row in connection.execute(query)]
+        return [Fill(**row) for row in connection.execute(query).mappings()]
 
 
 def pnl(engine: sa.Engine, account: str) -> list[Day]:

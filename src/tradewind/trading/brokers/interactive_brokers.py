@@ -22,13 +22,23 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from tradewind.bookings import cents, decimal_of, price_of
 from tradewind.errors import OrderRejectedError, TradingError
+from tradewind.foreign import ForeignNames
 from tradewind.trading.brokers.ib_address import Address
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderKind, OrderState, OrderTicket
 
 if TYPE_CHECKING:
     from ib_async import IB, Contract, Fill, Order, Trade
 
-__all__ = ["InteractiveBrokers"]
+__all__ = ["FOREIGN", "InteractiveBrokers"]
+
+FOREIGN: Final = (
+    ForeignNames(
+        "ib_async",
+        ("ib_async:IB.wrapper", "ib_async.wrapper:Wrapper.completedOrder"),
+        "tell an order that expired from one that was cancelled",
+        "no account at Interactive Brokers is reached",
+    ),
+)
 
 _AT_THE_OPEN: Final = "OPG"
 _STATES: Final = {"Filled": OrderState.FILLED, "Inactive": OrderState.REJECTED}

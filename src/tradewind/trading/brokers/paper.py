@@ -181,7 +181,7 @@ class PaperBroker:
         if since is not None:
             query = query.where(paper_executions.c.session >= since)
         with database_errors(f"asking for the fills of {account}"), self._engine.begin() as now:
-            return [BrokerFill(**row._mapping) for row in now.execute(query)]
+            return [BrokerFill(**row) for row in now.execute(query).mappings()]
 
     def _positions(self, account: str) -> Mapping[str, int]:
         with database_errors(f"asking for positions of {account}"), self._engine.begin() as now:
