@@ -87,10 +87,10 @@ def test_a_redis_that_is_full(stack, redis_admin, airflow, wait_until) -> None:
         assert "are used" in wrong(stack)["redis memory"]
         wait_until(lambda: stack.service("redis")["state"] == "unhealthy", 60)
         assert "maxmemory" in stack.service("redis")["detail"]
-        run_id = airflow.trigger("train_noise")
+        run_id = airflow.trigger("warm")
     finally:
         redis_admin.config_set("maxmemory", before)  # as is advised, without the restart
-    airflow.finished("train_noise", run_id)
+    airflow.finished("warm", run_id)
     wait_until(lambda: wrong(stack) == {}, 60)
 
 
@@ -165,7 +165,6 @@ def test_a_redis_user_beyond_its_prefix(
         assert said in found[f"redis user {user}"]
     finally:
         redis_admin.execute_command("ACL", "LOAD")
-    assert wrong(stack) == {}
 
 
 def test_two_applications_in_one_database(stack) -> None:

@@ -15,7 +15,9 @@ SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]  # what strategies ask for; FB is left
 def ask(stack, tmp_path_factory) -> Any:
     """Run a script with a `desk` in a process of its own; return what it made of `found`."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    environment = {k: v for k, v in stack.environment.items() if k != "TRADEWIND_HOME"}
+    # A user's own Python finds what its PYTHONPATH says: the folder's shadows are for the command.
+    left = ("TRADEWIND_HOME", "PYTHONPATH")
+    environment = {k: v for k, v in stack.environment.items() if k not in left}
     environment["PYTHONUTF8"] = "1"  # the folder has an umlaut, and this process is not ours
 
     def run(script: str, **values: object) -> Any:

@@ -11,7 +11,7 @@ SLOTS = 4
 
 
 def test_what_killed_workers_held_is_done_again_and_costs_the_others_no_try(stack, airflow) -> None:
-    folder = stack.home / "held"
+    folder = stack.settings.state / "held"
     folder.mkdir()
     run_id = airflow.trigger("held")
     wait_until(lambda: len(list(folder.glob("begun-*"))) == SLOTS, 300)

@@ -38,6 +38,7 @@ def test_a_notebook_runs_from_top_to_bottom(stack, examples: Path, notebook: str
         "IPYTHONDIR": str(examples / "ipython"),
         "PYTHONUTF8": "1",
     }
+    del environment["PYTHONPATH"]  # the folder's shadows are for the command
     file = examples / f"{notebook}.ipynb"
     done = subprocess.run(
         [sys.executable, "-c", "from nbclient.cli import main; main()", "--inplace",

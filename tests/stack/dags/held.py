@@ -9,7 +9,7 @@ from airflow.sdk import DAG, task
 
 from tradewind.orchestration.dags.common import dag_arguments
 
-FOLDER = Path(os.environ.get("TRADEWIND_HOME", ".")) / "held"
+FOLDER = Path(os.environ.get("TRADEWIND_HOME", "."), ".tradewind", "held")
 TASKS = 8
 
 with DAG("held", schedule=None, **dag_arguments()):
