@@ -81,6 +81,9 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "mix_alpha": ("Alpha a year, against its own average position", percent),
     "mix_alpha_probability": ("P(that alpha > 0)", probability),
     "deflated_mix_alpha_probability": ("P(that is more than the luck of the trials)", probability),
+    "benchmark_annual_return": ("Return a year of the benchmark", percent),
+    "benchmark_sharpe": ("Sharpe ratio of the benchmark", ratio),
+    "benchmark_max_drawdown": ("Deepest drawdown of the benchmark", percent),
     "trials_alpha_variance": (
         "\u2026 variance of the trials' Sharpe ratios beside the benchmark",
         lambda value: ratio(value, 6),
@@ -91,6 +94,8 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
         "\u2026 variance of their Sharpe ratios a session",
         lambda value: ratio(value, 6),
     ),
+    "combinatorial_sharpe_median": ("Sharpe ratio, median of combinatorial histories", ratio),
+    "combinatorial_sharpe_worst": ("Sharpe ratio, worst of combinatorial histories", ratio),
     "leakage": ("Marked for leakage (1 is yes)", count),
     "n_folds": ("Test windows", count),
     "n_test_rows": ("Rows predicted out of sample", count),

@@ -223,13 +223,13 @@ def _fold(fold: "FoldResult") -> dict[str, Any]:
 
 def _statistics(report: Report) -> list[dict[str, str]]:
     """Return every figure there is: those with a name in its order, then the others."""
-    known = [metric for metric in METRICS if metric in report.metrics]
-    others = [
+    shown = [
         metric
         for metric in report.metrics
-        if metric not in METRICS
-        and not (metric.startswith(_BENCHMARK) and metric.removeprefix(_BENCHMARK) in METRICS)
+        if not (metric.startswith(_BENCHMARK) and metric.removeprefix(_BENCHMARK) in METRICS)
     ]
+    known = [metric for metric in METRICS if metric in shown]
+    others = [metric for metric in shown if metric not in METRICS]
     rows = []
     for metric in [*known, *others]:
         name, write = words_of(metric)
