@@ -126,7 +126,7 @@ def play(
     opened, *traded = sessions(count)
     write_files(home, opened)
     for dag_id in (f"ingest_{SOURCE}", f"train_{NAME}", f"execute_{NAME}"):
-        wait_until(lambda dag_id=dag_id: airflow.http.get(f"/api/v2/dags/{dag_id}").is_success, 90)
+        wait_until(lambda dag_id=dag_id: airflow.http.get(f"/api/v2/dags/{dag_id}").is_success, 600)
     airflow.patch(f"/dags/monitor_{NAME}", {"is_paused": True})
     run(airflow, f"ingest_{SOURCE}")
     run(airflow, f"train_{NAME}")
@@ -139,19 +139,19 @@ def play(
 
 
 def run(airflow: Airflow, dag_id: str) -> None:
-    state, tasks = airflow.finished(dag_id, airflow.trigger(dag_id))
+    state, tasks = airflow.finished(dag_id, airflow.trigger(dag_id), 1800)
     assert state == "success", tasks
 
 
 def executed(airflow: Airflow, number: int, during: Callable[[int], None] = undisturbed) -> None:
     """Wait for the end of the execution of that number."""
     dag_id = f"execute_{NAME}"
-    wait_until(lambda: len(airflow.runs(dag_id)) > number, 300, of=lambda: airflow.runs(dag_id))
+    wait_until(lambda: len(airflow.runs(dag_id)) > number, 1800, of=lambda: airflow.runs(dag_id))
     during(number)
     runs = airflow.runs(dag_id)
     assert len(runs) == number + 1
     assert runs[-1]["run_type"] == "asset_triggered"
-    state, tasks = airflow.finished(dag_id, runs[-1]["dag_run_id"])
+    state, tasks = airflow.finished(dag_id, runs[-1]["dag_run_id"], 1800)
     assert state == "success", tasks
     assert set(tasks.values()) == {"success"}
 

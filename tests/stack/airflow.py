@@ -55,9 +55,23 @@ class Airflow:
         wait_until(
             lambda: self.get(path)["state"] in {"success", "failed"},
             seconds,
-            of=lambda: f"{dag_id}: {self.states(dag_id, run_id)}",
+            of=lambda: f"{dag_id}: {self._told(dag_id, run_id)}",
         )
         return self.get(path)["state"], self.states(dag_id, run_id)
+
+    def _told(self, dag_id: str, run_id: str) -> str:
+        """Return of each task that has begun its state, its try, when that began, and its log."""
+        lines = []
+        for task in self.tasks(dag_id, run_id):
+            if task["start_date"]:
+                lines.append(
+                    f"{task['task_id']} {task['map_index']}: {task['state']}, try "
+                    f"{task['try_number']}, {task['start_date']} to {task['end_date']}"
+                )
+                if task["state"] != "success":
+                    log = self.log(dag_id, run_id, task, task["try_number"])
+                    lines += [str(entry)[:300] for entry in log[-15:]]
+        return "\n".join(lines)
 
     def reach(
         self, dag_id: str, run_id: str, task_id: str, states: Collection[str], seconds: float = 600
