@@ -73,7 +73,7 @@ def supervise(
     recorder = Recorder(until)
     made = supervisor.Supervisor(services, layout, start_timeout=start_timeout, on_change=recorder)
     recorder.supervisor = made
-    asyncio.run(asyncio.wait_for(made.run(), 60))
+    asyncio.run(asyncio.wait_for(made.run(), 300))
     return recorder
 
 
@@ -146,7 +146,7 @@ def test_a_service_that_dies_at_its_start_is_an_error_with_its_last_lines(
         on_change=recorder,
     )
     with pytest.raises(ServiceFailedError) as caught:
-        asyncio.run(asyncio.wait_for(made.run(), 60))
+        asyncio.run(asyncio.wait_for(made.run(), 300))
     message = str(caught.value)
     assert "bad ended with exit code 7" in message
     assert str(log) in message
@@ -211,11 +211,13 @@ def kill_once(mark: Path, what: Path, how: int = signal.SIGKILL) -> Callable[[fl
     """Return a probe that fails until the process that a file names was killed, once."""
 
     def probe(_started: float) -> None:
-        if not lines(what):
+        killed = lines(mark)
+        begun = [pid for pid in lines(what) if pid not in killed]
+        if not begun:
             raise ProbeFailure("not yet")
-        if not mark.exists():
-            mark.touch()
-            os.kill(int(lines(what)[-1]), how)
+        if not killed:
+            mark.write_text(begun[-1])
+            os.kill(int(begun[-1]), how)
             raise ProbeFailure("was just killed")
 
     return probe
@@ -390,7 +392,7 @@ def test_a_failing_probe_turns_a_service_unhealthy_until_it_succeeds(layout: Lay
     seen = Recorder(recovered)
     made = supervisor.Supervisor([service], layout, start_timeout=30, on_change=seen)
     seen.supervisor = made
-    asyncio.run(asyncio.wait_for(made.run(), 60))
+    asyncio.run(asyncio.wait_for(made.run(), 300))
     assert seen.of("moody") == ["starting", "healthy", "unhealthy", "healthy", "stopped"]
     assert seen.details == ["no answer"]
     state = read_state(layout)
