@@ -107,7 +107,7 @@ class RemoteApp:
     """
 
     def __init__(self, address: AppAddress, *, patient: bool = True) -> None:
-        from celery import Celery  # type: ignore[import-untyped]
+        from celery import Celery
 
         self.address = address
         self._retries = _RETRIES if patient else 0

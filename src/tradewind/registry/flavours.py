@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from tradewind.errors import RegistryError
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
@@ -185,6 +185,6 @@ def _import_skops() -> Any:  # noqa: ANN401 - skops has no types
     # Airflow answer that with a warning, which a task's log would show as an error.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import skops.io  # type: ignore[import-untyped]
-        import skops.io.exceptions  # type: ignore[import-untyped]
+        import skops.io
+        import skops.io.exceptions
     return skops.io

@@ -6,7 +6,7 @@ It stands alone, so that ``mlflow.pyfunc.load_model`` needs no tradewind. Nothin
 from typing import Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # noqa: TID253 - only MLflow runs this
+import pandas as pd  # noqa: TID253 - only MLflow runs this
 from mlflow.models import set_model  # noqa: TID253
 from mlflow.pyfunc.model import PythonModel  # noqa: TID253
 from numpy.typing import NDArray

@@ -283,7 +283,7 @@ def _ask_workers(
 
     They answer below their application's prefix and in its database, so an answer proves these.
     """
-    from celery import Celery  # type: ignore[import-untyped]
+    from celery import Celery
 
     password = getattr(secrets, f"redis_{application}")
     app = Celery(

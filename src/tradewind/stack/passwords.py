@@ -83,7 +83,7 @@ def _in_mlflow(settings: Settings, secrets: Secrets, password: str) -> None:
     store = SqlAlchemyStore()
     address = database_url("mlflow", secrets.postgres_mlflow, settings.postgres_port)
     try:
-        store.init_db(address)  # type: ignore[no-untyped-call]
+        store.init_db(address)
         store.update_user("admin", password)
     except (MlflowException, SQLAlchemyError) as error:
         raise StackError(

@@ -9,8 +9,8 @@ import gc
 import socket
 from datetime import UTC, datetime
 
-from celery import Celery  # type: ignore[import-untyped]
-from celery.signals import celeryd_after_setup  # type: ignore[import-untyped]
+from celery import Celery
+from celery.signals import celeryd_after_setup
 
 from tradewind.workers.heartbeat import connect_heartbeat
 from tradewind.workers.redelivery import connect_redelivery

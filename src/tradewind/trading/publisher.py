@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from celery.signals import worker_ready, worker_shutdown  # type: ignore[import-untyped]
+from celery.signals import worker_ready, worker_shutdown
 
 from tradewind.errors import TradingError
 from tradewind.trading.book.database import database_errors, open_database

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from celery.signals import celeryd_init  # type: ignore[import-untyped]
+from celery.signals import celeryd_init
 
 from tradewind.foreign import ForeignNames
 
@@ -54,7 +54,7 @@ def send_events_once(*, instance: Any, **_: object) -> None:  # noqa: ANN401 - C
     is back, and the worker deaf until then. Sent once, the next may find it back; the worker's loop
     sees by itself that it must reconnect, and between two attempts looks.
     """
-    from celery.events.dispatcher import EventDispatcher  # type: ignore[import-untyped]
+    from celery.events.dispatcher import EventDispatcher
 
     class Once(EventDispatcher):  # type: ignore[misc]
         def __init__(self, *args: object, **options: object) -> None:

@@ -15,7 +15,7 @@ Celery app's settings.
 import logging
 from typing import Any, Final
 
-from celery.signals import celeryd_init, worker_ready  # type: ignore[import-untyped]
+from celery.signals import celeryd_init, worker_ready
 from kombu.utils.encoding import bytes_to_str
 
 from tradewind.foreign import ForeignNames
@@ -82,8 +82,8 @@ def _given_back(app: Any) -> None:  # noqa: ANN401
 
 def _at_each_connection(*, instance: Any, **_: object) -> None:  # noqa: ANN401
     """Have a worker give back whenever it connects: Celery forgets then what it had not begun."""
-    from celery.bootsteps import StartStopStep  # type: ignore[import-untyped]
-    from celery.worker.consumer.connection import Connection  # type: ignore[import-untyped]
+    from celery.bootsteps import StartStopStep
+    from celery.worker.consumer.connection import Connection
 
     class GiveBack(StartStopStep):  # type: ignore[misc]
         requires = (Connection,)

@@ -66,7 +66,7 @@ def _fit_once() -> None:
     scikit-learn imports what it reads frames with, and MLflow and SciPy what they do by type.
     """
     from mlflow.models import infer_signature
-    from pandas import DataFrame  # type: ignore[import-untyped]
+    from pandas import DataFrame
     from sklearn.linear_model import LinearRegression
 
     frame = DataFrame({"x": [0.0, 1.0]})
@@ -103,7 +103,7 @@ def warm_up() -> None:
 
 def connect_warm_up() -> None:
     """Warm up the worker of this process, if it is one, before it forks its pool, once."""
-    from celery.signals import worker_init  # type: ignore[import-untyped]
+    from celery.signals import worker_init
 
     worker_init.connect(_begin, weak=False, dispatch_uid="tradewind.warm_up")
 

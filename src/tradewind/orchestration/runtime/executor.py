@@ -13,8 +13,8 @@ from typing import Any, Final
 from airflow.listeners.listener import get_listener_manager
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
 from airflow.utils.state import TaskInstanceState
-from celery import states  # type: ignore[import-untyped]
-from celery.backends.database import DatabaseBackend  # type: ignore[import-untyped]
+from celery import states
+from celery.backends.database import DatabaseBackend
 
 from tradewind.foreign import ForeignNames
 from tradewind.orchestration.runtime import abandoned, unheard

@@ -28,6 +28,6 @@ def rehearse(**_: object) -> None:
 
 def connect_rehearsal() -> None:
     """Rehearse in the worker of this process, if it is one, before it forks its pool, once."""
-    from celery.signals import worker_init  # type: ignore[import-untyped]
+    from celery.signals import worker_init
 
     worker_init.connect(rehearse, weak=False, dispatch_uid="tradewind.rehearsal")

@@ -129,7 +129,7 @@ def combinatorial_purged(
     López de Prado (2018), Advances in Financial Machine Learning, ch. 12.
     """
     # Brings scikit-learn, pandas and plotly: seconds.
-    from skfolio.model_selection import CombinatorialPurgedCV  # type: ignore[import-untyped]
+    from skfolio.model_selection import CombinatorialPurgedCV
 
     _refuse_disorder(dates)
     if purge < 0 or embargo < 0 or not 2 <= test_folds < folds:  # noqa: PLR2004

@@ -336,6 +336,6 @@ def _threads_limited_to(num_threads: int) -> AbstractContextManager[object]:
 @cache
 def _thread_pools(_: frozenset[str]) -> Any:  # noqa: ANN401 - threadpoolctl ships no types
     """Find the thread pools of what is loaded; anew only once more is, since it takes 4 ms."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

@@ -86,7 +86,7 @@ def ks_distance(reference: Values, recent: Values) -> float:
     reference, recent = (sample[np.isfinite(sample)] for sample in (reference, recent))
     if not reference.size or not recent.size:
         return math.nan
-    from scipy.stats import ks_2samp  # type: ignore[import-untyped]
+    from scipy.stats import ks_2samp
 
     return float(ks_2samp(reference, recent, method="asymp").statistic)
 

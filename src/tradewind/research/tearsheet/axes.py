@@ -76,11 +76,9 @@ def date_axis(axes: "Axes") -> None:
     """Write as few dates as will do."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(
-        ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
-    )
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     axes.margins(x=0.01)
 
 

@@ -17,7 +17,7 @@ from tradewind.research.tearsheet.series import benchmark_equity, rolling_sharpe
 from tradewind.research.words import TIMES, percent
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure  # type: ignore[import-untyped]
+    from plotly.graph_objects import Figure
 
 __all__ = ["CHARTS", "log_ticks"]
 
@@ -350,7 +350,7 @@ def _plain(text: str) -> str:
 
 
 def _figure(traces: list[dict[str, Any]], **layout: Any) -> "Figure":  # noqa: ANN401
-    from plotly import graph_objects as go  # type: ignore[import-untyped]
+    from plotly import graph_objects as go
 
     axis = {
         "gridcolor": GRID, "linecolor": GRID, "zeroline": False, "ticks": "",

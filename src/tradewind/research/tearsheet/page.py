@@ -279,7 +279,7 @@ def _asset(name: str) -> str:
 @cache
 def _library() -> str:
     """Return plotly.js, 4.8 MB of it, in 2 MB."""
-    from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
+    from plotly.offline import get_plotlyjs
 
     return base64.b64encode(zlib.compress(get_plotlyjs().encode(), 9)).decode()
 

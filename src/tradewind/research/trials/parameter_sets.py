@@ -45,7 +45,7 @@ def draw(strategy: Strategy) -> list[Parameters]:
     ----------
     Owen (1998), Scrambling Sobol' and Niederreiter-Xing Points.
     """
-    from scipy.stats import qmc  # type: ignore[import-untyped]
+    from scipy.stats import qmc
 
     sweep = strategy.sweep
     if sweep is None:
