@@ -13,7 +13,7 @@ The events carry the entry's id: who must not act twice looks at that.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -128,7 +128,7 @@ class StreamProducer(SharedStreamProducer):
         self._room.set()
         self._swept = 0.0
 
-    async def open_stream(self) -> AsyncIterator[tuple[Entry, str]]:
+    async def open_stream(self) -> AsyncGenerator[tuple[Entry, str], None]:
         """Yield entries for ever, whatever becomes of Redis meanwhile."""
         from redis.exceptions import RedisError, ResponseError
 

@@ -27,7 +27,8 @@ from tradewind.stack.state import StackState, is_current, read_state
 
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
-COMMAND = (sys.executable, "-P", "-m", "tradewind", "up")  # what runs in the background
+# What runs in the background.
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tradewind", "up")
 Watcher = Callable[[StackState], None]
 
 

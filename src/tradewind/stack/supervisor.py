@@ -38,7 +38,8 @@ __all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
 START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
 PING_TIMEOUT = 5.0  # seconds
-BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds before each restart; after the last it has failed
+# Seconds before each restart; after the last it has failed.
+BACK_OFF: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
 FORGIVEN_AFTER = 30.0  # seconds of life after which earlier restarts no longer count
 # How a process ends that somebody else ended; of one whose fork server died, nobody knows.
 _KILLED = (-signal.SIGKILL, -signal.SIGTERM, UNKNOWN)
