@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -17,6 +18,10 @@ from tradewind.stack.secrets import Secrets, ensure_secrets
 CONFIG = Path(__file__).parents[1] / "config"
 AT_ONCE = ("--appendfsync", "always")
 """For who kills it to see what it reads again, not what it had written by then."""
+
+
+# redis-py says of each answer that it may be one to await, which those of this client never are.
+RedisClient = Any
 
 
 @dataclass
@@ -65,7 +70,7 @@ class RedisServer:
         return f"redis://trading:{self.password}@127.0.0.1:{self.port}/{APPLICATIONS['trading']}"
 
     @property
-    def admin(self) -> Redis:
+    def admin(self) -> RedisClient:
         """The same database, for who may do everything."""
         return Redis(
             port=self.port, db=APPLICATIONS["trading"], username="admin",

@@ -7,6 +7,7 @@ import csv
 import os
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -126,7 +127,7 @@ def play(
     opened, *traded = sessions(count)
     write_files(home, opened)
     for dag_id in (f"ingest_{SOURCE}", f"train_{NAME}", f"execute_{NAME}"):
-        wait_until(lambda dag_id=dag_id: airflow.http.get(f"/api/v2/dags/{dag_id}").is_success, 600)
+        wait_until(partial(airflow.knows, dag_id), 600)
     airflow.patch(f"/dags/monitor_{NAME}", {"is_paused": True})
     run(airflow, f"ingest_{SOURCE}")
     run(airflow, f"train_{NAME}")

@@ -5,8 +5,11 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 
 def free_ports(count: int) -> list[int]:
@@ -31,6 +34,15 @@ def wait_until(
             found = f": {of()}" if of else ""
             raise AssertionError(f"not so after {seconds} s{found}")
         time.sleep(0.5)
+
+
+def typed(value: object, kind: type[T]) -> T:
+    """Return a value as the kind that it is, where a library's types leave that open.
+
+    polars says of the largest value of a column that it may be of any kind, or none.
+    """
+    assert isinstance(value, kind), value
+    return value
 
 
 def kill_tree(pid: int) -> None:

@@ -82,6 +82,9 @@ class Worker:
             self.kill()  # at once: Redis is emptied before the next test
 
 
+StartWorker = Callable[..., Worker]
+
+
 @contextmanager
 def running_worker(server: Server, folder: Path, **environment: str) -> Iterator[Worker]:
     log = folder / f"worker-{len(list(folder.glob('worker-*')))}.log"
@@ -105,7 +108,7 @@ def running_worker(server: Server, folder: Path, **environment: str) -> Iterator
 
 
 @pytest.fixture
-def start_worker(server: Server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+def start_worker(server: Server, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts a worker of the foreign app; all are stopped after the test."""
     from contextlib import ExitStack
 

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -30,5 +31,5 @@ def handed_out(bars: pl.DataFrame) -> Callable[..., pl.DataFrame]:
 
 
 @pytest.fixture
-def store(tmp_path) -> BarStore:
+def store(tmp_path: Path) -> BarStore:
     return BarStore(tmp_path / "market")

@@ -32,6 +32,10 @@ class Airflow:
         run = self.post(f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": {}})
         return run["dag_run_id"]
 
+    def knows(self, dag_id: str) -> bool:
+        """Whether a DAG is there by now."""
+        return self.http.get(f"/api/v2/dags/{dag_id}").is_success
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return the runs of a DAG, oldest first."""
         return self.get(f"/dags/{dag_id}/dagRuns", order_by="id")["dag_runs"]

@@ -138,6 +138,10 @@ class Stack:
             return load_settings(self.home)
 
 
+NewStack = Callable[[Path], Stack]
+WaitUntil = Callable[..., None]
+
+
 def make_stack(home: Path) -> Stack:
     for folder in ("config", "dags", "sources", "strategies"):
         shutil.copytree(CHECKOUT / folder, home / folder)
@@ -172,12 +176,12 @@ def commit(home: Path) -> None:
 
 
 @pytest.fixture
-def new_stack() -> Callable[[Path], Stack]:
+def new_stack() -> NewStack:
     return make_stack
 
 
 @pytest.fixture(name="wait_until")
-def wait_until_fixture() -> Callable[..., None]:
+def wait_until_fixture() -> WaitUntil:
     return wait_until
 
 
@@ -188,8 +192,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         for name in SHADOWS:
             (made.home / folder / f"{name}.py").write_text(f"raise ImportError('not {name}')\n")
     # Before the start, so that nobody waits for Airflow to look for new files.
-    for folder in (STRATEGIES, DAGS):
-        shutil.copytree(folder, made.home / folder.name, dirs_exist_ok=True)
+    for source in (STRATEGIES, DAGS):
+        shutil.copytree(source, made.home / source.name, dirs_exist_ok=True)
     lay_struck(made.home)
     commit(made.home)
     try:
@@ -200,7 +204,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def airflow(stack) -> Iterator[Airflow]:
+def airflow(stack: Stack) -> Iterator[Airflow]:
     """The admin's session."""
     page = stack.json("credentials")["airflow"]
     with login(page["address"], page["user"], page["password"]) as session:
@@ -208,7 +212,7 @@ def airflow(stack) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="session")
-def mlflow(stack) -> Iterator[httpx.Client]:
+def mlflow(stack: Stack) -> Iterator[httpx.Client]:
     """MLflow's REST interface; paths start after `/api/2.0/mlflow`."""
     page = stack.json("credentials")["mlflow"]
     with httpx.Client(
@@ -220,7 +224,7 @@ def mlflow(stack) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def trainings(airflow) -> dict[str, str]:
+def trainings(airflow: Airflow) -> dict[str, str]:
     """Ids of runs by strategy, all begun at once, for tests that need not begin their own."""
     names = ("asked", "noise", "peeking", "careless")
     return {name: airflow.trigger(f"train_{name}") for name in names}

@@ -11,6 +11,7 @@ from typing import Any
 import redis
 from celery import Celery
 
+from tests.redis_server import RedisClient
 from tests.stack.airflow import Airflow
 from tradewind.stack.layout import Layout
 from tradewind.stack.redis import APPLICATIONS, address
@@ -41,7 +42,7 @@ latency()
 class Trading:
     """Redis as its administrator, and the application as any client of it."""
 
-    admin: redis.Redis
+    admin: RedisClient
     app: Celery
 
     def send(self, ids: Iterable[str]) -> None:
