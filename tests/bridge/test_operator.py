@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferralTimeout, Ta
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from tests.bridge.conftest import Server, StartWorker
 from tests.support import wait_until
 from tradewind.bridge import (
     BridgeError,
@@ -53,12 +54,13 @@ def operator(task: str, *args: Any, **rest: Any) -> CeleryTaskOperator:
 
 def deferred(op: CeleryTaskOperator, given: dict[str, Any]) -> CeleryTaskTrigger:
     with pytest.raises(TaskDeferred) as caught:
-        op.execute.__wrapped__(op, given)
+        executed(op, given)
     return caught.value.trigger
 
 
 def executed(op: CeleryTaskOperator, given: dict[str, Any]) -> Any:
-    return op.execute.__wrapped__(op, given)
+    execute: Any = op.execute  # Airflow wraps it, and says so in no type
+    return execute.__wrapped__(op, given)
 
 
 def event_of(trigger: CeleryTaskTrigger, meanwhile: Callable[[], object] | None = None) -> Any:
@@ -76,7 +78,7 @@ def event_of(trigger: CeleryTaskTrigger, meanwhile: Callable[[], object] | None 
     return asyncio.run(work())
 
 
-def test_a_success_ends_the_task_without_a_worker(start_worker) -> None:
+def test_a_success_ends_the_task_without_a_worker(start_worker: StartWorker) -> None:
     start_worker()
     event = event_of(deferred(operator("foreign.add", 2, 3), context()))
     assert isinstance(event, TaskSuccessEvent)
@@ -91,7 +93,9 @@ def test_a_success_ends_the_task_without_a_worker(start_worker) -> None:
         {"post_execute": lambda **_: None},
     ],
 )
-def test_what_a_worker_must_do_after_a_success_is_left_to_it(start_worker, rest) -> None:
+def test_what_a_worker_must_do_after_a_success_is_left_to_it(
+    start_worker: StartWorker, rest: dict[str, Any]
+) -> None:
     start_worker()
     op, given = operator("foreign.add", 2, 3, **rest), context()
     event = event_of(deferred(op, given))
@@ -99,7 +103,7 @@ def test_what_a_worker_must_do_after_a_success_is_left_to_it(start_worker, rest)
     assert op.execute_complete(given, event.payload) == 5
 
 
-def test_a_result_too_large_to_carry_is_fetched(server, start_worker) -> None:
+def test_a_result_too_large_to_carry_is_fetched(server: Server, start_worker: StartWorker) -> None:
     start_worker()
     op, given = operator("foreign.big", 100_000), context()
     event = event_of(deferred(op, given))
@@ -110,7 +114,9 @@ def test_a_result_too_large_to_carry_is_fetched(server, start_worker) -> None:
         op.execute_complete(given, event.payload)
 
 
-def test_a_failure_is_raised_by_the_worker_and_a_retry_sends_another(server, start_worker) -> None:
+def test_a_failure_is_raised_by_the_worker_and_a_retry_sends_another(
+    server: Server, start_worker: StartWorker
+) -> None:
     start_worker()
     op, store = operator("foreign.fail_once", "m"), Store()
     first = deferred(op, context(store))
@@ -122,7 +128,7 @@ def test_a_failure_is_raised_by_the_worker_and_a_retry_sends_another(server, sta
     assert server.began() == ["fail_once m"] * 2
 
 
-def test_an_error_that_no_retry_mends_fails_at_once(start_worker) -> None:
+def test_an_error_that_no_retry_mends_fails_at_once(start_worker: StartWorker) -> None:
     start_worker()
     op, given = operator("foreign.fail", "x", final_errors=["NoSuchAccountError"]), context()
     event = event_of(deferred(op, given))
@@ -130,7 +136,9 @@ def test_an_error_that_no_retry_mends_fails_at_once(start_worker) -> None:
         op.execute_complete(given, event.payload)
 
 
-def test_a_retry_finds_the_running_task(server, start_worker, go) -> None:
+def test_a_retry_finds_the_running_task(
+    server: Server, start_worker: StartWorker, go: Callable[[str], None]
+) -> None:
     start_worker()
     op, store = operator("foreign.wait", "m"), Store()
     first = deferred(op, context(store))
@@ -141,7 +149,7 @@ def test_a_retry_finds_the_running_task(server, start_worker, go) -> None:
     assert server.began() == ["wait m"]
 
 
-def test_a_retry_takes_what_ended_well_meanwhile(server, start_worker) -> None:
+def test_a_retry_takes_what_ended_well_meanwhile(server: Server, start_worker: StartWorker) -> None:
     start_worker()
     op, store = operator("foreign.add", 1, 1), Store()
     event_of(deferred(op, context(store)))
@@ -149,7 +157,7 @@ def test_a_retry_takes_what_ended_well_meanwhile(server, start_worker) -> None:
     assert server.began() == ["add 1 1"]
 
 
-def test_a_try_that_was_killed_before_it_sent_is_made_good(start_worker) -> None:
+def test_a_try_that_was_killed_before_it_sent_is_made_good(start_worker: StartWorker) -> None:
     op, store = operator("foreign.add", 1, 1), Store()
     attempt = Attempt(generation=1, number=1, born="then")
     store.set("celery_task", attempt.as_stored())
@@ -159,7 +167,9 @@ def test_a_try_that_was_killed_before_it_sent_is_made_good(start_worker) -> None
     assert event_of(trigger).xcoms == {"return_value": 2}
 
 
-def test_clearing_starts_over_and_revokes_what_still_runs(server, start_worker, go) -> None:
+def test_clearing_starts_over_and_revokes_what_still_runs(
+    server: Server, start_worker: StartWorker, go: Callable[[str], None]
+) -> None:
     start_worker()
     op, store = operator("foreign.wait", "m"), Store()
     first = deferred(op, context(store))
@@ -174,7 +184,7 @@ def test_clearing_starts_over_and_revokes_what_still_runs(server, start_worker, 
     assert event_of(second, lambda: go("m")).xcoms == {"return_value": second.remote_id}
 
 
-def test_clearing_a_success_runs_it_again(server, start_worker) -> None:
+def test_clearing_a_success_runs_it_again(server: Server, start_worker: StartWorker) -> None:
     start_worker()
     op, store = operator("foreign.add", 1, 1), Store()
     first = deferred(op, context(store))
@@ -185,7 +195,9 @@ def test_clearing_a_success_runs_it_again(server, start_worker) -> None:
     assert server.began() == ["add 1 1"] * 2
 
 
-def test_killing_the_deferred_task_revokes_the_remote_one(server, start_worker) -> None:
+def test_killing_the_deferred_task_revokes_the_remote_one(
+    server: Server, start_worker: StartWorker
+) -> None:
     start_worker()
     trigger = deferred(operator("foreign.wait", "m"), context())
     wait_until(server.began, 30)
@@ -198,7 +210,7 @@ def test_killing_the_deferred_task_revokes_the_remote_one(server, start_worker) 
         outcome.value("foreign.wait", trigger.remote_id)
 
 
-def test_a_kill_is_carried_out_though_airflow_cancels_it_again(server) -> None:
+def test_a_kill_is_carried_out_though_airflow_cancels_it_again(server: Server) -> None:
     trigger = deferred(operator("foreign.wait", "m"), context())
 
     async def killed() -> None:
@@ -212,7 +224,7 @@ def test_a_kill_is_carried_out_though_airflow_cancels_it_again(server) -> None:
     asyncio.run(killed())
 
 
-def test_a_wait_that_takes_too_long_revokes_the_remote_task(server) -> None:
+def test_a_wait_that_takes_too_long_revokes_the_remote_task(server: Server) -> None:
     op = operator("foreign.wait", "m", execution_timeout=timedelta(minutes=5))
     given = context()
     with pytest.raises(TaskDeferred) as caught:
@@ -228,7 +240,7 @@ def test_a_wait_that_takes_too_long_revokes_the_remote_task(server) -> None:
     assert again.remote_id != caught.value.trigger.remote_id
 
 
-def test_a_task_killed_in_a_worker_revokes_and_its_retry_sends_another(server) -> None:
+def test_a_task_killed_in_a_worker_revokes_and_its_retry_sends_another(server: Server) -> None:
     op, store = operator("foreign.wait", "m"), Store()
     first = deferred(op, context(store))
     op.on_kill()
@@ -239,14 +251,16 @@ def test_a_task_killed_in_a_worker_revokes_and_its_retry_sends_another(server) -
     assert deferred(fresh, context(store)).remote_id != first.remote_id
 
 
-def test_without_a_triggerer_it_waits_in_the_worker(start_worker) -> None:
+def test_without_a_triggerer_it_waits_in_the_worker(start_worker: StartWorker) -> None:
     start_worker()
     assert executed(operator("foreign.add", 2, 3, deferrable=False), context()) == 5
     with pytest.raises(RemoteTaskFailedError, match="no account 'x'"):
         executed(operator("foreign.fail", "x", deferrable=False), context())
 
 
-def test_without_a_triggerer_a_kill_ends_the_wait(server, start_worker) -> None:
+def test_without_a_triggerer_a_kill_ends_the_wait(
+    server: Server, start_worker: StartWorker
+) -> None:
     start_worker()
     op = operator("foreign.wait", "m", deferrable=False)
 
@@ -261,7 +275,7 @@ def test_without_a_triggerer_a_kill_ends_the_wait(server, start_worker) -> None:
     killer.join()
 
 
-def test_it_is_sent_through_a_restart_of_redis(server, start_worker) -> None:
+def test_it_is_sent_through_a_restart_of_redis(server: Server, start_worker: StartWorker) -> None:
     server.kill()
     starting = threading.Timer(2, server.start)
     starting.start()
@@ -285,7 +299,7 @@ def test_mapped_tasks_have_ids_and_queues_of_their_own() -> None:
         "plain": "airflows", "neither": "airflows", "mapped": "airflows", "bare": "airflows",
         "both": "w",
     }  # fmt: skip
-    real = {
+    real: dict[str, Any] = {
         name: found[name] if name in {"plain", "neither", "both"} else found[name].unmap(given)
         for name, given in (
             ("plain", {}), ("neither", {}), ("both", {}), ("bare", {"args": [1]}),

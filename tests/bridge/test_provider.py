@@ -10,6 +10,7 @@ from airflow.providers_manager import ProvidersManager
 from airflow.sdk import Connection
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
+from tests.bridge.conftest import Server, StartWorker
 from tradewind import bridge
 
 MODULES = ("errors", "hook", "operators", "provider", "streams", "triggers")
@@ -39,7 +40,7 @@ def test_the_form_asks_for_all_that_a_connection_may_say() -> None:
         jsonschema.Draft7Validator.check_schema(field["schema"])
 
 
-def test_the_test_button_names_the_workers(server, start_worker) -> None:
+def test_the_test_button_names_the_workers(server: Server, start_worker: StartWorker) -> None:
     given = {**server.connection, "extra": json.dumps(server.connection["extra"])}
     connection = Connection(conn_id="foreign", **given)
     ok, text = connection.test_connection()
@@ -50,7 +51,7 @@ def test_the_test_button_names_the_workers(server, start_worker) -> None:
     assert "1 workers: celery@" in text
 
 
-def test_the_test_button_tells_what_is_wrong(server) -> None:
+def test_the_test_button_tells_what_is_wrong(server: Server) -> None:
     given = {**server.connection, "extra": None, "password": "wrong"}
     ok, text = Connection(conn_id="foreign", **given).test_connection()
     assert not ok

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 
 import pytest
 
+from tests.bridge.conftest import Server, StartWorker
 from tests.support import wait_until
 from tradewind.bridge._address import AppAddress
 from tradewind.bridge._celery import RemoteApp
@@ -33,12 +35,12 @@ async def until(condition: Callable[[], object]) -> None:
     await asyncio.to_thread(wait_until, condition, 60)
 
 
-def subscribed(server) -> set[str]:
+def subscribed(server: Server) -> set[str]:
     channels = server.admin.pubsub_channels("trading:celery-task-meta-*")
     return {channel.removeprefix("trading:celery-task-meta-") for channel in channels} - {"none"}
 
 
-def store(server, task_id: str, result: str = "1", state: str = "SUCCESS") -> None:
+def store(server: Server, task_id: str, result: str = "1", state: str = "SUCCESS") -> None:
     """Do what Celery's backend does when a task ends."""
     text = f'{{"status": "{state}", "result": {result}, "traceback": null}}'
     key = f"trading:celery-task-meta-{task_id}"
@@ -48,7 +50,7 @@ def store(server, task_id: str, result: str = "1", state: str = "SUCCESS") -> No
         pipe.execute()
 
 
-def listeners(server) -> int:
+def listeners(server: Server) -> int:
     """Connections that are subscribed to results."""
     return sum(
         client["user"] == "trading" and client["sub"] != "0"
@@ -56,7 +58,7 @@ def listeners(server) -> int:
     )
 
 
-def test_a_thousand_waiters_share_one_subscribed_connection(server) -> None:
+def test_a_thousand_waiters_share_one_subscribed_connection(server: Server) -> None:
     waiting = ids(1000)
     seen: list[int] = []
 
@@ -75,13 +77,13 @@ def test_a_thousand_waiters_share_one_subscribed_connection(server) -> None:
     assert seen[1] <= 2  # one that listens, one that reads
 
 
-def test_a_result_from_before_is_found(server) -> None:
+def test_a_result_from_before_is_found(server: Server) -> None:
     [task_id] = ids(1)
     store(server, task_id)
     assert awaited(lambda: watcher(server.address).wait(task_id))
 
 
-def test_what_is_not_the_end_is_waited_through(server) -> None:
+def test_what_is_not_the_end_is_waited_through(server: Server) -> None:
     [task_id] = ids(1)
     store(server, task_id, state="STARTED")
 
@@ -97,7 +99,7 @@ def test_what_is_not_the_end_is_waited_through(server) -> None:
     assert Outcome.from_stored(awaited(work)).result == 5
 
 
-def test_results_that_come_while_redis_is_away_are_found(server) -> None:
+def test_results_that_come_while_redis_is_away_are_found(server: Server) -> None:
     before, away, after = ids(3)
 
     async def work() -> list[bytes]:
@@ -116,7 +118,7 @@ def test_results_that_come_while_redis_is_away_are_found(server) -> None:
     assert results == [1, 3, 2]
 
 
-def test_a_message_that_nobody_published_is_found_by_the_poll(server) -> None:
+def test_a_message_that_nobody_published_is_found_by_the_poll(server: Server) -> None:
     address = replace(server.address, poll_seconds=0.2)
     [task_id] = ids(1)
 
@@ -129,7 +131,7 @@ def test_a_message_that_nobody_published_is_found_by_the_poll(server) -> None:
     assert awaited(work)
 
 
-def test_a_user_who_may_not_listen_polls(server) -> None:
+def test_a_user_who_may_not_listen_polls(server: Server) -> None:
     server.admin.acl_setuser(
         "mute", enabled=True, passwords=["+secret"], keys=["trading:*"],
         categories=["+@all"], channels=[],
@@ -152,7 +154,7 @@ def test_a_user_who_may_not_listen_polls(server) -> None:
         server.admin.acl_deluser("mute")
 
 
-def test_who_gives_up_leaves_nothing_behind(server) -> None:
+def test_who_gives_up_leaves_nothing_behind(server: Server) -> None:
     first, second = ids(2)
 
     async def work() -> None:
@@ -168,7 +170,7 @@ def test_who_gives_up_leaves_nothing_behind(server) -> None:
 
 
 def test_a_task_of_a_killed_worker_is_waited_for_until_another_ends_it(
-    server, start_worker, go
+    server: Server, start_worker: StartWorker, go: Callable[[str], None]
 ) -> None:
     [task_id] = ids(1)
     worker = start_worker()
@@ -189,7 +191,7 @@ def test_a_task_of_a_killed_worker_is_waited_for_until_another_ends_it(
 
 
 def test_a_message_that_a_killed_worker_took_and_had_not_noted_is_sent_again(
-    server, start_worker
+    server: Server, start_worker: StartWorker
 ) -> None:
     [task_id] = ids(1)
     address = replace(server.address, acks_late=True, poll_seconds=0.2)
@@ -208,7 +210,7 @@ def test_a_message_that_a_killed_worker_took_and_had_not_noted_is_sent_again(
 
 
 def test_what_waits_and_what_is_given_out_and_what_is_tried_again_is_not_missing(
-    server, start_worker, go
+    server: Server, start_worker: StartWorker, go: Callable[[str], None]
 ) -> None:
     waits, runs, retried, lost = ids(4)
     with RemoteApp(replace(server.address, acks_late=True)) as app:
@@ -235,12 +237,14 @@ def test_what_waits_and_what_is_given_out_and_what_is_tried_again_is_not_missing
         go("m")
 
 
-def test_where_tasks_are_acknowledged_early_nobody_knows_what_is_lost(server) -> None:
+def test_where_tasks_are_acknowledged_early_nobody_knows_what_is_lost(server: Server) -> None:
     assert not server.address.tells_what_is_lost
     assert replace(server.address, acks_late=True).tells_what_is_lost
 
 
-def test_a_failure_brings_type_message_and_traceback(server, start_worker) -> None:
+def test_a_failure_brings_type_message_and_traceback(
+    server: Server, start_worker: StartWorker
+) -> None:
     [task_id] = ids(1)
     start_worker()
     with RemoteApp(server.address) as app:
@@ -255,7 +259,9 @@ def test_a_failure_brings_type_message_and_traceback(server, start_worker) -> No
         assert caught.value.exc_type == "NoSuchAccountError"
 
 
-def test_other_results_are_asked_for_through_celery(server, start_worker, tmp_path) -> None:
+def test_other_results_are_asked_for_through_celery(
+    server: Server, start_worker: StartWorker, tmp_path: Path
+) -> None:
     results = f"db+sqlite:///{tmp_path / 'results.db'}"
     start_worker(FOREIGN_RESULTS=results)
     address = replace(server.address, result_url=results)
@@ -264,13 +270,16 @@ def test_other_results_are_asked_for_through_celery(server, start_worker, tmp_pa
         app.send(good, "foreign.big", [3])
         app.send(bad, "foreign.big", ["three"])
         wait_until(lambda: app.outcome(good) and app.outcome(bad), 30)
-        assert app.outcome(good).value("foreign.big", good) == "xxx"
+        done, failed = app.outcome(good), app.outcome(bad)
+        assert done is not None
+        assert failed is not None
+        assert done.value("foreign.big", good) == "xxx"
         with pytest.raises(RemoteTaskFailedError, match="TypeError") as caught:
-            app.outcome(bad).value("foreign.big", bad)
+            failed.value("foreign.big", bad)
     assert 'return "x" * size' in caught.value.traceback
 
 
-def test_dates_come_back_as_dates(server, start_worker) -> None:
+def test_dates_come_back_as_dates(server: Server, start_worker: StartWorker) -> None:
     [task_id] = ids(1)
     start_worker()
     with RemoteApp(server.address) as app:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from tests.bridge.conftest import Server, StartWorker
 from tests.support import wait_until
 from tradewind.bridge._address import AppAddress
 from tradewind.bridge._celery import RemoteApp
@@ -16,12 +18,12 @@ QUEUE = "trading:celery"
 
 
 @pytest.fixture
-def remote(server) -> Iterator[RemoteApp]:
+def remote(server: Server) -> Iterator[RemoteApp]:
     with RemoteApp(server.address) as app:
         yield app
 
 
-def test_sending_an_id_again_sends_nothing(server, remote) -> None:
+def test_sending_an_id_again_sends_nothing(server: Server, remote: RemoteApp) -> None:
     task_id = str(uuid4())
     for _ in range(3):
         remote.send(task_id, "foreign.add", [1, 2])
@@ -31,7 +33,9 @@ def test_sending_an_id_again_sends_nothing(server, remote) -> None:
     assert remote.receipt(str(uuid4())) is None
 
 
-def test_the_message_and_its_receipt_go_to_the_apps_prefix_alone(server, remote) -> None:
+def test_the_message_and_its_receipt_go_to_the_apps_prefix_alone(
+    server: Server, remote: RemoteApp
+) -> None:
     remote.send(str(uuid4()), "foreign.add", [1, 2], queue="other", options={"priority": 9})
     keys = server.admin.keys("*")
     assert len(keys) == 4  # the queue, its two bindings, the receipt
@@ -40,7 +44,9 @@ def test_the_message_and_its_receipt_go_to_the_apps_prefix_alone(server, remote)
     assert server.admin.llen(queue) == 1  # a queue of this priority
 
 
-def test_a_revoked_message_leaves_its_queue_and_is_not_sent_again(server, remote) -> None:
+def test_a_revoked_message_leaves_its_queue_and_is_not_sent_again(
+    server: Server, remote: RemoteApp
+) -> None:
     gone, stays = str(uuid4()), str(uuid4())
     remote.send(gone, "foreign.add", [1, 2])
     remote.send(stays, "foreign.add", [3, 4])
@@ -52,7 +58,7 @@ def test_a_revoked_message_leaves_its_queue_and_is_not_sent_again(server, remote
 
 
 def test_what_a_killed_worker_had_does_not_come_back_once_it_is_revoked(
-    server, remote, start_worker
+    server: Server, remote: RemoteApp, start_worker: StartWorker
 ) -> None:
     task_id = str(uuid4())
     worker = start_worker()
@@ -69,7 +75,9 @@ def test_what_a_killed_worker_had_does_not_come_back_once_it_is_revoked(
     assert server.began() == ["wait for-ever", "add 1 2"]
 
 
-def test_a_running_task_is_terminated_and_not_begun_again(server, remote, start_worker) -> None:
+def test_a_running_task_is_terminated_and_not_begun_again(
+    server: Server, remote: RemoteApp, start_worker: StartWorker
+) -> None:
     start_worker()
     task_id = str(uuid4())
     remote.send(task_id, "foreign.wait", ["for-ever"])
@@ -83,7 +91,9 @@ def test_a_running_task_is_terminated_and_not_begun_again(server, remote, start_
     assert server.admin.hlen("trading:unacked") == 0
 
 
-def test_a_settled_receipt_still_forbids_sending_but_holds_no_message(server, remote) -> None:
+def test_a_settled_receipt_still_forbids_sending_but_holds_no_message(
+    server: Server, remote: RemoteApp
+) -> None:
     task_id = str(uuid4())
     remote.send(task_id, "foreign.add", [1, 2])
     remote.settle(task_id)
@@ -93,7 +103,7 @@ def test_a_settled_receipt_still_forbids_sending_but_holds_no_message(server, re
     assert server.admin.llen(QUEUE) == 0
 
 
-def test_an_app_without_a_prefix(server) -> None:
+def test_an_app_without_a_prefix(server: Server) -> None:
     url = f"redis://admin:{server.secrets.redis_admin}@127.0.0.1:{server.port}/1"
     task_id = str(uuid4())
     with RemoteApp(AppAddress(url, url)) as app:
@@ -103,7 +113,7 @@ def test_an_app_without_a_prefix(server) -> None:
         assert app.receipt(task_id) == "sent"
 
 
-def test_a_broker_that_refuses_is_named(server) -> None:
+def test_a_broker_that_refuses_is_named(server: Server) -> None:
     url = f"redis://trading:wrong@127.0.0.1:{server.port}/1"
     app = RemoteApp(AppAddress(url, url), patient=False)
     with app, pytest.raises(BridgeError, match="Auth"):
@@ -134,7 +144,7 @@ def test_a_broker_of_another_kind_is_told_what_is_missing() -> None:
         ({"extra_dejson": {"acks_late": "yes"}}, "acks_late is true or false, not 'yes'"),
     ],
 )
-def test_a_connection_that_leads_nowhere_is_refused(changes, message: str) -> None:
+def test_a_connection_that_leads_nowhere_is_refused(changes: dict[str, Any], message: str) -> None:
     given = {
         "conn_id": "x", "host": "h", "port": 1, "login": None, "password": None, "schema": None,
         "extra_dejson": {},
@@ -153,7 +163,7 @@ def test_a_prefix_of_results_ends_as_celery_ends_it() -> None:
     assert found.receipt_key("7") == "deskcelery-bridge-7"
 
 
-def test_message_and_receipt_survive_a_kill_of_redis(server, remote) -> None:
+def test_message_and_receipt_survive_a_kill_of_redis(server: Server, remote: RemoteApp) -> None:
     task_id = str(uuid4())
     remote.send(task_id, "foreign.add", [1, 2])
     server.kill()
@@ -163,7 +173,7 @@ def test_message_and_receipt_survive_a_kill_of_redis(server, remote) -> None:
     assert remote.receipt(task_id) == "sent"
 
 
-def test_an_app_that_is_closed_leaves_no_connection_open(server) -> None:
+def test_an_app_that_is_closed_leaves_no_connection_open(server: Server) -> None:
     task_id = str(uuid4())
     with RemoteApp(server.address) as app:
         app.send(task_id, "foreign.add", [1, 2])

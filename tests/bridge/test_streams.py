@@ -3,8 +3,9 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from airflow.triggers.base import BaseEventTrigger
 from airflow.triggers.shared_stream import AdvanceItem, AdvanceOutcome, SharedStreamManager
 
+from tests.bridge.conftest import Server
 from tests.support import wait_until
 from tradewind.bridge import RedisStreamTrigger
 from tradewind.bridge.streams import StreamProducer
@@ -23,15 +25,15 @@ STORED = AdvanceOutcome(acked=1, failed=0)
 FAILED = AdvanceOutcome(acked=0, failed=1)
 
 
-def write(server, *kinds: str) -> list[str]:
+def write(server: Server, *kinds: str) -> list[str]:
     return [server.admin.xadd(STREAM, {"kind": kind}) for kind in kinds]
 
 
-def pending(server, group: str = "desk") -> int:
+def pending(server: Server, group: str = "desk") -> int:
     return server.admin.xpending(STREAM, group)["pending"]
 
 
-def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(asyncio.wait_for(work(), 60))
 
 
@@ -53,7 +55,7 @@ def polled(work: Callable[[StreamProducer, AsyncIterator[Any]], Coroutine[Any, A
     return run(opened)
 
 
-def test_entries_from_before_the_group_are_read(server) -> None:
+def test_entries_from_before_the_group_are_read(server: Server) -> None:
     written = write(server, "fill", "halt")
 
     async def work() -> list[str]:
@@ -64,7 +66,7 @@ def test_entries_from_before_the_group_are_read(server) -> None:
     assert pending(server) == 2
 
 
-def test_what_was_not_stored_is_read_again_and_before_the_rest(server) -> None:
+def test_what_was_not_stored_is_read_again_and_before_the_rest(server: Server) -> None:
     first, second = write(server, "fill", "fill")
 
     async def work() -> None:
@@ -79,7 +81,7 @@ def test_what_was_not_stored_is_read_again_and_before_the_rest(server) -> None:
     assert pending(server) == 2
 
 
-def test_what_could_not_be_stored_is_told_again(server) -> None:
+def test_what_could_not_be_stored_is_told_again(server: Server) -> None:
     [entry] = write(server, "fill")
 
     async def work() -> None:
@@ -95,7 +97,7 @@ def test_what_could_not_be_stored_is_told_again(server) -> None:
     run(work)
 
 
-def test_a_restart_of_redis_loses_and_repeats_nothing(server) -> None:
+def test_a_restart_of_redis_loses_and_repeats_nothing(server: Server) -> None:
     async def work(reader: StreamProducer, events: AsyncIterator[Any]) -> None:
         [one] = write(server, "fill")
         (found, _), payload = await anext(events)
@@ -114,7 +116,7 @@ def test_a_restart_of_redis_loses_and_repeats_nothing(server) -> None:
     polled(work)
 
 
-def test_a_stream_that_was_deleted_is_begun_again(server) -> None:
+def test_a_stream_that_was_deleted_is_begun_again(server: Server) -> None:
     async def work(_: StreamProducer, events: AsyncIterator[Any]) -> None:
         write(server, "fill")
         await anext(events)
@@ -127,7 +129,7 @@ def test_a_stream_that_was_deleted_is_begun_again(server) -> None:
     polled(work)
 
 
-def test_a_backlog_is_read_no_faster_than_it_is_stored(server) -> None:
+def test_a_backlog_is_read_no_faster_than_it_is_stored(server: Server) -> None:
     written = write(server, *["fill"] * 1200)
 
     async def work(reader: StreamProducer, events: AsyncIterator[Any]) -> list[str]:
@@ -178,7 +180,7 @@ def trigger(**rest: Any) -> RedisStreamTrigger:
     return RedisStreamTrigger("foreign", STREAM, "desk", **rest)
 
 
-def test_airflow_acknowledges_an_entry_once_its_event_is_stored(server) -> None:
+def test_airflow_acknowledges_an_entry_once_its_event_is_stored(server: Server) -> None:
     ids = write(server, "fill", "end_of_day", "halt")
     found = run(lambda: stored_events(trigger(), 3))
     assert found == [
@@ -188,7 +190,7 @@ def test_airflow_acknowledges_an_entry_once_its_event_is_stored(server) -> None:
     assert pending(server) == 0
 
 
-def test_an_event_that_airflow_did_not_store_stays_pending(server) -> None:
+def test_an_event_that_airflow_did_not_store_stays_pending(server: Server) -> None:
     _, second, _ = write(server, "fill", "fill", "fill")
     run(lambda: stored_events(trigger(), 3, confirm=lambda event: event["id"] != second))
     # Those after it wait for it: what is acknowledged is a prefix.
@@ -198,7 +200,7 @@ def test_an_event_that_airflow_did_not_store_stays_pending(server) -> None:
     assert pending(server) == 0
 
 
-def test_entries_that_nobody_asked_for_are_acknowledged_without_an_event(server) -> None:
+def test_entries_that_nobody_asked_for_are_acknowledged_without_an_event(server: Server) -> None:
     write(server, "fill", "end_of_day", "fill", "halt")
     found = run(lambda: stored_events(trigger(match={"kind": ["halt", "end_of_day"]}), 2))
     assert [event["fields"]["kind"] for event in found] == ["end_of_day", "halt"]
@@ -216,7 +218,7 @@ def test_a_watcher_survives_its_serialisation_and_shares_its_group() -> None:
     assert other.shared_stream_key() != made.shared_stream_key()
 
 
-def test_a_killed_reader_loses_nothing(server, tmp_path: Path) -> None:
+def test_a_killed_reader_loses_nothing(server: Server, tmp_path: Path) -> None:
     """Readers are killed at different entries; what they stored, together, is all of it."""
     log = tmp_path / "stored"
     log.touch()
@@ -233,6 +235,10 @@ def confirm(event):
 asyncio.run(stored_events(trigger(), 10_000, confirm))
 """
     expected: set[str] = set()
+
+    def stored_more_than(count: int) -> bool:
+        return log.read_text().count("\n") > count
+
     for number in range(5):
         kinds = [f"{number}-{index}" for index in range(100)]
         write(server, *kinds)
@@ -240,7 +246,7 @@ asyncio.run(stored_events(trigger(), 10_000, confirm))
         stored = log.read_text().count("\n")
         reader = subprocess.Popen([sys.executable, "-c", script], cwd=CHECKOUT)
         try:
-            wait_until(lambda n=stored + 7 * number: log.read_text().count("\n") > n, 60)
+            wait_until(partial(stored_more_than, stored + 7 * number), 60)
             if number == 4:
                 wait_until(lambda: pending(server) == 0, 60)
         finally:
