@@ -1,5 +1,6 @@
 """Whoever asks for bars, by command line or in a task, is told the same of them."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,7 +86,7 @@ def test_a_copied_symbol_is_refused_by_every_way_in_and_nothing_is_stored(
     assert [one for one in of_universe if one.severity == "error"] == errors
     strategy = load_strategies(settings.strategies_dir)[0]["own"]
     spec = data.sources(settings)[0]
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "backtest": lambda: research.backtest(settings, "own"),
         "a training's ingest": lambda: training.ingest(strategy),
         "a source's ingest": lambda: training.ingest_source(spec, None),

@@ -145,5 +145,5 @@ def test_a_part_of_the_bars_need_not_show_what_is_accepted_of_all() -> None:
     assert "take" not in of_a_part.message
     several = accepted(symbol=None, symbols=["IBM", "MSFT"])
     [narrowed] = concerning([several], ["IBM", "FB"])
-    assert narrowed.names == {"IBM"}
+    assert narrowed.names == frozenset({"IBM"})
     assert concerning([several], ["FB"]) == ()

@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support import typed
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sources.factors import adjustment_factor_from, split_factor_from
+from tradewind.market.store._staging import Appended
 from tradewind.market.store.bar_store import BarStore, content_hash
 from tradewind.market.validation.findings import Finding
 
@@ -24,11 +27,13 @@ IDS_FOR_EVER = {
 }
 
 
-def append(store: BarStore, frame: pl.DataFrame, known_at: datetime = LOADED, **options):
+def append(
+    store: BarStore, frame: pl.DataFrame, known_at: datetime = LOADED, **options: Any
+) -> Appended:
     return store.append("sample", frame, known_at=known_at, calendar="XNYS", **options)
 
 
-def counts(done) -> tuple[int, int, int]:
+def counts(done: Appended) -> tuple[int, int, int]:
     return done.new, done.revised, done.unchanged
 
 
@@ -49,7 +54,7 @@ def test_a_history_comes_back_as_it_was(store: BarStore, bars: pl.DataFrame) -> 
     assert back.schema == bars.schema
     assert back.drop("adjustment_factor").equals(bars.drop("adjustment_factor"))
     error = (back["adjustment_factor"] / bars["adjustment_factor"] - 1.0).abs().max()
-    assert error < 1e-9
+    assert typed(error, float) < 1e-9
 
 
 def test_appending_again_makes_no_new_version(store: BarStore, bars: pl.DataFrame) -> None:
@@ -151,7 +156,7 @@ def test_rounding_in_one_direction_does_not_creep(store: BarStore, handed_out: H
         drifted = ibm.with_columns(pl.col("close") * (1.0 + day * 2e-7))
         found.append(append(store, drifted, LOADED + timedelta(days=day)).revised)
         error = (store.bars("sample")["close"] / drifted["close"] - 1.0).abs().max()
-        assert error <= 5.1e-7
+        assert typed(error, float) <= 5.1e-7
     assert found == [0, 0, ibm.height, 0, 0, ibm.height, 0, 0, ibm.height, 0]
 
 
@@ -391,7 +396,7 @@ def test_a_symbol_not_listed_yet_is_no_mistake_and_an_unknown_one_is(
     ],
 )
 def test_bars_that_cannot_be_are_refused(
-    store: BarStore, handed_out: HandedOut, change: pl.Expr, options: dict, reason: str
+    store: BarStore, handed_out: HandedOut, change: pl.Expr, options: dict[str, Any], reason: str
 ) -> None:
     frame = handed_out("IBM", start=date(2005, 1, 4), end=date(2005, 3, 1)).with_columns(change)
     with pytest.raises(StoreError, match=reason):

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -24,7 +25,7 @@ def append(store: BarStore, frame: pl.DataFrame, known_at: datetime = LOADED) ->
     store.append("sample", frame, known_at=known_at, calendar="XNYS")
 
 
-def snapshot(store: BarStore, *symbols: str, **options) -> str:
+def snapshot(store: BarStore, *symbols: str, **options: Any) -> str:
     return store.snapshot("sample", symbols, calendar="XNYS", **options)
 
 

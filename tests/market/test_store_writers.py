@@ -4,7 +4,7 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
@@ -34,7 +34,7 @@ def days() -> list[pl.DataFrame]:
     ]
 
 
-def grow(root: Path, ready: Event, go: Event, results: Queue) -> None:
+def grow(root: Path, ready: Event, go: Event, results: "Queue[int]") -> None:
     """Append some weeks, a session at a time, as another process."""
     store, frames, new = BarStore(root), days(), 0
     ready.set()
@@ -116,9 +116,10 @@ class Sample:
         return sample.load(symbols)
 
 
-def bring_in(root: Path, ready: Event, go: Event, results: Queue) -> None:
+def bring_in(root: Path, ready: Event, go: Event, results: "Queue[tuple[int, int]]") -> None:
     """Ingest all real bars, a symbol at a time, as another process."""
-    ingest_module._FIRST_CHUNK = ingest_module._ROWS_AIMED_AT = 1
+    for name in ("_FIRST_CHUNK", "_ROWS_AIMED_AT"):
+        setattr(ingest_module, name, 1)
     store = BarStore(root)
     ready.set()
     go.wait()
@@ -154,11 +155,12 @@ def test_an_ingest_that_is_killed_leaves_all_or_nothing(tmp_path: Path, when: st
     assert ready.wait(120)
     table = root / "bars" / "sample"
     go.set()
-    reached = {
+    ways: dict[str, Callable[[], bool]] = {
         "reading": lambda: True,
         "writing": lambda: any(table.glob("year=*/*")),
         "done": lambda: len(list((table / "_delta_log").glob("*.json"))) == 2,
-    }[when]
+    }
+    reached = ways[when]
     # Without a pause: the kill shall hit any place.
     while not reached():
         assert writer.is_alive() or reached()
