@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -50,7 +51,7 @@ def test_all_who_listen_hear_it(listening: Bell) -> None:
     another = Bell()
     another.wait(LONG)
     Bell().ring()
-    assert max(seconds(lambda b=bell: b.wait(LONG)) for bell in (listening, another)) < LONG / 2
+    assert max(seconds(partial(bell.wait, LONG)) for bell in (listening, another)) < LONG / 2
 
 
 def test_a_connection_that_is_lost_is_made_anew(dsn: str, listening: Bell) -> None:
@@ -104,7 +105,7 @@ def test_requests_ring_once_they_are_answered(
         await send({"type": "http.response.body"})
         told.append("answered")
 
-    async def nothing(*_: Any) -> dict[str, Any]:
+    async def nothing(*_: Any) -> Any:
         return {}
 
     ringing = RingsBell(app)

@@ -91,7 +91,7 @@ def test_a_run_is_triggered_without_a_logical_date(airflow: Airflow, client: Air
     run_id = client.trigger("train_trend")
     login, trigger = airflow.requests
     assert login[2] == {"username": "admin", "password": "secret"}
-    content = {"dag_run_id": run_id, "logical_date": None, "conf": {}}
+    content: dict[str, Any] = {"dag_run_id": run_id, "logical_date": None, "conf": {}}
     assert trigger[1:] == ("Bearer token-1", content)
     assert re.fullmatch(r"[A-Za-z0-9_.~:+-]+", run_id)  # what Airflow allows
     assert client.trigger("train_trend") != run_id
@@ -333,7 +333,7 @@ def test_a_login_without_a_database_is_waited_for(
 def test_a_login_that_was_right_a_moment_ago_is_waited_for(
     airflow: Airflow, patient: AirflowClient, notes: list[str]
 ) -> None:
-    fine = (200, {"import_errors": []})
+    fine: tuple[int, dict[str, Any]] = (200, {"import_errors": []})
     airflow.answers["GET /api/v2/importErrors"] = [fine, (401, {}), fine]
     token = (201, {"access_token": "token-1"})
     airflow.answers["POST /auth/token"] = [token, *[NO_LOGIN] * 9, token]

@@ -24,7 +24,7 @@ from tradewind.orchestration.runtime.task_process import OWN_BUNDLE
 
 CHECKOUT = Path(__file__).parents[2]
 NOW = "2026-01-02T00:00:00Z"
-RUN = {
+RUN: dict[str, Any] = {
     "dag_id": "d", "run_id": "r", "logical_date": NOW, "data_interval_start": NOW,
     "data_interval_end": NOW, "run_after": NOW, "start_date": NOW, "end_date": None,
     "run_type": "manual", "state": "running", "conf": {}, "consumed_asset_events": [],
@@ -155,7 +155,9 @@ def ends(
 
 
 @pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
-def test_a_task_that_is_killed_is_tried_as_often_as_one_with_an_error(alarms) -> None:
+def test_a_task_that_is_killed_is_tried_as_often_as_one_with_an_error(
+    alarms: list[dict[str, Any]],
+) -> None:
     server = Server(retries=True)
     assert ends(server, killed, 2) == ["up_for_retry", "failed"]
     assert server.ends[0]["retry_reason"].startswith("it was killed, most likely for memory")
@@ -171,14 +173,14 @@ def test_a_task_that_is_killed_is_tried_as_often_as_one_with_an_error(alarms) ->
     ids=["of a user's own DAG", "asked to end", "an outage"],
 )
 def test_what_is_no_error_of_our_tasks_is_tried_as_often_as_airflow_says(
-    alarms, target: Callable[[], None], bundle: str
+    alarms: list[dict[str, Any]], target: Callable[[], None], bundle: str
 ) -> None:
     assert ends(Server(retries=True), target, 3, bundle) == ["up_for_retry"] * 3
     assert alarms == []
 
 
 @pytest.mark.filterwarnings("ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning")
-def test_the_last_try_is_told(alarms) -> None:
+def test_the_last_try_is_told(alarms: list[dict[str, Any]]) -> None:
     server = Server(retries=False)
     assert ends(server, lambda: os._exit(3), 1) == ["failed"]
     assert [each["reason"] for each in alarms] == [

@@ -1,6 +1,7 @@
 """An idle scheduler waits in its executor; one that has something to do hardly does."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from dotenv import dotenv_values
 from kombu.exceptions import OperationalError
 from redis.exceptions import OutOfMemoryError
 
+from tests.support import typed
 from tradewind.orchestration.runtime.executor import PromptCeleryExecutor
 
 CHECKOUT = Path(__file__).parents[2]
@@ -20,19 +22,20 @@ OPTIONS = "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"
 
 
 @pytest.fixture
-def executor(monkeypatch: pytest.MonkeyPatch) -> PromptCeleryExecutor:
-    made = PromptCeleryExecutor()
+def executor(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One that notes how long it waits; tasks have names here, not Airflow's keys."""
+    made: Any = PromptCeleryExecutor()
     made.waits = []
     monkeypatch.setattr(made._bell, "wait", made.waits.append)
     return made
 
 
-def test_an_idle_heartbeat_waits(executor) -> None:
+def test_an_idle_heartbeat_waits(executor: Any) -> None:
     executor.heartbeat()
     assert executor.waits == [0.5]
 
 
-def test_what_has_ended_is_told_at_once(executor) -> None:
+def test_what_has_ended_is_told_at_once(executor: Any) -> None:
     executor.event_buffer["a task"] = ("success", None)
     executor.heartbeat()
     assert executor.waits == []
@@ -40,7 +43,7 @@ def test_what_has_ended_is_told_at_once(executor) -> None:
 
 @pytest.mark.parametrize("queue", ["queued_tasks", "queued_callbacks", "queued_connection_tests"])
 def test_a_heartbeat_that_sends_something_is_followed_by_another(
-    executor, queue: str, monkeypatch: pytest.MonkeyPatch
+    executor: Any, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Sending itself is Airflow's; tests/stack sends real tasks.
     monkeypatch.setattr(BaseExecutor, "heartbeat", lambda self: getattr(self, queue).clear())
@@ -52,7 +55,7 @@ def test_a_heartbeat_that_sends_something_is_followed_by_another(
 
 
 def test_a_task_that_redis_has_no_room_for_stays_queued(
-    executor, monkeypatch: pytest.MonkeyPatch
+    executor: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = OperationalError("from Celery")
     full.__cause__ = OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")
@@ -94,7 +97,9 @@ def test_results_are_asked_for_over_one_connection(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW__CELERY__RESULT_BACKEND", f"db+{postgres_url}")
-    monkeypatch.setenv(OPTIONS, dotenv_values(CHECKOUT / "config" / "airflow.env")[OPTIONS])
+    monkeypatch.setenv(
+        OPTIONS, typed(dotenv_values(CHECKOUT / "config" / "airflow.env")[OPTIONS], str)
+    )
     executor = PromptCeleryExecutor()
     executor.start()
     first = connection_of(executor)

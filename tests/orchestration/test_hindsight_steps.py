@@ -43,8 +43,8 @@ PEEK = (
 class Echo:
     """Predicts its first feature."""
 
-    def predict(self, rows: np.ndarray, **_: object) -> np.ndarray:
-        return np.asarray(rows)[:, 0]
+    def predict(self, data: np.ndarray, **_: object) -> np.ndarray:
+        return np.asarray(data)[:, 0]
 
 
 @pytest.fixture

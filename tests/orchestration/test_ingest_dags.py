@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,8 @@ def test_a_source_becomes_a_dag_that_announces_its_bars(sources: Path) -> None:
 
 def test_it_runs_after_each_close_of_its_exchange_or_when_asked(sources: Path) -> None:
     dags = ingest_dags(sources)
-    assert dags["ingest_daily"].timetable.summary == "after each close of XNYS"
+    timetable: Any = dags["ingest_daily"].timetable
+    assert timetable.summary == "after each close of XNYS"
     assert dags["ingest_still"].schedule is None
 
 
@@ -51,6 +53,7 @@ def test_a_broken_file_shows_its_error_and_hides_no_other(sources: Path) -> None
     (sources / "broken.yaml").write_text("name: broken\nkind: sample\nnonesuch: x\n")
     dags = ingest_dags(sources)
     assert set(dags) == {"ingest_broken", "ingest_daily", "ingest_still"}
+    task: Any
     [task] = dags["ingest_broken"].tasks
     with pytest.raises(SourceError, match=r"broken\.yaml(?s:.*)nonesuch"):
         task.python_callable()

@@ -1,6 +1,7 @@
 """An outage costs no try, an own error one, and what is at fault in the input all of them."""
 
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import psycopg2
@@ -9,6 +10,7 @@ import requests
 import sqlalchemy as sa
 from airflow.sdk import RetryAction
 
+from tests.support import typed
 from tradewind import errors
 from tradewind.orchestration.dags.common import defaults
 from tradewind.orchestration.retries import RETRIES, OutagesAreFree, is_outage
@@ -54,7 +56,7 @@ def test_an_outage_costs_no_try(error: Exception) -> None:
     for number in range(1, RETRIES + 1):
         decision = policy.evaluate(error, number, RETRIES, context)
         assert decision.action == RetryAction.RETRY
-        delays.append(decision.retry_delay.total_seconds())
+        delays.append(typed(decision.retry_delay, timedelta).total_seconds())
     assert delays == [5, 15, 45, 135, 240]  # seven minutes of an outage
     assert not store
     own = errors.RegistryError("of another kind")

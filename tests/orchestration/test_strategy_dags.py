@@ -116,7 +116,8 @@ def test_a_strategy_can_be_trained_whenever_there_are_new_bars(strategies: Path)
     text = STRATEGY.format(name="eager").replace('"0 22 * * 1-5"', "on_new_bars")
     (strategies / "eager.yaml").write_text(text)
     dag = strategy_dags(strategies)["train_eager"]
-    assert [asset.uri for asset in dag.schedule] == ["tradewind://bars/sample"]
+    schedule: Any = dag.schedule
+    assert [asset.uri for asset in schedule] == ["tradewind://bars/sample"]
 
 
 def test_signals_start_from_new_bars_and_from_a_new_champion(strategies: Path) -> None:
@@ -125,7 +126,8 @@ def test_signals_start_from_new_bars_and_from_a_new_champion(strategies: Path) -
     assert isinstance(schedule, AssetAny)  # either will do
     champion = ("champion_trend", "tradewind://champion/trend")
     bars = ("bars_sample", "tradewind://bars/sample")
-    assert [(asset.name, asset.uri) for asset in schedule.objects] == [bars, champion]
+    either: Any = schedule.objects
+    assert [(asset.name, asset.uri) for asset in either] == [bars, champion]
     told = {
         (dag_id, task.task_id): [(asset.name, asset.uri) for asset in task.outlets]
         for dag_id, dag in dags.items()
@@ -182,6 +184,7 @@ def test_a_broken_file_shows_its_error_and_hides_no_other(strategies: Path) -> N
     assert {"train_reversal", "train_trend", "train_my_broken_one"} < set(dags)
     broken = dags["train_my_broken_one"]
     assert "horizn" in (broken.doc_md or "")
+    task: Any
     [task] = broken.tasks
     assert task.retries == 0
     with pytest.raises(StrategyError, match=r"my broken one\.yaml(?s:.*)horizn"):

@@ -36,7 +36,7 @@ def test_a_run_follows_each_real_close_by_an_hour(after: str, closes: str) -> No
     close = datetime.fromisoformat(closes).replace(tzinfo=UTC)
     assert info.data_interval is not None
     assert info.data_interval.end == close
-    assert (info.run_after - close).total_seconds() == HOUR
+    assert (info.run_after - instance(close)).total_seconds() == HOUR
     assert info.data_interval.start == datetime.fromisoformat(after).replace(tzinfo=UTC)
 
 
@@ -96,6 +96,7 @@ def test_runs_go_on_to_the_calendar_s_last_session_and_then_end(calendar: str) -
     last = close_before(calendar, datetime(end.year, end.month, end.day, 23, tzinfo=UTC))
     assert last is not None
     before = close_before(calendar, last)
+    assert before is not None
     timetable, restriction = AfterClose(calendar), TimeRestriction(None, None, catchup=True)
 
     def after(close: datetime) -> DagRunInfo | None:
