@@ -7,7 +7,10 @@ from flask import Flask
 
 from tradewind.registry.server.first_view import FIRST_CHOICES, begin_with_training
 
-[_MLFLOW] = find_spec("mlflow").submodule_search_locations  # without importing it
+_SPEC = find_spec("mlflow")  # without importing it
+assert _SPEC is not None
+assert _SPEC.submodule_search_locations is not None
+[_MLFLOW] = _SPEC.submodule_search_locations
 BUILD = Path(_MLFLOW) / "server" / "js" / "build"
 
 

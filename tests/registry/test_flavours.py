@@ -106,7 +106,7 @@ def test_a_model_is_native_described_and_no_pickle(
     assert set(model.flavors) == FLAVOURS[name]
     assert model.signature is not None
     assert model.signature.inputs.input_names() == list(logged.strategy.feature_names)
-    example = model.load_input_example(str(folder))
+    example: Any = model.load_input_example(str(folder))
     np.testing.assert_array_equal(example.to_numpy(), logged.example.to_numpy())
     wanted = (folder / "requirements.txt").read_text().split()
     assert set(packages(logged.strategy.model.kind)) <= set(wanted)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import typed
 from tradewind.registry.gate import Decision, Evidence, RuleResult, decide
 from tradewind.research.strategy.judging import Gate
 
@@ -238,7 +239,8 @@ def test_what_is_no_refresh_must_beat_the_champion(ours: Any) -> None:
 
 @pytest.mark.parametrize("missing", ["strategy_sha256", "data_end"])
 def test_what_is_not_known_of_the_champion_makes_no_refresh(missing: str) -> None:
-    unknown = replace(evidence(returns=returns(NOISE), **TRAINED), **{missing: None})
+    gone: dict[str, Any] = {missing: None}
+    unknown = replace(evidence(returns=returns(NOISE), **TRAINED), **gone)
     ours = {**TODAY, missing: None if missing == "strategy_sha256" else TODAY[missing]}
     assert not decide(evidence(returns=returns(NOISE), **ours), unknown, RULES).passed
 
@@ -395,6 +397,6 @@ def test_the_comparison_is_annualised_by_the_calendar() -> None:
         ).figure
         for year in (252.0, 365.0)
     }
-    assert figures[365.0] == pytest.approx(figures[252.0] * math.sqrt(365 / 252))
+    assert figures[365.0] == pytest.approx(typed(figures[252.0], float) * math.sqrt(365 / 252))
     unknown = decide(evidence(sessions_per_year=None), champion, RULES)
     assert "how many sessions a year" in ruled(unknown, "champion_margin").reason

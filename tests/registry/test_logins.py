@@ -3,7 +3,6 @@
 import base64
 import threading
 import warnings
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -45,7 +44,7 @@ def checks() -> Checks:
 
 
 @pytest.fixture
-def app(checks: Checks) -> Iterator[Flask]:
+def app(checks: Checks) -> Flask:
     app = Flask("registry")
     logins = OneAtATime()
     logins.before(app)

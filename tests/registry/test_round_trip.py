@@ -228,7 +228,7 @@ def test_a_model_comes_with_signature_and_example(register: Register, training: 
     assert set(info.flavors) == {"lightgbm", "python_function"}
     assert info.signature is not None
     assert info.signature.inputs.input_names() == list(training.result.feature_names)
-    example = mlflow.models.Model.load(uri).load_input_example(uri)
+    example: Any = mlflow.models.Model.load(uri).load_input_example(uri)
     assert example is not None
     np.testing.assert_array_equal(example.to_numpy(), training.result.input_example.to_numpy())
     served = mlflow.pyfunc.load_model(uri).predict(example)
@@ -243,7 +243,8 @@ def test_the_champion_predicts_what_it_did_in_training(register: Register, train
     assert model.strategy.name == ref.name
     assert model.strategy.features == training.strategy.features
     assert model.snapshot_id == training.snapshot_id
-    assert model.model.model_to_string() == training.result.model.model_to_string()
+    booster: Any = model.model  # lightgbm.Booster
+    assert booster.model_to_string() == training.result.model.model_to_string()
     assert verify_round_trip(ref.name, "champion", training.store) == 60
 
 

@@ -43,7 +43,9 @@ def test_the_newest_version_is_saved_in_the_state_directory(
     assert (saved.name, saved.version) == (model, 2)
     assert saved.file == settings.state / "tearsheets" / f"{model}-2.html"
     assert saved.file.read_text() == "<html>two</html>"
-    run = client.get_run(client.get_model_version(model, "2").run_id).info
+    run_id = client.get_model_version(model, "2").run_id
+    assert run_id is not None
+    run = client.get_run(run_id).info
     assert saved.address == (
         f"https://mlflow.example.com/#/experiments/{run.experiment_id}/runs/{run.run_id}"
         "/artifacts/tearsheet/tearsheet.html?workflowType=machine_learning"
