@@ -123,7 +123,10 @@ class Project:
     def up(self, **variables: str) -> float:
         """Bring everything up, and return the seconds until all of it was healthy."""
         began = time.monotonic()
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300", **variables)
+        self.compose(
+            "up", "--detach", "--no-build", "--wait", "--wait-timeout", "300",
+            check=True, timeout=600, **variables,
+        )  # fmt: skip
         return time.monotonic() - began
 
     def down(self, *words: str) -> None:

@@ -7,14 +7,18 @@ import os
 import sys
 
 from tradewind import cli
+from tradewind.settings import Settings
 from tradewind.stack import lifecycle, services, supervisor
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import Secrets
+from tradewind.stack.service import Service
 
 every = services.services
 wanted = os.environ["STACK_PART"].split()
 
 
-def part(*arguments):
-    found = {service.name: service for service in every(*arguments)}
+def part(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:
+    found = {service.name: service for service in every(settings, layout, secrets)}
     return [found[name] for name in wanted]
 
 

@@ -69,7 +69,7 @@ def test_a_start_sets_roles_and_rights_right(stores: Stack) -> None:
 
 
 def test_a_server_without_a_free_connection_says_what_holds_them(stores: Stack) -> None:
-    held = []
+    held: list[psycopg2.extensions.connection] = []
     try:
         with suppress(psycopg2.OperationalError):  # it has no more to give
             while len(held) < 1000:

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from tests.redis_server import RedisClient
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack
 from tests.support import wait_until
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
@@ -20,7 +23,7 @@ STREAM = "trading:bridge-test"
 
 
 @pytest.fixture(scope="module")
-def redis(stack) -> Iterator[Redis]:
+def redis(stack: Stack) -> Iterator[RedisClient]:
     password = load_secrets(Layout(stack.settings.state)).redis_trading
     port = stack.settings.redis_port
     client = Redis.from_url(f"redis://trading:{password}@127.0.0.1:{port}/1", decode_responses=True)
@@ -29,7 +32,7 @@ def redis(stack) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def worker(redis, tmp_path_factory) -> Iterator[None]:
+def worker(redis: RedisClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A worker of an app that knows nothing of Airflow, on a queue of its own."""
     log = tmp_path_factory.mktemp("foreign") / "worker.log"
     settings = redis.get_connection_kwargs()
@@ -53,13 +56,13 @@ def worker(redis, tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def ended(airflow) -> tuple[str, dict[str, str | None]]:
+def ended(airflow: Airflow) -> tuple[str, dict[str, str | None]]:
     run = airflow.trigger("bridge_ends")
     return run, airflow.finished("bridge_ends", run)[1]
 
 
 @pytest.fixture
-def waiting(airflow, redis) -> str:
+def waiting(airflow: Airflow, redis: RedisClient) -> str:
     """Id of a run whose remote task is being worked on, and waited for by the triggerer."""
     run = airflow.trigger("bridge_waits")
     airflow.reach("bridge_waits", run, "waits", {"deferred"})
@@ -69,22 +72,24 @@ def waiting(airflow, redis) -> str:
     return run
 
 
-def began(redis: Redis, run: str) -> int:
+def began(redis: RedisClient, run: str) -> int:
     return redis.lrange("trading:began", 0, -1).count(f"wait {run}")
 
 
-def result_keys(redis: Redis, run: str) -> list[str]:
+def result_keys(redis: RedisClient, run: str) -> list[str]:
     """Keys, and channels, of the results of the remote tasks that a run has begun."""
     lines = [line.split() for line in redis.lrange("trading:waits", 0, -1)]
     return [f"trading:celery-task-meta-{task_id}" for mark, task_id in lines if mark == run]
 
 
-def remote_states(redis: Redis, run: str) -> list[str]:
+def remote_states(redis: RedisClient, run: str) -> list[str]:
     """States of the remote tasks that a run has begun and that have ended."""
     return [json.loads(meta)["status"] for meta in redis.mget(result_keys(redis, run)) if meta]
 
 
-def test_ends_are_as_the_remote_tasks_ended(airflow, ended) -> None:
+def test_ends_are_as_the_remote_tasks_ended(
+    airflow: Airflow, ended: tuple[str, dict[str, str | None]]
+) -> None:
     run, states = ended
     assert states == {
         "succeeds": "success", "fails": "failed", "retried": "success", "announces": "success",
@@ -96,7 +101,9 @@ def test_ends_are_as_the_remote_tasks_ended(airflow, ended) -> None:
     assert [airflow.returned("bridge_ends", run, "mapped", n) for n in range(3)] == [2, 4, 6]
 
 
-def test_a_failure_is_told_in_the_log_with_the_remote_traceback(airflow, ended) -> None:
+def test_a_failure_is_told_in_the_log_with_the_remote_traceback(
+    airflow: Airflow, ended: tuple[str, dict[str, str | None]]
+) -> None:
     run, _ = ended
     [task] = [t for t in airflow.tasks("bridge_ends", run) if t["task_id"] == "fails"]
     text = json.dumps(airflow.log("bridge_ends", run, task, 1))
@@ -105,13 +112,15 @@ def test_a_failure_is_told_in_the_log_with_the_remote_traceback(airflow, ended) 
 
 
 @pytest.mark.usefixtures("ended")
-def test_an_outlet_is_announced(airflow) -> None:
+def test_an_outlet_is_announced(airflow: Airflow) -> None:
     events = airflow.get("/assets/events", limit=100)["asset_events"]
     assert [e["source_task_id"] for e in events if e["name"] == "bridge_announced"] == ["announces"]
 
 
 @pytest.mark.parametrize("service", ["airflow-triggerer", "redis"])
-def test_a_waiting_task_outlives_a_kill(stack, airflow, redis, waiting, service: str) -> None:
+def test_a_waiting_task_outlives_a_kill(
+    stack: Stack, airflow: Airflow, redis: RedisClient, waiting: str, service: str
+) -> None:
     stack.kill(service)
     redis.set(f"trading:go:{waiting}", "1")
     state, _ = airflow.finished("bridge_waits", waiting)
@@ -121,7 +130,9 @@ def test_a_waiting_task_outlives_a_kill(stack, airflow, redis, waiting, service:
 
 
 @pytest.mark.parametrize("act", ["mark", "clear"])
-def test_a_user_takes_the_remote_task_back(airflow, redis, waiting, act: str) -> None:
+def test_a_user_takes_the_remote_task_back(
+    airflow: Airflow, redis: RedisClient, waiting: str, act: str
+) -> None:
     path = f"/dags/bridge_waits/dagRuns/{waiting}/taskInstances/waits"
     if act == "mark":
         airflow.patch(path, {"new_state": "failed"})
@@ -139,7 +150,9 @@ def test_a_user_takes_the_remote_task_back(airflow, redis, waiting, act: str) ->
         assert began(redis, waiting) == 1
 
 
-def test_every_entry_of_a_stream_becomes_an_event_through_a_kill(stack, airflow, redis) -> None:
+def test_every_entry_of_a_stream_becomes_an_event_through_a_kill(
+    stack: Stack, airflow: Airflow, redis: RedisClient
+) -> None:
     """Entries come before, while and after the triggerer is killed; none is lost."""
     written = [redis.xadd(STREAM, {"kind": "fill"}) for _ in range(5)]
     redis.xadd(STREAM, {"kind": "end_of_day"})
@@ -155,7 +168,7 @@ def test_every_entry_of_a_stream_becomes_an_event_through_a_kill(stack, airflow,
     )
 
 
-def seen(stack) -> list[str]:
+def seen(stack: Stack) -> list[str]:
     """Ids of the entries that have become events, in order."""
     # Not from the REST interface: it fails while one of the runs they began has not started.
     query = """
@@ -165,7 +178,7 @@ def seen(stack) -> list[str]:
     return [extra["payload"]["id"] for (extra,) in stack.rows(query, database="airflow")]
 
 
-def test_the_connections_button_tells_who_answers(airflow) -> None:
+def test_the_connections_button_tells_who_answers(airflow: Airflow) -> None:
     answer = airflow.post("/connections/test", {"connection_id": "trading", "conn_type": "celery"})
     assert answer["status"], answer
     assert "trading-worker@" in answer["message"]

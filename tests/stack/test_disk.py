@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg2
 import pytest
 
+from tests.stack.conftest import NewStack, Stack, WaitUntil
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import session_members, with_children
 from tradewind.stack.secrets import load_secrets
@@ -32,7 +34,7 @@ class SmallDisk:
 
     reason = "No space left on device"
 
-    def __init__(self, stack) -> None:
+    def __init__(self, stack: Stack) -> None:
         folder = stack.settings.state
         folder.mkdir()
         self._holder = subprocess.Popen(
@@ -71,7 +73,7 @@ class NoGrowth:
 
     reason = "File too large"
 
-    def __init__(self, stack) -> None:
+    def __init__(self, stack: Stack) -> None:
         # The shell reads the limit from a file, so that it can change between commands.
         self._limit = stack.home / "limit"
         self.free_commands()
@@ -105,7 +107,7 @@ class NoGrowth:
 
 
 @pytest.fixture
-def disk(new_stack, tmp_path: Path) -> Iterator[SmallDisk | NoGrowth]:
+def disk(new_stack: NewStack, tmp_path: Path) -> Iterator[SmallDisk | NoGrowth]:
     made = (SmallDisk if ROOT else NoGrowth)(new_stack(tmp_path / "home").part(*STORES))
     try:
         yield made
@@ -121,7 +123,7 @@ def says(result: subprocess.CompletedProcess[str], *texts: object) -> None:
     assert "Traceback" not in result.stderr + result.stdout
 
 
-def test_up_on_a_full_disk_says_so_and_leaves_no_half_file(disk) -> None:
+def test_up_on_a_full_disk_says_so_and_leaves_no_half_file(disk: SmallDisk | NoGrowth) -> None:
     disk.fill()
     for words in (("up",), ("up", "--detach")):
         says(disk.stack.run(*words), disk.stack.settings.state, disk.reason, "TRADEWIND_STATE_DIR")
@@ -130,7 +132,7 @@ def test_up_on_a_full_disk_says_so_and_leaves_no_half_file(disk) -> None:
     assert [path for path in files if path.name not in ("ballast", "lock")] == []
 
 
-def test_a_disk_that_is_full_before_the_first_start_is_done(disk) -> None:
+def test_a_disk_that_is_full_before_the_first_start_is_done(disk: SmallDisk | NoGrowth) -> None:
     # Room for the secrets, not for PostgreSQL's cluster.
     if isinstance(disk, SmallDisk):
         disk.fill()
@@ -147,7 +149,7 @@ def test_a_disk_that_is_full_before_the_first_start_is_done(disk) -> None:
 
 
 @contextmanager
-def database(disk) -> Iterator[Callable[[str], list[tuple]]]:
+def database(disk: SmallDisk | NoGrowth) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     secrets = load_secrets(Layout(disk.state))
     connection = psycopg2.connect(
         host="127.0.0.1", port=disk.stack.settings.postgres_port, user="tradewind",
@@ -155,7 +157,7 @@ def database(disk) -> Iterator[Callable[[str], list[tuple]]]:
     )  # fmt: skip
     connection.autocommit = True
 
-    def ask(statement: str) -> list[tuple]:
+    def ask(statement: str) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return cursor.fetchall() if cursor.description else []
@@ -166,7 +168,9 @@ def database(disk) -> Iterator[Callable[[str], list[tuple]]]:
         connection.close()
 
 
-def test_a_disk_that_fills_while_the_stack_runs(disk, wait_until) -> None:
+def test_a_disk_that_fills_while_the_stack_runs(
+    disk: SmallDisk | NoGrowth, wait_until: WaitUntil
+) -> None:
     disk.stack.ok("up", "--detach")
     with database(disk) as ask:
         ask("CREATE TABLE kept AS SELECT 42 AS answer")
@@ -199,7 +203,9 @@ def test_a_disk_that_fills_while_the_stack_runs(disk, wait_until) -> None:
         assert ask("SELECT to_regclass('refused')") == [(None,)]
 
 
-def test_up_starts_again_what_was_given_up(new_stack, tmp_path: Path, wait_until) -> None:
+def test_up_starts_again_what_was_given_up(
+    new_stack: NewStack, tmp_path: Path, wait_until: WaitUntil
+) -> None:
     stack = new_stack(tmp_path / "home").part("redis")
     try:
         stack.ok("up", "--detach")
@@ -218,7 +224,7 @@ def test_up_starts_again_what_was_given_up(new_stack, tmp_path: Path, wait_until
         stack.run("down")
 
 
-def test_a_read_only_state_directory(new_stack, tmp_path: Path) -> None:
+def test_a_read_only_state_directory(new_stack: NewStack, tmp_path: Path) -> None:
     stack = new_stack(tmp_path / "home").part(*STORES)
     if ROOT:  # whom no mode stops
         stack.settings.state.mkdir()

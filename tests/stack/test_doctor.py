@@ -6,24 +6,28 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import psycopg2
 import pytest
 import redis
 
+from tests.redis_server import RedisClient
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import NewStack, Stack, WaitUntil
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
 
-def wrong(stack) -> dict[str, str]:
+def wrong(stack: Stack) -> dict[str, str]:
     checks = json.loads(stack.run("doctor", "--json").stdout)
     assert checks
     return {c["name"]: c["problem"] + " | " + c["mend"] for c in checks if c["problem"]}
 
 
 @contextmanager
-def superuser(stack) -> Iterator[Callable[[str], None]]:
+def superuser(stack: Stack) -> Iterator[Callable[[str], None]]:
     connection = psycopg2.connect(
         host="127.0.0.1", port=stack.settings.postgres_port, user="postgres", dbname="postgres",
         password=load_secrets(Layout(stack.settings.state)).postgres_superuser,
@@ -37,18 +41,18 @@ def superuser(stack) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.fixture
-def redis_admin(stack) -> Iterator[redis.Redis]:
+def redis_admin(stack: Stack) -> Iterator[RedisClient]:
     password = load_secrets(Layout(stack.settings.state)).redis_admin
     with redis.Redis(port=stack.settings.redis_port, username="admin", password=password) as client:
         yield client
 
 
-def test_a_well_stack_is_called_well(stack) -> None:
+def test_a_well_stack_is_called_well(stack: Stack) -> None:
     assert wrong(stack) == {}
     assert stack.run("doctor").returncode == 0
 
 
-def test_an_open_database(stack) -> None:
+def test_an_open_database(stack: Stack) -> None:
     with superuser(stack) as sql:
         sql("GRANT CONNECT ON DATABASE mlflow TO airflow")
         try:
@@ -61,7 +65,7 @@ def test_an_open_database(stack) -> None:
     assert wrong(stack) == {}
 
 
-def test_a_role_that_cannot_log_in(stack) -> None:
+def test_a_role_that_cannot_log_in(stack: Stack) -> None:
     with superuser(stack) as sql:
         sql("ALTER ROLE tradewind NOLOGIN")
         try:
@@ -70,7 +74,7 @@ def test_a_role_that_cannot_log_in(stack) -> None:
             sql("ALTER ROLE tradewind LOGIN")
 
 
-def test_an_evicting_redis(stack, redis_admin) -> None:
+def test_an_evicting_redis(stack: Stack, redis_admin: RedisClient) -> None:
     redis_admin.config_set("maxmemory-policy", "allkeys-lru")
     try:
         found = wrong(stack)
@@ -80,7 +84,9 @@ def test_an_evicting_redis(stack, redis_admin) -> None:
         redis_admin.config_set("maxmemory-policy", "noeviction")
 
 
-def test_a_redis_that_is_full(stack, redis_admin, airflow, wait_until) -> None:
+def test_a_redis_that_is_full(
+    stack: Stack, redis_admin: RedisClient, airflow: Airflow, wait_until: WaitUntil
+) -> None:
     before = redis_admin.config_get("maxmemory")["maxmemory"]
     redis_admin.config_set("maxmemory", 1)
     try:
@@ -94,7 +100,7 @@ def test_a_redis_that_is_full(stack, redis_admin, airflow, wait_until) -> None:
     wait_until(lambda: wrong(stack) == {}, 60)
 
 
-def test_a_password_that_was_changed_on_the_page(stack, wait_until) -> None:
+def test_a_password_that_was_changed_on_the_page(stack: Stack, wait_until: WaitUntil) -> None:
     page = stack.json("credentials")["mlflow"]
     login, changed = (page["user"], page["password"]), "a password of their own"
     answer = httpx.patch(
@@ -114,7 +120,9 @@ def test_a_password_that_was_changed_on_the_page(stack, wait_until) -> None:
     assert stack.json("credentials")["mlflow"] == page
 
 
-def test_a_redis_that_forgets(stack, redis_admin, wait_until) -> None:
+def test_a_redis_that_forgets(
+    stack: Stack, redis_admin: RedisClient, wait_until: WaitUntil
+) -> None:
     redis_admin.config_set("appendonly", "no")
     try:
         found = wrong(stack)
@@ -126,7 +134,7 @@ def test_a_redis_that_forgets(stack, redis_admin, wait_until) -> None:
     assert wrong(stack) == {}
 
 
-def test_a_redis_that_may_not_read_its_own_file(stack, redis_admin) -> None:
+def test_a_redis_that_may_not_read_its_own_file(stack: Stack, redis_admin: RedisClient) -> None:
     redis_admin.execute_command("ACL", "SETUSER", "default", "-@all")
     try:
         found = wrong(stack)
@@ -136,7 +144,7 @@ def test_a_redis_that_may_not_read_its_own_file(stack, redis_admin) -> None:
         redis_admin.execute_command("ACL", "LOAD")
 
 
-def test_a_redis_that_lets_everybody_in(stack, redis_admin) -> None:
+def test_a_redis_that_lets_everybody_in(stack: Stack, redis_admin: RedisClient) -> None:
     redis_admin.execute_command("ACL", "SETUSER", "default", "on", "nopass")
     try:
         assert set(wrong(stack)) == {"redis strangers"}
@@ -156,7 +164,7 @@ def test_a_redis_that_lets_everybody_in(stack, redis_admin) -> None:
     ],
 )
 def test_a_redis_user_beyond_its_prefix(
-    stack, redis_admin, user: str, more: list[str], said: str
+    stack: Stack, redis_admin: RedisClient, user: str, more: list[str], said: str
 ) -> None:
     redis_admin.execute_command("ACL", "SETUSER", user, *more)
     try:
@@ -167,7 +175,7 @@ def test_a_redis_user_beyond_its_prefix(
         redis_admin.execute_command("ACL", "LOAD")
 
 
-def test_two_applications_in_one_database(stack) -> None:
+def test_two_applications_in_one_database(stack: Stack) -> None:
     password = load_secrets(Layout(stack.settings.state)).redis_trading
     with redis.Redis(
         port=stack.settings.redis_port, username="trading", password=password, db=0
@@ -178,7 +186,7 @@ def test_two_applications_in_one_database(stack) -> None:
     assert "trading uses database 0, 1" in found["redis databases"]
 
 
-def test_a_task_that_outlasts_its_message(stack, wait_until) -> None:
+def test_a_task_that_outlasts_its_message(stack: Stack, wait_until: WaitUntil) -> None:
     """A DAG whose task may take a day is the longest, and a day is what a message waits."""
     path = stack.home / "dags" / "slow_dag.py"
     path.write_text(
@@ -201,7 +209,7 @@ def test_a_task_that_outlasts_its_message(stack, wait_until) -> None:
     wait_until(lambda: wrong(stack) == {}, 90)
 
 
-def test_secrets_that_others_can_read(stack) -> None:
+def test_secrets_that_others_can_read(stack: Stack) -> None:
     path = Layout(stack.settings.state).secrets_file
     path.chmod(0o644)
     try:
@@ -212,7 +220,7 @@ def test_secrets_that_others_can_read(stack) -> None:
         path.chmod(0o600)
 
 
-def test_secrets_that_disagree_with_what_runs(stack) -> None:
+def test_secrets_that_disagree_with_what_runs(stack: Stack) -> None:
     path = Layout(stack.settings.state).secrets_file
     good = path.read_text()
     changed = json.loads(good) | {"airflow_jwt_secret": "another"}
@@ -225,7 +233,7 @@ def test_secrets_that_disagree_with_what_runs(stack) -> None:
         path.write_text(good)
 
 
-def test_an_artifact_store_that_cannot_be_written(stack) -> None:
+def test_an_artifact_store_that_cannot_be_written(stack: Stack) -> None:
     folder = Layout(stack.settings.state).artifacts_dir
     aside = folder.with_name("artifacts-aside")
     folder.rename(aside)
@@ -239,7 +247,7 @@ def test_an_artifact_store_that_cannot_be_written(stack) -> None:
         aside.rename(folder)
 
 
-def test_a_dag_file_with_an_error(stack, wait_until) -> None:
+def test_a_dag_file_with_an_error(stack: Stack, wait_until: WaitUntil) -> None:
     broken = stack.home / "dags" / "broken_dag.py"
     broken.write_text("from airflow.sdk import dag\nraise RuntimeError('a typo')\n")
     try:
@@ -249,7 +257,7 @@ def test_a_dag_file_with_an_error(stack, wait_until) -> None:
     wait_until(lambda: wrong(stack) == {}, 60)
 
 
-def test_a_wrong_strategy_file(stack) -> None:
+def test_a_wrong_strategy_file(stack: Stack) -> None:
     path = stack.home / "strategies" / "typo.yaml"
     text = (stack.home / "strategies" / "momentum.yaml").read_text()
     path.write_text(text.replace("name: momentum", "name: typo").replace("horizon:", "horizn:"))
@@ -261,7 +269,9 @@ def test_a_wrong_strategy_file(stack) -> None:
         path.unlink()
 
 
-def test_a_port_of_a_stopped_stack_that_somebody_else_took(new_stack, tmp_path) -> None:
+def test_a_port_of_a_stopped_stack_that_somebody_else_took(
+    new_stack: NewStack, tmp_path: Path
+) -> None:
     other = new_stack(tmp_path / "other")
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", other.settings.airflow_port))

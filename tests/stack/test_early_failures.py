@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack
 from tests.support import wait_until
 from tradewind.desk.airflow_client import AirflowClient
 from tradewind.errors import OrchestrationError
@@ -20,7 +22,9 @@ NEVER_BEGAN = """
 """
 
 
-def test_a_task_that_never_began_says_why_where_a_user_looks(stack, airflow) -> None:
+def test_a_task_that_never_began_says_why_where_a_user_looks(
+    stack: Stack, airflow: Airflow
+) -> None:
     page = stack.json("credentials")["airflow"]
     run_id = airflow.trigger("early")
     # Where the log of one should be there is a file: nobody can write it.

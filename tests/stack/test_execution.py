@@ -9,14 +9,15 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg2
 import pytest
 
 from tests import sessions
-from tests.stack.conftest import commit
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack, commit
 from tests.support import wait_until
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
@@ -25,11 +26,12 @@ COUNT = sessions.count_asked_for(5)
 KILLED = os.environ.get("TRADED_THROUGH_KILLS_OF", "airflow-triggerer trading-worker").split()
 SEED = os.environ.get("TRADED_SEED", str(random.SystemRandom().randrange(10**6)))
 STEPS = ("quote", "settle", "reconcile", "submit", "confirm")
+Ask = Callable[..., list[Any]]
 BEGUN = {"queued", "running", "deferred", "up_for_retry", "success"}
 
 
 @pytest.fixture(scope="module")
-def traded(stack, airflow) -> Iterator[Any]:
+def traded(stack: Stack, airflow: Airflow) -> Iterator[Ask]:
     """The database, once the sessions have been traded."""
     draw = random.Random(SEED)  # noqa: S311 -- moments, not secrets
     sys.stdout.write(f"TRADED_SEED={SEED}\n")
@@ -48,11 +50,11 @@ def traded(stack, airflow) -> Iterator[Any]:
     commit(stack.home)  # what a training of another test is made from is the commit it names
 
 
-def test_the_book_is_the_backtest_s_to_the_cent(traded) -> None:
+def test_the_book_is_the_backtest_s_to_the_cent(traded: Ask) -> None:
     assert sessions.check_book(traded) > 5 * COUNT
 
 
-def test_each_symbol_had_one_intent_a_session_and_one_order_at_most(traded) -> None:
+def test_each_symbol_had_one_intent_a_session_and_one_order_at_most(traded: Ask) -> None:
     intents = traded(
         "SELECT count(*), count(DISTINCT session) FROM trading.intents WHERE account = 'daily'"
     )
@@ -70,7 +72,7 @@ def test_each_symbol_had_one_intent_a_session_and_one_order_at_most(traded) -> N
 
 
 @pytest.mark.usefixtures("traded")
-def test_the_command_line_shows_the_book(stack) -> None:
+def test_the_command_line_shows_the_book(stack: Stack) -> None:
     orders = stack.json("trading", "orders", "daily")
     assert {order["state"] for order in orders} == {"filled", "accepted"}
     filled = [order for order in orders if order["state"] == "filled"]
@@ -95,7 +97,9 @@ def test_the_command_line_shows_the_book(stack) -> None:
 
 
 @pytest.mark.usefixtures("traded")
-def test_a_difference_to_the_broker_fails_the_run_and_is_named(stack, airflow) -> None:
+def test_a_difference_to_the_broker_fails_the_run_and_is_named(
+    stack: Stack, airflow: Airflow
+) -> None:
     # Shares that the broker has and nobody here has asked for.
     change(stack, "INSERT INTO paper.adjustments (account, session, symbol, shares) "
                   "VALUES ('daily', '2005-03-04', 'MSFT', 7)")  # fmt: skip
@@ -115,7 +119,7 @@ def test_a_difference_to_the_broker_fails_the_run_and_is_named(stack, airflow) -
 
 
 @pytest.mark.usefixtures("traded")
-def test_no_order_leaves_while_trading_is_halted(stack, airflow) -> None:
+def test_no_order_leaves_while_trading_is_halted(stack: Stack, airflow: Airflow) -> None:
     assert stack.run("trading", "halt", "nobody", "--reason", "a test").returncode == 1
     stack.ok("trading", "halt", "daily", "--reason", "the market is mad")
     before = orders_on_paper(stack.rows)
@@ -134,12 +138,12 @@ def test_no_order_leaves_while_trading_is_halted(stack, airflow) -> None:
     stack.ok("trading", "reconcile")
 
 
-def orders_on_paper(rows) -> int:
+def orders_on_paper(rows: Ask) -> int:
     [(count,)] = rows("SELECT count(*) FROM paper.orders WHERE account = 'daily'")
     return count
 
 
-def change(stack, statement: str) -> None:
+def change(stack: Stack, statement: str) -> None:
     """Change the database, and keep the change."""
     password = load_secrets(Layout(stack.settings.state)).postgres_tradewind
     with psycopg2.connect(
@@ -150,6 +154,6 @@ def change(stack, statement: str) -> None:
     connection.close()
 
 
-def log_of(airflow, run_id: str, task_id: str) -> str:
+def log_of(airflow: Airflow, run_id: str, task_id: str) -> str:
     [task] = [t for t in airflow.tasks("execute_daily", run_id) if t["task_id"] == task_id]
     return str(airflow.log("execute_daily", run_id, task, task["try_number"]))

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack, WaitUntil
+
 MODEL = "believed"  # passes its gate, so that its first version becomes the champion
 SYMBOLS = ["AAPL", "GOOG", "IBM", "MSFT"]  # what strategies ask for; FB is left to other tests
 
 
 @pytest.fixture(scope="module")
-def ask(stack, tmp_path_factory) -> Any:
+def ask(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Run a script with a `desk` in a process of its own; return what it made of `found`."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     # A user's own Python finds what its PYTHONPATH says: the folder's shadows are for the command.
@@ -40,7 +43,7 @@ def ask(stack, tmp_path_factory) -> Any:
 
 
 @pytest.fixture(scope="module")
-def trained(ask) -> dict[str, Any]:
+def trained(ask: Any) -> dict[str, Any]:
     """A version that was trained from Python, while Airflow ran it."""
     return ask(
         "version = desk.train(values['name'], timeout=800)\n"
@@ -51,7 +54,7 @@ def trained(ask) -> dict[str, Any]:
 
 
 def test_training_waits_for_airflow_and_returns_the_version_of_its_run(
-    stack, airflow, trained
+    stack: Stack, airflow: Airflow, trained: dict[str, Any]
 ) -> None:
     run = airflow.runs(f"train_{MODEL}")[-1]
     assert run["state"] == "success"
@@ -63,7 +66,7 @@ def test_training_waits_for_airflow_and_returns_the_version_of_its_run(
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_registry_says_what_the_command_line_says(stack, ask) -> None:
+def test_the_registry_says_what_the_command_line_says(stack: Stack, ask: Any) -> None:
     found = ask(
         "champion = desk.champion(values['name'])\n"
         "found = {'models': list(desk.models()), 'versions': [v.info for v in desk.models("
@@ -80,12 +83,12 @@ def test_the_registry_says_what_the_command_line_says(stack, ask) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_signals_are_those_that_were_stored(stack, ask, wait_until) -> None:
+def test_signals_are_those_that_were_stored(stack: Stack, ask: Any, wait_until: WaitUntil) -> None:
     wait_until(lambda: stack.run("signals", MODEL, "--json").returncode == 0, 300)
     assert ask("found = desk.signals(values['name'])", name=MODEL) == stack.json("signals", MODEL)
 
 
-def test_a_backtest_counts_in_the_ledger_once_like_any_other(stack, ask) -> None:
+def test_a_backtest_counts_in_the_ledger_once_like_any_other(stack: Stack, ask: Any) -> None:
     found = ask(
         "result = desk.backtest('ridge')\n"
         "found = {'metrics': result.metrics, 'snapshot_id': result.snapshot_id,"
@@ -104,7 +107,7 @@ def test_a_backtest_counts_in_the_ledger_once_like_any_other(stack, ask) -> None
     assert "ridge" not in [model["name"] for model in stack.json("models", "list")]
 
 
-def test_bars_are_the_store_s(ask) -> None:
+def test_bars_are_the_store_s(ask: Any) -> None:
     found = ask(
         "now = desk.bars('sample', values['symbols'])\n"
         "then = desk.bars('sample', values['symbols'], as_of='2010-06-04T22:00+00:00')\n"
@@ -114,7 +117,9 @@ def test_bars_are_the_store_s(ask) -> None:
     assert found == ["2013-03-01", "2010-06-04", 4]
 
 
-def test_the_book_says_what_the_command_line_says_and_can_be_stopped(stack, ask) -> None:
+def test_the_book_says_what_the_command_line_says_and_can_be_stopped(
+    stack: Stack, ask: Any
+) -> None:
     for what in ("positions", "orders", "fills", "pnl"):
         assert ask(f"found = list(desk.{what}())") == stack.json("trading", what)
     halts = "SELECT halted, reason FROM trading.halts WHERE account IS NULL ORDER BY id"

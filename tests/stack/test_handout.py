@@ -120,7 +120,9 @@ def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Pat
         ({"SECRET_REDIS_ADMIN": "a\nb"}, "more than one line"),
     ],
 )
-def test_a_wrong_line_of_dotenv_is_named(tmp_path: Path, given, message: str) -> None:
+def test_a_wrong_line_of_dotenv_is_named(
+    tmp_path: Path, given: dict[str, str], message: str
+) -> None:
     with pytest.raises(SecretsError, match=message):
         hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
     assert shares(tmp_path) == {}

@@ -1,22 +1,25 @@
 """A flooded queue, and a Redis that dies meanwhile, take nothing from either application."""
 
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack, WaitUntil
 from tests.stack.flood import Trading, strange_keys, trading_of
 
 TASKS = 6_000
 
 
 @pytest.fixture
-def trading(stack):
+def trading(stack: Stack) -> Iterator[Trading]:
     with trading_of(stack) as found:
         yield found
 
 
 def test_nothing_is_lost_or_seen_by_the_other_when_a_queue_is_flooded_and_redis_dies(
-    stack, airflow, trading: Trading, wait_until
+    stack: Stack, airflow: Airflow, trading: Trading, wait_until: WaitUntil
 ) -> None:
     before = trading.executed()
     trading.admin.execute_command("ACL LOG", "RESET")

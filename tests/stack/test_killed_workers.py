@@ -3,6 +3,8 @@
 import os
 import signal
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack
 from tests.stack.dags.held import TASKS
 from tests.support import wait_until
 
@@ -10,7 +12,9 @@ WORKERS = ("airflow-worker-1", "airflow-worker-2")
 SLOTS = 4
 
 
-def test_what_killed_workers_held_is_done_again_and_costs_the_others_no_try(stack, airflow) -> None:
+def test_what_killed_workers_held_is_done_again_and_costs_the_others_no_try(
+    stack: Stack, airflow: Airflow
+) -> None:
     folder = stack.settings.state / "held"
     folder.mkdir()
     run_id = airflow.trigger("held")

@@ -1,16 +1,22 @@
 """Addresses that commands print, and that a run shows: each opens, and what it names is there."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 import httpx
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack
+
 ADDRESS = re.compile(r"http://[^\s\"'<>│]+")
+
+Opened = Callable[[str], str]
 
 
 @pytest.fixture
-def opened(stack, airflow, mlflow):
+def opened(stack: Stack, airflow: Airflow, mlflow: httpx.Client) -> Opened:
     """Open an address as who is logged in to its page, and return what it names."""
     logins = stack.json("credentials")
 
@@ -44,27 +50,27 @@ def opened(stack, airflow, mlflow):
     return open_
 
 
-def test_what_a_training_prints_opens(stack, opened) -> None:
+def test_what_a_training_prints_opens(stack: Stack, opened: Opened) -> None:
     said = stack.ok("train", "believed", "--wait", timeout=900)
     addresses = ADDRESS.findall(said)
     assert {opened(address) for address in addresses} == {"run of MLflow"}, said
     assert any("tearsheet" in address for address in addresses)
 
 
-def test_what_a_training_that_fails_prints_opens(stack, opened) -> None:
+def test_what_a_training_that_fails_prints_opens(stack: Stack, opened: Opened) -> None:
     done = stack.run("train", "peeking", "--wait", timeout=900)
     assert done.returncode == 1
     addresses = ADDRESS.findall(done.stdout + done.stderr)
     assert {opened(address) for address in addresses} & {"task", "run of Airflow"}, done.stderr
 
 
-def test_what_status_and_credentials_print_opens(stack, opened) -> None:
+def test_what_status_and_credentials_print_opens(stack: Stack, opened: Opened) -> None:
     for command in ("status", "credentials"):
         addresses = ADDRESS.findall(stack.ok(command))
         assert {opened(address) for address in addresses} >= {"airflow", "mlflow"}, command
 
 
-def test_what_a_log_and_the_page_name_opens(airflow, opened) -> None:
+def test_what_a_log_and_the_page_name_opens(airflow: Airflow, opened: Opened) -> None:
     run = airflow.runs("train_believed")[-1]
     tasks = {each["task_id"]: each for each in airflow.tasks("train_believed", run["dag_run_id"])}
     entries = airflow.log("train_believed", run["dag_run_id"], tasks["train"], 1)

@@ -3,19 +3,21 @@
 import json
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.stack.airflow import Airflow, login
+from tests.stack.conftest import Stack
 from tests.support import wait_until
 
 WAITING = {"awaiting_input", "deferred"}
 
 
 @pytest.fixture(scope="module")
-def ann(stack, airflow) -> Iterator[Airflow]:
+def ann(stack: Stack, airflow: Airflow) -> Iterator[Airflow]:
     """The session of somebody who is not the admin."""
     person = {"username": "ann", "first_name": "Ann", "last_name": "Lee", "email": "ann@localhost"}
     content = {**person, "password": "a secret", "roles": [{"name": "Op"}]}
@@ -27,7 +29,7 @@ def ann(stack, airflow) -> Iterator[Airflow]:
 
 
 @pytest.fixture(scope="module")
-def approved(airflow, ann, trainings) -> str:
+def approved(airflow: Airflow, ann: Airflow, trainings: dict[str, str]) -> str:
     """The run whose version Ann has approved."""
     run_id = trainings["asked"]
     airflow.reach("train_asked", run_id, "approve", WAITING)
@@ -39,7 +41,7 @@ def approved(airflow, ann, trainings) -> str:
 
 
 @pytest.fixture(scope="module")
-def first_signals(airflow, approved) -> str:
+def first_signals(airflow: Airflow, approved: str) -> str:
     """The run that the approval has started."""
     assert approved
     wait_until(lambda: airflow.runs("signals_asked"), 120)
@@ -51,7 +53,7 @@ def first_signals(airflow, approved) -> str:
 
 
 @pytest.fixture(scope="module")
-def rejected(airflow, ann, approved) -> str:
+def rejected(airflow: Airflow, ann: Airflow, approved: str) -> str:
     """Another run, whose version she has rejected."""
     assert approved
     run_id = airflow.trigger("train_asked")
@@ -63,7 +65,7 @@ def rejected(airflow, ann, approved) -> str:
 
 
 @pytest.fixture(scope="module")
-def ingested(airflow, first_signals) -> Iterator[str]:
+def ingested(airflow: Airflow, first_signals: str) -> Iterator[str]:
     """A run that stored new bars, with the DAGs of one strategy alone waiting for them."""
     assert first_signals
     kinds = ("signals_", "monitor_")
@@ -81,12 +83,16 @@ def ingested(airflow, first_signals) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def live(airflow, ingested) -> dict[str, tuple[str, str]]:
+def live(airflow: Airflow, ingested: str) -> dict[str, tuple[str, str]]:
     """Runs that the new bars have started, with their states, by DAG."""
     assert ingested
     found = {}
+
+    def begun(dag_id: str, earlier: int) -> bool:
+        return len(airflow.runs(dag_id)) > earlier
+
     for dag_id, earlier in (("signals_asked", 1), ("monitor_asked", 0)):
-        wait_until(lambda dag_id=dag_id, n=earlier: len(airflow.runs(dag_id)) > n, 120)
+        wait_until(partial(begun, dag_id, earlier), 120)
         [run] = airflow.runs(dag_id)[earlier:]
         assert run["run_type"] == "asset_triggered"
         found[dag_id] = (run["dag_run_id"], airflow.finished(dag_id, run["dag_run_id"])[0])
@@ -94,7 +100,7 @@ def live(airflow, ingested) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.usefixtures("approved")
-def test_a_version_becomes_champion_when_a_person_approves(mlflow) -> None:
+def test_a_version_becomes_champion_when_a_person_approves(mlflow: httpx.Client) -> None:
     model = registered(mlflow, "asked")
     assert model["aliases"]["champion"] == 1
     entry = history(model)[0]
@@ -104,14 +110,16 @@ def test_a_version_becomes_champion_when_a_person_approves(mlflow) -> None:
 
 
 @pytest.mark.usefixtures("rejected")
-def test_a_version_that_a_person_rejects_stays_what_it_is(stack) -> None:
+def test_a_version_that_a_person_rejects_stays_what_it_is(stack: Stack) -> None:
     second, first = stack.json("models", "show", "asked")
     assert first["aliases"] == ["champion"]
     assert second["aliases"] == ["challenger"]
     assert second["decision"]["passed"]
 
 
-def test_a_new_champion_says_at_once_what_it_wants_to_hold(stack, airflow, first_signals) -> None:
+def test_a_new_champion_says_at_once_what_it_wants_to_hold(
+    stack: Stack, airflow: Airflow, first_signals: str
+) -> None:
     told = airflow.returned("signals_asked", first_signals, "signal")
     assert stack.json("signals", "asked")["weights"] == told["weights"]
     [event] = airflow.get("/assets/events", source_dag_id="train_asked")["asset_events"]
@@ -119,7 +127,9 @@ def test_a_new_champion_says_at_once_what_it_wants_to_hold(stack, airflow, first
 
 
 @pytest.mark.usefixtures("rejected", "live")
-def test_promotion_by_hand_can_be_taken_back(stack, mlflow, airflow) -> None:
+def test_promotion_by_hand_can_be_taken_back(
+    stack: Stack, mlflow: httpx.Client, airflow: Airflow
+) -> None:
     said = stack.ok("models", "promote", "asked", "2", "--reason", "it is newer", "--by", "bob")
     assert "signals_asked makes its signals now" in said
     assert announced(airflow, 3)[-1] == {"session": "2013-03-01", "model_version": 2}
@@ -137,7 +147,9 @@ def test_promotion_by_hand_can_be_taken_back(stack, mlflow, airflow) -> None:
     assert stack.run("models", "rollback", "asked", "--reason", "again").returncode == 1
 
 
-def test_new_bars_start_whoever_waits_for_them(airflow, ingested, live) -> None:
+def test_new_bars_start_whoever_waits_for_them(
+    airflow: Airflow, ingested: str, live: dict[str, tuple[str, str]]
+) -> None:
     counts = airflow.returned("ingest_sample", ingested, "ingest")
     assert counts["new"] == 196  # FB, which no strategy had asked for
     assert {dag_id: state for dag_id, (_, state) in live.items()} == {
@@ -146,7 +158,9 @@ def test_new_bars_start_whoever_waits_for_them(airflow, ingested, live) -> None:
     }
 
 
-def test_signals_are_stored_for_the_next_session(stack, airflow, mlflow, live) -> None:
+def test_signals_are_stored_for_the_next_session(
+    stack: Stack, airflow: Airflow, mlflow: httpx.Client, live: dict[str, tuple[str, str]]
+) -> None:
     run_id, _ = live["signals_asked"]
     told = airflow.returned("signals_asked", run_id, "signal")
     rows = stack.rows(
@@ -174,7 +188,9 @@ def test_signals_are_stored_for_the_next_session(stack, airflow, mlflow, live) -
     assert {len(own) for own in old["tranches"].values()} == {5}  # the horizon
 
 
-def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None:
+def test_the_watch_over_the_champion_is_in_mlflow(
+    mlflow: httpx.Client, airflow: Airflow, live: dict[str, tuple[str, str]]
+) -> None:
     run_id, _ = live["monitor_asked"]
     found = mlflow.get("/experiments/get-by-name", params={"experiment_name": "asked.monitor"})
     experiment = found.json()["experiment"]["experiment_id"]
@@ -190,7 +206,7 @@ def test_the_watch_over_the_champion_is_in_mlflow(mlflow, airflow, live) -> None
 
 
 @pytest.mark.usefixtures("live")
-def test_an_ingestion_that_finds_nothing_new_starts_nothing(stack, airflow) -> None:
+def test_an_ingestion_that_finds_nothing_new_starts_nothing(stack: Stack, airflow: Airflow) -> None:
     run_id = airflow.trigger("ingest_sample")
     state, states = airflow.finished("ingest_sample", run_id)
     assert (state, states["ingest"]) == ("success", "skipped")

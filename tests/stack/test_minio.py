@@ -1,12 +1,14 @@
 """MLflow's files as objects in MinIO: the stores and MLflow, without Airflow."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 
+from tests.stack.conftest import NewStack, Stack
 from tradewind.registry.provenance import collect
 from tradewind.registry.retrieval import verify_round_trip
 from tradewind.registry.tracking import log_training
@@ -20,7 +22,7 @@ PART = (
 )  # fmt: skip
 
 
-def objects(stack) -> set[str]:
+def objects(stack: Stack) -> set[str]:
     environment = client_environment(stack.settings, load_secrets(Layout(stack.settings.state)))
     client = boto3.client(
         "s3",
@@ -39,7 +41,7 @@ def objects(stack) -> set[str]:
 @pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
 @pytest.mark.usefixtures("_mlflow_imported")
 def test_a_model_in_minio_outlives_the_stack(
-    new_stack, tmp_path, training: Any, monkeypatch: pytest.MonkeyPatch
+    new_stack: NewStack, tmp_path: Path, training: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = new_stack(tmp_path / "home").part(*PART)
     del stack.environment["TRADEWIND_ARTIFACT_STORE"]  # a minio on PATH is enough

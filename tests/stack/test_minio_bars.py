@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import boto3
 import polars as pl
 import pytest
 
+from tests.stack.conftest import NewStack
 from tradewind.errors import SnapshotError
 from tradewind.market.sources import sample
 from tradewind.market.store.bar_store import Appended, BarStore
@@ -19,7 +21,7 @@ LOADED = datetime(2013, 3, 2, tzinfo=UTC)
 
 
 @pytest.fixture
-def store(new_stack, tmp_path) -> Iterator[BarStore]:
+def store(new_stack: NewStack, tmp_path: Path) -> Iterator[BarStore]:
     stack = new_stack(tmp_path / "home").part("minio")
     del stack.environment["TRADEWIND_ARTIFACT_STORE"]
     try:
@@ -49,7 +51,7 @@ def store(new_stack, tmp_path) -> Iterator[BarStore]:
         stack.run("down")
 
 
-def test_bars_in_minio_are_those_of_a_directory(store: BarStore, tmp_path) -> None:
+def test_bars_in_minio_are_those_of_a_directory(store: BarStore, tmp_path: Path) -> None:
     bars = sample.load(sample.SYMBOLS)
     local = BarStore(tmp_path / "local")
     ids = set()

@@ -48,7 +48,7 @@ def sql(disk: SmallDisk | NoGrowth, *statements: str) -> None:
     connection.close()
 
 
-def test_nobody_asks_without_a_login(disk) -> None:
+def test_nobody_asks_without_a_login(disk: SmallDisk | NoGrowth) -> None:
     login = json.loads(disk.stack.ok("credentials", "--json"))["mlflow"]
     address = f"{login['address']}/api/2.0/tradewind/writable"
     assert httpx.get(address, trust_env=False).status_code == 401
@@ -56,7 +56,7 @@ def test_nobody_asks_without_a_login(disk) -> None:
     assert (answer.status_code, answer.text) == (200, "writable")
 
 
-def test_a_database_that_is_read_only(disk) -> None:
+def test_a_database_that_is_read_only(disk: SmallDisk | NoGrowth) -> None:
     try:
         sql(disk, "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()")
         wait_until(lambda: "read-only transaction" in detail(disk), 60, of=lambda: detail(disk))
@@ -71,7 +71,7 @@ def test_a_database_that_is_read_only(disk) -> None:
     wait_until(lambda: detail(disk) == "", 60, of=lambda: detail(disk))
 
 
-def test_a_folder_of_artifacts_that_takes_no_file(disk) -> None:
+def test_a_folder_of_artifacts_that_takes_no_file(disk: SmallDisk | NoGrowth) -> None:
     folder = Layout(disk.state).artifacts_dir
     aside = folder.with_name("artifacts-aside")
     folder.rename(aside)
@@ -85,7 +85,7 @@ def test_a_folder_of_artifacts_that_takes_no_file(disk) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_a_disk_that_is_full(disk) -> None:
+def test_a_disk_that_is_full(disk: SmallDisk | NoGrowth) -> None:
     def told() -> bool:
         disk.fill()  # each time: what others delete meanwhile makes room
         return disk.reason in detail(disk)

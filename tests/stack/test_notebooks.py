@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.conftest import CHECKOUT
+from tests.stack.conftest import CHECKOUT, Stack
 
 MODEL = "believed"  # passes its gate, so that its first version becomes the champion
 NOTEBOOKS = sorted((CHECKOUT / "examples").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
-def champion(stack) -> None:
+def champion(stack: Stack) -> None:
     """A model with a champion, as a notebook asks for one."""
     if not any("champion" in model["aliases"] for model in stack.json("models", "list")):
         stack.ok("train", MODEL, "--wait", timeout=900)
 
 
 @pytest.fixture
-def examples(stack, tmp_path: Path) -> Iterator[Path]:
+def examples(stack: Stack, tmp_path: Path) -> Iterator[Path]:
     """The notebooks in a folder of their own; what they write into the checkout goes after."""
     yield shutil.copytree(CHECKOUT / "examples", tmp_path / "examples")
     (stack.home / "strategies" / "reversal.yaml").unlink(missing_ok=True)
@@ -31,7 +31,7 @@ def examples(stack, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.usefixtures("champion")
 @pytest.mark.parametrize("notebook", [file.stem for file in NOTEBOOKS])
-def test_a_notebook_runs_from_top_to_bottom(stack, examples: Path, notebook: str) -> None:
+def test_a_notebook_runs_from_top_to_bottom(stack: Stack, examples: Path, notebook: str) -> None:
     environment = {
         **stack.environment,
         **{f"JUPYTER_{name}_DIR": str(examples / name) for name in ("CONFIG", "DATA", "RUNTIME")},

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from tests.support import free_ports
+from tests.support import free_ports, typed
 from tradewind.errors import PortTakenError
 from tradewind.settings import FIELDS
 from tradewind.stack.ports import HOST, Port, require_free
@@ -49,6 +49,6 @@ def test_a_port_of_another_address_or_of_a_connection_that_has_ended_is_free() -
 
 
 def test_no_default_port_is_one_that_linux_gives_to_connections() -> None:
-    ports = [field.default for name, field in FIELDS.items() if name.endswith("_port")]
+    ports = [typed(field.default, int) for name, field in FIELDS.items() if name.endswith("_port")]
     assert len(ports) == 7
     assert all(1024 <= port < 32768 for port in ports)

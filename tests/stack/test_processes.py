@@ -6,6 +6,7 @@ import sys
 
 import psutil
 
+from tests.stack.conftest import WaitUntil
 from tradewind.stack.processes import (
     belongs_to_another,
     is_same_process,
@@ -16,7 +17,7 @@ from tradewind.stack.processes import (
 )
 
 
-def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until) -> None:
+def test_children_of_a_dead_unreaped_leader_are_found_and_stopped(wait_until: WaitUntil) -> None:
     leader = subprocess.Popen(["sh", "-c", "sleep 600 & sleep 600 & wait"], start_new_session=True)
     try:
         created = started_at(leader.pid)
@@ -53,7 +54,7 @@ def test_a_process_with_any_name_is_told_from_others() -> None:
     assert not is_same_process(process.pid, None)
 
 
-def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until) -> None:
+def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until: WaitUntil) -> None:
     script = "setsid sh -c 'sleep 600 & wait' & wait"
     leader = subprocess.Popen(["sh", "-c", script], start_new_session=True)
 
@@ -68,7 +69,7 @@ def test_children_with_sessions_of_their_own_belong_to_the_family(wait_until) ->
         leader.wait()
 
 
-def test_a_service_forked_by_another_is_counted_once(wait_until) -> None:
+def test_a_service_forked_by_another_is_counted_once(wait_until: WaitUntil) -> None:
     server = subprocess.Popen(["sh", "-c", "setsid sleep 600 & wait"], start_new_session=True)
     try:
         wait_until(lambda: len(with_children(session_members([server.pid]))[server.pid]) == 2, 10)

@@ -19,7 +19,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield running
 
 
-def test_a_transaction_survives_a_kill(server) -> None:
+def test_a_transaction_survives_a_kill(server: RedisServer) -> None:
     """Redis reads its file as the user `default`, who must have the right to what is in there."""
     trading = Redis.from_url(server.url, decode_responses=True)
     with trading.pipeline(transaction=True) as pipe:  # as Celery notes what a worker has taken
@@ -39,7 +39,7 @@ def test_a_transaction_survives_a_kill(server) -> None:
 
 
 @pytest.mark.parametrize("password", [None, "", "x"])
-def test_nobody_is_the_default_user(server, password: str | None) -> None:
+def test_nobody_is_the_default_user(server: RedisServer, password: str | None) -> None:
     user = "default" if password else None
     client = Redis(port=server.port, username=user, password=password, retry=Retry(NoBackoff(), 0))
     with pytest.raises(AuthenticationError):
@@ -47,7 +47,7 @@ def test_nobody_is_the_default_user(server, password: str | None) -> None:
     client.close()
 
 
-def test_a_server_that_takes_no_task_is_not_healthy(server) -> None:
+def test_a_server_that_takes_no_task_is_not_healthy(server: RedisServer) -> None:
     probe = probes.redis(server.port, server.secrets.redis_admin)
     probe(0.0)
     before = server.admin.config_get("maxmemory")["maxmemory"]
@@ -69,7 +69,7 @@ HALF = b"*3\r\n$3\r\nSET\r\n$12\r\ntrading:ha"
     [b"\0", b"\0" * 4096, b"\0" * (3 << 20), HALF + b"\0" * 100, HALF + b"\0\0x" + b"\0" * 9],
     ids=["a byte", "a page", "megabytes", "half a command", "half a command with zeros"],
 )
-def test_a_file_that_ends_in_zeros_is_read_again(server, tail: bytes) -> None:
+def test_a_file_that_ends_in_zeros_is_read_again(server: RedisServer, tail: bytes) -> None:
     """As a file system leaves it when the machine loses its power."""
     server.admin.set("trading:kept", "value")
     server.kill()

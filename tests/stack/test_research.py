@@ -7,12 +7,16 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack, WaitUntil
 from tradewind.market.store.bar_store import BarStore
 from tradewind.stack.processes import session_members
 
@@ -21,7 +25,7 @@ FRIDAY = date(2010, 6, 4)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def backfill(airflow) -> int:
+def backfill(airflow: Airflow) -> int:
     """Id of a backfill of the Friday, begun before all else, since nobody waits for it yet."""
     live = airflow.trigger("train_dated")
     assert airflow.finished("train_dated", live)[0] == "success"
@@ -29,12 +33,12 @@ def backfill(airflow) -> int:
 
 
 @pytest.fixture(scope="module")
-def swept_run(airflow) -> str:
+def swept_run(airflow: Airflow) -> str:
     return airflow.trigger("train_swept")
 
 
 @pytest.fixture(scope="module")
-def killed(stack, airflow, swept_run) -> dict[str, Any]:
+def killed(stack: Stack, airflow: Airflow, swept_run: str) -> dict[str, Any]:
     """A task that judges trials, killed after some were judged and before all were."""
     dag_id, run_id = "train_swept", swept_run
     workers = [stack.service(name)["pid"] for name in ("airflow-worker-1", "airflow-worker-2")]
@@ -63,7 +67,7 @@ def killed(stack, airflow, swept_run) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def sweep(airflow, swept_run, killed) -> list[dict[str, Any]]:
+def sweep(airflow: Airflow, swept_run: str, killed: dict[str, Any]) -> list[dict[str, Any]]:
     """Tasks of the run in which one was killed."""
     assert killed["task_id"] == "run_trials"
     state, states = airflow.finished("train_swept", swept_run)
@@ -72,7 +76,7 @@ def sweep(airflow, swept_run, killed) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def swept(stack, sweep) -> dict[str, Any]:
+def swept(stack: Stack, sweep: list[dict[str, Any]]) -> dict[str, Any]:
     """The version that the sweep led to."""
     assert sweep
     [version] = stack.json("models", "show", "swept")
@@ -80,7 +84,11 @@ def swept(stack, sweep) -> dict[str, Any]:
 
 
 def test_a_killed_batch_is_tried_again_and_no_trial_is_lost_or_repeated(
-    stack, airflow, swept_run, killed, sweep
+    stack: Stack,
+    airflow: Airflow,
+    swept_run: str,
+    killed: dict[str, Any],
+    sweep: list[dict[str, Any]],
 ) -> None:
     batches = [task for task in sweep if task["task_id"] == "run_trials"]
     assert [task["map_index"] for task in batches] == list(range(BATCHES))
@@ -104,7 +112,7 @@ def test_a_killed_batch_is_tried_again_and_no_trial_is_lost_or_repeated(
     assert states == [("COMPLETE", TRIALS)]
 
 
-def test_celery_workers_ran_the_batches(stack, sweep) -> None:
+def test_celery_workers_ran_the_batches(stack: Stack, sweep: list[dict[str, Any]]) -> None:
     ids = [task["id"] for task in sweep if task["task_id"] == "run_trials"]
     assert len(ids) == BATCHES
     assert {task["executor"] or "default" for task in sweep} == {"default"}
@@ -116,7 +124,7 @@ def test_celery_workers_ran_the_batches(stack, sweep) -> None:
     assert succeeded >= len(ran) >= BATCHES + 4
 
 
-def test_every_trial_is_in_the_ledger_and_counted(stack, swept) -> None:
+def test_every_trial_is_in_the_ledger_and_counted(stack: Stack, swept: dict[str, Any]) -> None:
     rows = stack.rows(
         "SELECT count(*), count(DISTINCT configuration), count(DISTINCT snapshot_id), "
         "min(snapshot_id) FROM trial_ledger WHERE strategy = 'swept'"
@@ -127,7 +135,7 @@ def test_every_trial_is_in_the_ledger_and_counted(stack, swept) -> None:
     assert 0.0 <= swept["metrics"]["pbo"] <= 1.0
 
 
-def test_the_version_says_what_it_was_made_from(stack, swept) -> None:
+def test_the_version_says_what_it_was_made_from(stack: Stack, swept: dict[str, Any]) -> None:
     tags = swept["tags"]
     head = subprocess.run(
         ["git", "-C", str(stack.home), "rev-parse", "HEAD"],
@@ -143,7 +151,7 @@ def test_the_version_says_what_it_was_made_from(stack, swept) -> None:
     assert str(bars["session"].max()) == tags["tradewind.data_end"] == "2013-03-01"
 
 
-def test_all_evidence_is_in_mlflow(mlflow, swept) -> None:
+def test_all_evidence_is_in_mlflow(mlflow: httpx.Client, swept: dict[str, Any]) -> None:
     def files(path: str) -> set[str]:
         params = {"run_id": swept["run_id"], "path": path}
         return {f["path"] for f in mlflow.get("/artifacts/list", params=params).json()["files"]}
@@ -157,7 +165,7 @@ def test_all_evidence_is_in_mlflow(mlflow, swept) -> None:
     assert "backtest/equity.parquet" in files("backtest")
 
 
-def test_the_decision_stands_on_the_version(swept) -> None:
+def test_the_decision_stands_on_the_version(swept: dict[str, Any]) -> None:
     rules = {rule["rule"]: rule for rule in swept["decision"]["rules"]}
     assert {"leakage", "data_errors", "min_deflated_sharpe", "max_pbo", "min_trades"} <= set(rules)
     assert rules["min_deflated_sharpe"]["bound"] == 0.95
@@ -168,12 +176,14 @@ def test_the_decision_stands_on_the_version(swept) -> None:
     assert ("challenger" in swept["aliases"]) == swept["decision"]["passed"]
 
 
-def test_the_best_of_a_sweep_is_reproduced_to_the_bit(stack, swept) -> None:
+def test_the_best_of_a_sweep_is_reproduced_to_the_bit(stack: Stack, swept: dict[str, Any]) -> None:
     found = stack.json("reproduce", "swept", str(swept["version"]))
     assert found["identical"]
 
 
-def test_noise_is_refused_and_the_run_succeeds(stack, airflow, trainings) -> None:
+def test_noise_is_refused_and_the_run_succeeds(
+    stack: Stack, airflow: Airflow, trainings: dict[str, str]
+) -> None:
     state, states = airflow.finished("train_noise", trainings["noise"])
     assert (state, states["judge"], states["promote"], states["verify"]) == (
         "success", "success", "skipped", "success",
@@ -186,7 +196,7 @@ def test_noise_is_refused_and_the_run_succeeds(stack, airflow, trainings) -> Non
 
 
 def test_what_the_gate_refused_is_promoted_only_with_a_reason_to_override_it(
-    stack, mlflow, airflow, trainings
+    stack: Stack, mlflow: httpx.Client, airflow: Airflow, trainings: dict[str, str]
 ) -> None:
     airflow.finished("train_noise", trainings["noise"])
     words = ("models", "promote", "noise", "1", "--reason", "a look at it", "--by", "ann")
@@ -205,7 +215,9 @@ def test_what_the_gate_refused_is_promoted_only_with_a_reason_to_override_it(
     assert "noise has no former champion" in back.stderr
 
 
-def test_a_feature_that_knows_tomorrow_fails_the_run_at_once(stack, airflow, trainings) -> None:
+def test_a_feature_that_knows_tomorrow_fails_the_run_at_once(
+    stack: Stack, airflow: Airflow, trainings: dict[str, str]
+) -> None:
     run_id = trainings["peeking"]
     state, states = airflow.finished("train_peeking", run_id)
     assert (state, states["train"]) == ("failed", "failed")
@@ -220,7 +232,9 @@ def test_a_feature_that_knows_tomorrow_fails_the_run_at_once(stack, airflow, tra
     assert stack.run("models", "show", "peeking").returncode == 1
 
 
-def test_a_strategy_that_may_leak_is_trained_marked_and_refused(stack, airflow, trainings) -> None:
+def test_a_strategy_that_may_leak_is_trained_marked_and_refused(
+    stack: Stack, airflow: Airflow, trainings: dict[str, str]
+) -> None:
     state, states = airflow.finished("train_careless", trainings["careless"])
     assert (state, states["promote"]) == ("success", "skipped")
     [version] = stack.json("models", "show", "careless")
@@ -234,10 +248,11 @@ def test_a_strategy_that_may_leak_is_trained_marked_and_refused(stack, airflow, 
 
 
 def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
-    stack, airflow, backfill, wait_until
+    stack: Stack, airflow: Airflow, backfill: int, wait_until: WaitUntil
 ) -> None:
     dag_id = "train_dated"
-    for begin in (lambda: backfill, lambda: make_up_for(airflow)):
+    begins: list[Callable[[], int]] = [lambda: backfill, lambda: make_up_for(airflow)]
+    for begin in begins:
         path = f"/backfills/{begin()}"
         wait_until(lambda path=path: airflow.get(path)["completed_at"], 600)
     [run] = [run for run in airflow.runs(dag_id) if run["run_type"] == "backfill"]
@@ -275,7 +290,9 @@ def test_a_past_friday_trained_twice_is_the_same_and_knows_nothing_later(
     assert "the gate has not judged dated version" in refused.stderr
 
 
-def test_no_slot_from_before_the_file_was_there_is_run(stack, airflow, backfill) -> None:
+def test_no_slot_from_before_the_file_was_there_is_run(
+    stack: Stack, airflow: Airflow, backfill: int
+) -> None:
     assert backfill
     there = (stack.home / "strategies" / "dated.yaml").stat().st_ctime
     due = [
@@ -286,7 +303,7 @@ def test_no_slot_from_before_the_file_was_there_is_run(stack, airflow, backfill)
     assert [when for when in due if when < there] == []
 
 
-def make_up_for(airflow) -> int:
+def make_up_for(airflow: Airflow) -> int:
     """Begin a backfill of the Friday and return its id."""
     asked = {
         "dag_id": "train_dated", "from_date": f"{FRIDAY}T00:00:00Z",
@@ -295,7 +312,7 @@ def make_up_for(airflow) -> int:
     return airflow.post("/backfills", asked)["id"]
 
 
-def history(mlflow, name: str) -> list[str]:
+def history(mlflow: httpx.Client, name: str) -> list[str]:
     """Return the entries of a model's history, oldest first."""
     found = mlflow.get("/registered-models/get", params={"name": name}).json()
     tags = {tag["key"]: tag["value"] for tag in found["registered_model"]["tags"]}

@@ -14,6 +14,8 @@ import psycopg2
 import pytest
 import redis
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import NewStack, Stack, WaitUntil
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import session_members
 from tradewind.stack.secrets import Secrets, load_secrets
@@ -30,11 +32,11 @@ def alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def secrets(stack) -> Secrets:
+def secrets(stack: Stack) -> Secrets:
     return load_secrets(Layout(stack.settings.state))
 
 
-def test_every_service_is_healthy_and_tells_its_memory(stack) -> None:
+def test_every_service_is_healthy_and_tells_its_memory(stack: Stack) -> None:
     found = stack.status()
     assert found["healthy"]
     running = [row for row in found["services"] if not row["step"]]
@@ -44,19 +46,19 @@ def test_every_service_is_healthy_and_tells_its_memory(stack) -> None:
     assert all(row["pid"] and row["memory"] > 2**20 for row in running)
 
 
-def test_a_second_up_finds_the_stack_running(stack) -> None:
+def test_a_second_up_finds_the_stack_running(stack: Stack) -> None:
     before = stack.service("airflow-webserver")["pid"]
     stack.ok("up", "--detach")
     assert stack.service("airflow-webserver")["pid"] == before
 
 
-def test_a_task_finds_the_research_libraries_imported(airflow) -> None:
+def test_a_task_finds_the_research_libraries_imported(airflow: Airflow) -> None:
     run_id = airflow.trigger("warm")
     assert airflow.finished("warm", run_id)[0] == "success"
     assert airflow.returned("warm", run_id, "missing") == []
 
 
-def test_what_is_forked_has_no_thread_that_a_fork_would_lose(stack) -> None:
+def test_what_is_forked_has_no_thread_that_a_fork_would_lose(stack: Stack) -> None:
     server = stack.service("forkserver")["pid"]
     names = [path.read_text().strip() for path in Path(f"/proc/{server}/task").glob("*/comm")]
     extra = Counter(names) - Counter([Path(f"/proc/{server}/comm").read_text().strip()])
@@ -64,18 +66,22 @@ def test_what_is_forked_has_no_thread_that_a_fork_would_lose(stack) -> None:
     assert set(extra) <= {"jemalloc_bg_thd", "polars-ooc-clea"}
 
 
-def test_nothing_listens_beyond_this_machine(stack) -> None:
-    members = session_members(read_state(Layout(stack.settings.state)).sessions())
+def test_nothing_listens_beyond_this_machine(stack: Stack) -> None:
+    state = read_state(Layout(stack.settings.state))
+    assert state is not None
+    members = session_members(state.sessions())
     ours = {pid for pids in members.values() for pid in pids}
     listening = [
         c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid in ours
     ]
     assert len(listening) >= 5
-    assert {c.laddr.ip for c in listening} == {"127.0.0.1"}
+    assert {c.laddr.ip if c.laddr else None for c in listening} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("page", ["airflow", "mlflow"])
-def test_a_page_opens_behind_a_port_that_is_forwarded_under_another_number(stack, page) -> None:
+def test_a_page_opens_behind_a_port_that_is_forwarded_under_another_number(
+    stack: Stack, page: str
+) -> None:
     port = getattr(stack.settings, f"{page}_port")
     login = stack.json("credentials")[page]
     with httpx.Client(
@@ -91,7 +97,7 @@ def test_a_page_opens_behind_a_port_that_is_forwarded_under_another_number(stack
     assert answer.status_code == 200
 
 
-def test_secrets_are_for_their_owner_alone(stack, secrets) -> None:
+def test_secrets_are_for_their_owner_alone(stack: Stack, secrets: Secrets) -> None:
     path = Layout(stack.settings.state).secrets_file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     values = set(vars(secrets).values())
@@ -100,7 +106,7 @@ def test_secrets_are_for_their_owner_alone(stack, secrets) -> None:
     assert not [line for line in lines if any(value in line for value in values)]
 
 
-def test_both_pages_ask_for_a_login(stack) -> None:
+def test_both_pages_ask_for_a_login(stack: Stack) -> None:
     logins = json.loads(stack.ok("credentials", "--json"))
     airflow, mlflow = logins["airflow"], logins["mlflow"]
     dags = f"{airflow['address']}/api/v2/dags"
@@ -122,8 +128,10 @@ def test_both_pages_ask_for_a_login(stack) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_owns_its_database_and_enters_no_other(stack, secrets, role: str) -> None:
-    def connect(database: str):
+def test_a_role_owns_its_database_and_enters_no_other(
+    stack: Stack, secrets: Secrets, role: str
+) -> None:
+    def connect(database: str) -> psycopg2.extensions.connection:
         return psycopg2.connect(
             host="127.0.0.1",
             port=stack.settings.postgres_port,
@@ -148,7 +156,9 @@ def test_a_role_owns_its_database_and_enters_no_other(stack, secrets, role: str)
 
 
 @pytest.mark.parametrize("application", ["airflow", "trading"])
-def test_redis_holds_an_application_to_its_keys(stack, secrets, application: str) -> None:
+def test_redis_holds_an_application_to_its_keys(
+    stack: Stack, secrets: Secrets, application: str
+) -> None:
     other = {"airflow": "trading", "trading": "airflow"}[application]
     port = stack.settings.redis_port
     password = getattr(secrets, f"redis_{application}")
@@ -169,7 +179,7 @@ def test_redis_holds_an_application_to_its_keys(stack, secrets, application: str
         stranger.ping()
 
 
-def test_a_service_that_dies_is_started_again(stack, wait_until) -> None:
+def test_a_service_that_dies_is_started_again(stack: Stack, wait_until: WaitUntil) -> None:
     before = stack.service("airflow-triggerer")
     os.kill(before["pid"], signal.SIGKILL)
 
@@ -181,7 +191,7 @@ def test_a_service_that_dies_is_started_again(stack, wait_until) -> None:
     assert stack.service("airflow-triggerer")["restarts"] == before["restarts"] + 1
 
 
-def test_a_stopped_scheduler_turns_unhealthy(stack, wait_until) -> None:
+def test_a_stopped_scheduler_turns_unhealthy(stack: Stack, wait_until: WaitUntil) -> None:
     pid = stack.service("airflow-scheduler")["pid"]
     members = session_members([pid])[pid]
     for member in members:
@@ -194,8 +204,9 @@ def test_a_stopped_scheduler_turns_unhealthy(stack, wait_until) -> None:
     wait_until(lambda: stack.status()["healthy"], 90)
 
 
-def test_recovery_after_everything_was_killed(stack, secrets) -> None:
+def test_recovery_after_everything_was_killed(stack: Stack, secrets: Secrets) -> None:
     state = read_state(Layout(stack.settings.state))
+    assert state is not None
     os.kill(state.pid, signal.SIGKILL)
     found = stack.run("status", "--json")
     assert found.returncode == 1
@@ -203,6 +214,7 @@ def test_recovery_after_everything_was_killed(stack, secrets) -> None:
     survivors = [pid for pids in session_members(state.sessions()).values() for pid in pids]
     assert survivors  # orphans, which the next start must find
     mlflow = state.services["mlflow"].pid
+    assert mlflow is not None
     for pid in {mlflow, *survivors[::2]}:  # a leader dies, its children live on
         os.kill(pid, signal.SIGKILL)
     stack.ok("up", "--detach", timeout=600)
@@ -211,7 +223,9 @@ def test_recovery_after_everything_was_killed(stack, secrets) -> None:
     assert load_secrets(Layout(stack.settings.state)) == secrets
 
 
-def test_a_taken_port_is_named_with_its_holder_and_its_setting(new_stack, tmp_path) -> None:
+def test_a_taken_port_is_named_with_its_holder_and_its_setting(
+    new_stack: NewStack, tmp_path: Path
+) -> None:
     other = new_stack(tmp_path / "other")
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

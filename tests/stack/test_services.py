@@ -25,12 +25,14 @@ def all_needs(listed: dict[str, Service], name: str) -> set[str]:
     return direct.union(*(all_needs(listed, need) for need in direct))
 
 
-def test_roles_are_written_before_whoever_else_writes_them_starts(listed) -> None:
+def test_roles_are_written_before_whoever_else_writes_them_starts(
+    listed: dict[str, Service],
+) -> None:
     for name in ("airflow-webserver", "airflow-dag-processor"):
         assert {"airflow-admin", "airflow-migrate", "postgres"} <= all_needs(listed, name)
 
 
-def test_every_need_is_listed_and_none_needs_itself(listed) -> None:
+def test_every_need_is_listed_and_none_needs_itself(listed: dict[str, Service]) -> None:
     assert len(listed) > 10
     for name in listed:
         needs = all_needs(listed, name)

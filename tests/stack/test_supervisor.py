@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -77,7 +78,7 @@ def supervise(
     return recorder
 
 
-def shell(name: str, script: str, **more: object) -> Service:
+def shell(name: str, script: str, **more: Any) -> Service:
     return Service(name, ["sh", "-c", script], ENVIRONMENT, **more)
 
 
@@ -94,7 +95,7 @@ def lines(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def no_survivors() -> Iterator[Callable[[Recorder], None]]:
+def no_survivors() -> Callable[[Recorder], None]:
     def check(recorder: Recorder) -> None:
         assert recorder.pids
         assert [pid for pid in recorder.pids if psutil.pid_exists(pid)] == []

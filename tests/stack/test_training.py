@@ -2,24 +2,27 @@
 
 import json
 
+import httpx
 import pytest
 
+from tests.stack.airflow import Airflow
+from tests.stack.conftest import Stack
 from tradewind.market.store.bar_store import BarStore
 
 
 @pytest.fixture(scope="module")
-def demo(stack) -> str:
+def demo(stack: Stack) -> str:
     return stack.ok("demo", timeout=600)
 
 
-def test_demo_shows_metrics_model_prediction_and_logins(stack, demo) -> None:
+def test_demo_shows_metrics_model_prediction_and_logins(stack: Stack, demo: str) -> None:
     logins = json.loads(stack.ok("credentials", "--json"))
     expected = ("sharpe", "momentum version", "champion", "forward return", "AAPL",
                 logins["airflow"]["password"], logins["mlflow"]["address"])  # fmt: skip
     assert [text for text in expected if text not in demo] == []
 
 
-def test_demo_shows_what_the_gate_refuses_and_overrules_it_by_name(stack, demo) -> None:
+def test_demo_shows_what_the_gate_refuses_and_overrules_it_by_name(stack: Stack, demo: str) -> None:
     words = " ".join(demo.split())
     first = stack.json("models", "show", "momentum")[-1]
     [refused] = [rule for rule in first["decision"]["rules"] if not rule["passed"]]
@@ -33,7 +36,7 @@ def test_demo_shows_what_the_gate_refuses_and_overrules_it_by_name(stack, demo) 
 
 
 @pytest.mark.usefixtures("demo")
-def test_celery_workers_ran_the_run_and_it_succeeded(stack, airflow) -> None:
+def test_celery_workers_ran_the_run_and_it_succeeded(stack: Stack, airflow: Airflow) -> None:
     [run] = airflow.runs("train_momentum")
     assert run["state"] == "success"
     tasks = airflow.tasks("train_momentum", run["dag_run_id"])
@@ -51,7 +54,7 @@ def test_celery_workers_ran_the_run_and_it_succeeded(stack, airflow) -> None:
 
 
 @pytest.mark.usefixtures("demo")
-def test_between_tasks_goes_a_reference_and_no_data(stack, airflow) -> None:
+def test_between_tasks_goes_a_reference_and_no_data(stack: Stack, airflow: Airflow) -> None:
     [run] = airflow.runs("train_momentum")
     snapshot_id = airflow.returned("train_momentum", run["dag_run_id"], "ingest")
     store = BarStore(stack.settings.market_store)
@@ -61,14 +64,16 @@ def test_between_tasks_goes_a_reference_and_no_data(stack, airflow) -> None:
 
 
 @pytest.fixture(scope="module")
-def again(stack, airflow, demo) -> dict[str, str | None]:
+def again(stack: Stack, airflow: Airflow, demo: str) -> dict[str, str | None]:
     """States of the tasks of a second training on the same bars."""
     assert demo
     stack.ok("train", "momentum", "--wait", timeout=600)
     return airflow.states("train_momentum", airflow.runs("train_momentum")[-1]["dag_run_id"])
 
 
-def test_the_same_again_is_no_better_than_the_champion_and_is_refused(stack, again) -> None:
+def test_the_same_again_is_no_better_than_the_champion_and_is_refused(
+    stack: Stack, again: dict[str, str | None]
+) -> None:
     assert (again["judge"], again["promote"], again["verify"]) == ("success", "skipped", "success")
     second, first = stack.json("models", "show", "momentum")
     assert "champion" in first["aliases"]
@@ -80,14 +85,14 @@ def test_the_same_again_is_no_better_than_the_champion_and_is_refused(stack, aga
 
 
 @pytest.mark.usefixtures("again")
-def test_the_champion_predicts_the_last_session(stack) -> None:
+def test_the_champion_predicts_the_last_session(stack: Stack) -> None:
     found = stack.json("predict", "momentum")
     assert (found["version"], found["session"]) == (1, "2013-03-01")
     assert set(found["predictions"]) == {"AAPL", "GOOG", "IBM", "MSFT"}
 
 
 @pytest.mark.usefixtures("demo")
-def test_the_evidence_is_in_mlflow(stack, mlflow) -> None:
+def test_the_evidence_is_in_mlflow(stack: Stack, mlflow: httpx.Client) -> None:
     version = stack.json("models", "show", "momentum")[-1]
     listed = mlflow.get(
         "/artifacts/list", params={"run_id": version["run_id"], "path": "backtest"}
@@ -100,7 +105,7 @@ def test_the_evidence_is_in_mlflow(stack, mlflow) -> None:
     assert [m["step"] for m in history] == list(range(len(history)))
 
 
-def test_what_is_odd_about_a_source_is_said_and_is_no_error(stack) -> None:
+def test_what_is_odd_about_a_source_is_said_and_is_no_error(stack: Stack) -> None:
     found = stack.json("data", "validate", "sample", "AAPL")
     [crash] = [each for each in found if each["rule"] == "large_move"]
     assert (crash["symbol"], crash["session"], crash["severity"]) == (
@@ -113,7 +118,7 @@ def test_what_is_odd_about_a_source_is_said_and_is_no_error(stack) -> None:
 
 
 @pytest.mark.usefixtures("demo")
-def test_snapshots_are_listed_newest_first(stack) -> None:
+def test_snapshots_are_listed_newest_first(stack: Stack) -> None:
     version = stack.json("models", "show", "momentum")[-1]
     found = stack.json("data", "snapshots")
     [taken] = [each for each in found if each["id"] == version["tags"]["tradewind.snapshot_id"]]
@@ -123,7 +128,7 @@ def test_snapshots_are_listed_newest_first(stack) -> None:
     )
 
 
-def test_a_backtest_is_a_trial_in_the_ledger_and_registers_nothing(stack) -> None:
+def test_a_backtest_is_a_trial_in_the_ledger_and_registers_nothing(stack: Stack) -> None:
     found = stack.json("backtest", "crossover")
     assert found["folds"] >= 10
     assert found["metrics"]["trials"] == 1
@@ -136,7 +141,7 @@ def test_a_backtest_is_a_trial_in_the_ledger_and_registers_nothing(stack) -> Non
     assert "crossover" not in [model["name"] for model in stack.json("models", "list")]
 
 
-def test_a_strategy_that_does_not_exist_is_named_with_those_that_do(stack) -> None:
+def test_a_strategy_that_does_not_exist_is_named_with_those_that_do(stack: Stack) -> None:
     result = stack.run("train", "nonesuch")
     assert result.returncode == 1
     assert "no strategy named 'nonesuch'" in result.stderr
@@ -144,7 +149,7 @@ def test_a_strategy_that_does_not_exist_is_named_with_those_that_do(stack) -> No
 
 
 @pytest.mark.usefixtures("demo")
-def test_a_new_strategy_file_becomes_a_dag_and_a_wrong_one_hides_no_other(stack) -> None:
+def test_a_new_strategy_file_becomes_a_dag_and_a_wrong_one_hides_no_other(stack: Stack) -> None:
     text = (stack.home / "strategies" / "momentum.yaml").read_text()
     second = stack.home / "strategies" / "second.yaml"
     wrong = stack.home / "strategies" / "wrong.yaml"

@@ -6,6 +6,7 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -19,7 +20,7 @@ POSTGRES = "postgres:17-trixie"
 REDIS = "redis:8-trixie"
 
 
-def run(*words: str, check: bool = True, **options: str | Path) -> str:
+def run(*words: str, check: bool = True, **options: Any) -> str:
     done = subprocess.run(words, capture_output=True, text=True, check=False, **options)
     assert not check or done.returncode == 0, f"{words}:\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

@@ -1,12 +1,13 @@
 """DAGs of the bridge's tests: an app that is not ours, and a stream."""
 
 from datetime import timedelta
+from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
 from tradewind.bridge import CeleryTaskOperator, RedisStreamTrigger
 
-ARGUMENTS = {"app": "trading", "queue": "foreign"}
+ARGUMENTS: dict[str, Any] = {"app": "trading", "queue": "foreign"}
 
 with DAG("bridge_ends", schedule=None, is_paused_upon_creation=False):
     CeleryTaskOperator(task_id="succeeds", task="foreign.add", args=[2, 3], **ARGUMENTS)
@@ -57,9 +58,10 @@ with DAG(
 ):
 
     @task
-    def see(triggering_asset_events: dict) -> list[str]:
+    def see(triggering_asset_events: dict[Any, Any]) -> list[str]:
         """Return the ids of the entries that began this run."""
         events = [event for found in triggering_asset_events.values() for event in found]
         return [event.extra["payload"]["id"] for event in events]
 
-    see()
+    begin: Any = see  # Airflow hands over what is named so
+    begin()
