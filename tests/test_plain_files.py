@@ -8,6 +8,11 @@ import pytest
 from tradewind.specs.plain_files import read_plain
 
 
+def _vast(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**40)
+
+
 @pytest.mark.parametrize(
     ("make", "told"),
     [
@@ -17,7 +22,7 @@ from tradewind.specs.plain_files import read_plain
         (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere, which is not there"),
         (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
         (lambda path: path.write_bytes(b"x" * 2000), "larger than 1 KiB"),
-        (lambda path: (path.touch(), os.truncate(path, 2**40)), "larger than 1 KiB"),
+        (_vast, "larger than 1 KiB"),
     ],
 )
 def test_what_is_no_short_plain_file_is_said_and_not_read(

@@ -4,7 +4,8 @@ import http.server
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -52,7 +53,11 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
 @pytest.mark.parametrize("client", [httpx.get, requests.get], ids=["httpx", "requests"])
 def test_no_client_asks_a_proxy_for_this_machine(
-    proxy: socket.socket, server: str, monkeypatch: pytest.MonkeyPatch, name: str, client
+    proxy: socket.socket,
+    server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    client: Callable[..., Any],
 ) -> None:
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NO_PROXY", "")

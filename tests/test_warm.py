@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_forked_tasks_use_what_their_parent_imported(monkeypatch: pytest.MonkeyP
 
 
 def test_a_module_that_cannot_be_imported_is_a_warning(
-    tmp_path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "broken_module.py").write_text("raise OSError('no GPU')")
     (tmp_path / "a_program.py").write_text("import sys\nsys.exit('usage: ...')")
@@ -104,7 +105,7 @@ for _ in range(3):
     assert len(set(done.stdout.split())) == 3
 
 
-def test_a_user_names_modules_of_their_own(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_names_modules_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("mine", "also_mine"):
         (tmp_path / f"{name}.py").touch()
         monkeypatch.delitem(sys.modules, name, raising=False)

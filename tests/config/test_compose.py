@@ -158,7 +158,9 @@ def test_users_are_the_same_everywhere() -> None:
 
 
 def test_an_image_is_built_before_who_else_uses_it() -> None:
-    builders = {service["image"]: set() for service in SERVICES.values() if "build" in service}
+    builders: dict[str, set[str]] = {
+        service["image"]: set() for service in SERVICES.values() if "build" in service
+    }
     assert len(builders) == 3
     for name, service in SERVICES.items():
         if "build" in service:

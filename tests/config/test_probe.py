@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 PROBE = Path(__file__).parents[2] / "docker" / "probe"
+Probe = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Page(BaseHTTPRequestHandler):
+    port = 0
     status = 200
     body = "{}"
 
@@ -41,10 +43,10 @@ def page() -> Iterator[type[Page]]:
 
 
 @pytest.fixture
-def probe(tmp_path: Path):
+def probe(tmp_path: Path) -> Probe:
     """Run a check as it is, with its host, port and folder replaced by the test's."""
 
-    def run(*arguments: str, port: int = 1, **environment: str):
+    def run(*arguments: str, port: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
         text = PROBE.read_text().replace("/tmp/", f"{tmp_path}/")
         text = re.sub(r"get \S+ (8974|8080) ", f"get 127.0.0.1 {port} ", text)
         script = tmp_path / "probe"
@@ -58,7 +60,7 @@ def probe(tmp_path: Path):
     return run
 
 
-def test_the_scheduler_is_well_only_while_its_page_says_200(probe, page) -> None:
+def test_the_scheduler_is_well_only_while_its_page_says_200(probe: Probe, page: type[Page]) -> None:
     assert probe("airflow-scheduler", port=page.port).returncode == 0
     page.status = 503
     found = probe("airflow-scheduler", port=page.port)
@@ -66,12 +68,14 @@ def test_the_scheduler_is_well_only_while_its_page_says_200(probe, page) -> None
     assert "503" in found.stdout
 
 
-def test_nobody_listening_is_unhealthy(probe) -> None:
+def test_nobody_listening_is_unhealthy(probe: Probe) -> None:
     assert probe("airflow-scheduler").returncode == 1
 
 
 @pytest.mark.parametrize(("status", "expected"), [("healthy", 0), ("unhealthy", 1)])
-def test_the_web_server_is_well_only_with_its_database(probe, page, status, expected) -> None:
+def test_the_web_server_is_well_only_with_its_database(
+    probe: Probe, page: type[Page], status: str, expected: int
+) -> None:
     page.body = json.dumps({"metadatabase": {"status": status}, "triggerer": {"status": None}})
     assert probe("airflow-webserver", port=page.port).returncode == expected
 
@@ -80,7 +84,7 @@ def test_the_web_server_is_well_only_with_its_database(probe, page, status, expe
     ("age", "said"), [(0, ""), (40, "the last heartbeat is 4"), (None, "no heartbeat yet")]
 )
 def test_a_job_is_well_while_its_own_heartbeat_is_recent(
-    probe, page, tmp_path: Path, age: int | None, said: str
+    probe: Probe, page: type[Page], tmp_path: Path, age: int | None, said: str
 ) -> None:
     os.utime(tmp_path / "started", (time.time() - 3600,) * 2)
     beat = None if age is None else (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
@@ -96,7 +100,7 @@ def test_a_job_is_well_while_its_own_heartbeat_is_recent(
     assert said in found.stdout
 
 
-def test_a_heartbeat_of_the_container_before_does_not_count(probe, page) -> None:
+def test_a_heartbeat_of_the_container_before_does_not_count(probe: Probe, page: type[Page]) -> None:
     beat = (datetime.now(UTC) - timedelta(seconds=10)).isoformat()
     page.body = json.dumps({"triggerer": {"latest_triggerer_heartbeat": beat}})
     found = probe("airflow-job", "triggerer", port=page.port)
@@ -104,7 +108,7 @@ def test_a_heartbeat_of_the_container_before_does_not_count(probe, page) -> None
     assert "since the start" in found.stdout
 
 
-def test_a_worker_is_well_while_its_file_is_touched(probe, tmp_path: Path) -> None:
+def test_a_worker_is_well_while_its_file_is_touched(probe: Probe, tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     environment = {"WORKER_HEARTBEAT_FILE": str(file)}
     assert "no heartbeat yet" in probe("celery-worker", **environment).stdout
@@ -117,7 +121,7 @@ def test_a_worker_is_well_while_its_file_is_touched(probe, tmp_path: Path) -> No
     assert "old" in found.stdout
 
 
-def test_a_failure_ends_the_sleeping(probe, page, tmp_path: Path) -> None:
+def test_a_failure_ends_the_sleeping(probe: Probe, page: type[Page], tmp_path: Path) -> None:
     probe("airflow-scheduler", port=page.port)
     assert (tmp_path / ".well").exists()
     page.status = 503

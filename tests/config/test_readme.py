@@ -26,7 +26,8 @@ def test_every_command_of_the_readme_exists() -> None:
 
     from tradewind.cli import app
 
-    known = set(get_command(app).commands)
+    command: Any = get_command(app)
+    known = set(command.commands)
     named = set(re.findall(r"`tradewind (\w+)", README.read_text()))
     assert {"up", "train", "doctor"} <= named
     assert named <= known

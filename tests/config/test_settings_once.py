@@ -69,7 +69,7 @@ def test_services_come_after_what_they_need(tmp_path: Path) -> None:
     assert len(seen) >= 12
 
 
-def test_an_unknown_setting_is_refused_with_the_likely_one(monkeypatch) -> None:
+def test_an_unknown_setting_is_refused_with_the_likely_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEWIND_HOME", str(CHECKOUT))
     monkeypatch.setenv("TRADEWIND_AIRFLOW_PROT", "1")
     with pytest.raises(SettingsError, match="Did you mean TRADEWIND_AIRFLOW_PORT"):
@@ -88,7 +88,9 @@ def test_an_unknown_setting_is_refused_with_the_likely_one(monkeypatch) -> None:
         ("TRADEWIND_AIRFLOW_WORKER_REPLICAS", "0", "from 1 to 64, not '0'"),
     ],
 )
-def test_a_value_out_of_range_is_named(monkeypatch, name: str, value: str, message: str) -> None:
+def test_a_value_out_of_range_is_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
     monkeypatch.setenv("TRADEWIND_HOME", str(CHECKOUT))
     monkeypatch.setenv("TRADEWIND_MLFLOW_PORT", "5500")  # whatever the checkout's .env says
     monkeypatch.setenv(name, value)
@@ -96,7 +98,9 @@ def test_a_value_out_of_range_is_named(monkeypatch, name: str, value: str, messa
         load_settings()
 
 
-def test_the_environment_goes_before_the_file(monkeypatch, tmp_path: Path) -> None:
+def test_the_environment_goes_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("TRADEWIND_AIRFLOW_PORT=7001\nTRADEWIND_MLFLOW_PORT=7002\n")
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
     monkeypatch.setenv("TRADEWIND_AIRFLOW_PORT", "7003")
@@ -104,7 +108,9 @@ def test_the_environment_goes_before_the_file(monkeypatch, tmp_path: Path) -> No
     assert (found.airflow_port, found.mlflow_port) == (7003, 7002)
 
 
-def test_outside_a_checkout_the_error_says_what_one_is(monkeypatch, tmp_path: Path) -> None:
+def test_outside_a_checkout_the_error_says_what_one_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("TRADEWIND_HOME", raising=False)
     with pytest.raises(SettingsError, match="set TRADEWIND_HOME"):
         load_settings(tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ SCRIPT = Path(__file__).parents[2] / "docker" / "with-secrets"
 SECRET = "postgresql+psycopg2://airflow:a'b%20$c@postgres:5432/airflow"
 NAME = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 
 @pytest.fixture
-def run(tmp_path: Path):
+def run(tmp_path: Path) -> Run:
     """Run the script as it is, with the test's folders in the place of its own."""
     share = tmp_path / "airflow"
     share.mkdir()
@@ -33,7 +36,7 @@ def run(tmp_path: Path):
     return run
 
 
-def test_the_command_has_the_secrets(run) -> None:
+def test_the_command_has_the_secrets(run: Run) -> None:
     done = run(OTHER="x", AIRFLOW__CORE__LOAD_EXAMPLES="true")
     assert (done.returncode, done.stdout) == (0, SECRET)
 
@@ -42,7 +45,7 @@ def test_the_command_has_the_secrets(run) -> None:
     "name", [NAME, f"{NAME}_CMD", f"{NAME}_SECRET", "AIRFLOW__CORE__FERNET_KEY"]
 )
 @pytest.mark.parametrize("value", ["postgresql://me@mine/airflow", "x y", "'", '"', "$HOME", "*"])
-def test_what_a_user_set_beside_them_is_refused_by_name(run, name: str, value: str) -> None:
+def test_what_a_user_set_beside_them_is_refused_by_name(run: Run, name: str, value: str) -> None:
     done = run(**{name: value})
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {name} is set for this container")
@@ -50,5 +53,5 @@ def test_what_a_user_set_beside_them_is_refused_by_name(run, name: str, value: s
     assert done.stdout == ""
 
 
-def test_who_has_them_already_may_run_it_again(run) -> None:
+def test_who_has_them_already_may_run_it_again(run: Run) -> None:
     assert run(**{NAME: SECRET}).stdout == SECRET
