@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from benchmarks.ours import running
@@ -82,4 +83,4 @@ def _copy_flows(dags: Path) -> None:
 
 def _wait_for_dags(airflow: Airflow) -> None:
     for dag_id in ("chain", "fan", "latency"):
-        wait_until(lambda dag_id=dag_id: airflow.http.get(f"/api/v2/dags/{dag_id}").is_success, 300)
+        wait_until(partial(airflow.knows, dag_id), 300)

@@ -37,7 +37,9 @@ def made_up(n_sessions: int, n_symbols: int) -> tuple[pl.DataFrame, pl.DataFrame
     draw = np.random.default_rng(0)
     shape = (n_symbols, n_sessions)
     close = 100.0 * np.exp(draw.normal(0.0, 0.01, shape).cumsum(axis=1))
-    days = np.busday_offset("1985-01-02", np.arange(n_sessions)).astype("datetime64[D]")
+    days = np.busday_offset(np.datetime64("1985-01-02"), np.arange(n_sessions)).astype(
+        "datetime64[D]"
+    )
     bars = pl.DataFrame(
         {
             "symbol": np.repeat([f"S{number:04d}" for number in range(n_symbols)], n_sessions),

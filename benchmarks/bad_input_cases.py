@@ -273,6 +273,11 @@ def _socket(path: Path) -> None:
         os.chdir(here)
 
 
+def _gigabyte(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 2**30)
+
+
 _SPECIAL: Final[dict[str, Callable[[Path], None]]] = {
     "a folder": lambda path: path.mkdir(),
     "a named pipe": os.mkfifo,
@@ -282,7 +287,7 @@ _SPECIAL: Final[dict[str, Callable[[Path], None]]] = {
     "a link to zeros without end": lambda path: path.symlink_to("/dev/zero"),
     "a link to a folder": lambda path: path.symlink_to("/etc"),
     "what even root cannot read": lambda path: path.symlink_to("/proc/self/mem"),
-    "a gigabyte of nothing": lambda path: (path.touch(), os.truncate(path, 2**30), None)[-1],
+    "a gigabyte of nothing": _gigabyte,
 }
 
 

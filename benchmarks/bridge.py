@@ -23,6 +23,7 @@ import psutil
 from redis import Redis
 
 from benchmarks.ours import running
+from tests.redis_server import RedisClient
 from tests.stack.conftest import Stack, make_stack
 from tests.support import wait_until
 from tradewind.stack.layout import Layout
@@ -83,7 +84,7 @@ def triggerer(stack: Stack, seconds: float) -> dict[str, float]:
     return {"memory_bytes": row["memory"], "cpu_share": round(share, 4)}
 
 
-def latencies(stack: Stack, redis: Redis) -> list[tuple[float, float]]:
+def latencies(stack: Stack, redis: RedisClient) -> list[tuple[float, float]]:
     """Return (end of the remote task, seconds until Airflow noted it), by the first."""
     query = """SELECT map_index, extract(epoch FROM end_date)::float FROM task_instance
                WHERE dag_id = %s AND state = 'success'"""
@@ -119,7 +120,7 @@ def main() -> None:
         airflow = until_the_end.enter_context(running(stack))
         password = load_secrets(Layout(stack.settings.state)).redis_trading
         url = f"redis://trading:{password}@127.0.0.1:{stack.settings.redis_port}/1"
-        redis = Redis.from_url(url, decode_responses=True)
+        redis: RedisClient = Redis.from_url(url, decode_responses=True)
         # The DAG processor looks for new files every ten seconds.
         wait_until(lambda: airflow.http.get(f"/api/v2/dags/{DAG_ID}").is_success, 300)
         idle = triggerer(stack, given.window)

@@ -7,7 +7,7 @@ seconds, which is in its seconds from the trigger, and not in those of its own r
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +30,9 @@ def measure(quick: bool) -> list[Row]:
     """Return the rows of the table; the quick ones are without Prefect."""
     with ExitStack() as until_the_end:
         both = until_the_end.enter_context(airflows())
-        systems = {who: partial(timer.run, "chain", "step__7") for who, timer in both.items()}
+        systems: dict[str, Callable[[], Timed]] = {
+            who: partial(timer.run, "chain", "step__7") for who, timer in both.items()
+        }
         if not quick:
             systems["Prefect"] = until_the_end.enter_context(prefect()).run
         return in_turn(1, "chain of 8 tasks", systems, GOALS, quick=quick)

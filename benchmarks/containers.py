@@ -11,6 +11,7 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from tests.compose.project import (
     CHECKOUT,
@@ -57,7 +58,7 @@ def main() -> None:
             images = image_sizes(project)
         finally:
             remove(project)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "container": name,
             "limit_mib": round(memory["limit"]),

@@ -28,7 +28,7 @@ from tradewind.market.store.bar_store import BarStore
 SIZES = (50, 500, 5_000)
 LAST = date(2024, 12, 31)
 SESSIONS = sessions_between("XNYS", date(2005, 1, 1), LAST)
-IN_2023 = SESSIONS.dt.year().eq(2023).sum()
+IN_2023 = int(SESSIONS.dt.year().eq(2023).sum())
 SPEC = SourceSpec(name="made_up", kind="made_up")
 
 

@@ -131,7 +131,7 @@ class Campaign:
 
     def work(self, kills: Callable[[], list[Kill]], traded: int) -> list[Kill]:
         """Keep everything busy until the kills are done and what was begun has ended."""
-        tasks: list[Callable[[], None]] = [
+        tasks: list[Callable[[], object]] = [
             *(lambda name=name: self._again_and_again(f"train_{name}") for name in TRAINED),
             lambda: self._again_and_again(f"train_{SWEPT}"),
             lambda: self._again_and_again("remote"),

@@ -33,7 +33,7 @@ def environment(name: str) -> Path:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.stderr.write(f"installing {name} into {folder}\n")
         subprocess.run([uv, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
-        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", folder]
-        subprocess.run([*install, "-r", wanted], check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(folder)]
+        subprocess.run([*install, "-r", str(wanted)], check=True)
         (folder / ".compiled").touch()
     return folder / "bin"

@@ -74,8 +74,8 @@ class Servers:
         for each in reversed(self._running):
             if each.is_running():
                 each.terminate()
-        for each in psutil.wait_procs(left, timeout=GRACE)[1]:
-            each.kill()
+        for late in psutil.wait_procs(left, timeout=GRACE)[1]:
+            late.kill()
         self._running.clear()
 
     def _found(self, command: tuple[str, ...]) -> list[str]:

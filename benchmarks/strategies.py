@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -53,8 +54,7 @@ def measure(quick: bool) -> list[Row]:
             with login(page["address"], page["user"], page["password"]) as airflow:
                 for size in sizes:
                     _write(strategies, range(size))
-                    wait_until(lambda s=size: stack.rows(KNOWN, database="airflow") == [(4 * s,)],
-                               900)  # fmt: skip
+                    wait_until(partial(_all_known, stack, size), 900)
                     edit[size], parse[size] = [], []
                     for number in range(runs):
                         edit[size].append(_edit(stack, strategies, number))
@@ -69,6 +69,10 @@ def measure(quick: bool) -> list[Row]:
         *growth(12, "trigger to a task's first line", "s", "strategies", start),
         *rows,
     ]
+
+
+def _all_known(stack: Stack, size: int) -> bool:
+    return stack.rows(KNOWN, database="airflow") == [(4 * size,)]
 
 
 def _write(strategies: Path, numbers: Iterable[int], description: str = "Momentum") -> None:

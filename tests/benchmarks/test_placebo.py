@@ -77,7 +77,7 @@ def test_phases_are_turned_and_all_that_is_linear_stays() -> None:
 def test_what_moves_symbols_together_stays_and_no_symbol_is_better(bars: pl.DataFrame) -> None:
     copy = placebo(bars, 5)
     pairs = {
-        name: [returns(frame, symbol) for symbol in ("AAPL", "IBM")]
+        name: (returns(frame, "AAPL"), returns(frame, "IBM"))
         for name, frame in (("real", bars), ("copy", copy))
     }
     real, made = (np.corrcoef(*pairs[name])[0, 1] for name in ("real", "copy"))
@@ -101,7 +101,7 @@ def test_a_sweep_on_a_copy_gives_p_values_and_the_deflated_one_is_the_larger() -
 
 def test_a_table_tells_where_the_real_one_stands() -> None:
     draw = np.random.default_rng(1)
-    copies = [Swept(*draw.random(5), sharpe=value) for value in np.linspace(-1, 1, 99)]
+    copies = [Swept(*[*draw.random(5), value]) for value in np.linspace(-1, 1, 99)]
     real = Swept(0.01, 0.02, 0.001, 0.03, 0.03, sharpe=0.99)
     text = sweep_table(real, copies)
     assert "1 of 99 copies show as much or more: p = 0.020" in text
