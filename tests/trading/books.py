@@ -2,9 +2,10 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -138,7 +139,7 @@ class Desk:
         self.submit(session)
         self.reconcile()
 
-    def rows(self, query: str) -> list[tuple[object, ...]]:
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(query))]
 
@@ -148,7 +149,7 @@ class Desk:
 
 
 def expected_books(
-    days: list[dt.date], weights: list[Mapping[str, float]], rules: Backtest = RULES
+    days: list[dt.date], weights: Sequence[Mapping[str, float]], rules: Backtest = RULES
 ) -> Books:
     """The backtest's own accounting of the same sessions."""
     asked = pl.DataFrame(

@@ -174,7 +174,8 @@ class BrokerContract:
             assert len(await broker.orders(mine)) == len(await broker.fills(mine)) == 2
             assert [one.symbol for one in await broker.orders(mine, SECOND)] == ["MSFT"]
             assert [one.symbol for one in await broker.fills(mine, SECOND)] == ["MSFT"]
-            assert list(await broker.orders(other)) == list(await broker.fills(other)) == []
+            assert list(await broker.orders(other)) == []
+            assert list(await broker.fills(other)) == []
             assert dict(await broker.positions(other)) == {}
             assert dict(await broker.positions(mine)) == {"AAPL": 10, "MSFT": 5}
             await broker.close()

@@ -69,6 +69,7 @@ class Gateway:
                 continue
             price, wanted = OPENS[one.contract.symbol], one.order.totalQuantity
             limit, buys = one.order.lmtPrice, one.order.action == "BUY"
+            assert limit is not None
             beyond = one.order.orderType == "LMT" and (price > limit if buys else price < limit)
             traded = 0.0 if beyond else min(wanted, left.get(one.contract.symbol, wanted))
             if traded:

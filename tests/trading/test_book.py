@@ -19,7 +19,9 @@ def test_ten_real_sessions_add_up_to_the_cent(desk: Desk) -> None:
         desk.run(day, wanted)
     books = expected_books(DAYS, weights)
     assert_same(desk, books)
-    kinds = dict(desk.rows("SELECT kind, count(*) FROM trading.bookings GROUP BY kind"))
+    kinds: dict[str, int] = dict(
+        desk.rows("SELECT kind, count(*) FROM trading.bookings GROUP BY kind")
+    )
     assert kinds["split"] == 1
     assert kinds["borrow"] == 9  # nights
     assert kinds["buy"] + kinds["sell"] >= 25

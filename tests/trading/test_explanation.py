@@ -50,7 +50,7 @@ def test_the_worked_example_of_the_documents_is_what_the_book_does(desk: Desk) -
     found = explain(desk.engine, sent(desk, "AAPL"))
     assert found.tranches == WANTED["AAPL"]
     assert found.weight == Decimal("0.4")
-    assert (found.equity, found.cash, found.held) == (100_000, 100_000, 0)
+    assert (found.equity, found.cash, found.held) == (Decimal(100_000), Decimal(100_000), 0)
     # By hand: 0.4 and 0.2 of equity are bought, which costs 5 basis points.
     assert found.set_aside == Decimal("0.6") * 100_000 * Decimal("0.0005")
     exact = Decimal("0.4") * (100_000 - found.set_aside) / found.close

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import psutil
@@ -94,7 +95,7 @@ class System:
 
     def step(self, task: str, *arguments: str) -> int:
         """Have a task done, however often it must be sent; returns how often that was."""
-        trouble: object = None
+        trouble: Any = None
         for tried in range(1, TRIES + 1):
             try:
                 answer = self.answer(self.send(task, *arguments), PATIENCE)
@@ -326,10 +327,14 @@ def test_tasks_that_come_again_when_all_is_over_change_nothing(system: System) -
         with flow.desk.engine.connect() as holder:
             holder.exec_driver_sql("LOCK TABLE paper.orders IN ACCESS EXCLUSIVE MODE")
             late = []
+
+            def waits(count: int) -> bool:
+                return flow.waiting() == count
+
             # Settling has the account before the orders ask for it: they are of a settled session.
             for waiting, task in enumerate(("trading.settle", "trading.submit"), 1):
                 late.append(system.send(task, flow.account, str(day)))
-                wait_until(lambda waiting=waiting: flow.waiting() == waiting, 60, of=flow.waiting)
+                wait_until(partial(waits, waiting), 60, of=flow.waiting)
             kill_worker(system, 1, drawn("late"))
             holder.rollback()
         for each in late:  # in any order, so that what is not due yet may be refused

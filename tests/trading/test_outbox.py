@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from tests.redis_server import RedisServer, running_redis
+from tests.redis_server import RedisClient, RedisServer, running_redis
 from tests.support import wait_until
 from tests.trading.books import DAYS, Desk, weights_of
 from tradewind.errors import TradingError
@@ -23,17 +23,17 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def client(server: RedisServer) -> Iterator[Redis]:
+def client(server: RedisServer) -> Iterator[RedisClient]:
     with Redis.from_url(server.url, decode_responses=True) as made:
         yield made
 
 
-def entries(client: Redis) -> list[dict[str, str]]:
+def entries(client: RedisClient) -> list[dict[str, str]]:
     return [fields for _, fields in client.xrange(STREAM)]
 
 
 def test_fills_and_ends_of_days_are_published_once_in_their_order(
-    desk: Desk, client: Redis
+    desk: Desk, client: RedisClient
 ) -> None:
     for day in range(3):
         desk.run(DAYS[day], weights_of(day))
@@ -53,16 +53,16 @@ def test_fills_and_ends_of_days_are_published_once_in_their_order(
 class DiesAfterAdding:
     """A Redis whose client is killed when it has put an entry there, before it knows."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: RedisClient) -> None:
         self._client = client
 
     def xadd(self, *arguments: object, **options: object) -> object:
-        self._client.xadd(*arguments, **options)  # type: ignore[arg-type]
+        self._client.xadd(*arguments, **options)
         raise KeyboardInterrupt
 
 
 def test_an_event_whose_publication_was_not_marked_is_published_again(
-    desk: Desk, client: Redis
+    desk: Desk, client: RedisClient
 ) -> None:
     desk.open(DAYS[0])
     halt(desk.engine, None, "one")
@@ -75,7 +75,7 @@ def test_an_event_whose_publication_was_not_marked_is_published_again(
 
 
 def test_while_redis_is_away_events_are_kept(
-    desk: Desk, server: RedisServer, client: Redis
+    desk: Desk, server: RedisServer, client: RedisClient
 ) -> None:
     halt(desk.engine, None, "Redis is next")
     server.kill()
@@ -86,7 +86,7 @@ def test_while_redis_is_away_events_are_kept(
 
 
 def test_the_publisher_tells_at_once_and_goes_on_after_redis_was_killed(
-    desk: Desk, server: RedisServer, client: Redis
+    desk: Desk, server: RedisServer, client: RedisClient
 ) -> None:
     halt(desk.engine, None, "before it started")
     publisher = Publisher(desk.url, server.url)

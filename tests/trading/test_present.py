@@ -459,14 +459,14 @@ def test_whatever_is_done_in_whatever_order_nothing_is_filled_in_hindsight(  # n
                 f"SELECT client_order_id, session FROM paper.orders WHERE account = '{name}'"
             ):
                 if order not in accepted:
-                    accepted[order] = session  # type: ignore[assignment]
+                    accepted[order] = session
                     [(status,)] = desk.rows(
                         "SELECT status FROM paper.order_events "
                         f"WHERE client_order_id = '{order}' AND sequence = 0"
                     )
                     if status == "accepted":
-                        assert session > known  # type: ignore[operator]
-                        assert execution == "replay" or opens_at(session) > desk.now  # type: ignore[arg-type]
+                        assert session > known
+                        assert execution == "replay" or opens_at(session) > desk.now
         for day in SESSIONS[first + told + 1 : first + 10]:
             desk.quote(day)
         desk.settle(DAYS[9])

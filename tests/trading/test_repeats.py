@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -54,10 +55,10 @@ def test_killed_before_each_statement_every_session_comes_out_the_same(desk: Des
     for day, wanted in zip(days, weights, strict=True):
         desk.signal(day, wanted)
         if day != days[0]:
-            kills += survives(lambda day=day: desk.quote(day))
-            kills += survives(lambda day=day: desk.settle(day))
+            kills += survives(partial(desk.quote, day))
+            kills += survives(partial(desk.settle, day))
         desk.reconcile()
-        kills += survives(lambda day=day: desk.submit(day))
+        kills += survives(partial(desk.submit, day))
         desk.reconcile()
     assert kills > 100
     assert_same(desk, expected_books(days, weights))

@@ -189,7 +189,7 @@ def test_what_goes_never_leads_further_beyond_a_limit(
         for one in wanted
     ]
     assert sum(map(abs, after)) <= max(gross * EQUITY, sum(map(abs, before)))
-    assert abs(sum(after)) <= max(net * EQUITY, abs(sum(before)))
+    assert abs(sum(after, Decimal())) <= max(net * EQUITY, abs(sum(before, Decimal())))
     for was, is_ in zip(before, after, strict=True):
         assert abs(is_) <= max(weight * EQUITY, abs(was))
     # The rest asked alone goes, too: what is refused made no room for it.
