@@ -229,7 +229,7 @@ def _frame():
 """
 """The whole frame, taken from the local variables of the thread that computes the feature."""
 
-_PEEKING: Final = {"next": {"custom": {"name": "next", "function": "mine:peek"}}}
+_PEEKING: Final[dict[str, object]] = {"next": {"custom": {"name": "next", "function": "mine:peek"}}}
 _PEEK = "def peek():\n    return {}\n\n\n"
 _OTHERS = "(pl.col('next').sum() - pl.col('next')) / pl.len()"
 ACROSS: Final[dict[str, tuple[str, dict[str, object]]]] = {

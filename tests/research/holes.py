@@ -33,7 +33,7 @@ def walk(symbols: str, sessions: int, *, seed: int = 7) -> pl.DataFrame:
                     "split_factor": 1.0,
                     "adjustment_factor": 1.0,
                 }
-            ).cast(dict(SCHEMA))
+            ).cast(dict(SCHEMA.items()))
         )
     return pl.concat(frames)
 

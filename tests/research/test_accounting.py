@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support import typed
 from tradewind.errors import BacktestError
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.research.backtest.books import Books, keep_books
@@ -66,7 +67,8 @@ def check(books: Books, asked: Backtest) -> None:
     """Add the books up again, in decimals, from their smallest parts."""
     capital = cents(Decimal(repr(asked.capital)))
     rates = {"commission": asked.commission_bps, "slippage": asked.slippage_bps}
-    cash, shares, filled = capital, {}, Decimal(0)
+    shares: dict[str, int] = {}
+    cash, filled = capital, Decimal(0)
     ledger = books.ledger.partition_by("session", as_dict=True)
     positions = books.positions.partition_by("session", as_dict=True)
     order = ["split", "dividend", "borrow", "sell", "buy"]
@@ -351,7 +353,7 @@ def test_orders_are_never_larger_than_what_the_weights_allow(bars: pl.DataFrame)
     weights = used.select("symbol", "session", pl.lit(1 / 3).alias("weight"))
     books = keep_books(weights, used, rules(10_000.0, 10.0, 40.0))
     # Shares are rounded towards zero and costs are set aside, so that cash lasts.
-    assert books.equity.get_column("cash").min() >= 0
+    assert typed(books.equity.get_column("cash").min(), Decimal) >= 0
     dates = books.equity.get_column("session")
     assert all(a < b for a, b in pairwise(dates))
 

@@ -1,5 +1,6 @@
 import datetime as dt
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -35,7 +36,7 @@ def make_bars(symbol: str, prices: list[tuple[float, float]]) -> pl.DataFrame:
     )
 
 
-def make_weights(symbol: str, values: list[float | None]) -> pl.DataFrame:
+def make_weights(symbol: str, values: Sequence[float | None]) -> pl.DataFrame:
     return pl.DataFrame(
         {"symbol": symbol, "session": DAYS[: len(values)], "weight": values},
         schema_overrides={"weight": pl.Float64},
@@ -363,11 +364,13 @@ def test_bars_after_the_last_session_tell_a_halt_from_a_delisting() -> None:
         run_backtest(weights, halted([(5, 5)] * 4), FREE)
 
 
-def ended(values: list[float | None], prices: list[tuple[float, float]]) -> list[pl.DataFrame]:
+def ended(
+    values: Sequence[float | None], prices: list[tuple[float, float]]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Weights and bars of B, which ends before A does, and of A, which is not held."""
     bars = pl.concat([make_bars("A", [(10, 10)] * 4), make_bars("B", prices)])
     weights = pl.concat([make_weights("A", [0.0] * len(values)), make_weights("B", values)])
-    return [weights, bars]
+    return weights, bars
 
 
 @pytest.mark.parametrize(

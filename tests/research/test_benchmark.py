@@ -1,5 +1,6 @@
 """What the benchmarks of a strategy earned, by hand."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,7 +24,7 @@ from tradewind.research.training import train
 from tradewind.research.trials.ledger import MemoryLedger, counted_in
 
 FIRST = date(2024, 1, 1)
-Prices = dict[str, list[tuple[float, float] | None]]
+Prices = Mapping[str, Sequence[tuple[float, float] | None]]
 
 
 def made(prices: Prices, *, factor: float = 1.0) -> pl.DataFrame:

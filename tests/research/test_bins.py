@@ -1,6 +1,8 @@
 """Models that share binned rows predict what models that bin for themselves predict."""
 
 import itertools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -99,7 +101,7 @@ def test_rows_are_binned_once_and_again_where_a_parameter_has_a_say() -> None:
     strategy, rows = made_up("regression")
     made = []
 
-    def make(settings):  # type: ignore[no-untyped-def]
+    def make(settings: Mapping[str, Any]) -> Any:
         import lightgbm
 
         made.append(settings["min_data_in_leaf"])

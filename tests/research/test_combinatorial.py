@@ -1,8 +1,10 @@
 import math
+from datetime import date
 
 import polars as pl
 import pytest
 
+from tests.support import typed
 from tradewind.errors import SplitError
 from tradewind.market.bars import KEY
 from tradewind.research.backtest.positions import target_weights
@@ -57,7 +59,7 @@ def test_no_price_is_shared_between_training_and_test_labels(
                 eve = sessions[number * length - 1]
                 assert before.get_column("label_end").max() == eve
             if not after.is_empty():
-                assert after.get_column("session").min() > ends.max()
+                assert typed(after.get_column("session").min(), date) > typed(ends.max(), date)
             if number < 5 and number + 1 not in chosen:
                 resumed = sessions[(number + 1) * length + 5 + 21]
                 assert after.get_column("session").min() == resumed

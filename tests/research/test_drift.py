@@ -100,7 +100,7 @@ def test_values_of_equal_weight_are_compared_one_by_one() -> None:
     from scipy.stats import entropy
 
     draw = np.random.default_rng(3)
-    reference, recent = draw.integers(0, 5, 4000) * 1.0, draw.integers(0, 5, 500) * 1.0
+    reference, recent = (draw.integers(0, 5, size).astype(np.float64) for size in (4000, 500))
     shares = [np.bincount(each.astype(int)) / each.size for each in (reference, recent)]
     assert psi(reference, recent) == pytest.approx(entropy(*shares) + entropy(*shares[::-1]))
 

@@ -23,8 +23,8 @@ CHANGE = "pl.col('close').pct_change()"
 class Echo:
     """Predicts its first feature."""
 
-    def predict(self, rows: np.ndarray, **_: object) -> np.ndarray:
-        return np.asarray(rows)[:, 0]
+    def predict(self, data: np.ndarray, **_: object) -> np.ndarray:
+        return np.asarray(data)[:, 0]
 
 
 def replayed(
@@ -145,7 +145,8 @@ def test_later_splits_and_dividends_are_neither(bars: pl.DataFrame, strategy: St
 
 
 def test_nothing_stored_is_nothing_found(bars: pl.DataFrame, strategy: Strategy) -> None:
-    assert look_back(Echo(), strategy, [], bars=bars, read=dict.__getitem__) == Hindsight()
+    nothing: dict[str, pl.DataFrame] = {}
+    assert look_back(Echo(), strategy, [], bars=bars, read=nothing.__getitem__) == Hindsight()
 
 
 @pytest.mark.parametrize("symbols", [("IBM",), ("AAPL", "IBM", "MSFT")])
@@ -169,8 +170,8 @@ def test_what_rounding_leaves_of_nothing_halts_nobody(
         return honest.model_copy(update={"universe": universe})
 
     class SplitsAtZero(Echo):
-        def predict(self, rows: np.ndarray, **_: object) -> np.ndarray:
-            return np.where(np.asarray(rows)[:, 0] > 1e-35, 1.0, -1.0)
+        def predict(self, data: np.ndarray, **_: object) -> np.ndarray:
+            return np.where(np.asarray(data)[:, 0] > 1e-35, 1.0, -1.0)
 
     for rest, faults in ((1.1e-16, 0), (-1e-13, 0), (1e-9, 5)):
         stored, snapshots = replayed(flat, made(rest), 5, lambda _: None)

@@ -3,6 +3,7 @@
 import math
 import tracemalloc
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def noise(n_sessions: int, n_trials: int, seed: int) -> np.ndarray:
 
 def test_the_hedge_fund_of_the_2012_paper() -> None:
     # Two years of months, annualised ratio 1.59: 0.982 if they were normal, 0.913 as they are.
-    month = {"sharpe": 1.59 / math.sqrt(12), "threshold": 0.0, "n_sessions": 24}
+    month: dict[str, Any] = {"sharpe": 1.59 / math.sqrt(12), "threshold": 0.0, "n_sessions": 24}
     assert _exceeds(**month, skewness=0.0, kurtosis=3.0) == pytest.approx(0.982, abs=1e-3)
     assert _exceeds(**month, skewness=-2.448, kurtosis=10.164) == pytest.approx(0.913, abs=1e-3)
 

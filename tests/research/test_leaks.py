@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.research import disguises
+from tests.support import typed
 from tradewind.errors import LeakError, ResearchError, StrategyError
 from tradewind.market.bars import adjusted
 from tradewind.research.features import leaks
@@ -286,7 +287,7 @@ def test_few_bars_and_few_rounds(bars: pl.DataFrame, own: Own) -> None:
     days = bars["session"].unique().sort()
     honest = own(f"{CHANGE}")
     goog = bars.filter(pl.col("symbol") == "GOOG")["session"][0]
-    for last in (goog, days[days.index_of(goog) + 1]):
+    for last in (goog, days[typed(days.index_of(goog), int) + 1]):
         refuse_lookahead(bars.filter(pl.col("session") <= last), honest, seed=1)
     with pytest.raises(ResearchError, match="needs 3 rounds or more, not 2"):
         refuse_lookahead(bars, honest, rounds=2, seed=1)

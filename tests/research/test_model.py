@@ -1,7 +1,10 @@
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.support import typed
 from tradewind.errors import FitError, ResearchError
 from tradewind.research.features.compute import compute_features
 from tradewind.research.features.labels import compute_labels
@@ -91,7 +94,7 @@ def test_a_planted_signal_is_learnt(rows: pl.DataFrame, strategy: Strategy, kind
     ranks = rest.select(
         pl.corr("prediction", "label", method="spearman").over("session").alias("ic")
     ).drop_nans()
-    assert ranks["ic"].mean() > 0.7
+    assert typed(ranks["ic"].mean(), float) > 0.7
     weights = importance(model, this.feature_names)
     assert tuple(weights) == this.feature_names
     assert max(weights, key=lambda name: weights[name]) == "return_1"
@@ -127,7 +130,7 @@ def test_every_number_of_a_ridge_counts(rows: pl.DataFrame, strategy: Strategy) 
     for step, attribute in (
         ("scale", "mean_"), ("scale", "scale_"), ("ridge", "coef_"), ("ridge", "intercept_"),
     ):  # fmt: skip
-        model = fit(rows, of_kind(strategy, "ridge"))
+        model: Any = fit(rows, of_kind(strategy, "ridge"))
         part = model.named_steps[step]
         setattr(part, attribute, np.nextafter(getattr(part, attribute), np.inf))
         found.add(fingerprint(model))

@@ -10,8 +10,8 @@ from tradewind.research.strategy.strategy import Strategy
 class Always:
     """Expects all prices to rise, so that every symbol is held."""
 
-    def predict(self, rows: np.ndarray, **_: object) -> np.ndarray:
-        return np.ones(len(rows))
+    def predict(self, data: np.ndarray, **_: object) -> np.ndarray:
+        return np.ones(len(data))
 
 
 def test_the_watch_goes_on_when_a_symbol_that_is_held_was_delisted(

@@ -18,6 +18,7 @@ def test_a_model_read_back_from_its_file_predicts_the_reference(
 ) -> None:
     import lightgbm
 
+    assert isinstance(trained.model, lightgbm.Booster)
     trained.model.save_model(tmp_path / "model.lgb")
     fetched = lightgbm.Booster(model_file=tmp_path / "model.lgb")
     assert predict(fetched, bars, strategy, sessions=20).equals(trained.reference)

@@ -92,7 +92,7 @@ def assert_same(weights: pl.DataFrame, bars: pl.DataFrame) -> None:
             assert one[column].equals(other[column], null_equal=True)
 
 
-ORDERS = {
+ORDERS: dict[str, Callable[[pl.DataFrame, int], pl.DataFrame]] = {
     "by symbol": lambda frame, _: frame,
     "by session": lambda frame, _: frame.sort("session", "symbol"),
     "symbols down": lambda frame, _: frame.sort(KEY, descending=[True, False]),

@@ -1,5 +1,6 @@
 from itertools import combinations, pairwise
 from math import comb
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -161,9 +162,9 @@ def test_no_label_is_shared_and_histories_are_whole(
     ],
 )
 def test_combinatorial_folds_that_cannot_be_are_refused(
-    arguments: dict[str, object], reason: str
+    arguments: dict[str, Any], reason: str
 ) -> None:
-    asked = {"dates": SESSIONS, "folds": 3, "test_folds": 2, "purge": 1, "embargo": 0} | arguments
-    dates = asked.pop("dates")
+    asked: dict[str, Any] = {"folds": 3, "test_folds": 2, "purge": 1, "embargo": 0} | arguments
+    dates = asked.pop("dates", SESSIONS)
     with pytest.raises(SplitError, match=reason):
         combinatorial_purged(dates, **asked)

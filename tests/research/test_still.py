@@ -57,14 +57,19 @@ def refuse_overlaps(figure: Any) -> list[str]:
     return [name for name, _ in found]
 
 
+def drawn(line: Any) -> list[float]:
+    """Return the heights that a line goes through."""
+    return list(line.get_ydata())
+
+
 def test_the_picture_tells_the_story_without_texts_on_texts(trained: TrainingResult) -> None:
     figure = tear_sheet_png(trained)
     found = refuse_overlaps(figure)
     assert found.count("momentum") == 1
     assert f"{trained.metrics['sharpe']:.2f}" in found
     equity, drawdown, heat, rolling = figure.axes
-    assert list(equity.lines[3].get_ydata()) == trained.equity.get_column("equity").to_list()
-    assert list(drawdown.lines[0].get_ydata()) == trained.equity.get_column("drawdown").to_list()
+    assert drawn(equity.lines[3]) == trained.equity.get_column("equity").to_list()
+    assert drawn(drawdown.lines[0]) == trained.equity.get_column("drawdown").to_list()
     assert len(heat.patches) == 8 * 12 + 7
     assert len(heat.texts) == 8 * 12 + 7 + 9
     assert rolling.get_title("left") == "Sharpe ratio of the latest 126 sessions"

@@ -7,6 +7,7 @@ import pytest
 
 from tradewind.errors import StrategyError
 from tradewind.research.strategy.files import load_strategies, load_strategy
+from tradewind.research.strategy.models import LightGbm
 from tradewind.research.strategy.strategy import Strategy
 
 SHIPPED = Path(__file__).parents[2] / "strategies"
@@ -223,6 +224,7 @@ def test_tickers_that_yaml_takes_for_booleans_stay_tickers(tmp_path: Path) -> No
 def test_plain_numbers_and_dates_mean_what_they_look_like(tmp_path: Path) -> None:
     text = GOOD.replace("kind: lightgbm", "kind: lightgbm, learning_rate: 1e-3, lambda_l2: .5")
     strategy = load_strategy(write(tmp_path, text.replace("MSFT]", "MSFT], start: 2004-08-19")))
+    assert isinstance(strategy.model, LightGbm)
     assert (strategy.model.learning_rate, strategy.model.lambda_l2) == (0.001, 0.5)
     assert strategy.universe.start == dt.date(2004, 8, 19)
 
