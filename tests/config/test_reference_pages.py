@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from docs import reference_pages
-from docs.reference_pages import commands, filled, settings
+import reference_pages
+from reference_pages import commands, filled, settings
 from tradewind.cli import app
 from tradewind.settings import FIELDS, variable
 
