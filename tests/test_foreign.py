@@ -96,7 +96,9 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("what", PLAIN)
-def test_without_a_name_the_library_s_own_way_is_taken_with_a_warning(what: str, tmp_path) -> None:
+def test_without_a_name_the_library_s_own_way_is_taken_with_a_warning(
+    what: str, tmp_path: Path
+) -> None:
     lose, look, words = PLAIN[what]
     code = f"import logging\nlogging.basicConfig()\n{lose}\n{look}\n"
     done = subprocess.run(
