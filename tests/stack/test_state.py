@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tradewind.stack.layout import Layout
+from tradewind.stack.leftovers import clear_leftovers
 from tradewind.stack.processes import boot_id, started_at
 from tradewind.stack.state import (
     ServiceState,
@@ -22,7 +23,6 @@ from tradewind.stack.state import (
     vouch_for_state,
     write_state,
 )
-from tradewind.stack.supervisor import clear_leftovers
 
 
 @pytest.fixture

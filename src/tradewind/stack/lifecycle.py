@@ -42,8 +42,9 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     """
     import asyncio
 
+    from tradewind.stack.leftovers import clear_leftovers, only_supervisor
     from tradewind.stack.services import services
-    from tradewind.stack.supervisor import Supervisor, clear_leftovers, only_supervisor
+    from tradewind.stack.supervisor import Supervisor
 
     _require_usable_paths(settings)
     check_proxies()
@@ -155,7 +156,7 @@ def down(settings: Settings, *, timeout: float = 120.0) -> bool:
     StackError
         If the supervisor does not end in `timeout` seconds.
     """
-    from tradewind.stack.supervisor import clear_leftovers, only_supervisor
+    from tradewind.stack.leftovers import clear_leftovers, only_supervisor
 
     layout = Layout(settings.state)
     state = read_state(layout)

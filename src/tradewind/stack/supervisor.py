@@ -1,39 +1,31 @@
 """Starts services in the order of their needs, watches them, and stops them in reverse."""
 
 import asyncio
-import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from graphlib import TopologicalSorter
 from pathlib import Path
-
-import psutil
 
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.stack.clock import Clock, SetBackError
-from tradewind.stack.layout import Layout, write_atomically, writing
+from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.ports import require_free
 from tradewind.stack.probes import ProbeFailure
-from tradewind.stack.processes import (
-    belongs_to_another,
-    session_members,
-    started_at,
-    stop_processes,
-)
+from tradewind.stack.processes import session_members, started_at, stop_processes
 from tradewind.stack.service import Service
 from tradewind.stack.spawning import UNKNOWN, ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import (
     ServiceState,
     StackState,
     disown_state,
-    read_state,
     vouch_for_state,
     write_state,
 )
 
-__all__ = ["Supervisor", "clear_leftovers", "log_tail", "only_supervisor"]
+__all__ = ["Supervisor", "log_tail"]
 
 START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
@@ -66,6 +58,7 @@ class Supervisor:
         self._start_timeout = start_timeout
         self._on_change = on_change
         self._processes: dict[str, Process] = {}
+        self._needs = _all_needs(services)
         self._ready = {service.name: asyncio.Event() for service in services}
         self._stopping = asyncio.Event()
         self._unwritten: StackError | None = None
@@ -164,18 +157,14 @@ class Supervisor:
 
     def _missing(self, service: Service) -> list[str]:
         """Names of what a service needs, directly or not, and that is not well now."""
-        found: dict[str, bool] = {}
-        needs = {each.name: each.needs for each in self._services}
-        due = list(service.needs)
-        while due:
-            name = due.pop()
-            if name not in found:
-                found[name] = self.state.services[name].state in ("healthy", "done")
-                due += needs[name]
-        return sorted(name for name, healthy in found.items() if not healthy)
+        return sorted(
+            name
+            for name in self._needs[service.name]
+            if self.state.services[name].state not in ("healthy", "done")
+        )
 
     def _restarts_of_needs(self, service: Service) -> int:
-        return sum(self.state.services[n].restarts for n in self._all_needs(service.name))
+        return sum(self.state.services[n].restarts for n in self._needs[service.name])
 
     async def _finish_step(self, service: Service) -> None:
         done = service.done_file
@@ -311,7 +300,7 @@ class Supervisor:
         remaining = {s.name: s for s in self._services if s.name in self._processes}
         while remaining:
             # A service may stop when nothing that runs needs it any more.
-            needed = {need for name in remaining for need in self._all_needs(name)}
+            needed = set().union(*(self._needs[name] for name in remaining))
             batch = [s for name, s in remaining.items() if name not in needed]
             await asyncio.gather(*(self._end(service) for service in batch))
             for service in batch:
@@ -322,17 +311,6 @@ class Supervisor:
             if record.state not in ("failed", "done"):
                 record.state = "stopped"
         self._publish()
-
-    def _all_needs(self, name: str) -> set[str]:
-        by_name = {service.name: service for service in self._services}
-        found: set[str] = set()
-        todo = list(by_name[name].needs)
-        while todo:
-            need = todo.pop()
-            if need not in found:
-                found.add(need)
-                todo += by_name[need].needs
-        return found
 
     def _lost_its_fork_server(self, service: Service) -> bool:
         if service.forked_by is None:
@@ -394,54 +372,10 @@ def log_tail(path: Path, lines: int = 15) -> str:
         return "(no log was written)"
 
 
-@contextmanager
-def only_supervisor(layout: Layout) -> Iterator[None]:
-    """Hold the lock of the state directory; it goes with the process, however that ends.
-
-    Raises
-    ------
-    StackError
-        If another supervisor holds it.
-    """
-    with writing(layout.lock_file):
-        file = layout.lock_file.open("a")
-    with file as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError(
-                f"another `tradewind up` runs on {layout.root}: see `tradewind status`"
-            ) from None
-        yield
-
-
-def clear_leftovers(layout: Layout) -> list[int]:
-    """End processes that a killed supervisor left behind, and return their pids.
-
-    To be called by the holder of the lock only.
-    """
-    state = read_state(layout)
-    found: list[int] = []
-    if state is not None:
-        for record in state.services.values():
-            if record.pid is None or record.pid not in state.sessions():
-                continue
-            if belongs_to_another(record.pid, record.started):
-                continue
-            found += session_members([record.pid])[record.pid]
-    stop_processes([pid for pid in found if not _is_postgres(pid)], grace=5.0)
-    for pid in filter(_is_postgres, found):
-        os.kill(pid, signal.SIGINT)
-    deadline = time.monotonic() + 15.0
-    while time.monotonic() < deadline and any(map(_is_postgres, found)):
-        time.sleep(0.1)
-    stop_processes([pid for pid in found if psutil.pid_exists(pid)], grace=5.0)
+def _all_needs(services: Sequence[Service]) -> dict[str, set[str]]:
+    """Return by service what it needs, directly or not."""
+    needs = {service.name: service.needs for service in services}
+    found: dict[str, set[str]] = {}
+    for name in TopologicalSorter(needs).static_order():  # what is needed comes before
+        found[name] = set(needs[name]).union(*(found[need] for need in needs[name]))
     return found
-
-
-def _is_postgres(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
