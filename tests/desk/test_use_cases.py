@@ -15,6 +15,7 @@ from tradewind.desk.bars import bar_store, snapshot_of_universe, store_universe
 from tradewind.errors import SourceError, StrategyError
 from tradewind.market.sources.source import find_source
 from tradewind.orchestration.steps import training
+from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.registry import tracking
 from tradewind.research.strategy.files import find_strategy
 from tradewind.settings import Settings
@@ -43,7 +44,7 @@ def test_a_backtest_and_the_task_of_a_training_are_one_trial_on_one_snapshot(
     assert result.metrics == judged.trained.result.metrics
     assert result.equity.equals(judged.trained.result.equity)
     assert around["findings"] == judged.bars.findings
-    engine = sa.create_engine(training.ledger_url(settings))
+    engine = sa.create_engine(ledger_url(settings))
     with engine.connect() as connection:
         rows = connection.execute(
             sa.text("SELECT snapshot_id FROM trial_ledger WHERE strategy = 'ridge'")

@@ -8,8 +8,9 @@ import logging
 from datetime import date, datetime
 from typing import Any
 
+from tradewind.desk.bars import bar_store
 from tradewind.orchestration.steps.live import champion_of
-from tradewind.orchestration.steps.training import bar_store, ledger_url
+from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 

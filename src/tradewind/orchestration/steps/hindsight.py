@@ -7,8 +7,9 @@ import logging
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
+from tradewind.desk.bars import bar_store
 from tradewind.errors import LeakError
-from tradewind.orchestration.steps.training import bar_store, ledger_url
+from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.settings import load_settings
 
 if TYPE_CHECKING:

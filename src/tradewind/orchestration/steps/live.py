@@ -7,9 +7,10 @@ import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tradewind.desk.bars import bar_store
 from tradewind.market.sources.source import find_source
 from tradewind.orchestration.steps import hindsight
-from tradewind.orchestration.steps.training import bar_store, ledger_url
+from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 

@@ -8,20 +8,18 @@ import logging
 from typing import TYPE_CHECKING
 
 from tradewind.desk.bars import bar_store
-from tradewind.errors import SettingsError
 from tradewind.market.sources.source import SourceSpec
+from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
-from tradewind.settings import Settings, load_settings
+from tradewind.settings import load_settings
 
 if TYPE_CHECKING:
     from tradewind.market.ingest import IngestResult
 
 __all__ = [
-    "bar_store",
     "ingest",
     "ingest_source",
     "judge",
-    "ledger_url",
     "plan_sweep",
     "promote",
     "run_trials",
@@ -311,22 +309,6 @@ def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
     counts = {"new": stored.new, "revised": stored.revised, "unchanged": stored.unchanged}
     log.info("bars of %s: %s", source, counts)
     return counts
-
-
-def ledger_url(settings: Settings) -> str:
-    """Return the address of the database with the ledger of trials and the signals.
-
-    Raises
-    ------
-    SettingsError
-        If it is not set.
-    """
-    if settings.database_url is None:
-        raise SettingsError(
-            "TRADEWIND_DATABASE_URL is not set, so there is no ledger of trials, and without it "
-            "no statistic can be believed. Services of the stack have it set"
-        )
-    return settings.database_url
 
 
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
