@@ -373,6 +373,17 @@ def _table(kills: list[Kill], found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _record(seed: int, seconds: int, kills: list[Kill], found: Found) -> str:
+    whole = {
+        "seed": seed,
+        "seconds": seconds,
+        "kills": [asdict(kill) for kill in kills],
+        "done": dict(found.done),
+        "wrong": found.wrong,
+    }
+    return json.dumps(whole, indent=2) + "\n"
+
+
 def main() -> None:
     """Run it on a stack of its own, print it, write it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
@@ -402,11 +413,8 @@ def main() -> None:
     asked.results.mkdir(exist_ok=True)
     at = asked.results / f"kills-{time.strftime('%Y-%m-%d')}"
     at.with_suffix(".md").write_text(text)
-    whole = {
-        "seed": asked.seed, "seconds": round(time.monotonic() - began),
-        "kills": [asdict(kill) for kill in kills], **asdict(found),
-    }  # fmt: skip
-    at.with_suffix(".json").write_text(json.dumps(whole, indent=2) + "\n")
+    seconds = round(time.monotonic() - began)
+    at.with_suffix(".json").write_text(_record(asked.seed, seconds, kills, found))
     if found.wrong:
         sys.exit(f"{len(found.wrong)} are wrong: {found.wrong}")
 
