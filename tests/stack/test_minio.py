@@ -1,6 +1,8 @@
 """MLflow's files as objects in MinIO: the stores and MLflow, without Airflow."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import httpx
 import pytest
 
 from tests.stack.conftest import NewStack, Stack
+from tests.support import wait_until
 from tradewind.registry.provenance import collect
 from tradewind.registry.retrieval import verify_round_trip
 from tradewind.registry.tracking import log_training
@@ -22,7 +25,11 @@ PART = (
 )  # fmt: skip
 
 
-def objects(stack: Stack) -> set[str]:
+PROBE = "tradewind-probe"
+
+
+@contextmanager
+def s3_client(stack: Stack) -> Iterator[Any]:
     environment = client_environment(stack.settings, load_secrets(Layout(stack.settings.state)))
     client = boto3.client(
         "s3",
@@ -32,9 +39,23 @@ def objects(stack: Stack) -> set[str]:
         region_name=environment["AWS_DEFAULT_REGION"],
     )
     try:
-        return {entry["Key"] for entry in client.list_objects_v2(Bucket="mlflow")["Contents"]}
+        yield client
     finally:
         client.close()
+
+
+def objects(stack: Stack) -> set[str]:
+    with s3_client(stack) as client:
+        found = {entry["Key"] for entry in client.list_objects_v2(Bucket="mlflow")["Contents"]}
+    return found - {PROBE}  # there for a moment
+
+
+def versions_of_the_probe(stack: Stack) -> list[str]:
+    with s3_client(stack) as client:
+        listed = client.list_object_versions(Bucket="mlflow", Prefix=PROBE)
+    return [
+        each["VersionId"] for kind in ("Versions", "DeleteMarkers") for each in listed.get(kind, ())
+    ]
 
 
 # MLflow 3.17 compares columns with a range, which pandas 3.1 deprecates.
@@ -72,6 +93,8 @@ def test_a_model_in_minio_outlives_the_stack(
         assert [key for key in kept if key.endswith("/model.lgb")]
         assert [key for key in kept if key.endswith("backtest/equity_and_drawdown.png")]
         assert list(Layout(state).artifacts_dir.iterdir()) == []
+        # The bucket keeps versions of what is deleted; a probe every few seconds must leave none.
+        wait_until(lambda: versions_of_the_probe(stack) == [], 60)
 
         found = {c["name"]: c["problem"] for c in json.loads(stack.run("doctor", "--json").stdout)}
         assert found[f"port {stack.settings.minio_port}"] == ""

@@ -1,7 +1,8 @@
 """MLflow is well if a run could be logged; if not, `status` says why, and nothing is restarted."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx
 import psycopg2
@@ -9,6 +10,7 @@ import pytest
 
 from tests.stack.test_disk import ROOT, NoGrowth, SmallDisk
 from tests.support import wait_until
+from tradewind.registry.server.writable import WRITABLE
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
@@ -48,12 +50,19 @@ def sql(disk: SmallDisk | NoGrowth, *statements: str) -> None:
     connection.close()
 
 
-def test_nobody_asks_without_a_login(disk: SmallDisk | NoGrowth) -> None:
+def asked(disk: SmallDisk | NoGrowth) -> Callable[[], httpx.Response]:
+    """Return what asks, with a login, whether MLflow takes a write."""
     login = json.loads(disk.stack.ok("credentials", "--json"))["mlflow"]
-    address = f"{login['address']}/api/2.0/tradewind/writable"
-    assert httpx.get(address, trust_env=False).status_code == 401
-    answer = httpx.get(address, auth=(login["user"], login["password"]), trust_env=False)
-    assert (answer.status_code, answer.text) == (200, "writable")
+    return partial(
+        httpx.get, f"{login['address']}{WRITABLE}", auth=(login["user"], login["password"]),
+        trust_env=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_nobody_asks_without_a_login(disk: SmallDisk | NoGrowth) -> None:
+    ask = asked(disk)
+    assert httpx.get(str(ask().request.url), trust_env=False).status_code == 401
+    assert (ask().status_code, ask().text) == (200, "writable")
 
 
 def test_a_database_that_is_read_only(disk: SmallDisk | NoGrowth) -> None:
@@ -86,13 +95,19 @@ def test_a_folder_of_artifacts_that_takes_no_file(disk: SmallDisk | NoGrowth) ->
 
 
 def test_a_disk_that_is_full(disk: SmallDisk | NoGrowth) -> None:
+    ask = asked(disk)
+
     def told() -> bool:
         disk.fill()  # each time: what others delete meanwhile makes room
-        return disk.reason in detail(disk)
+        answer = ask()
+        return answer.status_code == 503 and disk.reason in answer.text
 
     try:
-        wait_until(told, 60, of=lambda: detail(disk))
-        assert "takes no write" in detail(disk)
+        # Asked where the probe asks: on a disk as full as that, no state is written down either.
+        wait_until(told, 120, of=lambda: ask().text)
+        assert "takes no write" in ask().text
+        assert not disk.stack.status()["healthy"]
     finally:
         disk.free()
+    wait_until(lambda: ask().text == "writable", 60, of=lambda: ask().text)
     wait_until(lambda: detail(disk) == "", 60, of=lambda: detail(disk))

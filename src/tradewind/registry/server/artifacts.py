@@ -24,6 +24,8 @@ FOREIGN: Final = (
         (
             "mlflow.store.artifact.artifact_repo:ArtifactRepository._download_file",
             "mlflow.store.artifact.s3_artifact_repo:S3ArtifactRepository._download_file",
+            "mlflow.store.artifact.s3_artifact_repo:S3ArtifactRepository._get_s3_client",
+            "mlflow.store.artifact.s3_artifact_repo:S3ArtifactRepository.parse_s3_compliant_uri",
         ),
         "keep clients from addresses of the object store, which they do not reach",
         "MLflow's server does not start in containers",
@@ -58,6 +60,21 @@ class BehindServer(ArtifactRepository):
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
         """Delete a file or a folder."""
         self._s3.delete_artifacts(artifact_path)
+
+    def erase(self, name: str) -> None:
+        """Delete a file with all of its versions, which a bucket keeps of what is deleted."""
+        bucket, folder = self._s3.parse_s3_compliant_uri(self.artifact_uri.replace(SCHEME, "s3", 1))
+        key = f"{folder}/{name}" if folder else name
+        s3 = self._s3._get_s3_client()  # noqa: SLF001 - with MLflow's own settings of S3
+        listed = s3.list_object_versions(Bucket=bucket, Prefix=key)
+        versions = [
+            {"Key": key, "VersionId": each["VersionId"]}
+            for kind in ("Versions", "DeleteMarkers")
+            for each in listed.get(kind, ())
+            if each["Key"] == key
+        ]
+        if versions:
+            s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
 
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         self._s3._download_file(remote_file_path, local_path)  # noqa: SLF001 - its own interface

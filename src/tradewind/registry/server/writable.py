@@ -5,7 +5,8 @@ a bucket without the right to put. So the probe asks here, with a login, and is 
 
 Nothing stays. The database is asked for a change of the one row of its own version to what it is,
 which is taken back, and for a temporary file, without which a full disk would go unnoticed until a
-table has to grow; the artifact store takes a small file under one name, which is then deleted.
+table has to grow; the artifact store takes a small file under one name, which is then deleted, with
+all of its versions where a bucket keeps them.
 """
 
 import tempfile
@@ -75,8 +76,9 @@ def _write_file(repository: Any) -> None:  # noqa: ANN401 - MLflow ships no type
         file = Path(folder, _NAME)
         file.write_bytes(_CONTENT)
         repository.log_artifact(str(file))
+    delete = getattr(repository, "erase", repository.delete_artifacts)
     with suppress(Exception):  # another probe was faster, or nobody may: it is small
-        repository.delete_artifacts(_NAME)
+        delete(_NAME)
 
 
 def _words(error: Exception) -> str:
