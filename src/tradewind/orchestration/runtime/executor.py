@@ -114,7 +114,8 @@ class PromptCeleryExecutor(CeleryExecutor):
 
     def update_task_state(self, key: Any, state: str, info: Any) -> None:  # noqa: ANN401
         """Take note of what has ended; Celery's database says why only if it is asked for that."""
-        if info is None and state in {states.FAILURE, states.REVOKED} and key in self.workloads:
+        failed = state in {states.FAILURE, states.REVOKED}
+        if self._looks and failed and info is None and key in self.workloads:
             info = _words(self.workloads[key].result)
         super().update_task_state(key, state, info)
 
@@ -122,6 +123,8 @@ class PromptCeleryExecutor(CeleryExecutor):
         """Send tasks; of those that cannot be sent, Airflow notes that they failed, and not why."""
         self._unsent.clear()
         super()._send_workloads(workload_tuples_to_send)
+        if not self._looks:
+            return
         for key, why in self._unsent.items():
             if self.event_buffer.get(key) == (FAILED, None):
                 self.event_buffer[key] = (FAILED, f"it could not be sent to a worker: {why}")

@@ -1,4 +1,4 @@
-"""A task's process, whose end Airflow's supervisor notices at once, and which it leaves not alone.
+"""A task's process, which ends with its supervisor at the latest, and whose end is noticed at once.
 
 Airflow's supervisor asks whether the task's process has ended each time one of its sockets says
 something, the last time when they are closed. A process closes them a moment before it is over;
