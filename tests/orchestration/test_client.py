@@ -109,13 +109,18 @@ def test_an_event_is_of_the_asset_of_that_very_name(
     assert [request for request, _, _ in airflow.requests].count("POST /api/v2/assets/events") == 1
 
 
-def test_a_token_that_ran_out_is_replaced_once(airflow: Airflow, client: AirflowClient) -> None:
+@pytest.mark.parametrize(
+    "refusal", [(401, {"detail": "Token Expired"}), (403, {"detail": "Invalid JWT token"})]
+)
+def test_a_token_that_does_not_hold_any_more_is_replaced_once(
+    airflow: Airflow, client: AirflowClient, refusal: Answer
+) -> None:
     airflow.answers["POST /auth/token"] = [
         (201, {"access_token": "token-1"}),
         (201, {"access_token": "token-2"}),
     ]
     fine = (200, {"import_errors": [], "total_entries": 0})
-    airflow.answers["GET /api/v2/importErrors"] = [fine, (401, {"detail": "expired"}), fine]
+    airflow.answers["GET /api/v2/importErrors"] = [fine, refusal, fine]
     assert client.import_errors() == []
     assert client.import_errors() == []
     tokens = [token for request, token, _ in airflow.requests if request.startswith("GET")]

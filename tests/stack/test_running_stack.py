@@ -6,9 +6,11 @@ import signal
 import socket
 import stat
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
+import jwt
 import psutil
 import psycopg2
 import pytest
@@ -125,6 +127,22 @@ def test_both_pages_ask_for_a_login(stack: Stack) -> None:
     assert httpx.get(experiments).status_code == 401
     assert httpx.get(experiments, auth=("admin", "wrong")).status_code == 401
     assert httpx.get(experiments, auth=("admin", mlflow["password"])).status_code == 200
+
+
+@pytest.mark.parametrize("moved", [timedelta(minutes=50), -timedelta(days=1, minutes=-50)])
+def test_a_token_holds_when_the_clock_is_set_by_less_than_an_hour(
+    stack: Stack, secrets: Secrets, moved: timedelta
+) -> None:
+    """A user's; a task's is judged by the same rule, which a clock that was set back shows."""
+    url = stack.settings.airflow_url
+    login = {"username": "admin", "password": secrets.airflow_admin}
+    token = httpx.post(f"{url}/auth/token", json=login).json()["access_token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    for claim in ("iat", "nbf", "exp"):
+        claims[claim] += moved.total_seconds()
+    moved_token = jwt.encode(claims, secrets.airflow_jwt_secret, algorithm="HS512")
+    answer = httpx.get(f"{url}/api/v2/dags", headers={"Authorization": f"Bearer {moved_token}"})
+    assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -12,6 +12,7 @@ __all__ = ["AwayError", "Session", "ignore"]
 
 _PAUSE = 1.0
 _HEALTH_SECONDS = 10.0
+_REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class AwayError(OrchestrationError):
@@ -116,11 +117,15 @@ class Session:
         headers: Mapping[str, str] | None,
         **content: Any,  # noqa: ANN401 - as httpx takes it
     ) -> httpx.Response:
-        """Send a request with a token; once more with a new one if that has run out."""
+        """Send a request with a token; once more with a new one if that does not hold any more.
+
+        One that has run out is answered with 401, one of a time that is still to come with 403: the
+        clock was set back since.
+        """
         for token in (self._token, None):
             known = {**(headers or {}), "Authorization": f"Bearer {token or self._login()}"}
             response = self._send(method, f"/api/v2{path}", headers=known, **content)
-            if response.status_code != httpx.codes.UNAUTHORIZED:
+            if response.status_code not in _REFUSED:
                 break
         if response.is_success or response.status_code in accept:
             return response
