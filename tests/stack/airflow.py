@@ -92,6 +92,23 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
         return self.get(path, map_index=map_index, deserialize="true")["value"]
 
+    def say(self, dag_id: str, run_id: str, task_id: str, value: Any, key: str) -> None:
+        """Have a task that has ended have said something else."""
+        self.patch(
+            f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}",
+            {"value": value, "map_index": -1},
+        )
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Have a task of a run, and those after it, done again."""
+        self.post(
+            f"/dags/{dag_id}/clearTaskInstances",
+            {
+                "dry_run": False, "dag_run_id": run_id, "task_ids": [task_id],
+                "include_downstream": True, "only_failed": False, "reset_dag_runs": True,
+            },
+        )  # fmt: skip
+
     def log(self, dag_id: str, run_id: str, task: Task, attempt: int) -> list[dict[str, Any]]:
         """Return the entries of a task's log."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{attempt}"

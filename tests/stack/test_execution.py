@@ -138,6 +138,23 @@ def test_no_order_leaves_while_trading_is_halted(stack: Stack, airflow: Airflow)
     stack.ok("trading", "reconcile")
 
 
+@pytest.mark.usefixtures("traded")
+def test_a_run_that_the_version_before_began_goes_on_after_an_upgrade(
+    stack: Stack, airflow: Airflow
+) -> None:
+    """0.1.0 told an account neither up to where to settle nor when the exchange opens."""
+    sessions.run(airflow, "execute_daily")
+    run_id = airflow.runs("execute_daily")[-1]["dag_run_id"]
+    said = airflow.returned("execute_daily", run_id, "quote")
+    older = {key: said[key] for key in ("account", "session", "model_version", "quotes")}
+    airflow.say("execute_daily", run_id, "quote", older, "return_value")
+    change(stack, "DELETE FROM trading.openings WHERE account = 'daily'")
+    airflow.clear("execute_daily", run_id, "settle")
+    state, tasks = airflow.finished("execute_daily", run_id)
+    assert state == "success", tasks
+    assert stack.rows("SELECT 1 FROM trading.openings WHERE account = 'daily'")
+
+
 def orders_on_paper(rows: Ask) -> int:
     [(count,)] = rows("SELECT count(*) FROM paper.orders WHERE account = 'daily'")
     return count

@@ -181,6 +181,18 @@ def test_the_best_of_a_sweep_is_reproduced_to_the_bit(stack: Stack, swept: dict[
     assert found["identical"]
 
 
+def test_a_run_whose_sweep_the_version_before_planned_goes_on_after_an_upgrade(
+    stack: Stack, airflow: Airflow, swept_run: str, swept: dict[str, Any]
+) -> None:
+    """0.1.0 named no study, and judged with other code: the trials are judged anew."""
+    airflow.say("train_swept", swept_run, "plan_sweep", None, "study")
+    airflow.clear("train_swept", swept_run, "train")
+    state, states = airflow.finished("train_swept", swept_run)
+    assert state == "success", states
+    versions = stack.json("models", "show", "swept")
+    assert [each["metrics"]["sharpe"] for each in versions] == [swept["metrics"]["sharpe"]] * 2
+
+
 def test_noise_is_refused_and_the_run_succeeds(
     stack: Stack, airflow: Airflow, trainings: dict[str, str]
 ) -> None:

@@ -1,6 +1,7 @@
 """From a strategy's signals to positions: the trading workers do it, Airflow says when."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -36,6 +37,7 @@ def execute_dag(dag_id: str, strategy: Strategy) -> DAG:
         doc_md=_page(strategy),
         schedule=[signals_asset(strategy.name)],
         tags=["tradewind", "trading"],
+        user_defined_macros={"quoted": partial(execution.quoted, strategy)},
         **dag_arguments(owner=strategy.owner),
     ) as dag:
 
@@ -44,13 +46,11 @@ def execute_dag(dag_id: str, strategy: Strategy) -> DAG:
             """Store the quotes that the trading workers settle by, and name the session."""
             return execution.quote(strategy, now=datetime.now(UTC))
 
-        session = "{{ ti.xcom_pull(task_ids='quote')['session'] }}"
-        last = "{{ ti.xcom_pull(task_ids='quote')['settle_to'] }}"
-        version = "{{ ti.xcom_pull(task_ids='quote')['model_version'] }}"
+        said = "{{{{ quoted(ti.xcom_pull(task_ids='quote'))['{}'] }}}}"
         steps = [
-            _remote("settle", strategy.name, last),
+            _remote("settle", strategy.name, said.format("settle_to")),
             _remote("reconcile", strategy.name),
-            _remote("submit", strategy.name, session, version),
+            _remote("submit", strategy.name, said.format("session"), said.format("model_version")),
             _remote("confirm", strategy.name, name="reconcile"),
         ]
         before: Any = quote()

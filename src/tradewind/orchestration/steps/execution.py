@@ -5,7 +5,7 @@ database here. Imports happen when a step runs: this module is read with every D
 """
 
 import logging
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tradewind.desk.bars import bar_store
@@ -14,7 +14,7 @@ from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 
-__all__ = ["quote"]
+__all__ = ["quote", "quoted"]
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,31 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
         "model_version": version,
         "quotes": new,
     }
+
+
+def quoted(strategy: Strategy, said: dict[str, Any]) -> dict[str, Any]:
+    """Return what `quote` said in a run; where that was 0.1.0, quote anew.
+
+    It told the account neither up to where to settle nor when the exchange opens, without which no
+    order leaves.
+
+    Parameters
+    ----------
+    strategy : Strategy
+    said : dict
+        What the run's task ``quote`` returned.
+
+    Returns
+    -------
+    dict
+        As `quote` returns.
+
+    Raises
+    ------
+    TradewindError
+        As `quote` raises.
+    """
+    return said if "settle_to" in said else quote(strategy, now=datetime.now(UTC))
 
 
 def _skip_what_cannot_trade(strategy: Strategy, session: date, missed: int, old: str) -> None:

@@ -15,6 +15,7 @@ from tradewind.settings import load_settings
 
 if TYPE_CHECKING:
     from tradewind.market.ingest import IngestResult
+    from tradewind.research.trials.sweep import SweepPlan
 
 __all__ = [
     "ingest",
@@ -104,19 +105,8 @@ def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
     """
     from airflow.sdk import get_current_context
 
-    from tradewind.research.features.own_code import feature_code_hash
-    from tradewind.research.trials.sweep import plan
-
-    context = get_current_context()
-    planned = plan(
-        strategy,
-        snapshot_id,
-        ledger_url(load_settings()),
-        sweep_id=_sweep_id(strategy, snapshot_id),
-        asked_by=f"{context['dag_run'].dag_id} {context['dag_run'].run_id}",
-        feature_code=feature_code_hash(strategy) or "",
-    )
-    context["ti"].xcom_push(_STUDY, planned.study_name)
+    planned = _planned(strategy, snapshot_id)
+    get_current_context()["ti"].xcom_push(_STUDY, planned.study_name)
     log.info("%d trials in study %s", planned.n_trials, planned.study_name)
     return list(planned.batches)
 
@@ -133,7 +123,7 @@ def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
 
     settings = load_settings()
     report = run_batch(
-        _study_of_run(),
+        _study_of_run() or _planned(strategy, snapshot_id).study_name,
         bar_store(settings).read(snapshot_id),
         strategy,
         ledger_url(settings),
@@ -177,7 +167,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     chosen = strategy
     configurations: tuple[str, ...] = ()
     if strategy.sweep is not None:
-        swept = collect_sweep(_study_of_run(), strategy, ledger)
+        swept = collect_sweep(_judged_study(strategy, snapshot_id), strategy, ledger)
         log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
         chosen = strategy.with_parameters(swept.best_parameters)
         configurations = swept.configurations
@@ -323,22 +313,43 @@ def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
-def _study_of_run() -> str:
-    """Return the study that the run's first task has planned or gone on with.
-
-    Raises
-    ------
-    SweepError
-        If it has said none.
-    """
+def _planned(strategy: Strategy, snapshot_id: str) -> "SweepPlan":
+    """Plan the run's sweep; asked again in the same run, find it."""
     from airflow.sdk import get_current_context
 
-    from tradewind.errors import SweepError
+    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.trials.sweep import plan
+
+    run = get_current_context()["dag_run"]
+    return plan(
+        strategy,
+        snapshot_id,
+        ledger_url(load_settings()),
+        sweep_id=_sweep_id(strategy, snapshot_id),
+        asked_by=f"{run.dag_id} {run.run_id}",
+        feature_code=feature_code_hash(strategy) or "",
+    )
+
+
+def _study_of_run() -> str | None:
+    """Return the study that the run's first task named; None if 0.1.0 planned it and named none."""
+    from airflow.sdk import get_current_context
 
     name = get_current_context()["ti"].xcom_pull(task_ids="plan_sweep", key=_STUDY)
-    if name is None:
-        raise SweepError("task plan_sweep of this run named no study; clear it, and it plans again")
-    return str(name)
+    return None if name is None else str(name)
+
+
+def _judged_study(strategy: Strategy, snapshot_id: str) -> str:
+    """Return the run's study, of which every trial is judged.
+
+    Trials that 0.1.0 has judged are judged anew: the final model is held against figures of the
+    code that trains it.
+    """
+    if (study := _study_of_run()) is not None:
+        return study
+    log.info("0.1.0 judged the trials of this run; they are judged anew")
+    run_trials(strategy, snapshot_id, batch=0)
+    return _planned(strategy, snapshot_id).study_name
 
 
 def _is_backfill() -> bool:
