@@ -103,7 +103,11 @@ class ResultWatcher:
                 future.set_exception(error)
 
     async def _run(self) -> None:
-        """Keep a session with Redis, and begin another when it is lost."""
+        """Keep a session with Redis, and begin another when it is lost.
+
+        The back-off is written here: it begins anew after a session that lasted, while tenacity's
+        only grows.
+        """
         from redis.exceptions import RedisError
 
         delay = _FIRST_DELAY

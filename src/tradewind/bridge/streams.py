@@ -129,7 +129,11 @@ class StreamProducer(SharedStreamProducer):
         self._swept = 0.0
 
     async def open_stream(self) -> AsyncGenerator[tuple[Entry, str], None]:
-        """Yield entries for ever, whatever becomes of Redis meanwhile."""
+        """Yield entries for ever, whatever becomes of Redis meanwhile.
+
+        The back-off is written here: tenacity repeats a call, and cannot repeat a generator that
+        has already yielded.
+        """
         from redis.exceptions import RedisError, ResponseError
 
         self._client = _client(await CeleryHook(self._app).aaddress())
@@ -230,20 +234,22 @@ class StreamProducer(SharedStreamProducer):
     async def _acknowledge(self, entry_ids: list[str]) -> None:
         """Acknowledge, through a restart of Redis; else they would be told a second time."""
         from redis.exceptions import RedisError
+        from tenacity import (
+            AsyncRetrying,
+            retry_if_exception_type,
+            stop_after_delay,
+            wait_exponential,
+        )
 
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _ACKNOWLEDGE_SECONDS
-        delay = _FIRST_DELAY
-        while True:
-            try:
+        tries = AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, OSError)),
+            wait=wait_exponential(multiplier=_FIRST_DELAY, max=_LONGEST_DELAY),
+            stop=stop_after_delay(_ACKNOWLEDGE_SECONDS),
+            reraise=True,
+        )
+        async for each in tries:
+            with each:
                 await self._client.xack(self._stream, self._group, *entry_ids)
-            except (RedisError, OSError):
-                if loop.time() > deadline:
-                    raise
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LONGEST_DELAY)
-            else:
-                return
 
 
 def _client(address: AppAddress) -> Any:

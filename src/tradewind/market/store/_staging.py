@@ -1,6 +1,5 @@
 """Bars on their way into a table: set aside part by part, then stored in one commit."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["Appended", "Staged"]
 
 _ATTEMPTS: Final = 50
-_PAUSE: Final = 0.02  # seconds; longer by as much after each conflict, half a second at most
+_STEP: Final = 0.02  # seconds by which the wait grows with each conflict
+_LONGEST_WAIT: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,26 @@ class Staged:
             If the bars do not connect with what is stored, are known before what they revise, or
             cannot be written.
         """
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._try()
-            except ConflictError:
-                time.sleep(min(0.5, _PAUSE * attempt))
-        raise StoreError(
-            f"other processes wrote to {self._table.uri} {_ATTEMPTS} times before this one could; "
-            "ingest a source from one place at a time"
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            wait_incrementing,
         )
+
+        tries = Retrying(
+            retry=retry_if_exception_type(ConflictError),
+            wait=wait_incrementing(start=0.0, increment=_STEP, max=_LONGEST_WAIT),
+            stop=stop_after_attempt(_ATTEMPTS),
+            reraise=True,
+        )
+        try:
+            return tries(self._try)
+        except ConflictError as error:
+            raise StoreError(
+                f"other processes wrote to {self._table.uri} {_ATTEMPTS} times before this one "
+                "could; ingest a source from one place at a time"
+            ) from error
 
     def _try(self) -> Appended:
         """Store what is new to the table as it is now.
