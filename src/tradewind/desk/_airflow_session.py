@@ -75,6 +75,9 @@ class Session:
     ) -> httpx.Response:
         """Return the answer to a request.
 
+        The retry loop is written here, not with tenacity: the user is told once of an outage, and
+        the error says how long it lasted.
+
         Parameters
         ----------
         method, path : str
@@ -117,10 +120,12 @@ class Session:
         headers: Mapping[str, str] | None,
         **content: Any,  # noqa: ANN401 - as httpx takes it
     ) -> httpx.Response:
-        """Send a request with a token; once more with a new one if that does not hold any more.
+        """Send a request with a token; once more with a new one if the token is refused.
 
-        One that has run out is answered with 401, one of a time that is still to come with 403: the
-        clock was set back since.
+        Airflow answers 401 to a token that has run out, and 403 to one whose time is still to come,
+        for the clock was set back since. An `httpx.Auth` would not be plainer: the login has a
+        second try, a look at Airflow's health and errors of its own, and all of them are requests
+        that would have to be sent from within the flow of another.
         """
         for token in (self._token, None):
             known = {**(headers or {}), "Authorization": f"Bearer {token or self._login()}"}

@@ -1,4 +1,10 @@
-"""Manifests of snapshots: one small JSON file each, written once and whole."""
+"""Manifests of snapshots: one small JSON file each, written once and whole.
+
+Local manifests are written by hand, for pyarrow's local file system writes in place: a process
+killed meanwhile would leave half a file. Manifests in an object store are read with deltalake's own
+client, which takes the settings that the tables take. pyarrow's clients have other names for them,
+and obstore would be one more client beside deltalake's.
+"""
 
 import hashlib
 import json

@@ -315,6 +315,10 @@ def _resampled(
     """Return sessions drawn in blocks, shape (n_samples, length): the stationary bootstrap.
 
     A history is as long as what it is drawn from if no length is given.
+
+    The `StationaryBootstrap` of the library arch is not used: its histories are always as long as
+    what they are drawn from, it draws them one at a time, and from the same seed it draws others,
+    so that intervals that are recorded with models could not be reproduced.
     """
     random = np.random.default_rng(seed)
     shape = (n_samples, length or n_sessions)
