@@ -8,7 +8,7 @@ import logging
 from datetime import date, datetime
 from typing import Any
 
-from tradewind.desk.bars import bar_store
+from tradewind.desk.bars import newest_bars
 from tradewind.orchestration.steps.live import champion_of
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
@@ -53,7 +53,6 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tradewind.market.age import coming_opens, said_of_age, sessions_behind
-    from tradewind.market.sources.source import find_source
     from tradewind.trading.book import quotes, views
     from tradewind.trading.book.database import open_database
     from tradewind.trading.signals import SignalBook, refuse_late_bars
@@ -68,13 +67,11 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     today = {"risk": strategy.risk, "execution": strategy.execution}
     recorded = champion.strategy.model_copy(update=today)
     universe = recorded.universe
-    source = find_source(universe.source, settings.sources_dir)
-    calendar = source.sessions_for(universe.calendar)
     with open_database(url) as engine:
         # A former champion may have left positions in symbols that this one does not trade.
         symbols = sorted({*universe.symbols, *views.symbols_in_play(engine, strategy.name)})
-        store = bar_store(settings)
-        bars = store.read(store.snapshot(universe.source, symbols, calendar=calendar))
+        newest = newest_bars(settings, universe, symbols)
+        bars, calendar = newest.bars, newest.calendar
         refuse_late_bars(bars)
         last: date = bars.get_column("session").sort()[-1]
         replay = strategy.execution == "replay"

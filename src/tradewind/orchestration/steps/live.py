@@ -7,16 +7,13 @@ import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.desk.bars import bar_store
-from tradewind.market.sources.source import find_source
+from tradewind.desk.bars import NewestBars, newest_bars
 from tradewind.orchestration.steps import hindsight
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from tradewind.registry.retrieval import RegisteredModel
 
 __all__ = ["champion_of", "signal", "watch"]
@@ -65,16 +62,14 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
         tranches_of,
     )
 
-    champion, snapshot_id, bars = _champion_and_bars(strategy)
-    recorded = champion.strategy
-    source = find_source(recorded.universe.source, load_settings().sources_dir)
-    calendar = source.sessions_for(recorded.universe.calendar)
+    champion, newest = _champion_and_bars(strategy)
+    recorded, bars, calendar = champion.strategy, newest.bars, newest.calendar
     refuse_late_bars(select_bars(bars, recorded))
     hindsight.refuse_hindsight(champion, bars)
     weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
     refuse_older_session(session, bars, recorded.universe)
-    hindsight.keep_inputs(champion, snapshot_id, bars, session)
+    hindsight.keep_inputs(champion, newest.snapshot_id, bars, session)
     behind = sessions_behind(calendar, session, now)
     if behind and strategy.execution != "replay":
         log.warning("%s: these signals are as old", said_of_age(behind, session, calendar))
@@ -84,7 +79,7 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
             session=session,
             trade_session=next_session(calendar, session),
             model_version=champion.info.version,
-            snapshot_id=snapshot_id,
+            snapshot_id=newest.snapshot_id,
             weights=tradable_weights(weights, bars),
             # With `hold` the first of these sessions has what others before it wanted.
             tranches={} if recorded.missing == "hold" else tranches_of(weights, recorded.horizon),
@@ -124,7 +119,8 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     from tradewind.research.monitoring.monitor import inspect
     from tradewind.trading.signals import refuse_late_bars
 
-    champion, snapshot_id, bars = _champion_and_bars(strategy)
+    champion, newest = _champion_and_bars(strategy)
+    bars = newest.bars
     refuse_late_bars(select_bars(bars, champion.strategy))  # late is not delisted
     found = hindsight.look_back(champion, bars)
     if found.faults:  # before all else: what follows may fail
@@ -136,7 +132,7 @@ def watch(strategy: Strategy) -> dict[str, Any]:
         trained_until=champion.data_end,
         expected=out_of_sample_returns(champion.info),
     )
-    log_watch(report, champion.info, snapshot_id, found)
+    log_watch(report, champion.info, newest.snapshot_id, found)
     if found.faults:
         raise hindsight.refusal(champion, found.faults)
     for reason in report.reasons:
@@ -172,11 +168,6 @@ def champion_of(strategy: Strategy) -> "RegisteredModel":
     return champion
 
 
-def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
+def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, NewestBars]":
     champion = champion_of(strategy)
-    universe, settings = champion.strategy.universe, load_settings()
-    source = find_source(universe.source, settings.sources_dir)
-    calendar = source.sessions_for(universe.calendar)
-    store = bar_store(settings)
-    snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=calendar)
-    return champion, snapshot_id, store.read(snapshot_id)
+    return champion, newest_bars(load_settings(), champion.strategy.universe)
