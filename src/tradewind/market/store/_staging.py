@@ -26,12 +26,12 @@ _LONGEST_WAIT: Final = 0.5  # seconds
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of bars that were handed to the store.
+    """How many of the bars that were handed to the store were new, revised and unchanged.
 
     Attributes
     ----------
     new : int
-        Bars the store did not have, and first bars whose step it did not know.
+        Bars that the store did not have, and first bars whose step it did not know.
     revised, unchanged : int
         Bars whose values differ from the stored ones, and bars whose values do not.
     findings : tuple of Finding
@@ -49,7 +49,7 @@ class Staged:
     """Bars that shall be stored all together, or none of them.
 
     Memory holds one part at a time; the others are set aside on disk. Whatever happens before
-    `commit` has returned, a kill too, the table is as it was, or has all of the bars.
+    `commit` has returned, even a kill, the table is unchanged or has all of the bars.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class Staged:
         Raises
         ------
         StoreError, SnapshotError, MarketDataError
-            If they are such as cannot be stored.
+            If they cannot be stored.
         """
         self._incoming.add(prepared(bars, self._calendar, self._known_at))
 
     def commit(self) -> Appended:
-        """Store what the table does not have of the bars, in one commit.
+        """Store the bars that the table does not have, in one commit.
 
         Raises
         ------
@@ -111,12 +111,13 @@ class Staged:
             ) from error
 
     def _try(self) -> Appended:
-        """Store what is new to the table as it is now.
+        """Store the bars that are new to the newest version of the table.
 
         Raises
         ------
         ConflictError
-            If another process stored something meanwhile: some of this may not be new any more.
+            If another process stored something meanwhile: some of these bars may not be new any
+            more.
         """
         version = self._table.open_or_create(str(self._calendar))
         new = revised = unchanged = 0
@@ -145,7 +146,7 @@ class Staged:
         return self._table.rows(version, symbols, start=first, end=last)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Free the memory and the disk space."""
         self._incoming.close()
 
     def __enter__(self) -> Self:
