@@ -1,4 +1,4 @@
-"""One account's connection to Interactive Brokers: what is sent through it, and what comes back."""
+"""One account's connection to Interactive Brokers: its orders, executions and positions."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ _PENDING: Final = frozenset({"PendingSubmit", "ApiPending"})
 
 @dataclass(frozen=True)
 class _Reference:
-    """What is kept with an order at the broker."""
+    """The text that the broker keeps with an order."""
 
     client_order_id: str
     session: date
@@ -47,7 +47,7 @@ class _Reference:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """Return None for what is not of ours."""
+        """Read a text; return None if it is not ours."""
         name, *rest = text.rsplit("/", 2)
         if len(rest) != 2:  # noqa: PLR2004
             return None
@@ -72,7 +72,7 @@ class Link:
         self._keep_endings(client.wrapper)
 
     def _keep_endings(self, wrapper: Any) -> None:  # noqa: ANN401
-        """Remember in which words an order was completed; ib_async lets them go."""
+        """Remember the status text with which an order was completed, which ib_async drops."""
         completed = wrapper.completedOrder
 
         def remember(contract: "Contract", order: "Order", state: Any) -> None:  # noqa: ANN401
@@ -98,10 +98,10 @@ class Link:
         return (await self.trades()).get(client_order_id)
 
     async def place(self, order: OrderTicket) -> None:
-        """Send an order, and wait until the broker has it, or will not have it."""
+        """Send an order, and wait until the broker has accepted or rejected it."""
         from ib_async import LimitOrder, MarketOrder, Stock
 
-        name = order.symbol.replace(".", " ")  # BRK.B is BRK B there
+        name = order.symbol.replace(".", " ")  # BRK.B is BRK B at Interactive Brokers
         asked = Stock(name, "SMART", self._address.currency)
         [contract] = await self._answer(self.client.qualifyContractsAsync(asked))
         if contract is None:
@@ -138,12 +138,12 @@ class Link:
         from ib_async import ExecutionFilter
 
         await self._answer(self.client.reqExecutionsAsync(ExecutionFilter(acctCode=self.code)))
-        # What the request returns never learns of its commission; the client's own list does.
+        # Fills that the request returns never get their commission; those in the client's list do.
         found: dict[str, tuple[str, Fill, _Reference]] = {}
         for fill in self.client.fills():
             reference = _Reference.parse(fill.execution.orderRef)
             if reference is not None and fill.execution.acctNumber == self.code:
-                # A correction has the same number but for what follows its last dot.
+                # A correction has the same number up to its last dot.
                 number, _, revision = fill.execution.execId.rpartition(".")
                 found[number] = max(
                     found.get(number, ("", fill, reference)), (revision, fill, reference),
@@ -216,7 +216,7 @@ class Link:
         return await asyncio.wait_for(request, self._address.timeout)
 
     async def _until(self, event: Any, condition: Callable[[], bool]) -> None:  # noqa: ANN401
-        """Wait until a condition is true that only changes when an event comes."""
+        """Wait until a condition is true, which is checked whenever an event comes."""
         come = asyncio.Event()
 
         def wake(*_: object) -> None:

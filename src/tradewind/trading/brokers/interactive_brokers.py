@@ -1,14 +1,14 @@
 """Interactive Brokers, through its gateway and ``ib_async`` (extra ``ib``).
 
-Orders are market-on-open and limit-on-open: what the opening auction does not fill is cancelled by
-the exchange, which is what a book that trades at opens means by an expired order.
+Orders are market-on-open and limit-on-open. The exchange cancels what the opening auction does not
+fill; the book calls that order expired.
 
-The broker keeps one word of ours with an order and its executions, ``orderRef``. It holds the
-`client_order_id`, by which an order that is sent again is found, and what else must be known of it
-later: the session, and the shares as they were ordered. Orders and executions without such a word
-are somebody else's and passed over; what they do to positions, reconciliation finds.
+The broker keeps one text of ours with an order and its executions, ``orderRef``. It holds the
+`client_order_id`, by which a repeated order is found, the session, and the shares as they were
+ordered. Orders and executions without such a text are not ours and are ignored; reconciliation
+finds what they do to positions.
 
-The gateway tells of open orders, and of what was completed or executed since its midnight. So an
+The gateway reports open orders, and those that were completed or executed since its midnight. So an
 account must be settled and reconciled on the day of its session.
 """
 
@@ -74,7 +74,7 @@ class InteractiveBrokers:
             await link.place(order)
 
     async def cancel(self, client_order_id: str) -> None:
-        """Ask for an order to be taken back; see `tradewind.trading.broker.Broker`."""
+        """Ask the broker to cancel an order; see `tradewind.trading.broker.Broker`."""
         for account in self._address.accounts:
             async with self._link(account) as link:
                 if found := await link.trade_of(client_order_id):
@@ -114,7 +114,7 @@ class InteractiveBrokers:
 
     @asynccontextmanager
     async def _link(self, account: str) -> AsyncIterator[Link]:
-        """Yield an account's connection; errors of the gateway become ours."""
+        """Yield an account's connection, and turn the gateway's errors into ours."""
         where = f"Interactive Brokers at {self._address.host}:{self._address.port}"
         try:
             link = self._links.get(account)
