@@ -1,7 +1,7 @@
-"""What the first task of an execution does, in a Celery worker of Airflow: tell the trading book.
+"""The first task of an execution, in a Celery worker of Airflow: it writes quotes into the book.
 
-The trading workers know neither bars nor models; what they need of both is written into their
-database here. Imports happen when a step runs: this module is read with every DAG file.
+The trading workers have neither bars nor models. This step writes what they need of both into their
+database. Imports happen when a step runs, for this module is read with every DAG file.
 """
 
 import logging
@@ -22,12 +22,11 @@ log = logging.getLogger(__name__)
 def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Open the strategy's account, or renew its terms, and store the quotes it is settled by.
 
-    Capital and costs are those that the champion was judged with; the limits of risk, and where
-    orders go, are those of the strategy file as it is today, so that a desk can tighten them
-    without a training.
+    Capital and costs are those that the champion was judged with. Risk limits and `execution` are
+    those of the strategy file as it is today, so that a desk can tighten them without a training.
 
-    The account is told all that the bars know, up to their last session, even where the newest
-    signals are older: nobody may send an order for an open that the bars have seen.
+    The account gets quotes up to the last session of the bars, even if the newest signals are
+    older: no order may leave for an open that lies before the last bar.
 
     Parameters
     ----------
@@ -93,12 +92,12 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
 
 
 def _skip_what_cannot_trade(strategy: Strategy, session: date, missed: int, old: str) -> None:
-    """Open no account that could not trade: what it refused once stays refused.
+    """Open no account that could not trade, for an order that was refused stays refused.
 
     Raises
     ------
     AirflowSkipException
-        If the file says that no order leaves, or its signals are older than it allows.
+        If the file says ``execution: off``, or its signals are older than it allows.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 

@@ -1,6 +1,6 @@
-"""What the tasks between trainings do, in a Celery worker: signals, and a watch over the champion.
+"""The tasks between trainings, in a Celery worker: signals, and the champion's monitoring.
 
-Each step imports what it needs when it runs: this module is read with every DAG file.
+Each step imports what it needs when it runs, for this module is read with every DAG file.
 """
 
 import logging
@@ -24,9 +24,8 @@ log = logging.getLogger(__name__)
 def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Store what the champion wants to hold at the next open.
 
-    The champion decides as it was trained to: features, positions and costs are those of its
-    own record, not of the file as it is today. It decides on the last session of the bars, or
-    not at all.
+    The champion decides as it was trained: features, positions and costs are those of its record,
+    not of the file as it is today. It decides on the last session of the bars, or not at all.
 
     Parameters
     ----------
@@ -45,7 +44,7 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     AirflowSkipException
         If the strategy has no champion.
     LeakError
-        If a feature of a session before is another one today than it was then.
+        If a feature of an earlier session has another value today than it had then.
     TradewindError
         If bars, model or database cannot be had.
     """
@@ -81,7 +80,7 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
             model_version=champion.info.version,
             snapshot_id=newest.snapshot_id,
             weights=tradable_weights(weights, bars),
-            # With `hold` the first of these sessions has what others before it wanted.
+            # With `hold`, the first of these sessions carries weights of earlier ones.
             tranches={} if recorded.missing == "hold" else tranches_of(weights, recorded.horizon),
         )
     )
@@ -109,8 +108,8 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     AirflowSkipException
         If the strategy has no champion.
     LeakError
-        If a feature of a session is another one today than it was when signals were made of it.
-        The strategy's account is halted before.
+        If a feature of a session has another value today than when signals were made of it. The
+        strategy's account is halted first.
     TradewindError
         If bars, model or MLflow cannot be had.
     """
@@ -123,7 +122,7 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     bars = newest.bars
     refuse_late_bars(select_bars(bars, champion.strategy))  # late is not delisted
     found = hindsight.look_back(champion, bars)
-    if found.faults:  # before all else: what follows may fail
+    if found.faults:  # first, for what follows may fail
         hindsight.stop_trading(champion, found.faults)
     report = inspect(
         champion.model,
@@ -147,14 +146,14 @@ def watch(strategy: Strategy) -> dict[str, Any]:
 
 
 def champion_of(strategy: Strategy) -> "RegisteredModel":
-    """Return the strategy's champion, once its own features are those it was trained with.
+    """Return the strategy's champion, after a check that its features' code is unchanged.
 
     Raises
     ------
     AirflowSkipException
         If the strategy has no champion.
     RegistryError
-        If it cannot be had, or its features are other ones by now.
+        If it cannot be had, or the code of its features has changed.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
