@@ -1,4 +1,4 @@
-"""Requests to Airflow's web server as a user: the login, and how long an outage is waited for."""
+"""Requests to Airflow's web server as a user, with the login, and with patience for outages."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ _REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class AwayError(OrchestrationError):
-    """Airflow does not answer as it should, and may in a moment: it, or its database, restarts."""
+    """Airflow does not answer, but may in a moment: it, or its database, restarts."""
 
 
 def ignore(_: str) -> None:
@@ -33,9 +33,9 @@ class Session:
     timeout : float
         Seconds that one attempt may take.
     patience : float
-        Seconds for which a request is tried again. What it asks for must bear being done twice.
+        Seconds for which a request is tried again. It must do no harm if it is done twice.
     on_outage : callable
-        Told once an outage why it is waited.
+        Called once an outage with the reason for waiting.
     """
 
     def __init__(
@@ -84,9 +84,9 @@ class Session:
         params, json, headers
             As httpx takes them.
         accept : collection of int
-            Status codes, beside those of success, that are answers and no errors.
+            Status codes, beside those of success, that are no errors.
         until : float, optional
-            When patience ends at the latest, as `time.monotonic` tells it.
+            When patience ends at the latest, on the clock of `time.monotonic`.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Session:
                 break
         if response.is_success or response.status_code in accept:
             return response
-        # A token that was given a moment ago is refused by one who cannot look it up.
+        # Airflow refuses a token that it gave a moment ago when it cannot look it up.
         raise self._refusal(response, away=response.status_code == httpx.codes.UNAUTHORIZED)(
             f"Airflow at {self.base_url} answered {response.status_code} to {method} {path}: "
             f"{_detail(response)}."
@@ -146,7 +146,7 @@ class Session:
         if response.status_code == httpx.codes.UNAUTHORIZED:  # perhaps its connection was stale
             response = self._send("POST", "/auth/token", json=login)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            # Without its database Airflow knows no password, and says no more than that.
+            # Without its database Airflow knows no password, and its answer is the same.
             away = self._known or self._database_is_away()
             raise (AwayError if away else OrchestrationError)(
                 f"Airflow at {self.base_url} refused the password of user {self._username!r}. "
@@ -174,7 +174,7 @@ class Session:
             return False
 
     def _refusal(self, response: httpx.Response, *, away: bool = False) -> type[OrchestrationError]:
-        # 429: too many ask; what asks again in a moment is answered.
+        # 429: too many requests; another try in a moment is answered.
         busy = response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS
         return AwayError if away or busy else OrchestrationError
 
