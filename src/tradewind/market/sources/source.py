@@ -239,7 +239,7 @@ def load_sources(
 
 
 def find_source(name: str, directory: Path) -> SourceSpec:
-    """Return the source of a name.
+    """Return the source of a name; if its file is valid, no other is read.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def find_source(name: str, directory: Path) -> SourceSpec:
     Raises
     ------
     SourceError
-        If there is no such file, or it is wrong.
+        If there is no such file, which names those there are, or it is wrong.
     """
     return _READER.find(directory, name)
 
