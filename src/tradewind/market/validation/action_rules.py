@@ -30,7 +30,7 @@ def gap_findings(bars: pl.DataFrame) -> list[Finding]:
 
     A split is arithmetic: the next open stands at the ratio (within 3 %, a usual overnight move),
     and money changes hands as on any other day, since twice the shares trade at half the price. A
-    crash is neither: AAPL on 2000-09-29 opened at 0.527 of the close before, with ten times the
+    crash shows neither: AAPL on 2000-09-29 opened at 0.527 of the close before, with ten times the
     usual turnover in dollars. A gap is an ``unadjusted_split`` when both hold: the open, adjusted
     by `split_factor`, is within 3 % of a usual ratio to the close before, and the day's turnover
     (close times volume) is below 3 times the median of up to 20 sessions before. A `split_factor`

@@ -102,7 +102,8 @@ class Examination:
         Parameters
         ----------
         bars : DataFrame
-            Bars as in `tradewind.market.bars`: all bars of symbols that were not added before.
+            What should be bars as in `tradewind.market.bars`: all of symbols that were not added
+            before.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """What a strategy is compared with: the returns of a position that is held all the time.
 
-The position is its benchmark (its universe, one symbol, or cash), or the mix that it held on
-average.
+The position is the strategy's benchmark (its universe, one symbol, or cash), or the mix that the
+strategy held on average.
 """
 
 from collections.abc import Sequence
