@@ -1,9 +1,8 @@
-"""The arithmetic of an account's books, to the cent: shared by the backtest's and the trading book.
+"""The arithmetic of an account's books, to the cent: shared by the backtest and the trading book.
 
-What is booked, how many shares are traded and how it is rounded stands in
-`tradewind.research.backtest.books`. This module needs the standard library alone, so that the
-trading workers reckon with it without numpy or polars. Its functions are exact whatever the
-caller's decimal context is.
+`tradewind.research.backtest.books` says what is booked, how many shares are traded and how amounts
+are rounded. This module needs only the standard library, so that the trading workers can use it
+without numpy or polars. Its functions are exact in any decimal context.
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ K = TypeVar("K")
 
 
 def decimal_of(value: float) -> Decimal:
-    """Return the decimal number a float prints as, which is the one that was meant."""
+    """Return the decimal number that a float prints as, which is the intended one."""
     return Decimal(repr(value))
 
 
@@ -58,7 +57,7 @@ def price_of(value: float) -> Decimal:
 
 
 def split_between(before: float, after: float) -> Fraction:
-    """Return how many shares one became, by the split factors of two sessions that follow."""
+    """Return how many shares one became, by the split factors of two sessions in a row."""
     return Fraction(after / before).limit_denominator(_LARGEST_DENOMINATOR)
 
 
@@ -89,7 +88,7 @@ def split_shares(shares: int, ratio: Fraction, price: Decimal) -> tuple[int, Dec
     ratio : Fraction
         Of `split_between`.
     price : Decimal
-        At which the fraction is settled.
+        Price at which the fraction is settled.
 
     Returns
     -------
@@ -104,7 +103,7 @@ def split_shares(shares: int, ratio: Fraction, price: Decimal) -> tuple[int, Dec
 
 
 def borrow_fee(shares: int, close: Decimal, borrow_bps: Decimal, nights: int) -> Decimal:
-    """Return what a position owes for the nights since its last close: negative, not rounded."""
+    """Return the fee for borrowing since the last close: negative, not rounded."""
     if shares >= 0:
         return Decimal(0)
     with localcontext(EXACT):
@@ -112,13 +111,13 @@ def borrow_fee(shares: int, close: Decimal, borrow_bps: Decimal, nights: int) ->
 
 
 def trading_cost(shares: int, price: Decimal, cost_bps: Decimal) -> Decimal:
-    """Return what basis points of a trade's notional come to: positive, not rounded."""
+    """Return the cost of a trade, as basis points of its notional: positive, not rounded."""
     with localcontext(EXACT):
         return abs(shares) * price * (cost_bps / _BPS)
 
 
 def equity_of(cash: Decimal, shares: Mapping[K, int], prices: Mapping[K, Decimal]) -> Decimal:
-    """Return cash and what the shares are worth, not rounded; each key needs a price."""
+    """Return cash plus the value of the shares, not rounded; each symbol needs a price."""
     with localcontext(EXACT):
         return cash + sum(count * prices[key] for key, count in shares.items() if count)
 
@@ -130,13 +129,13 @@ def target_shares(
     weights: Mapping[K, Decimal],
     cost_bps: Decimal,
 ) -> dict[K, int]:
-    """Return the whole shares that weights ask for, the cost of trading set aside.
+    """Return the whole shares that weights ask for, after the cost of trading is set aside.
 
     Parameters
     ----------
     cash : Decimal
     shares, weights : mapping
-        By symbol; one that has no entry has none of it.
+        By symbol; a missing entry means zero.
     prices : mapping
         Of every symbol in either.
     cost_bps : Decimal
@@ -154,7 +153,7 @@ def target_shares(
         distance = sum(abs(weight[key] * equity - worth[key]) for key in prices)
         left = equity - distance * (cost_bps / _BPS)
         return {
-            # What is not wanted may be worthless, with no price to divide by.
+            # A symbol that is not wanted may be worthless, with no price to divide by.
             key: int((weight[key] * left / price).to_integral_value(ROUND_DOWN))
             if weight[key]
             else 0

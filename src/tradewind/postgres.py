@@ -1,4 +1,4 @@
-"""The PostgreSQL database that sweeps and the ledger of trials share."""
+"""Access to PostgreSQL: engines, errors and locks."""
 
 import hashlib
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ from tradewind.errors import LedgerError
 
 __all__ = ["KEEPALIVE", "Locks", "database_errors", "open_engine"]
 
-# A lock goes with its connection. Where the holder's whole machine is gone nobody closes that
-# connection, so both ends ask after each other: a minute of silence ends it.
+# A lock ends with its connection. If the holder's whole machine is gone, nobody closes the
+# connection. So both ends send keep-alives: a minute of silence ends it.
 KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 30,
     "keepalives_interval": 10,
@@ -44,7 +44,7 @@ def open_engine(url: str, *, durable: bool = True) -> Engine:
     Raises
     ------
     LedgerError
-        If the URL is none, or not of PostgreSQL.
+        If the URL is invalid, or not one of PostgreSQL.
     """
     try:
         parsed = make_url(url)
@@ -63,7 +63,7 @@ def open_engine(url: str, *, durable: bool = True) -> Engine:
 
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
-    """Say of a refusal of the database what was being done.
+    """Turn an error of the database into ours, which says what was being done.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def database_errors(doing: str) -> Iterator[None]:
 
 
 class Locks:
-    """Locks by name, held by one connection and gone with it, however its process ends."""
+    """Locks by name, held by one connection; they end with it, however its process ends."""
 
     def __init__(self, engine: Engine) -> None:
         self._connection: Connection = engine.connect().execution_options(
@@ -91,8 +91,8 @@ class Locks:
         )
 
     def close(self) -> None:
-        """Let go of all."""
-        self._connection.invalidate()  # not into a pool, where locks would live on
+        """Release all locks."""
+        self._connection.invalidate()  # not back into a pool, where locks would be kept
         self._connection.close()
 
     @contextmanager
@@ -119,11 +119,12 @@ class Locks:
         self.run(text("SELECT 1"))
 
     def run(self, statement: TextClause, **parameters: object) -> CursorResult[Any]:
-        """Run a statement, at once committed, that is to have no effect if the locks are lost."""
+        """Run and commit a statement that must have no effect if the locks are lost."""
         return self._connection.execute(statement, parameters)
 
     def _release(self, name: str) -> None:
-        # After an error the connection may be dead, and the lock with it; the error goes first.
+        # After an error the connection, and so the lock, may be lost; the error is the one to
+        # report.
         if not self._connection.invalidated:
             self._ask("SELECT pg_advisory_unlock(:key)", name)
 

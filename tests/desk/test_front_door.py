@@ -14,7 +14,7 @@ import pytest
 
 import tradewind as tw
 from tests.support import typed
-from tradewind.desk import _columns
+from tradewind.desk import shown_lists
 from tradewind.desk.front_door import Desk
 from tradewind.desk.model_version import ModelVersion
 from tradewind.desk.registry import Forecast
@@ -180,23 +180,23 @@ def test_sources_and_strategies_show_themselves(checkout: Path) -> None:
 
 BOOK: dict[str, tuple[Callable[..., Rows[Any]], Any, str]] = {
     "positions": (
-        _columns.positions, Position("a", "IBM", DAY, -1200, CENTS, CENTS, Decimal("0.1234")),
+        shown_lists.positions, Position("a", "IBM", DAY, -1200, CENTS, CENTS, Decimal("0.1234")),
         "a        2012-01-31       IBM     -1,200  1234.5  1,234.50            +12.34%",
     ),
     "orders": (
-        _columns.orders, Order("a", "i", "IBM", DAY, DAY, 1, -7, 0, "rejected", ("why", "not")),
+        shown_lists.orders, Order("a", "i", "IBM", DAY, DAY, 1, -7, 0, "rejected", ("why", "not")),
         "a        2012-01-31       IBM         -7      +0  rejected  why; not",
     ),
     "fills": (
-        _columns.fills, Fill("a", "e", "i", "IBM", DAY, 7, CENTS, CENTS, CENTS),
+        shown_lists.fills, Fill("a", "e", "i", "IBM", DAY, 7, CENTS, CENTS, CENTS),
         "a        2012-01-31  IBM         +7  1234.5    1,234.50  1,234.50",
     ),
     "pnl": (
-        _columns.pnl, Day("a", DAY, CENTS, CENTS, CENTS, CENTS, -CENTS),
+        shown_lists.pnl, Day("a", DAY, CENTS, CENTS, CENTS, CENTS, -CENTS),
         "a        2012-01-31  1,234.50   1,234.50  1,234.50  +1,234.50  -1,234.50",
     ),
     "models": (
-        _columns.models, ModelSummary("m", VERSION, {"champion": 3}),
+        shown_lists.models, ModelSummary("m", VERSION, {"champion": 3}),
         "m                   3         3  not better than holding",
     ),
 }  # fmt: skip
@@ -235,9 +235,9 @@ def test_a_version_shows_figures_with_units_and_what_the_gate_said(checkout: Pat
         "Deepest drawdown           \u221225.0 %",
         "not better than holding. The gate refused it: max_pbo: 0.7 is above 0.5.",
     ]
-    [listed] = _columns.versions([version], "m")
+    [listed] = shown_lists.versions([version], "m")
     assert listed is version
-    assert "refused" in str(_columns.versions([version], "m"))
+    assert "refused" in str(shown_lists.versions([version], "m"))
 
 
 def test_other_results_show_themselves() -> None:

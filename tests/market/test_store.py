@@ -15,6 +15,7 @@ from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sources.factors import adjustment_factor_from, split_factor_from
 from tradewind.market.store._staging import Appended
 from tradewind.market.store.bar_store import BarStore, content_hash
+from tradewind.market.store.table import ConflictError, Table
 from tradewind.market.validation.findings import Finding
 
 HandedOut = Callable[..., pl.DataFrame]
@@ -467,3 +468,19 @@ def test_a_revision_is_no_other_bar_and_a_snapshot_is_counted(
     assert told is not None
     assert (told.bars, told.revised, told.snapshots) == (12_154, 1, 1)
     assert told.stored >= before.stored
+
+
+def test_who_always_comes_second_gives_up_after_growing_waits(
+    store: BarStore, bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(*_: object) -> None:
+        raise ConflictError
+
+    waits: list[float] = []
+    monkeypatch.setattr(Table, "append", overtaken)
+    monkeypatch.setattr("time.sleep", waits.append)
+    with pytest.raises(StoreError, match="50 times before this one could"):
+        append(store, bars)
+    assert waits == pytest.approx([min(0.5, 0.02 * conflict) for conflict in range(49)])
+    monkeypatch.undo()
+    assert counts(append(store, bars)) == (bars.height, 0, 0)

@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {"redis": 6379, "rediss": 6379}
 
 
 class ConnectionLike(Protocol):
-    """What is read of a connection; Airflow has two classes of that name."""
+    """The fields that are read of a connection; Airflow has two classes of that name."""
 
     conn_id: Any
     host: Any
@@ -42,12 +42,13 @@ class AppAddress:
     key_prefix, result_prefix : str
         What the app puts before each of its keys in Redis; empty for most apps.
     default_queue : str
-        Where tasks go that name no queue.
+        Queue of tasks that name none.
     poll_seconds : float
-        How often results are asked for; with results in Redis only in case a message was lost.
+        Seconds between two polls for results; with results in Redis only in case a message was
+        lost.
     acks_late : bool
-        Whether all of the app's tasks are acknowledged when they are done. Then one that neither
-        waits, nor is given out, nor is done was lost, and may be sent again.
+        Whether all of the app's tasks are acknowledged when they are done. Then a task was lost,
+        and may be sent again, if it neither waits, nor is with a worker, nor is done.
     """
 
     broker_url: str = field(repr=False)
@@ -104,17 +105,17 @@ class AppAddress:
 
     @property
     def has_redis_broker(self) -> bool:
-        """Whether messages lie in Redis, where one command can send and remember at once."""
+        """Whether the broker is Redis, where one command can send a message and remember that."""
         return urlsplit(self.broker_url).scheme in _REDIS
 
     @property
     def tells_what_is_lost(self) -> bool:
-        """Whether it can be known of a task's message that nobody has it."""
+        """Whether a task's message can be known to be lost."""
         return self.acks_late and self.has_redis_broker and self.has_redis_results
 
     @property
     def has_redis_results(self) -> bool:
-        """Whether results lie in Redis, which tells of each as it is written."""
+        """Whether results are in Redis, which announces each as it is written."""
         return urlsplit(self.result_url).scheme in _REDIS
 
     def result_key(self, task_id: str) -> str:

@@ -11,7 +11,7 @@ _NAMESPACE = UUID("8f7c1f57-5f0c-4f3e-9a39-0f3f8d1c6a52")
 
 @dataclass(frozen=True)
 class Attempt:
-    """One sending of a task.
+    """One try to send a task.
 
     Attributes
     ----------
@@ -20,9 +20,9 @@ class Attempt:
     number : int
         Counts the sendings of a generation, from 1.
     born : str
-        When the first was sent: a run that was deleted and made again has other ids.
+        When the first was sent, so that a run that was deleted and made again gets other ids.
     ended : bool
-        Whether its failure has been told; then a retry sends another.
+        Whether its failure was reported; then a retry sends another.
     """
 
     generation: int
@@ -36,7 +36,7 @@ class Attempt:
         return cls(**stored) if isinstance(stored, dict) else None
 
     def as_stored(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
+        """Return it as a value that JSON can hold."""
         return {
             "generation": self.generation,
             "number": self.number,

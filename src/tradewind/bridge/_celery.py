@@ -1,8 +1,8 @@
 """Talking to a Celery app without its code: send once, look, revoke.
 
-With a broker in Redis a message and the receipt that it was sent are one command, so that it is
-sent once whatever is killed between the lines. The receipt holds what is needed to take the
-message back while no worker is there to be told.
+With a broker in Redis, one command writes a message and the receipt that it was sent. So it is sent
+once, whatever is killed meanwhile. The receipt holds what is needed to take the message back while
+no worker runs.
 """
 
 import time
@@ -36,12 +36,12 @@ FOREIGN: Final = (
     ),
 )  # fmt: skip
 
-# Longer than any task waits: a receipt that is gone lets a retry send a second time.
+# Longer than any task waits: without the receipt a retry would send a second time.
 _RECEIPT_SECONDS = 30 * 86400
-# What is left of it when the outcome is known, for a retry of a try that was killed just then.
+# How long it is kept once the outcome is known, for a retry of a try that was killed just then.
 _SETTLED_SECONDS = 86400
 
-# KEYS: receipt, queue. ARGV: message, seconds. HSETNX decides; everything after it belongs to it.
+# KEYS: receipt, queue. ARGV: message, seconds. HSETNX decides whether anything is sent.
 _SEND_ONCE = """
 if redis.call('HSETNX', KEYS[1], 'state', 'sent') == 0 then return 0 end
 redis.call('HSET', KEYS[1], 'queue', KEYS[2], 'message', ARGV[1])
@@ -88,7 +88,7 @@ class Transport(kombu_redis.Transport):
 
 
 def _as_it_may_lie(message: bytes) -> tuple[str, tuple[bytes | str, ...]]:
-    """Return a message's tag, and its text as it was sent, and as kombu puts it back."""
+    """Return a message's tag, its text as it was sent, and its text as kombu puts it back."""
     content = loads(message)
     again = {**content, "headers": {**content["headers"], "redelivered": True}}
     delivery = {**content["properties"]["delivery_info"], "redelivered": True}
@@ -103,7 +103,7 @@ class RemoteApp:
     ----------
     address : AppAddress
     patient : bool
-        Whether a Redis that does not answer is waited for, as long as a restart takes.
+        Whether to wait for a Redis that does not answer, as long as a restart takes.
     """
 
     def __init__(self, address: AppAddress, *, patient: bool = True) -> None:
@@ -201,7 +201,7 @@ class RemoteApp:
         return Outcome(meta["status"], meta.get("result"), meta.get("traceback") or "")
 
     def settle(self, task_id: str) -> None:
-        """Forget the message of a task whose outcome is known; that it was sent a day later."""
+        """Forget the message of a task whose outcome is known; keep its receipt for another day."""
         if not self.address.has_redis_broker:
             return
         key = self.address.receipt_key(task_id)
@@ -213,8 +213,8 @@ class RemoteApp:
     def revoke(self, task_id: str) -> None:
         """Take a task back: out of its queue, or out of the worker that runs it.
 
-        Workers hear of it only if they are there. So a message in Redis is removed, too, and
-        cannot be sent under this id again.
+        Only workers that run hear of it. So a message in Redis is removed, too, and cannot be sent
+        under this id again.
         """
         with self._told("it cannot be revoked"):
             if self.address.has_redis_broker:
@@ -232,16 +232,16 @@ class RemoteApp:
         tag, texts = _as_it_may_lie(message)
         for text in texts:
             client.lrem(queue, 0, text)
-        # What a lost worker never acknowledged would come back after the visibility timeout.
+        # A message that a lost worker never acknowledged would come back after the visibility
+        # timeout.
         client.zrem(f"{self._given_out}_index", tag)
         client.hdel(self._given_out, tag)
 
     def missing(self, task_ids: Iterable[str]) -> set[str]:
-        """Return those that neither wait, nor are given out, nor have told anything of themselves.
+        """Return the tasks that neither wait, nor are with a worker, nor have a stored state.
 
-        Between a worker that takes a message and its note that it has it lies a moment, so only
-        who is missing twice, some time apart, is lost: with a worker, or a Redis, that was killed
-        in that moment.
+        A worker takes a message, and notes a moment later that it has it. So a task is lost only if
+        it is missing twice, some time apart: its worker, or Redis, was killed in that moment.
         """
         with self._told("messages cannot be looked for"):
             return {task_id for task_id in task_ids if self._is_missing(task_id)}
@@ -254,7 +254,7 @@ class RemoteApp:
             queue, message = client.hmget(key, "queue", "message")
             if queue is None or message is None:
                 return False
-            # Whatever has become of its text: what lies somewhere under this id is not lost.
+            # A message with this id is not lost, whatever has become of its text.
             held = (*client.lrange(queue, 0, -1), *client.hvals(self._given_out))
             if any(task_id.encode() in text for text in held):
                 return False
@@ -272,7 +272,7 @@ class RemoteApp:
         return not (
             client.hexists(self._given_out, tag)
             or any(client.lpos(queue, text) is not None for text in texts)
-            # Whatever a worker has told of it, that it is tried again among that: it was not lost.
+            # A task with any stored state, such as that it is retried, was not lost.
             or self._redis(self.address.result_url).exists(self.address.result_key(task_id))
         )
 
@@ -323,7 +323,7 @@ class RemoteApp:
                 "bridge", broker=self.address.broker_url, backend=self.address.result_url,
                 set_as_current=False,
             )  # fmt: skip
-            # A result is asked for until it is there; Celery would remember the first answer.
+            # A result is asked for until it is there, while Celery would remember the first answer.
             self._results.conf.result_cache_max = -1
         return self._results
 

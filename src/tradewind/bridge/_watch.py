@@ -5,9 +5,9 @@ connection that is subscribed to the channels of all of them. No result is misse
 subscription is confirmed, and after every reconnect, the keys themselves are read once;
 and a slow poll reads them all from time to time, whatever happened to the messages.
 
-A worker takes a message out of its queue with one command, and notes that it has it with the next.
-Killed between the two, it leaves a task that nobody has. Where the app acknowledges late that can
-be told, and the message is sent again.
+A worker takes a message out of its queue with one command, and notes with the next that it has it.
+If it is killed between the two, nobody has the task. Where the app acknowledges late this can be
+detected, and the message is sent again.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 _BATCH = 500
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
-# The connection outlives its last waiter a little: tasks that come one by one share it.
+# The connection is kept for a while after its last waiter: tasks that come one by one share it.
 _LINGER_SECONDS = 10.0
-# Without a channel to listen to, results are asked for this often at least.
+# Without a channel to listen to, results are polled this often at least.
 _BLIND_POLL_SECONDS = 1.0
 _READ_SECONDS = 5.0
 
@@ -94,7 +94,7 @@ class ResultWatcher:
             self._runs.cancel()
 
     def _pass_on(self, runs: "asyncio.Task[None]") -> None:
-        """Let nobody wait for what has stopped by a defect."""
+        """Pass an error that ended the watcher on to all waiters."""
         error = None if runs.cancelled() else runs.exception()
         if error is None:
             return
@@ -103,7 +103,11 @@ class ResultWatcher:
                 future.set_exception(error)
 
     async def _run(self) -> None:
-        """Keep a session with Redis, and begin another when it is lost."""
+        """Keep a session with Redis, and begin another when it is lost.
+
+        The back-off is written here: it begins anew after a session that lasted, while tenacity's
+        only grows.
+        """
         from redis.exceptions import RedisError
 
         delay = _FIRST_DELAY
@@ -152,7 +156,7 @@ class ResultWatcher:
                 await client.aclose()
 
     async def _may_listen(self, pubsub: Any) -> bool:
-        """Open the channel that keeps the connection subscribed; tell whether that is allowed."""
+        """Subscribe to a channel that keeps the connection open; tell whether that is allowed."""
         from redis.exceptions import NoPermissionError
 
         await pubsub.subscribe(self._address.result_key("none"))
@@ -178,7 +182,7 @@ class ResultWatcher:
                 self._changed.set()
 
     async def _follow(self, client: Any, pubsub: Any) -> None:
-        """Subscribe to what is waited for, many at a time, and read what is due."""
+        """Subscribe to the results that are waited for, in batches, and read those that are due."""
         while True:
             heed_cancellation()
             await self._changed.wait()
@@ -202,7 +206,7 @@ class ResultWatcher:
                 await self._read(client, batch)
 
     async def _look_for_lost(self) -> None:
-        """Send again what was in nobody's hands at two looks, and is waited for."""
+        """Send tasks again that are waited for, and were missing at two looks."""
         missing: set[str] = set()
         start = len(self._address.result_key(""))
         while True:
@@ -220,7 +224,7 @@ class ResultWatcher:
                 self._tell(key, raw)
 
     def _tell(self, key: str, raw: bytes) -> None:
-        # A result that is not JSON is an end, too: who waits for it will say so.
+        # A result that is not JSON is an end, too: its waiter reports it.
         if state_of(raw) not in READY | {None}:
             return
         for future in self._waiting.get(key, []):
@@ -229,7 +233,7 @@ class ResultWatcher:
 
 
 def _send_lost(address: AppAddress, task_ids: Sequence[str], before: set[str]) -> set[str]:
-    """Send again what is missing now and was before; return what is missing for the first time."""
+    """Send tasks again that are missing for the second time; return those missing for the first."""
     with RemoteApp(address, patient=False) as app:
         missing = app.missing(task_ids)
         for task_id in missing & before:
@@ -244,7 +248,7 @@ async def _command(command: Callable[..., Awaitable[Any]], keys: Sequence[str]) 
     try:
         await command(*keys)
     except AttributeError as error:
-        # What redis-py says when the task that listens has just found the connection dead.
+        # redis-py's error when the listening task has just found the connection dead.
         raise LostError("the connection is closed") from error
 
 
@@ -259,7 +263,7 @@ _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[AppAddress, ResultW
 
 
 def watcher(address: AppAddress) -> ResultWatcher:
-    """Return the watcher that this event loop's waiters of an app share."""
+    """Return the watcher that all waiters of an app in this event loop share."""
     shared = _watchers.setdefault(asyncio.get_running_loop(), {})
     if address not in shared:
         shared[address] = ResultWatcher(address)

@@ -23,9 +23,10 @@ _STORED = "celery_task"
 class CeleryTaskOperator(BaseOperator):
     """Sends a task to a Celery app by name and waits for it without a worker's slot.
 
-    A retry finds the task that an earlier try has sent: it waits for it, or takes its result, and
-    sends another only if that one failed. Clearing the Airflow task revokes what still runs and
-    starts over. Marking it, or its timeout, revokes the remote task.
+    A retry finds the task that an earlier try has sent. It waits for it, or takes its result, and
+    sends another only if that one failed. When the Airflow task is cleared, a remote task that
+    still runs is revoked, and a new one is sent. When it is marked, or times out, the remote task
+    is revoked.
 
     Parameters
     ----------
@@ -36,12 +37,12 @@ class CeleryTaskOperator(BaseOperator):
     args, kwargs : sequence, mapping
         The task's arguments; JSON.
     queue : str
-        Queue of the *app*; the connection's default if not given. Airflow's own queue, in which
-        the short beginning of this task runs, is `airflow_queue`.
+        Queue of the *app*; the connection's default if not given. The start of this task runs on
+        Airflow's own queue, `airflow_queue`.
     send_options : mapping
-        More of what Celery's `send_task` takes: `priority`, `countdown`, `expires`, `headers`.
+        Further options of Celery's `send_task`: `priority`, `countdown`, `expires`, `headers`.
     deferrable : bool
-        Without a triggerer, False: the task then waits in a worker's slot.
+        False where there is no triggerer: the task then waits in a worker's slot.
     final_errors : sequence of str
         Names of remote exceptions that a retry cannot mend: the task fails at once.
     airflow_queue : str
@@ -77,8 +78,8 @@ class CeleryTaskOperator(BaseOperator):
         airflow_queue: str | None = None,
         **rest: Any,
     ) -> None:
-        # Not a parameter by name: Airflow fills those from a DAG's default_args, and its `queue`
-        # there means Airflow's own. `partial` has put the app's queue into `celery_queue`.
+        # Not a named parameter: Airflow fills those from a DAG's default_args, where `queue` is
+        # Airflow's. `partial` has put the app's queue into `celery_queue`.
         if celery_queue is None:
             celery_queue = rest.pop("queue", None)
         if airflow_queue is not None:
@@ -183,7 +184,8 @@ class CeleryTaskOperator(BaseOperator):
                 self.log.info("an earlier try's %s has not ended well", remote_id)
                 attempt = found.next()
         remote_id = attempt.remote_id(ti)
-        # Before it is sent: whatever is killed from here on, the next try knows the id.
+        # Stored before the task is sent: whatever is killed from here on, the next try knows the
+        # id.
         store.set(_STORED, attempt.as_stored())
         self._sent = remote_id
         app.send(
@@ -238,7 +240,7 @@ class CeleryTaskOperator(BaseOperator):
             app.revoke(remote_id)
 
     def _nothing_is_left_to_do(self) -> bool:
-        """Whether a success can be told by the triggerer: no worker has anything to do after it."""
+        """Whether the triggerer can end the task: after a success no worker has anything to do."""
         hooked = type(self).post_execute is not BaseOperator.post_execute
         return not (
             hooked

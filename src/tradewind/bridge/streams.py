@@ -1,14 +1,14 @@
 """Entries of a Redis stream as events of assets, at least once.
 
-Airflow stores the events of a watcher in its database some time after the trigger has yielded
-them. So an entry is acknowledged by the part of Airflow that knows when that was done (a shared
-stream's producer), and whatever is killed before is delivered again:
+Airflow stores the events of a watcher in its database some time after the trigger has yielded them.
+So a shared stream's producer acknowledges an entry: it is the part of Airflow that knows when its
+event was stored. After a kill an entry is delivered again:
 
-- killed before the entry was read: it is still in the stream;
-- killed after it was read: it is pending for the group, and pending entries are read first;
-- killed after the event was stored, before it was acknowledged: it is read, and told, again.
+- if it was not read, it is still in the stream;
+- if it was read, it is pending for the group, and pending entries are read first;
+- if its event was stored, but it was not acknowledged, it is read again, and makes a second event.
 
-The events carry the entry's id: who must not act twice looks at that.
+The events carry the entry's id, by which a reader can tell a second event.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ __all__ = ["RedisStreamTrigger", "StreamProducer"]
 
 log = logging.getLogger(__name__)
 
-# All triggerers read as one consumer: what one leaves pending, the next one finds. Airflow gives
-# a watcher to one of them at a time.
+# All triggerers read as one consumer, so that each finds the entries another one left pending.
+# Airflow gives a watcher to one of them at a time.
 _CONSUMER = "triggerer"
 _BATCH = 100
-# Fewer than a subscriber's queue holds, which would else overflow on a backlog.
+# Fewer than a subscriber's queue holds, which a backlog would overflow.
 _MOST_IN_FLIGHT = 500
 _BLOCK_SECONDS = 5.0
 _SWEEP_SECONDS = 60.0
@@ -78,19 +78,19 @@ class RedisStreamTrigger(BaseEventTrigger):
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what makes this trigger, and tells it from others."""
+        """Return the class path and the arguments of this trigger."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {"app": self.app, "stream": self.stream, "group": self.group, "match": self.match},
         )
 
     def shared_stream_key(self) -> tuple[str, ...]:
-        """Return what is read once, whoever watches: this group of this stream."""
+        """Return the key of the stream that all watchers of this group share."""
         return ("tradewind-bridge", self.app, self.stream, self.group)
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> "StreamProducer":
-        """Return what reads the stream and acknowledges entries whose events are stored."""
+        """Return the producer: it reads the stream, and acknowledges entries with stored events."""
         return StreamProducer(kwargs["app"], kwargs["stream"], kwargs["group"])
 
     async def filter_shared_stream(
@@ -129,7 +129,11 @@ class StreamProducer(SharedStreamProducer):
         self._swept = 0.0
 
     async def open_stream(self) -> AsyncGenerator[tuple[Entry, str], None]:
-        """Yield entries for ever, whatever becomes of Redis meanwhile."""
+        """Yield entries for ever, whatever becomes of Redis meanwhile.
+
+        The back-off is written here: tenacity repeats a call, and cannot repeat a generator that
+        has already yielded.
+        """
         from redis.exceptions import RedisError, ResponseError
 
         self._client = _client(await CeleryHook(self._app).aaddress())
@@ -137,7 +141,7 @@ class StreamProducer(SharedStreamProducer):
         while True:
             try:
                 await self._make_group()
-                # What a lost connection had been told is pending, and nobody has it.
+                # Entries that a lost connection was sent are pending, and nobody handles them.
                 self._swept = 0.0
                 while True:
                     heed_cancellation()
@@ -181,7 +185,7 @@ class StreamProducer(SharedStreamProducer):
                 raise
 
     async def _next_entries(self) -> list[Entry]:
-        """Return entries that nobody is at, pending ones first; empty after a while without."""
+        """Return entries that nobody handles, pending ones first; none if none came for a while."""
         if len(self._in_flight) >= _MOST_IN_FLIGHT:
             self._room.clear()
             await self._room.wait()
@@ -197,7 +201,7 @@ class StreamProducer(SharedStreamProducer):
         found: list[Entry] = []
         last = "0"
         while len(found) < _MOST_IN_FLIGHT:
-            # Those of before and of after: one may be acknowledged while the answer is under way.
+            # Those in flight before and after: one may be acknowledged while Redis answers.
             in_flight = set(self._in_flight)
             page = await self._read(last)
             if not page:
@@ -228,22 +232,24 @@ class StreamProducer(SharedStreamProducer):
         ]
 
     async def _acknowledge(self, entry_ids: list[str]) -> None:
-        """Acknowledge, through a restart of Redis; else they would be told a second time."""
+        """Acknowledge entries, through a restart of Redis; else each would make a second event."""
         from redis.exceptions import RedisError
+        from tenacity import (
+            AsyncRetrying,
+            retry_if_exception_type,
+            stop_after_delay,
+            wait_exponential,
+        )
 
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _ACKNOWLEDGE_SECONDS
-        delay = _FIRST_DELAY
-        while True:
-            try:
+        tries = AsyncRetrying(
+            retry=retry_if_exception_type((RedisError, OSError)),
+            wait=wait_exponential(multiplier=_FIRST_DELAY, max=_LONGEST_DELAY),
+            stop=stop_after_delay(_ACKNOWLEDGE_SECONDS),
+            reraise=True,
+        )
+        async for each in tries:
+            with each:
                 await self._client.xack(self._stream, self._group, *entry_ids)
-            except (RedisError, OSError):
-                if loop.time() > deadline:
-                    raise
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, _LONGEST_DELAY)
-            else:
-                return
 
 
 def _client(address: AppAddress) -> Any:

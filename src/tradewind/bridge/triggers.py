@@ -1,4 +1,4 @@
-"""What waits in the triggerer for a task of another app."""
+"""The trigger that waits for a task of another app."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,10 +24,10 @@ FOREIGN: Final = (
     ),
 )
 
-# What is larger than this is fetched by the task that needs it, not carried through the database.
+# A larger result is fetched by the task that needs it, and does not pass through the database.
 _CARRIED_BYTES = 32 * 1024
 _DEFERRED = "deferred"
-# asyncio itself holds a task by no more than a weak reference.
+# asyncio itself holds only a weak reference to a task.
 _killing: set[asyncio.Task[None]] = set()
 
 
@@ -57,7 +57,7 @@ class CeleryTaskTrigger(BaseTrigger):
         self._ended = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another triggerer needs to go on waiting."""
+        """Return class path and arguments, with which another triggerer goes on waiting."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {
@@ -77,7 +77,7 @@ class CeleryTaskTrigger(BaseTrigger):
         yield self._event(raw)
 
     def _event(self, raw: bytes | None) -> TriggerEvent:
-        if raw is None:  # known to the backend alone
+        if raw is None:  # only the backend knows it
             return TriggerEvent({"remote_id": self.remote_id, "stored": None})
         state = state_of(raw)
         self.log.info("%s of %s: %s", self.remote_id, self.app, state)
@@ -93,8 +93,8 @@ class CeleryTaskTrigger(BaseTrigger):
 
     async def on_kill(self) -> None:
         """Revoke the remote task: a user has cleared or marked the Airflow task."""
-        # In a task of its own: Airflow 3.3 cancels this one again with each of its rounds, so that
-        # what takes longer than one would never be done.
+        # In a task of its own: Airflow 3.3 cancels this one again in each of its rounds, so that a
+        # revoke that takes longer than one would never end.
         killing = asyncio.create_task(self._revoke_unless_deferred())
         _killing.add(killing)
         killing.add_done_callback(_killing.discard)
@@ -125,7 +125,7 @@ class CeleryTaskTrigger(BaseTrigger):
 
 
 async def stored_result(address: AppAddress, remote_id: str) -> bytes | None:
-    """Wait for the end of a remote task; None where Celery itself must be asked what it was."""
+    """Wait for the end of a remote task; return None where only Celery can tell the result."""
     if address.has_redis_results:
         return await watcher(address).wait(remote_id)
     while True:

@@ -1,17 +1,17 @@
-"""What a run of Airflow waits for, in words for who waits for it."""
+"""What a run of Airflow waits for, in words for the user who waits for the run."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 __all__ = ["Notes", "TaskState"]
 
-_QUEUED_RUN = 5.0  # seconds until it is said what a run that does not begin waits for
-_QUEUED_TASK = 60.0  # and a task
+_QUEUED_RUN = 5.0  # seconds until a note says why a run does not begin
+_QUEUED_TASK = 60.0  # and why a task does not
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """One task of a run: where it stands and which worker has it."""
+    """One task of a run: its state, and the worker that has it."""
 
     task_id: str
     state: str
@@ -20,11 +20,11 @@ class TaskState:
     hostname: str
     queue: str
     map_index: int = -1
-    """Which one it is of a mapped task; -1 for one that is not."""
+    """Index of a mapped task; -1 for a task that is not mapped."""
 
 
 class Notes:
-    """Says once each what is waited for.
+    """Tells the user each reason for waiting once.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class Notes:
         self._told: set[tuple[str, int]] = set()
 
     def take(self, state: str, tasks: Iterable[TaskState], unchanged: float) -> None:
-        """Look at a run that has not ended, and has not changed for some seconds."""
+        """Look at a run that has not ended, and has not changed for `unchanged` seconds."""
         if state == "queued" and unchanged >= _QUEUED_RUN and self._is_new("run"):
             if self._is_paused():
                 self._tell(

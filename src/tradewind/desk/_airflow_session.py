@@ -1,4 +1,4 @@
-"""Requests to Airflow's web server as a user: the login, and how long an outage is waited for."""
+"""Requests to Airflow's web server as a user, with the login, and with patience for outages."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ _REFUSED = (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
 
 
 class AwayError(OrchestrationError):
-    """Airflow does not answer as it should, and may in a moment: it, or its database, restarts."""
+    """Airflow does not answer, but may in a moment: it, or its database, restarts."""
 
 
 def ignore(_: str) -> None:
@@ -33,9 +33,9 @@ class Session:
     timeout : float
         Seconds that one attempt may take.
     patience : float
-        Seconds for which a request is tried again. What it asks for must bear being done twice.
+        Seconds for which a request is tried again. It must do no harm if it is done twice.
     on_outage : callable
-        Told once an outage why it is waited.
+        Called once an outage with the reason for waiting.
     """
 
     def __init__(
@@ -75,15 +75,18 @@ class Session:
     ) -> httpx.Response:
         """Return the answer to a request.
 
+        The retry loop is written here, not with tenacity: the user is told once of an outage, and
+        the error says how long it lasted.
+
         Parameters
         ----------
         method, path : str
         params, json, headers
             As httpx takes them.
         accept : collection of int
-            Status codes, beside those of success, that are answers and no errors.
+            Status codes, beside those of success, that are no errors.
         until : float, optional
-            When patience ends at the latest, as `time.monotonic` tells it.
+            When patience ends at the latest, on the clock of `time.monotonic`.
 
         Raises
         ------
@@ -117,10 +120,12 @@ class Session:
         headers: Mapping[str, str] | None,
         **content: Any,  # noqa: ANN401 - as httpx takes it
     ) -> httpx.Response:
-        """Send a request with a token; once more with a new one if that does not hold any more.
+        """Send a request with a token; once more with a new one if the token is refused.
 
-        One that has run out is answered with 401, one of a time that is still to come with 403: the
-        clock was set back since.
+        Airflow answers 401 to a token that has run out, and 403 to one whose time is still to come,
+        for the clock was set back since. An `httpx.Auth` would not be plainer: the login has a
+        second try, a look at Airflow's health and errors of its own, and all of them are requests
+        that would have to be sent from within the flow of another.
         """
         for token in (self._token, None):
             known = {**(headers or {}), "Authorization": f"Bearer {token or self._login()}"}
@@ -129,7 +134,7 @@ class Session:
                 break
         if response.is_success or response.status_code in accept:
             return response
-        # A token that was given a moment ago is refused by one who cannot look it up.
+        # Airflow refuses a token that it gave a moment ago when it cannot look it up.
         raise self._refusal(response, away=response.status_code == httpx.codes.UNAUTHORIZED)(
             f"Airflow at {self.base_url} answered {response.status_code} to {method} {path}: "
             f"{_detail(response)}."
@@ -141,7 +146,7 @@ class Session:
         if response.status_code == httpx.codes.UNAUTHORIZED:  # perhaps its connection was stale
             response = self._send("POST", "/auth/token", json=login)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            # Without its database Airflow knows no password, and says no more than that.
+            # Without its database Airflow knows no password, and its answer is the same.
             away = self._known or self._database_is_away()
             raise (AwayError if away else OrchestrationError)(
                 f"Airflow at {self.base_url} refused the password of user {self._username!r}. "
@@ -169,7 +174,7 @@ class Session:
             return False
 
     def _refusal(self, response: httpx.Response, *, away: bool = False) -> type[OrchestrationError]:
-        # 429: too many ask; what asks again in a moment is answered.
+        # 429: too many requests; another try in a moment is answered.
         busy = response.is_server_error or response.status_code == httpx.codes.TOO_MANY_REQUESTS
         return AwayError if away or busy else OrchestrationError
 

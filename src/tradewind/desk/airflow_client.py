@@ -61,7 +61,7 @@ class AirflowClient:
     patience : float
         Seconds for which a request is tried again while Airflow, or its database, is away.
     on_note : callable
-        Told, in a sentence, what is waited for.
+        Called with a sentence that says what the client waits for.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class AirflowClient:
         self._session.close()
 
     def dag_exists(self, dag_id: str) -> bool:
-        """Tell whether Airflow has read this DAG, and its file without an error since.
+        """Tell whether Airflow has read this DAG, and its file has had no error since.
 
         Raises
         ------
@@ -148,13 +148,14 @@ class AirflowClient:
         OrchestrationError
             If there is no such DAG, its file has errors, or Airflow is out of reach.
         """
-        # Named here, so that asking again after an answer that was lost starts no second run.
+        # The id is made here, so that a request that is repeated after a lost answer starts no
+        # second run.
         run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
         response = self._session.request(
             "POST",
             f"/dags/{quote(dag_id, safe='')}/dagRuns",
-            # No logical date: a training is asked for by a person, not by a schedule, and two
-            # of them may be asked for in the same second.
+            # No logical date: a person asks for a training, not a schedule, and may ask for two in
+            # the same second.
             json={"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})},
             accept={httpx.codes.NOT_FOUND, httpx.codes.CONFLICT},
         )
@@ -174,20 +175,20 @@ class AirflowClient:
         asset : str
             Its name.
         extra : mapping
-            What the event says.
+            The event's content.
 
         Returns
         -------
         bool
-            False if no DAG that Airflow knows has to do with such an asset.
+            False if no DAG that Airflow knows uses such an asset.
 
         Raises
         ------
         OrchestrationError
             If Airflow is out of reach or refuses.
         """
-        # The pattern finds names that hold this one, so it is looked for once more among them;
-        # in the order of names it is before those that it begins.
+        # The pattern finds all names that contain this one, so the exact name is looked for among
+        # them. In the order of names it comes before longer names that begin with it.
         wanted: dict[str, str | int] = {"name_pattern": asset, "order_by": "name", "limit": 100}
         found = self._session.request("GET", "/assets", params=wanted).json()["assets"]
         number = next((each["id"] for each in found if each["name"] == asset), None)
@@ -199,7 +200,7 @@ class AirflowClient:
         return True
 
     def task_states(self, dag_id: str, run_id: str) -> tuple[TaskState, ...]:
-        """Return where the tasks of a run stand, in the order of their start.
+        """Return the states of a run's tasks, in the order of their start.
 
         Raises
         ------
@@ -243,12 +244,12 @@ class AirflowClient:
         dag_id, run_id : str
             As given to and returned by `trigger`.
         on_change : callable, optional
-            Called with the state of each task, by task id, when a look finds that one has changed.
+            Called with the state of each task, by task id, when one has changed.
         timeout : float
             Seconds to wait at most.
         poll : float
-            Seconds between two looks, at first. It is a tenth of how long nothing has changed
-            where that is longer, and 5 s at most: each look is work for the web server.
+            Seconds between two looks at first. While nothing changes they grow to a tenth of that
+            time, and to 5 s at most: each look is work for the web server.
 
         Returns
         -------
@@ -356,10 +357,10 @@ class AirflowClient:
             ).json()
             return reason_in(content["content"]) or self._in_audit_log(dag_id, run_id, task)
         except (OrchestrationError, ValueError, KeyError, TypeError):
-            return ""  # the run's failure is the news; a missing log must not hide it
+            return ""  # a missing log must not hide that the run failed
 
     def _in_audit_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
-        """Return what Airflow wrote down of a task whose log could not be written."""
+        """Return Airflow's audit entry of a task whose log could not be written."""
         wanted: dict[str, str | int] = {
             "dag_id": dag_id,
             "run_id": run_id,

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from tradewind.market.store.bar_store import BarStore
     from tradewind.market.validation.findings import Finding
     from tradewind.research.strategy.strategy import Strategy
+    from tradewind.research.strategy.universe import Universe
 
 __all__ = [
     "CheckedBars",
+    "NewestBars",
     "bar_store",
     "checked_bars",
+    "newest_bars",
     "snapshot_of_universe",
     "store_new_bars",
     "store_universe",
@@ -48,6 +51,23 @@ class CheckedBars:
     snapshot_id: str
     bars: "pl.DataFrame"
     findings: "tuple[Finding, ...]"
+
+
+@dataclass(frozen=True)
+class NewestBars:
+    """All that is stored of some symbols.
+
+    Attributes
+    ----------
+    snapshot_id : str
+    bars : DataFrame of shape (n_bars, 9)
+    calendar : SessionCalendar
+        Whose sessions they are.
+    """
+
+    snapshot_id: str
+    bars: "pl.DataFrame"
+    calendar: "SessionCalendar"
 
 
 def bar_store(settings: Settings) -> "BarStore":
@@ -108,7 +128,7 @@ def store_universe(
         If the source has not the calendar that the strategy names, which is looked at before
         anything is read; and as `store_new_bars` does.
     """
-    spec, _ = _source_of(settings, strategy)
+    spec, _ = _source_of(settings, strategy.universe)
     return store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
 
 
@@ -130,8 +150,8 @@ def snapshot_of_universe(
         If the source has not the calendar that the strategy names, none of the bars is stored, or
         the store cannot be read or written.
     """
-    spec, calendar = _source_of(settings, strategy)
     universe = strategy.universe
+    spec, calendar = _source_of(settings, universe)
     return bar_store(settings).snapshot(
         spec.name,
         strategy.bar_symbols,
@@ -161,8 +181,33 @@ def checked_bars(settings: Settings, strategy: "Strategy", snapshot_id: str) -> 
     return CheckedBars(snapshot_id, bars, tuple(findings))
 
 
-def _source_of(settings: Settings, strategy: "Strategy") -> "tuple[SourceSpec, SessionCalendar]":
+def newest_bars(
+    settings: Settings, universe: "Universe", symbols: Sequence[str] | None = None
+) -> NewestBars:
+    """Take a snapshot of all that is stored of some symbols, and read it.
+
+    Parameters
+    ----------
+    settings : Settings
+    universe : Universe
+    symbols : sequence of str, optional
+        Those of the universe if not given.
+
+    Raises
+    ------
+    MarketDataError
+        If the source has not the calendar that the universe names, none of the bars is stored, or
+        the store cannot be read or written.
+    """
+    spec, calendar = _source_of(settings, universe)
+    store = bar_store(settings)
+    wanted = universe.symbols if symbols is None else symbols
+    snapshot_id = store.snapshot(spec.name, wanted, calendar=calendar)
+    return NewestBars(snapshot_id, store.read(snapshot_id), calendar)
+
+
+def _source_of(settings: Settings, universe: "Universe") -> "tuple[SourceSpec, SessionCalendar]":
     from tradewind.market.sources.source import find_source
 
-    spec = find_source(strategy.universe.source, settings.sources_dir)
-    return spec, spec.sessions_for(strategy.universe.calendar)
+    spec = find_source(universe.source, settings.sources_dir)
+    return spec, spec.sessions_for(universe.calendar)

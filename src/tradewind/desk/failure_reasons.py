@@ -1,7 +1,7 @@
 """Why a task failed, in a sentence, read from the entries of its log.
 
-A task's own error is there with its kind and message. Where a task fails before its first line, or
-its process is killed, who notices it writes an entry with a field ``reason``.
+A task's own error is there with its kind and message. If a task fails before its first line, or its
+process is killed, another process notices it and writes an entry with a field ``reason``.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ def error_of(entry: Mapping[str, Any]) -> str:
 
 
 def executor_s_words(told: object) -> str:
-    """Return what the executor said of a failed task, from Airflow's words about it, or nothing."""
+    """Return the executor's reason for a failed task, from Airflow's text; empty if it has none."""
     _, found, words = str(told or "").rpartition(_EXTRA)
     return words if found else ""
 
@@ -33,7 +33,7 @@ def reason_in(entries: Iterable[object]) -> str:
     Parameters
     ----------
     entries : iterable
-        Of a structured log, oldest first; what is no mapping says nothing.
+        Entries of a structured log, oldest first; those that are no mapping are ignored.
     """
     told = [entry for entry in entries if isinstance(entry, Mapping)][::-1]
     reasons = (str(entry.get(REASON) or "") or error_of(entry) for entry in told)

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from tradewind.desk import _columns
+from tradewind.desk import shown_lists
 from tradewind.errors import MarketDataError, SettingsError
 from tradewind.settings import Settings, load_settings
 
@@ -76,7 +76,7 @@ class Desk:
         """
         from tradewind.desk import data
 
-        return _columns.sources(data.sources(self.settings))
+        return shown_lists.sources(data.sources(self.settings))
 
     def strategies(self) -> "Rows[Strategy]":
         """Return the strategies, by name.
@@ -88,7 +88,7 @@ class Desk:
         """
         from tradewind.desk import research
 
-        return _columns.strategies(research.strategies(self.settings))
+        return shown_lists.strategies(research.strategies(self.settings))
 
     def bars(
         self,
@@ -225,9 +225,9 @@ class Desk:
         from tradewind.desk.model_version import ModelVersion
 
         if name is None:
-            return _columns.models(registry.models(self.settings))
+            return shown_lists.models(registry.models(self.settings))
         found = registry.versions(self.settings, name)
-        return _columns.versions([ModelVersion(self.settings, each) for each in found], name)
+        return shown_lists.versions([ModelVersion(self.settings, each) for each in found], name)
 
     def champion(self, name: str) -> "ModelVersion":
         """Return the version of a model that signals are made with.
@@ -304,7 +304,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        return _columns.positions(trading.positions(self.settings, account))
+        return shown_lists.positions(trading.positions(self.settings, account))
 
     def orders(self, account: str | None = None, since: date | str | None = None) -> "Rows[Order]":
         """Return orders, and what became of each, for sessions from `since` on.
@@ -313,7 +313,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        return _columns.orders(trading.orders(self.settings, account, _day(since, "since")))
+        return shown_lists.orders(trading.orders(self.settings, account, _day(since, "since")))
 
     def fills(self, account: str | None = None, since: date | str | None = None) -> "Rows[Fill]":
         """Return trades of sessions from `since` on.
@@ -322,7 +322,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        return _columns.fills(trading.fills(self.settings, account, _day(since, "since")))
+        return shown_lists.fills(trading.fills(self.settings, account, _day(since, "since")))
 
     def pnl(self, account: str | None = None) -> "Rows[Day]":
         """Return each session's profit and costs.
@@ -331,7 +331,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        return _columns.pnl(trading.pnl(self.settings, account))
+        return shown_lists.pnl(trading.pnl(self.settings, account))
 
     def halt(self, account: str | None = None, *, reason: str) -> None:
         """Let no further order leave, of one account or of any; it holds within a second.

@@ -1,8 +1,8 @@
 """Tables that never cut a figure or a date, however narrow the terminal is.
 
 A column of words is folded. Where the columns of figures, dates and names do not fit beside each
-other, each row becomes a block of lines instead. What is not shown on a terminal, such as in a
-pipe or a log, is as wide as it has to be, a line a row, for programs that search it.
+other, each row becomes a block of lines instead. In a pipe or a log, which is no terminal, a table
+is as wide as it has to be, with one line for each row, for programs that search it.
 """
 
 import os
@@ -19,7 +19,7 @@ from rich.text import Text
 
 __all__ = ["Grid", "Number", "Words"]
 
-_LEAST_WORDS: Final = 16  # characters of a column of words below which folding is no use
+_LEAST_WORDS: Final = 16  # characters; a column of words is not folded to less
 _GAP: Final = 3  # characters between two columns
 
 
@@ -50,12 +50,12 @@ class Grid:
     Parameters
     ----------
     *columns : str
-        Names; a plain one is of a column that is never cut, such as dates or names.
+        Names; a plain text names a column that is never cut, such as dates or names.
     title, caption : str
         Lines above and below, which may have markup, too.
     grouped : bool
-        Whether rows of the same first cell, which follow each other, may be a table of their own
-        below it, where all columns do not fit beside each other.
+        Whether rows with the same first cell, which follow each other, may be a table of their own,
+        titled by that cell, where the columns do not fit beside each other.
     """
 
     def __init__(

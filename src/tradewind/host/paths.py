@@ -1,7 +1,7 @@
-"""Folders whose names a library that we stand on cannot live with.
+"""Names of folders that a library we depend on cannot handle.
 
-Most characters do no harm. Those that do are refused where a folder is chosen, since the libraries
-fail much later, or read and write somewhere else.
+Most characters do no harm. The others are refused when a folder is chosen, for the libraries would
+fail much later, or read and write elsewhere.
 """
 
 import os
@@ -12,10 +12,10 @@ __all__ = ["unusable"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_UNICODE = re.compile(r"[\ud800-\udfff]")  # how Python shows bytes that are not UTF-8
-# Delta takes a path for the path of an address, in which these mean something else: a table below
-# `%41` is written below `A`.
+# Delta reads a path as that of an address, in which these mean something else: a table below `%41`
+# is written below `A`.
 _IN_ADDRESSES = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]^|\\]")
-# Files of settings, which Airflow and Alembic are given, refer to other settings by these.
+# The settings files of Airflow and Alembic refer to other settings by these.
 _REFERENCES = re.compile(r"%[%(]")
 
 

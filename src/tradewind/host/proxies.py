@@ -1,4 +1,4 @@
-"""Proxies are for what lies outside: nothing meant for this machine may go through one."""
+"""Keeps requests to this machine from going through a proxy."""
 
 import os
 from collections.abc import MutableMapping
@@ -9,7 +9,7 @@ from tradewind.errors import SettingsError
 __all__ = ["check_proxies", "spare_this_machine"]
 
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
-_EXCEPTIONS = ("no_proxy", "NO_PROXY")  # which of them is read, and first, differs by client
+_EXCEPTIONS = ("no_proxy", "NO_PROXY")  # clients differ in which of them they read first, or at all
 
 
 def spare_this_machine(environment: MutableMapping[str, str]) -> None:
@@ -19,21 +19,21 @@ def spare_this_machine(environment: MutableMapping[str, str]) -> None:
     """
     given = ",".join(environment.get(name, "") for name in _EXCEPTIONS)
     hosts = [host for entry in given.split(",") if (host := entry.strip())]
-    # Everything is excepted by a `*` alone; as one of several most clients take it for a name.
+    # A `*` alone excepts everything; among others most clients take it for a name.
     excepted = "*" if "*" in hosts else ",".join(dict.fromkeys([*hosts, *_THIS_MACHINE]))
     environment.update(dict.fromkeys(_EXCEPTIONS, excepted))
 
 
 def check_proxies() -> None:
-    """See that the proxies of this process's environment are such as our clients can use.
+    """Refuse proxies in this process's environment that our clients cannot use.
 
-    Airflow's tasks talk to its server by httpx, which prepares every proxy before it asks whether
-    one is needed. With one that it cannot use, no task would run, and none could say why.
+    Airflow's tasks talk to its server by httpx, which prepares every proxy before it checks whether
+    one is needed. With a proxy that it cannot use, no task would run, and none could say why.
 
     Raises
     ------
     SettingsError
-        If there is one that is no address, or that httpx has no support for.
+        If a proxy is no address, or httpx does not support it.
     """
     if not getproxies_environment():
         return

@@ -1,4 +1,4 @@
-"""One encoding, UTF-8, whatever the locale of who calls."""
+"""One encoding, UTF-8, whatever the locale of the caller."""
 
 import locale
 import os
@@ -13,8 +13,8 @@ UTF8 = {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
 def ensure_utf8() -> None:
     """Start this program anew with `UTF8` in its environment, unless it speaks UTF-8 already.
 
-    Elsewhere Python would read and write files and the names of folders in the locale's encoding,
-    while polars, Delta and PostgreSQL take all names for UTF-8.
+    Else Python would read and write files and names of folders in the locale's encoding, while
+    polars, Delta and PostgreSQL take all names for UTF-8.
     """
     speaks = sys.getfilesystemencoding(), locale.getencoding()
     if all(encoding.lower().replace("-", "") == "utf8" for encoding in speaks):

@@ -1,6 +1,6 @@
-"""Calendars of exchange_calendars, made for the days that are asked for and no more than it knows.
+"""Calendars of exchange_calendars, made for the days that are asked for, as far as it knows them.
 
-Some calendars know their exchange's holidays up to some day only, others from some day on.
+Some calendars know holidays only up to a day, others only from a day on.
 """
 
 import functools
@@ -31,14 +31,14 @@ _ONE_AT_A_TIME = threading.Lock()  # catch_warnings changes the whole process
 
 @dataclass(frozen=True)
 class Known:
-    """First and last day that a calendar can tell sessions of."""
+    """First and last day for which a calendar knows the sessions."""
 
     first: date
     last: date
 
     @property
     def ends(self) -> bool:
-        """Whether the last day is where the calendar's holidays end, which moves with releases."""
+        """Whether the holidays that this release of the calendar knows end with the last day."""
         return self.last < _LAST
 
 
@@ -51,7 +51,7 @@ def known(name: str) -> Known:
     MarketDataError
         If there is no such calendar, or exchange_calendars cannot make it.
     """
-    # exchange_calendars brings pandas: 1.6 s that only who needs it should pay.
+    # exchange_calendars imports pandas: 1.6 s, to be paid only where a calendar is needed.
     from exchange_calendars import get_calendar, get_calendar_names
 
     if name not in get_calendar_names():
@@ -80,7 +80,7 @@ def exchange(name: str, start: date, end: date) -> "ExchangeCalendar":
         If there is no such calendar, or exchange_calendars cannot make it.
     """
     limits = known(name)
-    # Decades cost what a day does, and another day of theirs finds the calendar made.
+    # Decades cost no more than a day, and the next day that is asked for finds the calendar made.
     first = max(date(max(start.year // _YEARS * _YEARS, _FIRST.year), 1, 1), limits.first)
     last = min(date(min(end.year // _YEARS * _YEARS + _YEARS - 1, _LAST.year), 12, 31), limits.last)
     if last - first < _LEAST:
@@ -112,7 +112,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Say which calendar it was where exchange_calendars fails, which it does in many ways."""
+    """Name the calendar where exchange_calendars fails, which it does in many ways."""
     try:
         yield
     except (ArithmeticError, LookupError, NotImplementedError, TypeError, ValueError) as error:

@@ -2,7 +2,8 @@
 
 A price on a tick is a decimal of few digits, and exact. A price that was divided by a factor, or
 kept in 32 bits, is not: a download gives 12.345678 and the next one 12.345679, and a high that
-equals the close comes out below it in the 16th digit. That is rounding, neither an error nor news.
+equals the close comes out below it in the 16th digit. That is rounding, neither an error nor a
+revision.
 """
 
 from typing import Final
@@ -23,16 +24,16 @@ The smallest step of an exchange, a cent on a share of 10,000, is twice as much.
 
 _MOST_DECIMALS: Final = 6
 _TICK_DECIMALS: Final = 4  # exchanges quote no finer, but for coins and currencies below one
-_LEAST_DECIMALS: Final = 2  # 10.1 is 10.10 in a column of cents
-_MANY: Final = 99  # digits: of a number that was computed
-_COARSE: Final = 1e-3  # a number that is written more coarsely passes for no other
+_LEAST_DECIMALS: Final = 2  # in a column of cents, 10.1 is 10.10
+_MANY: Final = 99  # digits, which stand for a number that was computed
+_COARSE: Final = 1e-3  # a number that is written more coarsely is not taken for any other
 
 
 def decimals(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many digits after the point a number is written with; 99 for more than six."""
     found = np.full(numbers.shape, _MANY, dtype=np.int64)
     for places in range(_MOST_DECIMALS, -1, -1):
-        with np.errstate(over="ignore", invalid="ignore"):  # of 1e308, which another rule names
+        with np.errstate(over="ignore", invalid="ignore"):  # of 1e308, which another rule reports
             scaled = numbers * 10.0**places
             found[np.abs(scaled - np.rint(scaled)) <= 1e-14 * np.abs(scaled)] = places
     return found
@@ -61,7 +62,7 @@ def rounding_apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDAr
     size = np.maximum(np.abs(one), np.abs(other))
     same[gap <= FLOAT_NOISE * size] = True
     open_ = np.flatnonzero(~same & (gap <= _COARSE * size))
-    if open_.size:  # few; most numbers are equal or quite different
+    if open_.size:  # few are left: most numbers are equal or quite different
         a, b, gap, size = one[open_], other[open_], gap[open_], size[open_]
         digits_a, digits_b = decimals(a), decimals(b)
         computed = np.maximum(digits_a, digits_b) > _TICK_DECIMALS
@@ -74,12 +75,13 @@ def rounding_apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDAr
 
 
 def step_rounding(bars: pl.DataFrame) -> pl.Series:
-    """Return by how much, relative, each bar's adjustment step is off for what the vendor rounds.
+    """Return the relative error of each bar's adjustment step that the vendor's rounding causes.
 
     A vendor who writes adjusted closes with two or four digits rounds them anew when the next
     dividend scales them all, so that every step of the symbol comes out a little different. How
-    many digits are written is read from the adjusted closes that are not the raw ones. It shows
-    where the adjusted close of the last bar is its close, as it is when bars are up to date.
+    many digits are written is read from the adjusted closes that are not the raw ones. They can be
+    read where the adjusted close of the last bar equals its close, as it does when bars are up to
+    date.
 
     Parameters
     ----------

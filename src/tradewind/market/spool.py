@@ -16,7 +16,7 @@ _IN_MEMORY: Final = 32 * 2**20  # bytes
 
 
 class Spool:
-    """Frames as they were added, in a file that goes with the process, however that ends."""
+    """Frames in the order they were added, in a file that goes when the process ends in any way."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - see close
@@ -48,7 +48,7 @@ class Spool:
             yield pl.read_ipc(io.BytesIO(content))
 
     def close(self) -> None:
-        """Give the room back."""
+        """Free the memory and the disk space."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -60,7 +60,7 @@ class Spool:
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Say where there is no room to set bars aside, and what to do.
+    """Turn an OSError into ours, which says where there is no room and what to do.
 
     Raises
     ------

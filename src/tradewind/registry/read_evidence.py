@@ -1,4 +1,4 @@
-"""What MLflow holds for and against a version, as the gate wants it."""
+"""Reads a version's evidence from MLflow, as the gate needs it."""
 
 from datetime import date
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def read_evidence(
     client : MlflowClient
     info : VersionInfo
     strategy : Strategy, optional
-        The version's own. Without it, it is not known whether the version leaks or was swept:
+        The version's own. Without it, nothing says whether the version leaks or was swept. That is
         enough for a champion that others are compared with.
 
     Raises
@@ -58,8 +58,8 @@ def read_evidence(
 def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":
     """Return session, net_return, benchmark_return and mix_return out of sample, by session.
 
-    No row if they were not kept; the last two are null where they were not, as in versions of
-    before there were any.
+    No row if they were not kept; the last two are null where they were not kept, as in older
+    versions.
 
     Raises
     ------

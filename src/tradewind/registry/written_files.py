@@ -22,7 +22,7 @@ __all__ = ["write_evidence"]
 def write_evidence(
     folder: Path, result: "TrainingResult", report: "Report", strategy: Strategy
 ) -> tuple[str, ...]:
-    """Write everything that is kept of a training beside its model.
+    """Write all files that are kept of a training beside its model.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def write_evidence(
 
 
 class _Folder:
-    """A folder that grows the folders its files need."""
+    """A folder in which files make the folders they need."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -98,7 +98,7 @@ def _flat(fold: "FoldResult") -> dict[str, Any]:
 
 
 def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return rows as MLflow's page reads a table: columns apart from data."""
+    """Return rows in the form in which MLflow's page reads a table: columns and data apart."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return {
         "columns": columns,

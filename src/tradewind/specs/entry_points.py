@@ -1,4 +1,4 @@
-"""What packages offer under a name, by their entry points."""
+"""Loads what packages offer under a name, by their entry points."""
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -17,11 +17,11 @@ def offered(name: str, *, group: str, noun: str, refuse: Callable[[str], Tradewi
     ----------
     name : str
     group : str
-        Of the entry points that are looked through.
+        Of the entry points.
     noun : str
-        What they are, for messages.
+        What they offer, for messages.
     refuse : callable
-        Makes the error that is raised, of its message.
+        Makes the error that is raised from a message.
 
     Raises
     ------

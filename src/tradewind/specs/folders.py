@@ -1,6 +1,6 @@
-"""Folders of YAML files, one thing a file, read so that one bad file hides no other.
+"""Folders of YAML files, one specification a file, read so that one bad file hides no other.
 
-Strategies and sources are kept so. What is wrong is told as compilers tell it, a line each:
+Strategies and sources are kept so. Problems are reported as compilers do, one line each:
 ``strategies/mine.yaml:7: walk_forward.train: must be a whole number of at least 1, not 0``.
 """
 
@@ -26,7 +26,7 @@ __all__ = ["SpecReader", "located", "refusal", "spec_files"]
 _MAX_BYTES: Final = 64 * 1024
 _MAX_VALUES: Final = 10_000
 _ANY_BYTES: Final = 16 * 1024 * 1024
-_MOST: Final = 50  # problems of one file that are told
+_MOST: Final = 50  # problems of one file that are reported
 _SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -54,19 +54,19 @@ def refusal(
     Parameters
     ----------
     place : Path or str
-        The file, whose lines are named; or, where there is none, what to call it.
+        The file, whose lines are named; or, without a file, a name for messages.
     error : ValidationError
     model : type, optional
-        What refused; without it known names cannot be listed.
+        The model that refused; without it, known names cannot be listed.
     fields : object
-        What it was given.
+        The data it was given.
     at : tuple of str
         Fields that lead to that part, such as ``("options",)``.
     """
     from tradewind.specs.problems import problems  # only needed for what is wrong
 
     written = _written(place) if isinstance(place, Path) else {}
-    # Each takes some milliseconds to put into words, and nobody mends thousands one by one.
+    # Each problem takes some milliseconds to word, and nobody mends thousands one by one.
     found = problems(error, model, fields, written, at=at, most=_MOST)
     more = error.error_count() > _MOST
     return _lines(place, [(one.line, f"{one.field}: {one.message}") for one in found], more=more)
@@ -79,7 +79,7 @@ def located(file: Path, *field: str | int) -> str:
 
 
 def _written(file: Path) -> dict[Place, Written]:
-    """Return how each value of a file stands there; nothing if it has changed meanwhile."""
+    """Return line and text of each value of a file; nothing if it has changed meanwhile."""
     with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
         return where(read_plain(file, _ANY_BYTES).decode("utf-8-sig"))
     return {}
@@ -111,10 +111,10 @@ class SpecReader(Generic[Model, Error]):
     noun : str
         What a file holds, such as ``"strategy"``.
     nouns : str
-        More than one of it.
+        Its plural.
     max_bytes, max_values : int
-        A longer file is refused unread, and one with more values before they are looked at: it
-        would keep everybody waiting who reads the folder.
+        A longer file is refused unread, and one with more values before they are checked: it would
+        delay every reader of the folder.
     """
 
     def __init__(
@@ -165,14 +165,14 @@ class SpecReader(Generic[Model, Error]):
         return spec
 
     def find(self, directory: Path, name: str) -> Model:
-        """Return what a file of a directory says that is named so, reading no other file.
+        """Return the model in the file of this name, reading no other file.
 
         Raises
         ------
         TradewindError
             Of the kind given, if there is no such file, or it is wrong.
         """
-        in_it = name and Path(name).name == name  # and in no other directory
+        in_it = name and Path(name).name == name  # and leads to no other directory
         files = [directory / f"{name}{suffix}" for suffix in _SUFFIXES] if in_it else []
         there = [file for file in files if os.path.lexists(file)]
         for number, file in enumerate(there, 1):
@@ -253,7 +253,7 @@ def _name(spec: BaseModel) -> str:
     return str(spec.model_dump(include={"name"})["name"])
 
 
-_YAML = {  # what the parser says, in words about the file
+_YAML = {  # the parser's messages, in words about the file
     "found character '\\t'": "a tab; YAML is indented with spaces",
     "mapping values are not allowed here": "a second `: ` in one line; put the text in quotes, or "
     "begin a new line",
@@ -271,7 +271,7 @@ _YAML = {  # what the parser says, in words about the file
 
 
 def _broken_yaml(error: yaml.YAMLError, noun: str) -> str:
-    """Return `3:5: reason`, which goes on where a path and a colon stand."""
+    """Return `3:5: reason`, to follow a path and a colon."""
     if isinstance(error, ReaderError):
         code = ord(error.character) if isinstance(error.character, str) else error.character
         return f" unacceptable character #x{code:04x} at position {error.position}: take it out"

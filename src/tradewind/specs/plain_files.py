@@ -1,4 +1,4 @@
-"""Files that people put where we look, read so that none of them can stop or fill a process.
+"""Reads users' files so that none of them can block a process or fill its memory.
 
 A name can stand for a pipe that nobody writes to, a device without an end, or a link to nothing.
 """
@@ -18,12 +18,12 @@ _KINDS: Final = {
 
 
 def kind_of(mode: int) -> str:
-    """Return what a mode of `os.stat` is of, in words; empty for a plain file."""
+    """Return the kind of file that a mode of `os.stat` means, in words; empty for a plain file."""
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
 def refuse_special(path: Path) -> None:
-    """Refuse what is no plain file, or a link to one.
+    """Refuse anything but a plain file or a link to one.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def read_plain(path: Path, most: int) -> bytes:
         If it is no plain file, cannot be read, or is longer (``errno.EFBIG``); `strerror` says so.
     """
     refuse_special(path)
-    # Not waiting for a writer, should it have become a pipe in this moment.
+    # Without waiting for a writer, in case it has just become a pipe.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
         content = file.read(most + 1)

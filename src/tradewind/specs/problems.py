@@ -1,4 +1,4 @@
-"""What is wrong with a specification, told to whoever wrote it: place, value, what is allowed.
+"""What is wrong with a specification, for its author: place, value, what is allowed.
 
 pydantic's own words are about its models ("Input tag 'macd' found using 'kind'"). These are about
 the file: they name the field as the file has it, the value that was found, and what to write.
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 __all__ = ["Problem", "problems"]
 
 _WHOLE = "(whole file)"
-_KEY = "[key]"  # pydantic's last word on the name of a value
+_KEY = "[key]"  # the end of pydantic's location of a mapping's key
 _SHOWN = 60  # characters of a value that are shown
 _OWN_WORDS: Final = {"value_error", "assertion_error"}
-# Of a list that is at fault inside, or of what is told of the alternative to a list.
+# For a list with a fault inside, or for an alternative to a list.
 _FOLLOWS: Final = {"too_short", "too_long", "literal_error"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes
     ----------
     field : str
         Its place in the file, such as ``features.0.return.window``.
     line : int or None
-        Where to look; None where the file has no such line.
+        Line in the file; None where the file has no such line.
     message : str
     """
 
@@ -59,10 +59,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class _Place:
-    """What pydantic's location means: a path in the file, and what the model has there.
+    """The meaning of pydantic's location: a path in the file, and the model's type there.
 
-    `other` tells that it is about an alternative that was not meant, `key` that it is about the
-    name of a value and not about the value.
+    `other` says that it belongs to an alternative that was not meant, `key` that it belongs to the
+    key of a mapping and not to the value.
     """
 
     path: Path
@@ -81,7 +81,7 @@ def problems(
     at: Path = (),
     most: int | None = None,
 ) -> list[Problem]:
-    """Return what is wrong, each thing once, in the order of the model's fields.
+    """Return the problems, each once, in the order of the model's fields.
 
     Parameters
     ----------
@@ -91,11 +91,11 @@ def problems(
     fields : object
         What it was given.
     written : mapping of Path to Written
-        How the file has it.
+        Lines and texts of the values in the file.
     at : Path
         Where `fields` stands in the file.
     most : int, optional
-        How many are told at most; all if not given.
+        How many to return at most; all if not given.
     """
     found: dict[tuple[Path, str], Problem] = {}
     details = error.errors()[:most]
@@ -112,7 +112,7 @@ def problems(
         path = _written_part((*at, *place.path, *(extra.split(".") if extra else ())), written)
         problem = Problem(_dotted(path) or _WHOLE, _line(path, written), message)
         found.setdefault((path, message), problem)
-    # Each alternative of a value refuses it; one of them may know what was meant.
+    # Each alternative of a value refuses it; one of them may be the one that was meant.
     return [
         problem
         for (path, message), problem in found.items()
@@ -124,7 +124,7 @@ def problems(
 
 
 def _written_part(path: Path, written: Mapping[Path, Written]) -> Path:
-    """Return the part of a path that leads to what somebody wrote: a text has no fields."""
+    """Return the part of a path that exists in the file: a text has no fields."""
     for end in range(1, len(path)):
         found = written.get(path[:end])
         if found is not None and found.text:
@@ -144,7 +144,7 @@ def _line(path: Path, written: Mapping[Path, Written]) -> int | None:
 def _place(loc: Sequence[str | int], model: type[BaseModel] | None, fields: object) -> _Place:
     """Follow a location through the model and the file at once.
 
-    pydantic puts names of alternatives into it, which are no levels of the file.
+    pydantic's location has names of alternatives, which are no levels of the file.
     """
     place = _Place((), model, None)
     value = fields
@@ -168,7 +168,7 @@ def _place(loc: Sequence[str | int], model: type[BaseModel] | None, fields: obje
         label_of_one = len(named) == 1 and is_label and place.means is not named[0]
         if (len(named) > 1 or label_of_one) and not by_kind:
             if not isinstance(value, Mapping):
-                continue  # none of the alternatives
+                continue  # it is none of the alternatives
             meant = _meant(named, value)
             if label_of_one and meant.__name__ not in str(part):
                 place = replace(place, other=True)
@@ -195,7 +195,7 @@ def _annotated(annotation: Type, metadata: Sequence[Any]) -> Type:
 
 
 def _meant(models: Sequence[type[BaseModel]], value: object) -> type[BaseModel]:
-    """Return the alternative that knows most of a value's keys."""
+    """Return the alternative that has the most of a value's keys."""
     keys = list(map(str, value)) if isinstance(value, Mapping) else []
 
     def known(model: type[BaseModel]) -> int:
@@ -220,7 +220,7 @@ def _message(
     if kind in _OWN_WORDS:
         return str(context.get("error") or one["msg"])
     if "field" in context:
-        return one["msg"]  # words of our own, too, which pydantic has filled in
+        return one["msg"]  # also our own messages, which pydantic has filled in
     if kind == "extra_forbidden":
         return _unknown(place, model)
     if kind in {"union_tag_invalid", "literal_error"}:
@@ -272,7 +272,7 @@ def _no_such(one: "ErrorDetails", place: _Place, written: Written | None) -> str
 
 
 def _folded(value: object, place: _Place) -> str:
-    """Return how a text is written where a mapping of one field may stand."""
+    """Return how to write a text where a mapping with one field is also allowed."""
     for model in options_of(place.means):
         if isinstance(value, str) and value and len(fields_of(model)) == 1:
             return f": write {{{next(iter(fields_of(model)))}: {value}}}"
@@ -314,7 +314,7 @@ def _found(value: object, written: Written | None) -> str:
 
 
 def _hint(one: "ErrorDetails", place: _Place, written: Written | None) -> str:
-    """Return what to write instead, where a value means something else than it looks like."""
+    """Return what to write instead, where a value does not mean what it looks like."""
     value, kind = one["input"], one["type"]
     wanted = allowed(place.means)
     plain = written.text if written is not None and not written.quoted else None
@@ -349,7 +349,7 @@ def _list_hint(value: object, wanted: str) -> str:
 
 
 def _number(text: str) -> str | None:
-    """Return a number as YAML has it, if a text is one."""
+    """Return a number as YAML writes it, if a text is one."""
     text = text.replace("_", "")
     try:
         number = float(text)
@@ -361,7 +361,7 @@ def _number(text: str) -> str | None:
 
 
 def _shown(value: object, written: Written | None) -> str:
-    """Return a value as its author knows it: as it is written, and what YAML makes of that."""
+    """Return a value as its author wrote it, and what YAML reads from that."""
     if value is None:
         return written.text if written is not None and written.text else "nothing"
     if isinstance(value, Mapping):

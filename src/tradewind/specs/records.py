@@ -1,9 +1,9 @@
-"""Records of specifications that were judged when they were made, read by their types alone.
+"""Records of specifications that were checked when they were made, read by their types alone.
 
-A release may tighten what a file can say. What was registered before stays what it was: it is read
-whatever today's ranges are. So a record is read by the schema of its model without the bounds of
-values, and without the checks that only refuse; what they are is seen in the model, so that a new
-bound or check needs nothing here.
+A release may tighten what a file can say. Earlier records must stay readable, whatever today's
+ranges are. So a record is read by the schema of its model, without bounds of values and without
+checks that only refuse. Both are found in the schema, so that a new bound or check needs no change
+here.
 """
 
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ Schema = Any
 """A schema of pydantic-core, or a part of one."""
 
 _BOUNDS: Final = frozenset({"ge", "gt", "le", "lt", "min_length", "max_length", "pattern"})
-# Mappings by names of fields or kinds, which may be those of bounds.
+# Mappings by names of fields or kinds; a field may have the name of a bound.
 _BY_NAME: Final = frozenset({"fields", "choices"})
 
 
 def read_record(model: type[Model], content: str | bytes) -> Model:
-    """Read what a model was dumped to as JSON, by this release or an earlier one.
+    """Read a model's JSON, as this release or an earlier one has written it.
 
     Parameters
     ----------
     model : type
-        Its checks after validation may refuse, and change nothing.
+        Its checks after validation may only refuse, and must change nothing.
     content : str or bytes
 
     Raises
@@ -54,7 +54,7 @@ def _reader(model: type[BaseModel]) -> SchemaValidator:
 
 
 def _by_types(part: Schema) -> Schema:
-    """Return a part of a schema without what refuses values of the right type."""
+    """Return a part of a schema without bounds and checks that refuse values of the right type."""
     if isinstance(part, list):
         return [_by_types(each) for each in part]
     if not isinstance(part, Mapping):
@@ -62,7 +62,7 @@ def _by_types(part: Schema) -> Schema:
     kind = part.get("type")
     if kind == "function-after":
         return _named(_by_types(part["schema"]), part)
-    if kind == "model":  # of which pydantic-core would take the class's own validator
+    if kind == "model":  # pydantic-core would use the class's own validator
         made = partial(_made, part["cls"])
         schema = no_info_after_validator_function(made, _by_types(part["schema"]))
         return _named(schema, part)
@@ -76,7 +76,7 @@ def _by_types(part: Schema) -> Schema:
 
 
 def _named(schema: Schema, before: Schema) -> Schema:
-    """Return a schema under the name by which others refer to the one before."""
+    """Return a schema under the name by which others refer to the original."""
     return {**schema, "ref": before["ref"]} if "ref" in before else schema
 
 

@@ -1,8 +1,8 @@
-"""A YAML reader that takes nothing for granted in a file written by hand.
+"""A strict YAML reader for files written by hand.
 
-Only plain data: no tags, no aliases, no key twice. What is written without quotes means
-what it looks like, as in YAML 1.2: only `true` and `false` are booleans (the ticker ON is a
-ticker), ``1e-3`` is a number, ``010`` is not eight. Dates stay text for the model to parse.
+Only plain data: no tags, no aliases, no key twice. A value without quotes means what it looks like,
+as in YAML 1.2: only `true` and `false` are booleans (the ticker ON is a ticker), ``1e-3`` is a
+number, ``010`` is not eight. Dates stay text for the model to parse.
 """
 
 import re
@@ -24,23 +24,23 @@ _PLAIN = {
     "int": _NUMBER,
     "float": rf"{_NUMBER}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+|[-+]?\.inf|\.nan",
 }
-# PostgreSQL stores no text with NUL in it, and nobody stores half of a surrogate pair.
+# PostgreSQL stores no text with NUL in it, and half of a surrogate pair cannot be stored at all.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-# A single one may stand between two fields of a CSV file.
+# A single one may be the separator of a CSV file.
 _CONTROL = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")
 _DEEPEST = 50
 
 
 @dataclass(frozen=True)
 class Written:
-    """How a value stands in its document.
+    """Where a value is in its document, and how it is written.
 
     Attributes
     ----------
     line : int
-        Of its key, or of the item of a list; the first is 1.
+        Line of its key, or of the item of a list; the first is 1.
     text : str or None
-        A scalar as it is written, without its quotes; None for lists and mappings.
+        The text of a scalar, without its quotes; None for lists and mappings.
     quoted : bool
     """
 
@@ -50,7 +50,7 @@ class Written:
 
 
 def quoted(text: str) -> str:
-    """Return a text as YAML has it in quotes."""
+    """Return a text in quotes, as YAML writes it."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -105,7 +105,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _unprintable(text: str) -> str:
-    """Return how YAML writes the first character of a text that no text may hold; else nothing."""
+    """Return the first forbidden character of a text, as YAML writes it; empty if there is none."""
     found = _NO_TEXT.search(text) or (_CONTROL.search(text) if len(text) > 1 else None)
     if found is None:
         return ""
@@ -127,7 +127,7 @@ def parse(text: str, *, most: int | None = None) -> object:
     text : str
         The document.
     most : int, optional
-        Values that it may hold, keys among them: each takes a tenth of a millisecond to read.
+        Values, with keys, that it may hold at most: each takes a tenth of a millisecond to read.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def parse(text: str, *, most: int | None = None) -> object:
 
 
 def where(text: str) -> dict[Path, Written]:
-    """Return how each value of a document is written that `parse` reads without an error."""
+    """Return line and text of each value of a document that `parse` reads without an error."""
     loader = _StrictLoader(text)
     try:
         root = loader.get_single_node()

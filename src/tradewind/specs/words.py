@@ -1,4 +1,4 @@
-"""What a field of a specification may hold, in words: "a whole number from 1 to 252"."""
+"""Says in words what a field of a specification may hold: "a whole number from 1 to 252"."""
 
 import types
 import typing
@@ -44,13 +44,13 @@ _PLURAL: Final = {
 
 
 def allowed(annotation: Type, metadata: Sequence[Any] = ()) -> str:
-    """Return what a type admits, in words.
+    """Return in words what a type allows.
 
     Parameters
     ----------
     annotation : type
     metadata : sequence, optional
-        Bounds that are kept beside it, as in pydantic's `FieldInfo.metadata`.
+        Bounds beside the type, as in pydantic's `FieldInfo.metadata`.
     """
     base, bounds = _bare(annotation)
     bounds = [*bounds, *_flat(metadata)]
@@ -78,7 +78,7 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def kinds(annotation: Type) -> dict[str, type[BaseModel]]:
-    """Return the models of a union that a field `kind` tells apart, by that kind."""
+    """Return the models of a union by their field `kind`."""
     base, _ = _bare(annotation)
     found: dict[str, type[BaseModel]] = {}
     for model in options_of(base):
@@ -120,7 +120,7 @@ def member(annotation: Type, position: str | int) -> Type:
 
 
 def names_in(annotation: Type) -> Type:
-    """Return the type of the names in a mapping; None for what is none."""
+    """Return the type of a mapping's keys; None for any other type."""
     base, _ = _bare(annotation)
     if _is_union(base):
         return next((found for one in get_args(base) if (found := names_in(one)) is not None), None)
@@ -128,7 +128,7 @@ def names_in(annotation: Type) -> Type:
 
 
 def _bare(annotation: Type) -> tuple[Type, list[Any]]:
-    """Return a type without what `Annotated` says of it, and that."""
+    """Return a type without its `Annotated`, and the annotations."""
     if _origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         base, bounds = _bare(inner)
@@ -215,7 +215,7 @@ def _literal(value: object) -> str:
 def unseen(text: str) -> str:
     """Return how to write a character that looks like a space or like nothing, and its name.
 
-    Empty for every other text.
+    Empty for any other text.
     """
     if len(text) != 1 or text == " " or (text.isprintable() and not text.isspace()):
         return ""
@@ -233,7 +233,7 @@ def _either(words: Sequence[str]) -> str:
     if len(distinct) == 1:
         return distinct[0]
     *first, last = distinct
-    if any("," in one for one in first):  # more commas would not tell where one begins
+    if any("," in one for one in first):  # more commas would hide where one begins
         said = [f"{one}," if "," in one else one for one in first]
         return " or ".join([*said, last])
     return f"{', '.join(first)} or {last}"

@@ -110,6 +110,11 @@ class Supervisor:
             await event.wait()
 
     async def _drive(self, service: Service) -> None:
+        """Start a service, watch it, and start it again when it ends.
+
+        The back-off is written here, not with tenacity: it also waits for the services that this
+        one needs, forgets restarts that lie behind, and shows each state while it waits.
+        """
         for need in service.needs:
             await self._ready[need].wait()
         restarts = 0

@@ -61,6 +61,7 @@ class Publisher:
         os.close(self._wake)
 
     def _run(self) -> None:
+        """Publish until it is stopped; a stop also ends the pause after an error."""
         from redis import Redis
 
         with Redis.from_url(self._redis_url, socket_timeout=5) as redis:

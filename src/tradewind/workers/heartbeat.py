@@ -1,8 +1,8 @@
-"""The heartbeat of a Celery worker as the age of a file, which a probe reads for almost nothing.
+"""The heartbeat of a Celery worker as the age of a file, which a probe reads at almost no cost.
 
-Asking a worker over the broker (``celery inspect ping``) starts a Python with all of its imports
-each time. Imported by the modules that hold a Celery app's settings, so that it is connected before
-the worker builds its consumer.
+To ask a worker over the broker (``celery inspect ping``) starts a Python with all of its imports
+each time. Modules with a Celery app's settings import this one, so that it is connected before the
+worker builds its consumer.
 """
 
 import logging
@@ -37,8 +37,8 @@ _BEATS = {"worker-online", "worker-heartbeat"}
 def touch_heartbeat() -> None:
     """Set the time of the file named by `HEARTBEAT_FILE`, if it is set, to now.
 
-    Done every two seconds, after the broker has taken the worker's heartbeat: of a worker that
-    hangs, or has lost its broker, the file grows old. A probe compares its time of modification
+    Called every two seconds, after the broker has taken the worker's heartbeat. The file of a
+    worker that hangs, or has lost its broker, grows old. A probe compares its time of modification
     with the clock.
     """
     file = os.environ.get(HEARTBEAT_FILE)
@@ -47,18 +47,18 @@ def touch_heartbeat() -> None:
 
 
 def send_events_once(*, instance: Any, **_: object) -> None:  # noqa: ANN401 - Celery has no types
-    """Keep a worker that loses its broker ready to stop, and known to have lost it.
+    """Send each heartbeat once, so that a worker without its broker can still be stopped.
 
-    Celery sends heartbeats with endless retries, from the thread that looks whether the worker was
-    asked to stop. One that is due when the connection has just died would be tried until the broker
-    is back, and the worker deaf until then. Sent once, the next may find it back; the worker's loop
-    sees by itself that it must reconnect, and between two attempts looks.
+    Celery sends heartbeats with endless retries, in the thread that also checks whether the worker
+    should stop. A heartbeat that is due when the connection has just died would be retried until
+    the broker is back, and the worker could not be stopped until then. Sent once, it fails, and the
+    worker's loop reconnects by itself and checks for a stop between two attempts.
     """
     from celery.events.dispatcher import EventDispatcher
 
     class Once(EventDispatcher):  # type: ignore[misc]
         def __init__(self, *args: object, **options: object) -> None:
-            # A heartbeat of a while ago is of no use to anybody.
+            # An old heartbeat is no use.
             super().__init__(*args, **{**options, "buffer_while_offline": False})
 
         def send(self, kind: str, *args: object, **fields: object) -> None:

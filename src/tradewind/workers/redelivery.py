@@ -1,15 +1,16 @@
-"""What a killed Celery worker held is given out again as soon as a worker starts.
+"""Gives out again the messages of a killed Celery worker as soon as a worker starts.
 
-With a broker in Redis a worker notes down each message that it takes, and strikes it out when the
-task is done. What a killed worker has left noted is given to another after the visibility timeout,
-which must be longer than any task: hours. So is what a worker had taken and not begun when it lost
-its broker for a moment, for it forgets that. But who starts, or is back, knows that there may be
-such messages, and puts all of them back into their queues, those of others that live with them.
+With a broker in Redis a worker records each message that it takes, and removes the record when the
+task is done. Messages that a killed worker has left on record go to another worker after the
+visibility timeout, which must be longer than any task: hours. The same happens to messages that a
+worker had taken but not begun when it lost its broker for a moment, for it forgets them. A worker
+that starts, or is back, knows that there may be such messages. So it puts all recorded messages
+back into their queues, also those of workers that live.
 
-So it is only for apps whose tasks bear a second delivery while the first is being worked on.
-Airflow's do: its server lets one delivery of a try begin, and the others are dropped. The trading
-tasks do: they have one worker, and one account has one writer. Imported by the modules that hold a
-Celery app's settings.
+So this is only for apps whose tasks allow a second delivery while the first is being worked on.
+Airflow's do: its server lets one delivery of a try begin, and drops the others. The trading tasks
+do: they have one worker, and an account has one writer. Modules with a Celery app's settings import
+this one.
 """
 
 import logging
@@ -52,7 +53,7 @@ _CONNECT_SECONDS = 10
 
 
 def give_back(app: Any) -> int:  # noqa: ANN401 - Celery has no types
-    """Put every message that was given out and not acknowledged back; return how many those are.
+    """Put back every message that was given out and not acknowledged; return how many there are.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def give_back(app: Any) -> int:  # noqa: ANN401 - Celery has no types
         channel = connection.default_channel
         with channel.conn_or_acquire() as redis:
             tags = [bytes_to_str(tag) for tag in redis.zrange(channel.unacked_index_key, 0, -1)]
-            for tag in tags:  # each in a transaction, so that two who do this give it back once
+            for tag in tags:  # each in a transaction, so that two workers put it back once
                 channel.qos.restore_by_tag(tag, client=redis)
     return len(tags)
 
@@ -81,7 +82,7 @@ def _given_back(app: Any) -> None:  # noqa: ANN401
 
 
 def _at_each_connection(*, instance: Any, **_: object) -> None:  # noqa: ANN401
-    """Have a worker give back whenever it connects: Celery forgets then what it had not begun."""
+    """Have a worker give back whenever it connects: Celery then forgets tasks not begun."""
     from celery.bootsteps import StartStopStep
     from celery.worker.consumer.connection import Connection
 
@@ -95,13 +96,13 @@ def _at_each_connection(*, instance: Any, **_: object) -> None:  # noqa: ANN401
 
 
 def connect_redelivery(*, reconnected: bool = False) -> None:
-    """Have the worker of this process, if it is one, give messages back before it takes any.
+    """Have the worker of this process, if it is one, give back messages before it takes any.
 
     Parameters
     ----------
     reconnected : bool
-        Also when it has lost the broker and is back, and works on what it had begun: for tasks
-        of which a second delivery does not begin.
+        Also after a reconnect, while it still works on tasks it had begun. Only for tasks of which
+        a second delivery does not begin.
     """
     if reconnected:
         uid = "tradewind.workers.redelivery.each"

@@ -1,13 +1,13 @@
-"""What tasks of research need, imported once in a worker's parent, before it forks its pool.
+"""Imports what tasks of research need once, in a worker's parent, before it forks its pool.
 
-Airflow runs each task in a process of its own, forked by a child of the worker. What the parent has
-imported all of them have, and share; else every task imports it anew, for seconds.
+Airflow runs each task in a process of its own, forked by a child of the worker. All of them share
+what the parent has imported; else every task would spend seconds on imports.
 
-A module belongs here if importing it starts no thread that a forked process would miss. jemalloc,
-of which Arrow, polars and Delta bring one each, sees to its own. The pools of polars, Arrow and
-OpenMP begin with the first call, which nothing here makes, and BLAS has none where
-`OPENBLAS_NUM_THREADS` is 1, as in ``config/``. Nor may it keep a state that no two tasks should
-share: NumPy's global generator is seeded anew in each.
+A module belongs here if its import starts no thread that a forked process would miss. Arrow, polars
+and Delta each bring a jemalloc, which handles its own threads. The pools of polars, Arrow and
+OpenMP begin with the first call, which nothing here makes. BLAS has no pool where
+`OPENBLAS_NUM_THREADS` is 1, as in ``config/``. Nor may a module keep a state that two tasks must
+not share: NumPy's global generator is seeded anew in each task.
 """
 
 import gc
@@ -61,9 +61,9 @@ log = logging.getLogger(__name__)
 
 
 def _fit_once() -> None:
-    """Fit a line through a frame of pandas, and describe it to MLflow: who is first finds out how.
+    """Fit a line to a pandas frame and describe it to MLflow, which does their first-time work.
 
-    scikit-learn imports what it reads frames with, and MLflow and SciPy what they do by type.
+    scikit-learn, MLflow and SciPy import some of their modules only at such a first call.
     """
     from mlflow.models import infer_signature
     from pandas import DataFrame
@@ -86,13 +86,13 @@ def _or_warn(doing: str) -> Iterator[None]:
 
 
 def import_or_warn(module: str) -> None:
-    """Import a module; if it cannot be, say why, and leave the failing to who uses it."""
+    """Import a module; if that fails, log why, and leave the error to the module's users."""
     with _or_warn(f"importing {module}"):
         importlib.import_module(module)
 
 
 def warm_up() -> None:
-    """Import `MODULES`, and those that the user names, in this process, and use some of them."""
+    """Import `MODULES`, and those that the user names, and use some of them once."""
     from tradewind.settings import load_settings
 
     for module in (*MODULES, *load_settings().worker_modules.replace(",", " ").split()):
@@ -102,7 +102,7 @@ def warm_up() -> None:
 
 
 def connect_warm_up() -> None:
-    """Warm up the worker of this process, if it is one, before it forks its pool, once."""
+    """Warm up once, before the worker of this process, if it is one, forks its pool."""
     from celery.signals import worker_init
 
     worker_init.connect(_begin, weak=False, dispatch_uid="tradewind.warm_up")
@@ -113,13 +113,13 @@ def _begin(**_: object) -> None:
 
     warm_up()
     os.register_at_fork(after_in_child=_seed_anew)
-    # Once the pool is forked, Airflow lets the garbage collector go over all that was imported
-    # again: it would write to each page and so end their sharing. This is connected after that.
+    # Once the pool is forked, Airflow unfreezes the garbage collector, which would write to each
+    # imported page and so end its sharing. This handler is connected after Airflow's.
     worker_ready.connect(_keep_shared, weak=False, dispatch_uid="tradewind.keep_shared")
 
 
 def _seed_anew() -> None:
-    if "numpy.random" in sys.modules:  # no fork imports it: who does so later gets fresh numbers
+    if "numpy.random" in sys.modules:  # no fork has it: a later import gets fresh numbers
         sys.modules["numpy.random"].seed()
 
 

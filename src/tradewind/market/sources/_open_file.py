@@ -33,10 +33,10 @@ _HELD: Final = "__held"
 _SYMBOL: Final = "__symbol"
 _SHIFTED: Final = "__shifted"
 _CLOSE: Final = "__close"
-_FIRST: Final = dt.date(1969, 12, 31)  # 1970 begins on that day in America
+_FIRST: Final = dt.date(1969, 12, 31)  # in America, 1970 begins on that day
 _EARLY: Final = dt.date(1971, 1, 1)
 _SHOWN: Final = 12
-_WORDS_FIRST: Final = re.compile(r"%[aAbBh]")  # formats of a session that begins with a name
+_WORDS_FIRST: Final = re.compile(r"%[aAbBh]")  # formats in which a session begins with a word
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class OpenFile:
     def symbols_in_column(self, column: str) -> tuple[tuple[str, ...], dict[str, int]]:
         """Return the symbols of a column that have bars, sorted, and those that have none.
 
-        The latter with their first row; `stands_alone` says what is wrong with them.
+        Those without bars come with their first row; `stands_alone` says what is wrong with them.
 
         Raises
         ------
         SourceError
-            If it or a column of bars is not there, it holds no text, or a line has a bar and no
-            symbol.
+            If the column or one of the bars' columns is missing, it holds no text, or a line has a
+            bar and no symbol.
         """
         names = [self.options.session.column, *self.options.numbers.values()]
         self._check_columns([column, *names])
@@ -134,7 +134,7 @@ class OpenFile:
         return tuple(sorted(there if wanted == "all" else named))
 
     def bars(self, symbols: list[str]) -> pl.DataFrame:
-        """Return the bars of some symbols, in our names and types but for what is derived.
+        """Return the bars of some symbols, in our names and types, without derived columns.
 
         Raises
         ------
@@ -184,7 +184,7 @@ class OpenFile:
         )
 
     def _typed(self, frame: pl.LazyFrame, numbers: dict[str, str]) -> pl.LazyFrame:
-        """Return our columns in our types, with what could not be read beside them."""
+        """Return our columns in our types, and beside them the values that could not be read."""
         types, options = frame.collect_schema(), self.options
         dtype = types[options.session.column]
         try:
@@ -228,7 +228,7 @@ class OpenFile:
         )
 
     def _example(self, frame: pl.LazyFrame, dtype: pl.DataType) -> str:
-        """Return what to write for a column of numbers, by its first value."""
+        """Return the options to write for a column of numbers, by its first value."""
         spec = self.options.session
         if not dtype.is_numeric() or spec.format:
             return ""
@@ -269,7 +269,7 @@ class OpenFile:
         here = values.filter(pl.col(ROW) == row)
         value = here[_BAD][0]["value"].strip()
         if not re.search(r"\d", value) and self._line(row).lstrip(' "').startswith(value):
-            return True  # what stands where sessions do is none, as in a line of totals
+            return True  # the session's field holds none, as in a line of totals
         numbers = here.drop("symbol", "session", ROW, _BAD, _SHIFTED)
         if any(number is not None for number in numbers.row(0)):
             return False
@@ -300,7 +300,7 @@ class OpenFile:
     def _collect(self, frame: pl.LazyFrame) -> pl.DataFrame:
         try:
             return frame.collect(engine="streaming")
-        except pl.exceptions.PanicException as error:  # no Exception: it would end everything
+        except pl.exceptions.PanicException as error:  # not an Exception: it would end the process
             raise SourceError(f"{self.path}: cannot be read: {head_of(error)}") from error
         except pl.exceptions.PolarsError as error:
             if self.text is not None:
@@ -334,7 +334,7 @@ class OpenFile:
         return time_zone_of(self.calendar) if moments else "UTC"
 
     def _remark(self, row: int) -> str:
-        """Return what could be left out of the file with a row, and no bar with it."""
+        """Return how a row could be left out of the file without losing a bar."""
         names = [name for name in self._types.names() if name != ROW]
         session = self.options.session
         dated = names[0] == session.column and not _WORDS_FIRST.match(session.format or "")

@@ -1,8 +1,8 @@
 """Text and foreign types of a file's columns into the types of bars, as polars expressions.
 
-A value that cannot be read becomes null; who collects compares that with the raw column, so that
-nothing is lost without a word (`reading_errors` says why). No expression here fails on a value:
-what lies beyond the dates of any bar is set aside before a date is made of it.
+A value that cannot be read becomes null. The caller compares nulls with the raw column, so that no
+value is lost silently (`reading_errors` says why). No expression here fails on a value: numbers
+beyond the dates of any bar become null before a date is made of them.
 """
 
 import re
@@ -29,7 +29,7 @@ _PER_SECOND: Final = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 def number(column: str, dtype: pl.DataType, dialect: CsvDialect) -> pl.Expr | None:
-    """Return the column as Float64, null where it is no number; None for a type that has none."""
+    """Return the column as Float64, null where it is no number; None for a type without numbers."""
     values = pl.col(column)
     if dtype.is_numeric() or dtype == pl.Null:
         return values.cast(pl.Float64, strict=False)
@@ -69,7 +69,7 @@ def integer(
 
 
 def shown(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the column as text for a message; a date beyond all bounds as what is counted."""
+    """Return the column as text for a message; a date beyond all bounds as its number."""
     values = pl.col(column)
     if isinstance(dtype, pl.Date | pl.Datetime):
         return pl.coalesce(_bounded(values, dtype).cast(pl.String), _counted(values))
@@ -85,8 +85,8 @@ class Dated:
     session : Expr
         Date; null where the value cannot be read.
     shifted : Expr
-        Whether the value is a midnight that falls on another date at the exchange: then it most
-        likely is a date, not a moment.
+        Whether the value is a midnight that falls on another date at the exchange: most likely it
+        is a date then, not a moment.
     """
 
     session: pl.Expr
@@ -131,7 +131,8 @@ def session(spec: SessionColumn, dtype: pl.DataType, exchange_zone: str) -> Date
     local = moments.dt.convert_time_zone(exchange_zone).dt.date()
     midnight = moments.dt.time() == pl.time(0, 0, 0)
     if _is_text(dtype) and spec.holds_offset and not spec.unix:
-        # Told in UTC by now, whatever the offset: midnight is what was written as such.
+        # It is in UTC by now, whatever the offset was; midnight must be looked for as it was
+        # written.
         midnight &= values.cast(pl.String).str.contains(r"(?:[Zz]|[-+]00:?00)\s*$")
     return Dated(local, midnight & (local != moments.dt.date()))
 
@@ -147,7 +148,7 @@ def _moments(spec: SessionColumn, dtype: pl.DataType) -> pl.Expr:
     if _is_text(dtype) and spec.format:
         text = values.cast(pl.String).str.strip_chars()
         if re.search(r"%[:#]*z$", spec.format):
-            text = text.str.replace(r"[Zz]$", "+00:00")  # which only %+ reads
+            text = text.str.replace(r"[Zz]$", "+00:00")  # only %+ reads a Z
         zone = "UTC" if spec.holds_offset else None
         found = text.str.to_datetime(
             spec.format, time_unit="us", strict=False, exact=True, ambiguous="null"

@@ -1,7 +1,7 @@
-"""CSV files of any dialect, read in pieces: a file larger than memory is no matter.
+"""CSV files of any dialect, read in pieces, so that a file may be larger than memory.
 
-Every field is read as text. What a number or a date is gets decided by who knows the options, so
-that a field that is none can be shown as it stands in the file.
+Every field is read as text. The caller, which knows the options, makes numbers and dates of them,
+and can show a wrong field as it stands in the file.
 """
 
 import csv
@@ -66,12 +66,12 @@ class _Lines:
 
 @contextmanager
 def utf8_copy(path: Path, dialect: CsvDialect) -> Iterator[Path]:
-    """Give a file's text in UTF-8: the file itself, or a copy on disk that goes with the context.
+    """Give a file's text in UTF-8: the file itself, or a copy on disk that the context removes.
 
     Raises
     ------
     SourceError
-        If the file is no text in the dialect's encoding, or is packed in a way not known.
+        If the file is no text in the dialect's encoding, or is compressed in an unknown way.
     """
     with path.open("rb") as file:
         head = file.read(64)
@@ -101,7 +101,7 @@ def utf8_copy(path: Path, dialect: CsvDialect) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
         copy = Path(folder) / "copy.csv"
         with copy.open("w", encoding="utf-8", newline="") as target:
-            # Line ends of any kind become one: a carriage return alone ends no line for polars.
+            # All line ends become the same: for polars, a carriage return alone ends no line.
             for block in _blocks(path, dialect, newline=None):
                 target.write(block)
         yield copy
@@ -125,14 +125,14 @@ def scan_csv(
         The file that errors name.
     dialect : CsvDialect
     names : sequence of str
-        Columns that are looked for, in the order in which vendors have them: for the proposal of a
+        Columns that are looked for, in the order in which vendors have them. Used to propose a
         header where there is none.
 
     Raises
     ------
     SourceError
-        If the header is missing, repeats a name or holds but one field, or if there is none and
-        `CsvDialect.header` names another number of columns.
+        If the header is missing, repeats a name or holds only one field, or if `CsvDialect.header`
+        stands for it and names another number of columns.
     """
     line, header = _first_line(path, shown, dialect)
     if dialect.header is None:
@@ -179,7 +179,7 @@ def text_of(path: Path, line: int) -> str:
 
 
 def explain(error: Exception, path: Path, shown: Path, dialect: CsvDialect) -> SourceError:
-    """Return what polars could not read as an error that names the line."""
+    """Return an error of polars as ours, which names the line."""
     try:
         width = len(_first_line(path, shown, dialect)[1])
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -244,7 +244,7 @@ def _wrong_encoding(shown: Path, dialect: CsvDialect, error: UnicodeError) -> So
 
 
 def _undecodable_line(path: Path, dialect: CsvDialect) -> tuple[int, str]:
-    """Return the first line that is none in the encoding and what cp1252 makes of it, or zero."""
+    """Return the first line that is invalid in the encoding, and its text in cp1252; else zero."""
     with path.open("rb") as file:
         packed = file.read(len(_GZIP)) == _GZIP
     if packed or dialect.encoding.lower().startswith("utf-16"):
@@ -261,7 +261,7 @@ def _undecodable_line(path: Path, dialect: CsvDialect) -> tuple[int, str]:
 
 
 def _first_line(path: Path, shown: Path, dialect: CsvDialect) -> tuple[int, list[str]]:
-    """Return the number and the fields of the first line that counts."""
+    """Return number and fields of the first line that is neither skipped nor a comment."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = _Lines(file, dialect)

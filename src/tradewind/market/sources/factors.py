@@ -1,8 +1,8 @@
 """Factors from a vendor's adjusted close.
 
 The quotient of adjusted and raw close steps on the first session after a split or a dividend. A
-step that equals the ratio of a split is one, every other step a dividend (`split_ratios` says
-how they are told apart). Price moves play no part in this, so a crash is never taken for a split.
+step that equals the ratio of a split is a split, every other step a dividend (`split_ratios` says
+how they are told apart). Price moves do not count, so a crash is never taken for a split.
 """
 
 import itertools
@@ -40,7 +40,7 @@ def split_factor_from(adjusted_close: str) -> pl.Expr:
     tradewind.market.split_ratios.splits_shown : which steps are splits.
     """
     bars = pl.struct("symbol", "close", adjusted_close)
-    # For the whole frame at once: to call Python for each symbol takes ten times as long.
+    # For the whole frame at once: a call of Python for each symbol would take ten times as long.
     factors = bars.map_batches(
         lambda rows: _split_factors(rows.struct.unnest()), return_dtype=pl.Float64()
     )

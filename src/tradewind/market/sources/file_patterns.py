@@ -1,4 +1,4 @@
-"""Files that a pattern of a source stands for, found without walking over the whole disk."""
+"""Files that match a source's pattern, found without walking over the whole disk."""
 
 import glob
 import os
@@ -15,12 +15,12 @@ _MOST: Final = 200_000
 
 
 def files_of(pattern: str, base: Path, *, most: int = _MOST) -> list[Path]:
-    """Return what matches a pattern, folders left out, sorted.
+    """Return the files that match a pattern, sorted.
 
     Parameters
     ----------
     pattern : str
-        With ``*``, ``?``, ``[]``, and ``**`` for any folders; none of them stands for a name that
+        With ``*``, ``?``, ``[]``, and ``**`` for any folders; none of them matches a name that
         begins with a dot.
     base : Path
         Where a relative pattern starts.
@@ -30,7 +30,7 @@ def files_of(pattern: str, base: Path, *, most: int = _MOST) -> list[Path]:
     Raises
     ------
     SourceError
-        If it would take more.
+        If more would have to be looked at.
     """
     whole = base / pattern
     walk = _Walk(whole, most)
@@ -45,7 +45,7 @@ class _Walk:
     def matches(
         self, folder: Path, parts: tuple[str, ...], above: frozenset[tuple[int, int]]
     ) -> Iterator[Path]:
-        """Yield what matches the rest of a pattern below a folder; `above` are those around it."""
+        """Yield what matches the rest of a pattern below a folder; `above` has its parents."""
         part, rest = parts[0], parts[1:]
         if part == "**":
             yield from self.matches(folder, rest, above) if rest else ()
@@ -54,7 +54,7 @@ class _Walk:
                     continue
                 status = entry.stat()
                 here = (status.st_dev, status.st_ino)
-                if here not in above:  # a link to a folder around it has no end
+                if here not in above:  # a link to a parent folder would never end
                     yield from self.matches(folder / entry.name, parts, above | {here})
         elif not glob.has_magic(part):
             path = folder / part
@@ -85,7 +85,7 @@ class _Walk:
                             "to be looked at; begin options.path with the folder that has the files"
                         )
                     found.append(entry)
-        except OSError:  # one that may not be looked into, as for any pattern
+        except OSError:  # a folder that may not be read is passed over, as by any pattern
             return []
         return found
 

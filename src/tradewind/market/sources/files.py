@@ -1,10 +1,10 @@
 """CSV and Parquet files of one's own as a source of bars.
 
-Nothing is guessed: which column is what, how dates and numbers are written, where a symbol
-stands and what is known of splits and dividends are options (`FilesOptions`), and what does not
-fit them is refused with file, line, column and value.
+Nothing is guessed. Options (`FilesOptions`) say which column is which, how dates and numbers are
+written, where the symbol is, and what is known of splits and dividends. A value that does not fit
+them is refused, with file, line, column and value.
 
-Memory holds the bars that were asked for, not the files: these are read in pieces.
+Memory holds the bars that were asked for, not the files, which are read in pieces.
 """
 
 import os
@@ -46,7 +46,7 @@ class Files:
     Raises
     ------
     ValidationError
-        If the options are wrong. Files are looked at only when they are asked for.
+        If the options are wrong. Files are opened only when bars or symbols are asked for.
     """
 
     Options = FilesOptions
@@ -143,7 +143,7 @@ class Files:
             return held
 
     def _refuse_text(self, index: dict[Path, tuple[str, ...]]) -> None:
-        """Name the line of what stands where a symbol should, and has no bars: a vendor's footer.
+        """Refuse text in the place of a symbol that has no bars, such as a vendor's footer.
 
         Lines without any value are passed over where their symbol has bars elsewhere.
         """
@@ -155,7 +155,7 @@ class Files:
                         raise file.stands_alone(symbol, row)
 
     def state(self) -> tuple[tuple[Path, _Stamp], ...]:
-        """Return what changes whenever one of the files does.
+        """Return a value that changes whenever one of the files does.
 
         Raises
         ------

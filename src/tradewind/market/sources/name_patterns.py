@@ -1,8 +1,8 @@
-"""Regular expressions that find a symbol in the name of a file, each in linear time.
+"""Regular expressions that find a symbol in a file's name, each in linear time.
 
-Python's own try one way after the other, and ``(a+)+b`` has more ways through forty letters than
-anybody waits for. So they are matched by the engine of polars, which does without what needs that:
-looking around and referring back.
+Python's engine tries one match after the other, which takes for ever with ``(a+)+b`` and forty
+letters. So polars' engine matches them, which has no look-around and no back-references, and needs
+no such tries.
 """
 
 import os
@@ -17,7 +17,7 @@ _REASON: Final = re.compile(
 
 
 def why_no_name_pattern(pattern: str) -> str:
-    """Return why a pattern cannot be matched against names; nothing if it can.
+    """Return why a pattern cannot be matched against names; an empty text if it can.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def why_no_name_pattern(pattern: str) -> str:
 
 
 def symbol_in_name(pattern: str, name: str) -> str | None:
-    """Return what the one group of a pattern finds in a name; None if the whole does not match."""
+    """Return the text of a pattern's one group in a name; None if the whole name does not match."""
     import polars as pl
 
     text = os.fsencode(name).decode(errors="replace")  # a name need not be UTF-8

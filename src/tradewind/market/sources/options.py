@@ -1,4 +1,4 @@
-"""What a source of kind `files` can be told; every choice that changes a bar must be made."""
+"""Options of a source of kind `files`. Every choice that changes a bar must be made."""
 
 import itertools
 import os
@@ -46,15 +46,15 @@ class _Model(BaseModel):
 
 
 class SymbolFrom(_Model):
-    """Where a bar's symbol stands: in a column, in the name of the file, or in the header.
+    """Where a bar's symbol is: in a column, in the name of the file, or in the header.
 
     Attributes
     ----------
     column : str
         Name of the column.
     columns : "all" or tuple of str
-        Columns that each hold the closes of the symbol they are named after (a wide file); ``all``
-        but the session's. An empty field is no bar.
+        Columns named after a symbol, which hold its closes (a wide file); ``all`` means all but the
+        session's. An empty field is no bar.
     file_name : str
         ``stem`` for the file's name up to its first known suffix (``IBM.csv.gz`` is IBM), or a
         regular expression that must match the whole name and has one group, the symbol.
@@ -89,7 +89,7 @@ class SymbolFrom(_Model):
 
 
 class SessionColumn(_Model):
-    """The column that dates a bar.
+    """The column with a bar's session.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ class CsvDialect(_Model):
     encoding : str
         Name of an encoding of Python, such as ``utf-8`` or ``cp1252``.
     null_values : tuple of str
-        Fields that mean a missing value, beside the empty one. They end as findings of validation.
+        Fields that mean a missing value, beside the empty one. Validation reports them.
     skip_lines : int
         Lines before the header.
     header : tuple of str, optional
@@ -245,9 +245,9 @@ class FilesOptions(_Model):
     path : str
         One file, or a pattern with ``*``, ``?``, ``[]`` and ``**``; from the checkout.
     format : {"csv", "parquet"}, optional
-        What the files are where their suffix (``.csv``, ``.csv.gz``, ``.parquet``) does not say.
+        Format of the files where their suffix (``.csv``, ``.csv.gz``, ``.parquet``) does not say.
     adjustment : {"adj_close", "factors", "splits", "already_adjusted", "none"}
-        What is known of splits and dividends, and from where:
+        What is known of splits and dividends, and where it is:
 
         - ``adj_close``: the column `adj_close` has the close adjusted for both. Splits are the
           steps of its quotient with the close that equal a simple ratio, unless the column

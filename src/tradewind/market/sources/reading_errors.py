@@ -1,6 +1,6 @@
-"""Why a value of a file cannot be read, and which line of the source's YAML would mend it.
+"""Why a value of a file cannot be read, and which line in the source's YAML file would mend it.
 
-A value is looked at once more, by itself, when everything else is over: so this may take its time.
+One value is looked at again after reading has failed, so that this may take its time.
 """
 
 import json
@@ -52,7 +52,7 @@ def why_no_session(  # noqa: PLR0911 - a cause each
         As it stands in the file.
     spec : SessionColumn
     remark : str
-        What the line it stands in begins with, and no bar does; empty where nothing is told.
+        What its line begins with, and no bar does; empty where nothing tells it from a bar.
     """
     text = value.strip()
     if spec.unix:
@@ -115,7 +115,7 @@ def why_no_time(value: str, dtype: pl.DataType, spec: SessionColumn) -> str:
     Parameters
     ----------
     value : str
-        What is counted since 1970, or the timestamp as it is written if that can be told.
+        The number counted since 1970, or the timestamp as text if it has one.
     dtype : DataType
         Of the column.
     spec : SessionColumn
@@ -185,7 +185,7 @@ def why_no_number(  # noqa: PLR0911 - a cause each
 def _plain(text: str, dialect: CsvDialect) -> float | None:
     if dialect.thousands is not None:
         text = text.replace(dialect.thousands, "")
-    if "_" in text or not text.isascii():  # numbers to Python, and to no reader of files
+    if "_" in text or not text.isascii():  # Python reads these as numbers, readers of files do not
         return None
     try:
         return float(text.replace(dialect.decimal, "."))
@@ -242,7 +242,7 @@ def with_format(spec: SessionColumn, form: str | None, zone: str | None = None) 
 
 
 def _parsed(text: str, form: str) -> datetime | None:
-    """Return the moment that a text is in a format, as polars reads it; the year may be any."""
+    """Return the moment that polars reads from a text in a format; any year is possible."""
     column = pl.Series([text])
     if SessionColumn.model_construct(column="x", format=form).holds_time:
         text_ = column.str.replace(r"[Zz]$", "+00:00") if form.endswith("z") else column
@@ -258,7 +258,7 @@ def _parsed(text: str, form: str) -> datetime | None:
 
 
 def _reads(text: str, form: str) -> bool:
-    """Whether a format makes a likely date of a text; fractions of a second only where some are."""
+    """Whether a format reads a likely date from a text; fractions of a second only if there are."""
     if "%.f" in form and "." not in text:
         return False
     moment = _parsed(text, form)
@@ -266,16 +266,16 @@ def _reads(text: str, form: str) -> bool:
 
 
 def remark_in(line: str, *, session: int | None) -> str:
-    """Return what a line that is no bar begins with, and no bar does; empty where nothing is told.
+    """Return what a line begins with that no bar begins with; empty if there is nothing such.
 
     Parameters
     ----------
     line : str
         Without a session, or with one that cannot be read.
     session : int, optional
-        Which field of a line has the session, where bars begin with words, too, such as a symbol.
-        Then a phrase of three words is none of theirs, nor is a line that goes on after what
-        stands in the place of the session.
+        Which field has the session, where bars begin with words, too, such as a symbol. Then a
+        phrase of three words is no bar's, nor is a line that goes on after the text in the
+        session's place.
     """
     if not re.match(r"\s*[^\s\d-]", line):  # starts as a bar does, or is blank
         return ""

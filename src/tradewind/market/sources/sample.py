@@ -1,8 +1,8 @@
 """The bundled source: real daily bars of five US stocks, 2000-03-01 to 2013-03-01.
 
 The vendor gives raw prices and an adjusted close, from which `tradewind.market.sources.factors`
-derives the factors: AAPL lost 51.9 % on 2000-09-29 without a split, and MSFT's dividend of
-2004-11-15 is a step of 1.1125.
+derives the factors: AAPL lost 51.9 % on 2000-09-29 without a split; MSFT's dividend of 2004-11-15
+is a step of 1.1125.
 """
 
 import hashlib

@@ -103,7 +103,7 @@ class Source(Protocol):
 
 
 class SourceSpec(BaseModel):
-    """What a file in ``sources/`` says: which kind of source, how it is set up and when it is read.
+    """A file in ``sources/``: the kind of source, its options, and when it is read.
 
     Attributes
     ----------
@@ -114,17 +114,16 @@ class SourceSpec(BaseModel):
     calendar : str
         Exchange calendar that sessions are held against, such as ``"XNYS"``.
     sessions : SessionExceptions
-        What that calendar lacks: days on which the exchange was closed all the same, and sessions
-        that it does not have; see `tradewind.market.sessions`.
+        Corrections of that calendar: days on which the exchange was closed after all, and sessions
+        that it lacks; see `tradewind.market.sessions`.
     schedule : {"after_close", None}
         Whether new bars are asked for after each close of the exchange, or only by hand.
     backdate : bool
-        Whether history that is new to the store counts as known since each session's close: true
-        for a vendor whose history is what it said at the time, and never corrected since. If
-        false, it counts as known from the moment it is first read, and a backfill of the time
-        before sees nothing of it.
+        Whether history that is new to the store counts as known since each session's close. True
+        for a vendor that never corrects what it once said. If false, history counts as known from
+        its first reading on, and a backfill of an earlier time does not see it.
     options : dict
-        What the kind of source asks for.
+        Options of the kind of source.
     accept : tuple of Accepted
         Findings of validation that are real: reported as warnings with the reason given.
     """
@@ -158,11 +157,11 @@ class SourceSpec(BaseModel):
 
     @property
     def session_calendar(self) -> SessionCalendar:
-        """The calendar of the source's bars, with what `sessions` says of it."""
+        """The calendar of the source's bars, with the corrections of `sessions`."""
         return self.sessions.applied_to(self.calendar)
 
     def sessions_for(self, calendar: str) -> SessionCalendar:
-        """Return the calendar of the source's bars to who believes it to be of that name.
+        """Return the calendar of the source's bars, if it has the name that is expected.
 
         Parameters
         ----------
@@ -240,7 +239,7 @@ def load_sources(
 
 
 def find_source(name: str, directory: Path) -> SourceSpec:
-    """Return the source of a name.
+    """Return the source of a name; if its file is valid, no other is read.
 
     Parameters
     ----------
@@ -252,7 +251,7 @@ def find_source(name: str, directory: Path) -> SourceSpec:
     Raises
     ------
     SourceError
-        If there is no such file, or it is wrong.
+        If there is no such file, which names those there are, or it is wrong.
     """
     return _READER.find(directory, name)
 

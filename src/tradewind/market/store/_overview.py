@@ -1,4 +1,4 @@
-"""What the store has of a source, told without reading its prices."""
+"""What the store has of a source, found without reading its prices."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,7 +31,7 @@ class Stored:
     stored : datetime
         When something was stored last. An ingestion that finds nothing new stores nothing.
     snapshots : int
-        How many were taken of it.
+        Snapshots of it.
     """
 
     source: str

@@ -1,6 +1,5 @@
 """Bars on their way into a table: set aside part by part, then stored in one commit."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
@@ -21,17 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["Appended", "Staged"]
 
 _ATTEMPTS: Final = 50
-_PAUSE: Final = 0.02  # seconds; longer by as much after each conflict, half a second at most
+_STEP: Final = 0.02  # seconds by which the wait grows with each conflict
+_LONGEST_WAIT: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of bars that were handed to the store.
+    """How many of the bars that were handed to the store were new, revised and unchanged.
 
     Attributes
     ----------
     new : int
-        Bars the store did not have, and first bars whose step it did not know.
+        Bars that the store did not have, and first bars whose step it did not know.
     revised, unchanged : int
         Bars whose values differ from the stored ones, and bars whose values do not.
     findings : tuple of Finding
@@ -49,7 +49,7 @@ class Staged:
     """Bars that shall be stored all together, or none of them.
 
     Memory holds one part at a time; the others are set aside on disk. Whatever happens before
-    `commit` has returned, a kill too, the table is as it was, or has all of the bars.
+    `commit` has returned, even a kill, the table is unchanged or has all of the bars.
 
     Parameters
     ----------
@@ -76,12 +76,12 @@ class Staged:
         Raises
         ------
         StoreError, SnapshotError, MarketDataError
-            If they are such as cannot be stored.
+            If they cannot be stored.
         """
         self._incoming.add(prepared(bars, self._calendar, self._known_at))
 
     def commit(self) -> Appended:
-        """Store what the table does not have of the bars, in one commit.
+        """Store the bars that the table does not have, in one commit.
 
         Raises
         ------
@@ -89,23 +89,35 @@ class Staged:
             If the bars do not connect with what is stored, are known before what they revise, or
             cannot be written.
         """
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._try()
-            except ConflictError:
-                time.sleep(min(0.5, _PAUSE * attempt))
-        raise StoreError(
-            f"other processes wrote to {self._table.uri} {_ATTEMPTS} times before this one could; "
-            "ingest a source from one place at a time"
+        from tenacity import (
+            Retrying,
+            retry_if_exception_type,
+            stop_after_attempt,
+            wait_incrementing,
         )
 
+        tries = Retrying(
+            retry=retry_if_exception_type(ConflictError),
+            wait=wait_incrementing(start=0.0, increment=_STEP, max=_LONGEST_WAIT),
+            stop=stop_after_attempt(_ATTEMPTS),
+            reraise=True,
+        )
+        try:
+            return tries(self._try)
+        except ConflictError as error:
+            raise StoreError(
+                f"other processes wrote to {self._table.uri} {_ATTEMPTS} times before this one "
+                "could; ingest a source from one place at a time"
+            ) from error
+
     def _try(self) -> Appended:
-        """Store what is new to the table as it is now.
+        """Store the bars that are new to the newest version of the table.
 
         Raises
         ------
         ConflictError
-            If another process stored something meanwhile: some of this may not be new any more.
+            If another process stored something meanwhile: some of these bars may not be new any
+            more.
         """
         version = self._table.open_or_create(str(self._calendar))
         new = revised = unchanged = 0
@@ -134,7 +146,7 @@ class Staged:
         return self._table.rows(version, symbols, start=first, end=last)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Free the memory and the disk space."""
         self._incoming.close()
 
     def __enter__(self) -> Self:

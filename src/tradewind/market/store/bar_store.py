@@ -82,11 +82,11 @@ class BarStore:
 
         Warnings
         --------
-        `backdate` is an assumption about the vendor: that the history handed out today is what
-        was handed out then, never restated, and complete with the symbols delisted since. It
-        holds for raw prices of good vendors and is the only way to train as of a time before
-        the first load; where a vendor says otherwise, leave it off. Revisions, and new bars of
-        known symbols, count from `known_at` in either case.
+        `backdate` assumes that the vendor's history is what it handed out at the time: never
+        restated, and with the symbols delisted since. That holds for raw prices of good vendors,
+        and it is the only way to train as of a time before the first load. Leave it off where a
+        vendor says otherwise. Revisions, and new bars of known symbols, count from `known_at` in
+        either case.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class BarStore:
         calendar: str | SessionCalendar,
         backdate: bool = False,
     ) -> Staged:
-        """Return where to put bars part by part that are then stored in one commit.
+        """Return a place for bars that come part by part and are then stored in one commit.
 
         Parameters
         ----------
@@ -120,7 +120,7 @@ class BarStore:
         Raises
         ------
         StoreError
-            If the source's name is none, or `known_at` has no time zone.
+            If the source's name is invalid, or `known_at` has no time zone.
         """
         table = Table(self.root, source, self._options)
         return Staged(table, calendar, _utc(known_at, "known_at"), backdate=backdate)
@@ -134,7 +134,7 @@ class BarStore:
         end: date | None = None,
         as_of: datetime | None = None,
     ) -> pl.DataFrame:
-        """Return the newest bars, or those known at a time; for looking, not for training on.
+        """Return the newest bars, or those known at a time; to look at, not to train on.
 
         Parameters
         ----------
@@ -199,7 +199,7 @@ class BarStore:
         Raises
         ------
         SnapshotError
-            If the source has none of these bars, or one of the symbols at no time at all.
+            If the source has none of these bars, or has never had one of the symbols.
         StoreError
             If the calendar is not the source's, or the store cannot be read or written.
         """
@@ -328,13 +328,13 @@ class BarStore:
             if held is not None and held.table_version != info.table_version:
                 self._read(held)
         except SnapshotError:
-            return False  # the bars just read have the same name, and take its place
+            return False  # a snapshot of the bars just read has the same name, and replaces it
         return held is not None
 
     def _refuse_absent(
         self, table: Table, version: "DeltaTable", symbols: Sequence[str], bars: pl.DataFrame
     ) -> None:
-        """Tell a symbol not listed yet, which is no mistake, from one the store never had."""
+        """Refuse symbols that the store never had; one that is not listed yet is no mistake."""
         without = sorted(set(symbols) - set(bars.get_column("symbol").unique()))
         if not without:
             return

@@ -1,4 +1,4 @@
-"""What a frame of bars holds, as one hash over its values.
+"""The content of a frame of bars, as one hash over its values.
 
 The hash is over the values, not over a file: another version of polars may write other bytes
 for the same bars, and the hash must not change with it.
@@ -15,7 +15,7 @@ from tradewind.market.bars import KEY, SCHEMA
 __all__ = ["content_hash", "refuse_what_are_no_bars"]
 
 _LITTLE_ENDIAN: Final = {pl.Float64: "<f8", pl.Int64: "<i8", pl.Date: "<i4"}
-_ROWS_AT_ONCE: Final = 250_000  # a Python object a symbol is 60 bytes; this bounds them
+_ROWS_AT_ONCE: Final = 250_000  # each symbol becomes a Python object of 60 bytes; this bounds them
 
 
 def refuse_what_are_no_bars(bars: pl.DataFrame) -> None:

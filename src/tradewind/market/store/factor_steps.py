@@ -1,16 +1,15 @@
 """Adjustment factors as they are stored: the step of each session.
 
-A source's factors are cumulative and 1.0 on the last session, so each new dividend changes
-every factor of the symbol. Stored is the step instead, ``factor / factor of the session
-before``: 1.0 on a usual session, and fixed once it is known.
+A source's factors are cumulative and 1.0 on the last session, so each new dividend changes every
+factor of the symbol. So the store keeps the step instead,
+``factor / factor of the session before``: 1.0 on a usual session, and fixed once it is known.
 
-Sources compute factors in floating point, so the step of one session comes out differently,
-by some 1e-15, of each frame it is in; some vendors' noise is 1e-13. A step is rounded to 11
-significant digits, which makes it the same number whichever frame it came from, and exactly
-1.0 where nothing happened. The exception is a step that stands within some 1e-15 of the
-middle between two such numbers, which one corporate action in about 10^5 does. Then two stores
-filled in different increments can disagree by 1e-10 of a factor, and so about the name of a
-snapshot; one store never disagrees with itself, since what is stored stays.
+Sources compute factors in floating point. So the step of one session differs by some 1e-15 from
+frame to frame; some vendors' noise is 1e-13. A step is rounded to 11 significant digits. Then it is
+the same number in each frame, and exactly 1.0 where nothing happened. The exception is a step
+within some 1e-15 of the middle between two such numbers, about one corporate action in 10^5. Then
+two stores that were filled in different increments can differ by 1e-10 of a factor, and so in the
+name of a snapshot. One store never contradicts itself, since stored steps stay.
 """
 
 from typing import Final
@@ -24,7 +23,7 @@ __all__ = ["FACTORS", "STEPS", "to_factors", "to_steps"]
 
 FACTORS: Final = ("split_factor", "adjustment_factor")
 STEPS: Final = ("split_step", "adjustment_step")
-_DIGITS: Final = 11  # the grid, at most 1e-10 of a step, lies well below what is a revision
+_DIGITS: Final = 11  # the grid, at most 1e-10 of a step, is much finer than any revision
 
 
 def to_steps(bars: pl.DataFrame) -> pl.DataFrame:
@@ -33,7 +32,7 @@ def to_steps(bars: pl.DataFrame) -> pl.DataFrame:
     Returns
     -------
     DataFrame of shape (n_bars, 9)
-        The steps are null on each symbol's first session, where nobody knows them.
+        The steps are null on each symbol's first session, where they are unknown.
     """
     return bars.with_columns(
         (pl.col(factor) / pl.col(factor).shift(1))

@@ -1,4 +1,10 @@
-"""Manifests of snapshots: one small JSON file each, written once and whole."""
+"""Manifests of snapshots: one small JSON file each, written once and whole.
+
+Local manifests are written by hand, for pyarrow's local file system writes in place: a process
+killed meanwhile would leave half a file. Manifests in an object store are read with deltalake's own
+client, which takes the settings that the tables take. pyarrow's clients have other names for them,
+and obstore would be one more client beside deltalake's.
+"""
 
 import hashlib
 import json
@@ -41,7 +47,7 @@ _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class SnapshotInfo(BaseModel):
-    """What a snapshot is of, and where its bars are.
+    """What a snapshot contains, and where its bars are.
 
     Attributes
     ----------
@@ -50,7 +56,7 @@ class SnapshotInfo(BaseModel):
     source, table_version
         Which version of which table holds the bars.
     symbols, start, end, as_of
-        What was asked for; None where it was not limited.
+        What was asked for; None where nothing limits it.
     created : datetime
         When the snapshot was first made.
     rows : int
@@ -58,8 +64,8 @@ class SnapshotInfo(BaseModel):
     content_hash : str
         `tradewind.market.store.bar_store.content_hash` of the bars.
     calendar : SessionCalendar, optional
-        Whose sessions they are, with what the source said of them when the snapshot was first
-        made; None of snapshots from before that was kept.
+        The calendar of the sessions, with the source's exceptions when the snapshot was first made;
+        None in old snapshots, which did not keep it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,4 +1,4 @@
-"""What of incoming bars the store does not know yet: new bars, and revisions of stored ones."""
+"""Which incoming bars the store does not know yet: new bars, and revisions of stored ones."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ _LISTED: Final = 1000  # a vendor that restates everything must not fill the mem
 
 @dataclass(frozen=True)
 class Merge:
-    """Rows to append, how many bars are of which kind, and a finding a changed value."""
+    """Rows to append, the number of bars of each kind, and a finding for each changed value."""
 
     rows: pl.DataFrame
     new: int
@@ -36,10 +36,10 @@ def merge(
 
     A price that differs by a vendor's rounding is no revision
     (`tradewind.market.rounding.rounding_apart`), nor is a step that differs by less than
-    `STEP_NOISE` of itself, or an adjustment step by less than the digits of the vendor's adjusted
-    closes can tell, those of the two downloads together. What is stored stays, and the next
-    download is compared with that, so that many small differences in one direction end as a
-    revision and not as a drift. Shares are counted: each other volume is a revision.
+    `STEP_NOISE` of itself. Nor is an adjustment step that differs by less than the rounding of the
+    vendor's adjusted closes, in both downloads together. The stored value stays, and the next
+    download is compared with it. So many small differences in one direction end as a revision and
+    do not drift. Shares are counted: any other volume is a revision.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def merge(
     Raises
     ------
     StoreError
-        If something would have been known before what it revises.
+        If a revision would have been known before the value it revises.
     """
     both = incoming.join(
         stored.select(*KEY, *_VALUES, "knowledge_time"), on=KEY, how="left", suffix="_stored"
     ).with_columns(
         pl.col("knowledge_time").is_null().alias("new"),
-        # Learning the step of what was the first session is news, and contradicts nothing.
+        # A step of what was the first session is new, and contradicts nothing.
         pl.any_horizontal(
             pl.col(step).is_not_null() & pl.col(f"{step}_stored").is_null() for step in STEPS
         ).alias("linked"),
@@ -78,7 +78,7 @@ def merge(
         *KEY,
         *PRICES,
         "volume",
-        # The first session of a frame has no step of its own; what is known stays known.
+        # The first session of a frame has no step; a stored one stays.
         *(pl.coalesce(step, f"{step}_stored").alias(step) for step in STEPS),
         "event_time",
         pl.when(first_seen).then("event_time").otherwise(moment).alias("knowledge_time"),
@@ -94,10 +94,10 @@ def merge(
 
 
 def _rounding_of_both() -> pl.Expr:
-    """Return what the steps of both downloads together are off for a vendor's rounding.
+    """Return the error of a step that the vendor's rounding causes in both downloads together.
 
-    The adjusted closes of the one that is stored were those of today over all steps since its last
-    bar: larger before a dividend, and smaller before a reverse split.
+    The adjusted closes of the stored download were today's divided by all steps since its last bar:
+    larger before a dividend, and smaller before a reverse split.
     """
     last = pl.col("session").filter(~pl.col("new")).max()
     since = pl.col("adjustment_step").filter(pl.col("new") & (pl.col("session") > last)).product()
@@ -120,7 +120,7 @@ def _differs(both: pl.DataFrame, name: str) -> pl.Series:
 
 
 def _refuse_older(stored: pl.DataFrame, changed: pl.DataFrame, known_at: datetime) -> None:
-    """Knowledge of a symbol only moves forward, or a past view would have holes."""
+    """Refuse bars known before stored ones of their symbol: a past view would have holes."""
     touched = stored.filter(pl.col("symbol").is_in(changed.get_column("symbol").unique().to_list()))
     later = touched.filter(pl.col("knowledge_time") > known_at)
     # A value and its revision cannot become known at the same moment: which one holds?

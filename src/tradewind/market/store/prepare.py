@@ -1,4 +1,4 @@
-"""Whether incoming bars can be stored at all, and what is derived before they are."""
+"""Checks that incoming bars can be stored, and derives what is stored with them."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -32,8 +32,8 @@ def prepared(
     SnapshotError
         If columns, types or values are not those of bars.
     StoreError
-        If there are none, one is there twice, the exchange was closed, or a session closes
-        after the bars are said to be known.
+        If there are no bars, one is there twice, the exchange was closed, or a session closes after
+        the time at which the bars became known.
     MarketDataError
         If there is no such calendar.
     """
@@ -68,7 +68,7 @@ def prepared(
 def refuse_unconnected(
     table: Table, version: "DeltaTable", incoming: pl.DataFrame, stored: pl.DataFrame
 ) -> list[str]:
-    """Return the symbols the store has never seen, or refuse bars it cannot link to its own.
+    """Return the symbols that are new to the store; refuse bars that do not connect with its own.
 
     Raises
     ------

@@ -163,8 +163,8 @@ class Table:
                 mode="append",
                 writer_properties=_writer(),
                 target_file_size=_FILE,
-                # Delta lets two appends pass each other. Ours depend on what was read, so
-                # nothing may come between.
+                # Delta lets two appends pass each other. Ours depend on what was read, so no other
+                # may come between.
                 commit_properties=CommitProperties(max_commit_retries=0),
                 post_commithook_properties=_hooks(),
             )
@@ -172,7 +172,7 @@ class Table:
     def compact(self, table: "DeltaTable") -> None:
         """Rewrite the years that consist of many files into few, sorted by symbol.
 
-        Versions before stay readable: the files they consist of are kept.
+        Earlier versions stay readable, for their files are kept.
         """
         from deltalake import CommitProperties
 
@@ -190,7 +190,7 @@ class Table:
                         post_commithook_properties=_hooks(),
                     )
             except ConflictError:
-                return  # another writer is at it; it will count the files itself
+                return  # another writer commits; it will count the files itself
 
     def rows(
         self,
@@ -291,7 +291,7 @@ class Table:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Say where, and how to mend it, when reading fails.
+        """Turn an error of reading into ours, which says where it was and how to mend it.
 
         Raises
         ------
@@ -310,7 +310,7 @@ class Table:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Tell another writer's commit from a failure, and say where and how to mend that.
+        """Tell another writer's commit from a failure, whose error says where and how to mend it.
 
         Raises
         ------
@@ -345,7 +345,7 @@ def storage(
     Raises
     ------
     StoreError
-        If bars cannot be kept in a folder of that name.
+        If no table can be kept in a folder of that name.
     """
     options = dict(storage_options or {})
     if not is_remote(str(root)):

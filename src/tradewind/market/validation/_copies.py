@@ -1,9 +1,9 @@
 """Which bars two symbols have in common, found among more bars than memory holds.
 
-Of each bar a record of 21 bytes is kept: a hash of session and prices, one of the volume, the
-symbol's number and the session. Records go to files by the first hash, so that equal ones meet in
-one file, and the files are looked at one after the other. Prices count as equal in nine digits:
-a copy that was computed with differs in the last ones.
+For each bar a record of 21 bytes is kept: a hash of session and prices, one of the volume, the
+symbol's number and the session. The first hash chooses the file of a record, so that equal records
+are in one file. The files are read one after the other. Prices are compared to nine digits: a copy
+that went through a computation differs in the last ones.
 """
 
 import tempfile
@@ -49,9 +49,9 @@ class Copies:
     def add(self, bars: pl.DataFrame) -> None:
         """Take distinct, sorted bars of symbols that were not taken before.
 
-        Bars with one price are left out: those of two symbols agree easily. Of symbols that have
-        closes alone, those are taken whose close is another one than that of the session before:
-        a price that stands still is that of many.
+        Bars with one price are left out: those of two symbols agree easily. Of symbols with closes
+        alone, bars are taken whose close differs from the session before: many symbols share a
+        price that stands still.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Copies:
         Raises
         ------
         StoreError
-            If what was set aside cannot be read.
+            If the records cannot be read.
         """
         rows = [(*key, count) for key, count in self._counts.items()]
         counts = pl.DataFrame(
@@ -135,7 +135,7 @@ class Copies:
         )
 
     def close(self) -> None:
-        """Give the room back."""
+        """Free the memory and the disk space."""
         self._stack.close()
 
     def __enter__(self) -> Self:

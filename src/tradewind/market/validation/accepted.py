@@ -1,4 +1,4 @@
-"""Oddities that somebody has looked into: validation takes them for errors, and they are real."""
+"""Findings that somebody has looked into: validation takes them for errors, but they are real."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -45,13 +45,13 @@ class Accepted(BaseModel):
     symbols : tuple of str or "all", optional
         Several, or all that the source has.
     session : date, optional
-        As the finding names it: of a run of sessions, the first. Or `from_` and `to`.
+        As the finding names it: the first of a run of sessions. Or `from_` and `to`.
     from_, to : date, optional
         Written ``from`` and ``to``: all sessions between them, both included.
     rule : str
         The finding's; one of `ACCEPTABLE`.
     reason : str
-        What happened; it stands in every report that shows the finding.
+        What happened; every report that shows the finding shows it, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -98,7 +98,7 @@ class Accepted(BaseModel):
 
     @property
     def is_broad(self) -> bool:
-        """Whether it is about all symbols or a range, of which a part of the bars shows nothing."""
+        """Whether it is about all symbols or a range, which a part of the bars need not show."""
         return self.symbols == "all" or self.from_ is not None
 
     @property
@@ -169,14 +169,14 @@ def concerning(
 
 
 class Acceptance:
-    """Applies entries to findings, part by part, and knows in the end which were of no use.
+    """Applies entries to findings, part by part, and knows in the end which entries found nothing.
 
     Parameters
     ----------
     accepted : sequence of Accepted
     whole : bool
-        Whether the findings are those of all of a source's bars. Of a part, an entry about all
-        symbols or a range of sessions may well show nothing.
+        Whether the findings are those of all of a source's bars. In a part of them, an entry about
+        all symbols or a range of sessions may find nothing.
     """
 
     def __init__(self, accepted: Sequence[Accepted], *, whole: bool = False) -> None:
@@ -199,9 +199,10 @@ class Acceptance:
     def useless(self) -> list[Finding]:
         """Return a warning of the rule ``accepted`` for each entry that accepted nothing.
 
-        The bars were corrected since, or it was mistyped, and one day it would hide something.
+        Either the bars were corrected since, or the entry was mistyped. One day it would hide an
+        error.
         """
-        # Of a part, the other symbol or the session before may be what it is about.
+        # In a part of the bars, the other symbol or the session before may be missing.
         advice = (
             "is there to accept ({}); take the entry out of the source's file, or correct it"
             if self._whole

@@ -1,4 +1,4 @@
-"""Rules about corporate actions: what a factor leaves out, and what it claims without cause."""
+"""Rules about corporate actions: those that a factor leaves out, and steps without one."""
 
 import math
 from typing import Final
@@ -28,13 +28,13 @@ _SAME: Final = 1e-6
 def gap_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a finding for each overnight gap that is a split left out, or another unit of price.
 
-    A split is arithmetic: the next open stands at the ratio (within 3 %, a usual overnight
-    move), and money changes hands as on any other day, since twice the shares trade at half
-    the price. A crash does neither: AAPL on 2000-09-29 opened at 0.527 of the close before,
-    with ten times the usual turnover in dollars. A gap is an ``unadjusted_split`` when both hold:
-    the open, adjusted by `split_factor`, is within 3 % of a usual ratio to the close
-    before, and the day's turnover (close times volume) is below 3 times the median of up to
-    20 sessions before. A `split_factor` that steps where no split was fails in the same way.
+    A split is arithmetic: the next open stands at the ratio (within 3 %, a usual overnight move),
+    and money changes hands as on any other day, since twice the shares trade at half the price. A
+    crash shows neither: AAPL on 2000-09-29 opened at 0.527 of the close before, with ten times the
+    usual turnover in dollars. A gap is an ``unadjusted_split`` when both hold: the open, adjusted
+    by `split_factor`, is within 3 % of a usual ratio to the close before, and the day's turnover
+    (close times volume) is below 3 times the median of up to 20 sessions before. A `split_factor`
+    that steps where no split was fails in the same way.
 
     A fall that `adjustment_factor` halves at least (its logarithm) is explained: by a special
     dividend, say. `factor_findings` tells of it.
@@ -69,7 +69,7 @@ def gap_findings(bars: pl.DataFrame) -> list[Finding]:
             (pl.col("volume") > 0).any().over("symbol").alias("counted"),
         )
         .filter(pl.col("gap") > 0.0)
-        # Nothing nearer to one is near a ratio; what is left is few.
+        # A smaller gap is near no ratio; few are left.
         .filter(pl.col("gap").log().abs() > math.log(USUAL[0]) - _LOG_TOLERANCE)
         # No dividend lets a price rise.
         .filter((pl.col("gap") > 1.0) | (pl.col("left").log().abs() > -pl.col("gap").log() / 2.0))
@@ -112,7 +112,7 @@ def _is_split() -> pl.Expr:
 
 def _is_unit_shift() -> pl.Expr:
     along = (pl.col("turnover").log() - pl.col("gap").log()).abs() < math.log(_PANIC_TURNOVER)
-    # Few splits go so far, and where nobody counted the shares nothing else can tell.
+    # Few splits go so far, and where the volume is unknown nothing else can tell.
     beyond = pl.col("gap").log().abs() > math.log(_UNITS[-1]) - _UNIT_LOG_TOLERANCE
     return _near(_UNITS, _UNIT_LOG_TOLERANCE) & (along | beyond | ~pl.col("counted"))
 
@@ -129,7 +129,7 @@ def factor_findings(bars: pl.DataFrame) -> list[Finding]:
     What is real and worth a look is a warning, too: a rise of more than 20 % that the open shows (a
     special dividend, a spin-off, or a split that `split_factor` leaves out), a split and a dividend
     on one day (an adjusted close shows the same after one special dividend), and a step of
-    `split_factor` to no ratio of small whole numbers (spin-offs are told so by some vendors).
+    `split_factor` to no ratio of small whole numbers (some vendors report spin-offs so).
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def factor_findings(bars: pl.DataFrame) -> list[Finding]:
 def _of_dividend(
     split: float, dividend: float, opened: float, splits: bool
 ) -> tuple[Severity, str] | None:
-    """Return how grave a step of the dividends is and why, if it is at all."""
+    """Return severity and reason of a step of the dividends; nothing if it is in order."""
     share = dividend / (1.0 + dividend)  # of the price before
     if dividend < -_FALL:
         return "error", (

@@ -1,4 +1,4 @@
-"""Symbols with closes alone: funds, indices and other series of one price a session."""
+"""Symbols with closes alone: funds, indices and other series with one price a session."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from tradewind.market.validation.findings import Finding
 
 __all__ = ["closes_findings", "is_closes_only", "is_uncounted"]
 
-_LEAST: Final = 2  # one bar of one price says nothing
+_LEAST: Final = 2  # a single bar with one price says nothing
 
 
 def is_closes_only() -> pl.Expr:
@@ -29,9 +29,9 @@ def closes_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a warning for each symbol whose bars all have one price.
 
     Their open is the close of the same session, hours after the exchange has opened. So an order
-    for the next open trades at the next close, a gap over night is the move of a whole session,
-    and nothing within a session (a range, a gap, a stop) can be told or tested. Where no volume is
-    known, either, no order can be held against it: trading refuses each for its size.
+    for the next open trades at the next close, a gap over night is the move of a whole session, and
+    nothing within a session (a range, a gap, a stop) can be known or tested. Where the volume is
+    unknown, too, no order can be compared with it: trading refuses every order for its size.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What validation found, one record a defect."""
+"""The findings of validation, one record for each defect."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Finding:
     Attributes
     ----------
     severity : {"error", "warning"}
-        An error stops whatever would use the bars; a warning is kept with the run.
+        An error stops any use of the bars; a warning is kept with the run.
     symbol, session
         Where; None when the finding concerns the frame as a whole.
     rule : str
@@ -35,7 +35,7 @@ class Finding:
     message : str
         What is wrong, in words.
     count : int
-        Defects it stands for: more than one where it is the last of a thousand and more.
+        Defects it stands for: more than one only where it stands for those beyond a thousand.
     """
 
     severity: Severity
@@ -58,9 +58,9 @@ def the_rest(rule: str, count: int) -> list[Finding]:
 
 
 class Tally:
-    """Findings as they come, part by part of the bars, of which `MOST` of a kind are told.
+    """Collects findings, part by part of the bars, and reports `MOST` of each kind.
 
-    What is told does not depend on how the bars were cut into parts.
+    The report does not depend on how the bars were cut into parts.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Tally:
                 continue
             held = self._held.setdefault(key, [])
             held.append(finding)
-            if len(held) >= _TOGETHER:  # not all of millions are held to sort them
+            if len(held) >= _TOGETHER:  # so that millions are not kept only to be sorted
                 self._cut(key)
         for key in touched:
             self._cut(key)

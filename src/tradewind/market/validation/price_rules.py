@@ -33,7 +33,7 @@ WIDE_RANGE: Final = 1.5
 ABSURD_RANGE: Final = 5.0
 """High over low that is an error: a price in another unit, or a slipped decimal point."""
 
-_JUST_OVER: Final = 1.0 + 1e-6  # half a unit, in floating point
+_JUST_OVER: Final = 1.0 + 1e-6  # half a unit, allowing for floating point
 _COARSEST: Final = 5e-3  # half a unit: a high in whole dollars is rounded at 100, and wrong at 10
 _MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 _OUTLIER_WINDOW: Final = 63
@@ -43,9 +43,9 @@ _OUTLIER_LEAST: Final = 21
 def ohlc_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a finding for each bar whose open or close lies outside low to high.
 
-    A vendor's rounding is none: a high that was divided by a factor, and comes out below the close
-    in the 16th digit (see `tradewind.market.rounding.rounding_apart`), or one that is told in
-    cents on every bar of a symbol whose closes have four digits, and is half a cent below at most.
+    A vendor's rounding is no finding. A high that was divided by a factor may be below the close in
+    the 16th digit (see `tradewind.market.rounding.rounding_apart`). A high in cents may be half a
+    cent below a close of four digits, if the symbol's bars are all written so.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def range_findings(bars: pl.DataFrame) -> list[Finding]:
 def move_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a warning for each close-to-close move beyond `LARGE_MOVE`.
 
-    Splits and dividends are taken out of it, so that no special dividend is called a move.
+    Splits and dividends are taken out, so that a special dividend is no move.
 
     Parameters
     ----------

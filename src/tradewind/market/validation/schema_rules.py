@@ -122,7 +122,7 @@ def _schema() -> "DataFrameSchema":
         check("finite", lambda column: column.is_finite()),
         check("positive", lambda column: column.is_nan() | (column > 0.0)),
         check(
-            "magnitude",  # of what the other rules let pass
+            "magnitude",  # of values that the other rules let pass
             lambda column: (
                 ~column.is_finite() | (column <= 0.0) | column.is_between(LEAST_PRICE, MOST_PRICE)
             ),

@@ -63,7 +63,7 @@ def order_findings(bars: pl.DataFrame) -> list[Finding]:
 
 
 def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> Iterator[Finding]:
-    """Yield a finding for each run of sessions that a symbol lacks, or bar that the exchange does.
+    """Yield a finding for each run of missing sessions, and each bar outside the calendar.
 
     A symbol is held to the calendar between its own first and last session: a listing or
     a delisting is not a gap.
@@ -92,7 +92,7 @@ def calendar_findings(bars: pl.DataFrame, calendar: str | SessionCalendar) -> It
 def _missing(
     held: pl.DataFrame, open_days: pl.DataFrame, calendar: str | SessionCalendar
 ) -> Iterator[Finding]:
-    """Yield a finding for each run: all of them, for each may be one that is accepted."""
+    """Yield a finding for every run, for each may be one that is accepted."""
     days = open_days.get_column("session")
     spans = (
         held.join(open_days, on="session")
@@ -106,7 +106,8 @@ def _missing(
         .join(open_days, on="number")
         .join(held, on=KEY, how="anti")
         .sort("symbol", "number")
-        # Numbers of adjoining sessions less their place in the list are equal.
+        # Adjoining sessions have the same difference between their number and their place in the
+        # list.
         .with_columns(
             (pl.col("number").cast(pl.Int64) - pl.int_range(pl.len())).over("symbol").alias("run")
         )
@@ -157,13 +158,13 @@ def _why_closed(day: date, closed: frozenset[date]) -> str:
 
 
 def exception_findings(calendar: SessionCalendar) -> list[Finding]:
-    """Return a warning for each exception of a calendar that changes nothing about it.
+    """Return a warning for each exception that does not change the calendar.
 
-    Calendars learn of closures and special sessions with later releases; a mistyped day looks
+    Later releases of a calendar know closures and special sessions themselves; a mistyped day looks
     the same.
 
-    Days beyond those that the calendar knows change nothing either, yet: a closure may be
-    announced before it learns of the year.
+    Days beyond those that the calendar knows do not change it either, but get no warning: a closure
+    may be announced before the calendar knows the year.
 
     Raises
     ------
@@ -254,7 +255,7 @@ def future_findings(
 
 
 class Ends:
-    """When each symbol ends, and on which sessions there were any: collected part by part."""
+    """Collects, part by part, where each symbol ends, and which sessions have any bar."""
 
     def __init__(self) -> None:
         self._days: set[date] = set()

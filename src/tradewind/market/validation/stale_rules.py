@@ -20,10 +20,10 @@ _VOLUME_WINDOW: Final = 20
 def stale_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a finding for each run of sessions that all have the same close.
 
-    Liquid stocks repeat a close once, seldom twice. Without any volume in the run the price is an
-    old one carried on; with volume it may be pinned by a bid for the company. Either way a month
-    of it (`STALE`) is no price to trade on. A symbol with closes alone and no volume at all (a
-    fund, an index) may stand still for years: its run is a warning, as early as one with volume.
+    Liquid stocks repeat a close once, seldom twice. Without volume in the run, an old price is
+    repeated; with volume, a bid for the company may hold the price. Either way a month of it
+    (`STALE`) is no price to trade on. A symbol with closes alone and no volume at all (a fund, an
+    index) may stand still for years: its run is a warning, as early as one with volume.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def repeat_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a finding for each run of bars that equal the one before in prices and volume.
 
     Real trading never repeats four prices and a volume. Bars with one price are left to the other
-    rules: a stock that hardly trades may well see 100 shares at the same price twice.
+    rules: a stock that hardly trades may trade 100 shares at the same price twice.
 
     Parameters
     ----------
@@ -83,10 +83,10 @@ def repeat_findings(bars: pl.DataFrame) -> list[Finding]:
 def volume_findings(bars: pl.DataFrame) -> list[Finding]:
     """Return a warning for each run without volume, and for each jump of the volume.
 
-    Where no share changed hands no price was made, so a run whose prices move all the same is
-    named as that. A volume of more than 50 times, or less than a 50th of, the median of up to
-    20 sessions before is often counted in other units, such as lots. A symbol with closes alone
-    and no volume at all has none that could be looked at.
+    Without trades there is no new price, so a run whose prices move without volume is named as
+    such. A volume of more than 50 times, or less than a 50th of, the median of up to 20 sessions
+    before is often counted in other units, such as lots. A symbol with closes alone and no volume
+    at all is not checked.
 
     Parameters
     ----------

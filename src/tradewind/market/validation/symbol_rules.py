@@ -15,20 +15,20 @@ COPIED_SESSIONS: Final = 5
 """Sessions with equal prices and volume that make one symbol the copy of another."""
 
 _WITHOUT_VOLUME: Final = 20
-# Of stocks at a dollar, whose prices are few, one session in 200 or so agrees by chance.
+# Stocks at a dollar have few prices: about one session in 200 agrees by chance.
 _SHARES: Final = {"four": 0.1, "range": 0.5, "closes": 0.5}
 
 
 def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
-    """Return a finding for each symbol that is spelled so that it may be taken for another.
+    """Return a finding for each symbol whose spelling may be taken for another.
 
-    What is no symbol (`tradewind.market.symbols.why_no_symbol`) is an error; so
-    are symbols that differ in nothing but case, which are one instrument to most vendors.
+    A text that is no symbol (`tradewind.market.symbols.why_no_symbol`) is an error. So are symbols
+    that differ only in case, which are one instrument to most vendors.
 
     Parameters
     ----------
     symbols : iterable of str
-        All of them: one may differ from any other in nothing but case.
+        All of them: any two may differ only in case.
     """
     symbols = sorted(set(symbols))
     findings = [
@@ -61,23 +61,23 @@ def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
 
 
 def copy_findings(copies: Copies) -> list[Finding]:
-    """Return a finding for each symbol whose bars are, for some sessions, those of another.
+    """Return a finding for each symbol whose bars equal those of another for some sessions.
 
     Two instruments never agree in four prices and the volume on `COPIED_SESSIONS` sessions; a
-    vendor that mapped both names to one instrument makes them. Where the volume differs, as that
-    of two feeds of one instrument may, more sessions are asked for, and half of all, or a tenth
-    of those on which no two of the four prices are equal. Of symbols with closes alone, half of the
-    sessions on which the close has changed are asked for, whatever the volume.
+    vendor that mapped both names to one instrument makes such bars. Where the volume differs, as it
+    may between two feeds of one instrument, more sessions must agree: half of all, or a tenth of
+    those on which no two of the four prices are equal. For symbols with closes alone, half of the
+    sessions on which the close has changed must agree, whatever the volume.
 
     Parameters
     ----------
     copies : Copies
-        That were shown all bars.
+        With the bars of all symbols.
 
     Raises
     ------
     StoreError
-        If what the copies set aside cannot be read.
+        If their records cannot be read.
     """
     pairs = copies.pairs()
     kind, sessions = pl.col("kind"), pl.col("sessions")

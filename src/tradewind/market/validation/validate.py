@@ -1,4 +1,4 @@
-"""Whether bars can be trusted: every rule, run in one go before anything is stored."""
+"""Runs every rule on bars, before anything is stored."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -44,7 +44,7 @@ _VALUE, _SPELLING, _ORDER, _FUTURE, _CALENDAR, _COPIES, _ENDS, _SYMBOL = range(8
 _FACTORS: Final = ("split_factor", "adjustment_factor")
 
 
-# Each looks at one symbol by itself, so that a part of the symbols at a time bounds the memory.
+# Each looks at one symbol by itself, so that the symbols can be checked part by part.
 _SYMBOL_RULES: Final[tuple[Callable[[pl.DataFrame], list[Finding]], ...]] = (
     closes_findings,
     ohlc_findings,
@@ -60,24 +60,24 @@ _SYMBOL_RULES: Final[tuple[Callable[[pl.DataFrame], list[Finding]], ...]] = (
 
 
 class Examination:
-    """Holds bars against every rule, part by part, so that memory does not grow with their number.
+    """Checks bars by every rule, part by part, so that memory does not grow with their number.
 
-    What it finds does not depend on how the bars are cut into parts.
+    Its findings do not depend on how the bars are cut into parts.
 
     Parameters
     ----------
     calendar : str or SessionCalendar
         Exchange calendar that the sessions are held against, such as ``"XNYS"``, or a source's.
     known_at : datetime, optional
-        When the bars were obtained, with a time zone: no session that closed later can be among
-        them. Without it that is not checked.
+        When the bars were obtained, with a time zone: a session that closed later is an error. Not
+        checked if not given.
     accepted : sequence of Accepted
-        Findings that are known to be real: they become warnings with the reason. One that is not
-        found is a warning of the rule ``accepted``; see
+        Findings that are known to be real: they become warnings with the reason. An entry without a
+        finding is a warning of the rule ``accepted``; see
         `tradewind.market.validation.accepted.concerning` for a part of a source's bars.
     whole : bool
-        Whether all bars of a source will be shown. Of a part, an entry in `accepted` about all
-        symbols or a range of sessions need not find anything.
+        Whether all bars of a source will be added. In a part of them, an entry in `accepted` about
+        all symbols or a range of sessions need not find anything.
     """
 
     def __init__(
@@ -92,18 +92,18 @@ class Examination:
         self._known_at = known_at
         self._acceptance = Acceptance(accepted, whole=whole)
         self._tally = Tally()
-        self._schema: dict[str, Finding] = {}  # by what it says: each part says the same
+        self._schema: dict[str, Finding] = {}  # by message, for each part gives the same ones
         self._symbols: set[str] = set()
         self._copies, self._ends = Copies(), Ends()
 
     def add(self, bars: pl.DataFrame) -> None:
-        """Look at a part of the bars.
+        """Check a part of the bars.
 
         Parameters
         ----------
         bars : DataFrame
-            What should be bars as in `tradewind.market.bars`, all that there are of symbols that
-            were not shown before.
+            What should be bars as in `tradewind.market.bars`: all of symbols that were not added
+            before.
 
         Raises
         ------
@@ -131,11 +131,11 @@ class Examination:
 
     @property
     def has_errors(self) -> bool:
-        """Whether anything that was found so far stops the bars."""
+        """Whether any finding so far is an error."""
         return bool(self._schema) or self._tally.has_errors()
 
     def findings(self) -> list[Finding]:
-        """Return what was found, once all bars were shown.
+        """Return the findings, once all bars were added.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class Examination:
         return self._tally.all() + useless
 
     def close(self) -> None:
-        """Give the room back that was taken for comparing symbols."""
+        """Free the disk space that comparing symbols took."""
         self._copies.close()
 
     def __enter__(self) -> Self:
@@ -278,7 +278,7 @@ def refuse_errors(findings: list[Finding]) -> list[Finding]:
 
 
 def _way_out(errors: Sequence[Finding]) -> str:
-    """Return how to accept the first error that may be, or nothing if all must be corrected."""
+    """Return how to accept the first error that can be accepted; empty if all must be corrected."""
     for error in errors:
         if error.rule == "missing_session" and error.session is not None:
             return (

@@ -1,8 +1,8 @@
-"""Strategy and source files as DAG files, some dozens together, that change when one of them does.
+"""DAG files, each for some dozens of strategy or source files, that change when one of them does.
 
-Airflow parses a DAG file anew when it has changed, and writes all its DAGs in one transaction. One
-file for all strategies would never change and so be parsed again and again, and with 1,000 of them
-that transaction outlasts the DAG processor's heartbeat.
+Airflow parses a DAG file at once when it has changed, and writes all its DAGs in one transaction. A
+single DAG file for all strategies would never change, so that it would have to be parsed again and
+again. With 1,000 strategies its transaction would outlast the DAG processor's heartbeat.
 """
 
 from pathlib import Path
@@ -47,8 +47,8 @@ class SpecBundle(BaseDagBundle):
     def refresh(self) -> None:
         """Write those DAG files anew whose strategies or sources were changed, added or removed.
 
-        Airflow takes a file for parsed that changes while it is parsed. So one that has changed is
-        touched at the next refresh, and parsed once more.
+        A file that changes while it is parsed counts as parsed for Airflow. So a changed file is
+        touched again at the next refresh, and parsed once more.
         """
         with self.lock():  # on one machine all services and tasks share the folder
             self._write(_dag_files())
@@ -79,29 +79,30 @@ def strategy_file(part: int, parts: int) -> dict[str, DAG]:
 
 
 def source_file(name: str | None = None) -> dict[str, DAG]:
-    """Return the DAGs of the source files whose ids are made of a name; of all without one."""
+    """Return the DAGs of the source files with this name in their ids; without a name, of all."""
     return ingest_dags(
         load_settings().sources_dir, wanted=lambda file: name is None or id_of(file) == name
     )
 
 
 def _part(file: Path, parts: int) -> int:
-    """Tell which part a file belongs to; those whose ids could collide, to the same."""
+    """Return the part of a file; files whose ids could collide are in the same part."""
     return crc32(id_of(file).encode()) % parts
 
 
 def _dag_files() -> dict[str, str]:
     settings = load_settings()
-    # A source's file may be long, and take as long to read as Airflow gives a DAG file: its own.
+    # A source file may take all the time to read that Airflow gives a DAG file, so each has its
+    # own.
     sources: dict[str, list[Path]] = {}
     for file in _listed(settings.sources_dir):
         sources.setdefault(id_of(file), []).append(file)
     texts = {
         f"source_{name}.py": _text(f"source_file({name!r})", files)
         for name, files in sources.items()
-    } or {"sources.py": _text("source_file()", [])}  # whose import error says what is missing
+    } or {"sources.py": _text("source_file()", [])}  # its import error says what is missing
     strategies = _listed(settings.strategies_dir)
-    code = _listed(settings.strategies_dir, suffix=".py")  # what they name must be there
+    code = _listed(settings.strategies_dir, suffix=".py")  # modules that they name must exist
     held: list[list[Path]] = [[] for _ in range(1 + len(strategies) // _TOGETHER)]
     for file in strategies:
         held[_part(file, len(held))].append(file)
@@ -123,11 +124,11 @@ def _changed_at(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
     except OSError:
-        return 0  # gone meanwhile, or a link to nothing: its DAG's page says what is wrong
+        return 0  # it is gone, or a link to nothing: its DAG's page says what is wrong
 
 
 def _text(call: str, files: list[Path]) -> str:
-    """Return a DAG file that differs whenever one of some files does."""
+    """Return the text of a DAG file, which differs whenever one of some files does."""
     changed = "\n".join(f"# {file.name!a} {_changed_at(file)}" for file in files)
     return (
         f"# DAGs for Airflow, made of these files as they were changed last.\n{changed}\n"

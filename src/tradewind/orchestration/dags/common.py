@@ -1,4 +1,4 @@
-"""What every DAG of tradewind shares: ids, retries, timeouts, alerts, pages for broken files."""
+"""The common parts of all DAGs: ids, retries, timeouts, alerts, pages for broken files."""
 
 import os
 import re
@@ -39,13 +39,13 @@ __all__ = [
 
 Spec = TypeVar("Spec")
 
-# Airflow makes no tasks for a run of before, and calls it a success without any. Nothing is caught
-# up with, so it can be the first moment that may be asked for.
+# For a run of an earlier time Airflow makes no tasks, and calls it a success. Since nothing is
+# caught up, it can be the first moment that a run may be asked for.
 _START = FIRST
 _TASK_TIMEOUT = timedelta(hours=6)
 _DEADLINE = timedelta(hours=8)
 READ_FILE = "read_file"  # the one task of a DAG whose file could not be read
-_LONGEST_ID = 200  # Airflow takes 250 characters, prefixes and suffixes among them
+_LONGEST_ID = 200  # Airflow allows 250 characters, with prefixes and suffixes
 
 
 def bars_asset(source: str) -> Asset:
@@ -54,7 +54,7 @@ def bars_asset(source: str) -> Asset:
 
 
 def champion_asset(strategy: str) -> Asset:
-    """Return the asset that stands for a strategy's champion; an event says that it is another."""
+    """Return the asset that stands for a strategy's champion; its event is a new champion."""
     return Asset(
         name=f"champion_{strategy}", uri=f"tradewind://champion/{strategy}", group="champions"
     )
@@ -79,17 +79,17 @@ def headline(description: str, name: str) -> str:
 
 
 def is_wanted(dag_id: str) -> bool:
-    """Tell whether this parse asks for a DAG: a worker asks only for the one whose task it runs."""
+    """Tell whether this parse needs a DAG: a worker needs only the one whose task it runs."""
     return get_parsing_context().dag_id in {None, dag_id}
 
 
 def asked_for_task() -> str | None:
-    """Return the task that this parse is for in a worker; None where no task is run."""
+    """Return the task for which a worker parses the file; None where no task is run."""
     return get_parsing_context().task_id
 
 
 def dag_arguments(*, owner: str | None = None) -> dict[str, Any]:
-    """Return what every DAG here is made with."""
+    """Return the arguments of every DAG here."""
     return {
         "start_date": _START,
         "catchup": False,
@@ -106,7 +106,7 @@ def dag_arguments(*, owner: str | None = None) -> dict[str, Any]:
 
 
 def defaults(owner: str | None = None) -> dict[str, Any]:
-    """Return what every task here is made with."""
+    """Return the default arguments of every task here."""
     return {
         "owner": owner or "tradewind",
         "retries": RETRIES,
@@ -122,9 +122,9 @@ def broken_dags(
 ) -> dict[str, DAG]:
     """Return a DAG for each file that could not be read.
 
-    Its author sees the error where the DAG is looked for: on its page, and from the one task
-    that fails with it. A worker that asks for another task, of the DAG that the file was when the
-    run began, gets the error itself.
+    The author of the file sees the error on the page of its DAG, and in the log of the DAG's one
+    task, which fails with it. A worker that runs another task, of a run that began before the file
+    broke, gets the error itself.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def broken_dags(
     Raises
     ------
     TradewindError
-        The error itself, to a worker that is to do a task which the file no longer has.
+        The error itself, in a worker that should run a task which the file no longer has.
     """
     dags: dict[str, DAG] = {}
     for path, error in errors.items():
@@ -156,9 +156,9 @@ def broken_dags(
 def each_made(
     specs: Mapping[str, Spec], make: Callable[[str, Spec], dict[str, DAG]]
 ) -> tuple[dict[str, DAG], dict[str, str]]:
-    """Return the DAGs of each specification, and why there are none of some, by their names.
+    """Return by name the DAGs of each specification, and why others have none.
 
-    One of which no DAG can be made costs no other.
+    A specification of which no DAG can be made does not stop the others.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From a strategy's signals to positions: the trading workers do it, Airflow says when."""
+"""From a strategy's signals to positions: trading workers do the work, Airflow says when."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -16,20 +16,20 @@ from tradewind.trading.announcement import where_orders_go
 __all__ = ["execute_dag"]
 
 _CONNECTION = "trading"
-# The trading app's own limit is two minutes. What takes longer was lost with its worker: it is
-# revoked and sent anew, which does no harm, since each step finds what the one before has done.
+# The trading app's own limit is two minutes. A task that takes longer was lost with its worker: it
+# is revoked and sent again. That does no harm, for each step finds what an earlier one has done.
 _REMOTE_TIMEOUT = timedelta(minutes=3)
-# Of the errors that a remote task ends with, an outage cannot be told from others.
+# In the errors that a remote task ends with, an outage cannot be told from other errors.
 _REMOTE_POLICY = OutagesAreFree(own_tries=RETRIES + 1)
-# Another try finds the same; a person has to look.
+# Another try ends with the same error; a person has to look.
 _FINAL_ERRORS = ("ReconciliationError", "TradingHaltedError", "OrderStateError")
 
 
 def execute_dag(dag_id: str, strategy: Strategy) -> DAG:
     """Return the DAG that trades a strategy's signals.
 
-    The session is settled before it is traded on: what was filled at its open, corporate actions
-    and borrowing are booked, and the book is held against the broker's before an order leaves.
+    The session is settled before it is traded on: fills at its open, corporate actions and
+    borrowing are booked, and the book is reconciled with the broker's before an order leaves.
     """
     with DAG(
         dag_id,

@@ -1,6 +1,6 @@
 """An ingestion DAG for every source file.
 
-Read again at every start of a task, so nothing here imports polars or pandas; the task does.
+It is read again at every start of a task, so nothing here imports polars or pandas; the task does.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def ingest_dags(
 ) -> dict[str, DAG]:
     """Return an ingestion DAG for each source file, by DAG id.
 
-    A file that is no source becomes a DAG too, whose page and only task say what is wrong.
+    An invalid file becomes a DAG, too; its page and its only task say what is wrong.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:
     ) as dag:
         bars = bars_asset(spec.name)
 
-        # What the asset's last event told of is read back from it: an inlet.
+        # An inlet, for the task reads the asset's last event.
         @task(outlets=[bars], inlets=[bars], multiple_outputs=False)
         def ingest() -> dict[str, int]:
             """Load every symbol, refuse bars that break a rule, store what is new or revised."""

@@ -1,4 +1,4 @@
-"""From a task in Airflow's page to its run in MLflow's."""
+"""A link from a task on Airflow's page to its run on MLflow's."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ __all__ = ["MlflowRunLink"]
 
 @attrs.define()
 class MlflowRunLink(BaseOperatorLink):
-    """The address that the task returned as ``url``."""
+    """A button with the address that the task returned as ``url``."""
 
     @property
     def name(self) -> str:
-        """What the button says."""
+        """The text of the button."""
         return "MLflow run"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ANN401, ARG002 - Airflow's

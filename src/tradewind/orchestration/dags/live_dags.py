@@ -1,4 +1,4 @@
-"""What a champion does between trainings: it says what to hold, and is watched."""
+"""The DAGs of a champion between trainings: its signals, and its monitoring."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -32,7 +32,7 @@ def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
         tags=["tradewind", "signals"],
         **dag_arguments(owner=strategy.owner),
     ) as dag:
-        # Also where they were stored before: whoever executes them may have missed it.
+        # Also if they were stored before: the execution may have missed that event.
         @task(outlets=[signals], multiple_outputs=False)
         def signal() -> dict[str, Any]:
             """Predict with the champion and store what it wants to hold."""
@@ -46,7 +46,7 @@ def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
 
 
 def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
-    """Return the DAG that compares what the champion sees and earns with what it was trained on."""
+    """Return the DAG that compares the champion's features and returns with its training."""
     with DAG(
         dag_id,
         description=f"Whether the champion of {strategy.name} still fits the market",
@@ -71,8 +71,8 @@ def monitor_dag(dag_id: str, strategy: Strategy) -> DAG:
             task_id="retrain",
             trigger_dag_id=f"train_{strategy.name}",
             conf={"reasons": "{{ ti.xcom_pull(task_ids='watch')['reasons'] }}"},
-            # Tried again after it was killed, it finds the run that it had begun. While the gate
-            # refuses what comes of it, a champion is asked to be replaced once a month, not daily.
+            # A retry after a kill finds the run that it had begun. While the gate refuses new
+            # versions, a training is asked for once a month, not daily.
             trigger_run_id="monitor__{{ ti.xcom_pull(task_ids='watch')['occasion'] }}",
             skip_when_already_exists=True,
         )

@@ -1,7 +1,7 @@
 """The DAGs of every strategy file: training, signals, monitoring, trading.
 
-Read again at every start of a task, so nothing here imports polars, pandas or MLflow; the tasks
-do, in `tradewind.orchestration.steps.training` and its neighbours.
+It is read again at every start of a task, so nothing here imports polars, pandas or MLflow; the
+tasks do, in `tradewind.orchestration.steps.training` and its neighbours.
 """
 
 from collections.abc import Callable
@@ -41,9 +41,9 @@ def strategy_dags(
 ) -> dict[str, DAG]:
     """Return the DAGs of strategy files, by DAG id.
 
-    A file that is no strategy becomes a DAG too, whose page and only task say what is wrong.
-    When Airflow parses the file to run one task, only that task's DAG is made, and of a good
-    strategy no other file is read: what a task waits for does not grow with their number.
+    An invalid file becomes a DAG, too; its page and its only task say what is wrong. When Airflow
+    parses the file to run one task, only that task's DAG is made, and only its strategy file is
+    read if that is valid. So the start of a task does not grow with their number.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ def strategy_dags(
     Raises
     ------
     StrategyError
-        If there is no such directory, or a worker is to do a task of a strategy that is invalid or
-        gone by now; Airflow shows it as an import error, in the task's log.
+        If there is no such directory, or a worker should run a task of a strategy that is invalid
+        or gone by now. Airflow shows it as an import error, in the task's log.
     """
     if asked := _asked_for(strategies_dir):
         return asked
@@ -75,14 +75,14 @@ def strategy_dags(
 
 
 def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
-    """Return the DAG that a worker asks for; none if nobody asks, or no good strategy has it."""
+    """Return the DAG that a worker asks for; none without a worker, or without a valid strategy."""
     dag_id = get_parsing_context().dag_id or ""
     for prefix, make in _KINDS.items():
         if dag_id.startswith(prefix):
             name = dag_id.removeprefix(prefix)
             try:
                 strategy = find_strategy(name, strategies_dir)
-            except StrategyError:  # what reads all files says so, with the others
+            except StrategyError:  # the parse of all files reports it
                 if asked_for_task() not in {None, READ_FILE}:
                     raise  # the run began with a file that is invalid or gone by now
                 return {}

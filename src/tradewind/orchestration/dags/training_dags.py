@@ -17,7 +17,7 @@ __all__ = ["training_dag"]
 
 
 def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
-    """Return the training DAG of a strategy, whose file is there as it is since a moment."""
+    """Return the training DAG of a strategy, whose file has its content since a moment."""
     champion = champion_asset(strategy.name)
     with DAG(
         dag_id,
@@ -27,9 +27,9 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
         tags=["tradewind", "training"],
         **dag_arguments(owner=strategy.owner),
     ) as dag:
-        # Between tasks go names and ids, never data: bars stay in their store, trials in the
-        # ledger, a model stays in the registry. What a call returns here is the promise of its
-        # result, which the types do not know.
+        # Tasks pass names and ids, never data: bars stay in their store, trials in the ledger,
+        # models in the registry. A call here returns a reference to a result, which the types do
+        # not express.
         @task
         def ingest() -> str:
             """Load bars, refuse them if they break a rule, store what is new, name the snapshot."""
@@ -37,7 +37,7 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
 
         @task
         def plan_sweep(snapshot_id: str) -> list[int]:
-            """Draw the parameters of every trial and write them down as waiting."""
+            """Draw the parameters of every trial and store the trials as waiting."""
             return training.plan_sweep(strategy, snapshot_id)
 
         @task(map_index_template="batch {{ task.op_kwargs['batch'] }}")
@@ -52,10 +52,11 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
 
         @task.short_circuit(ignore_downstream_trigger_rules=False)
         def judge(trained: dict[str, str]) -> bool:
-            """Hold the version against the gate's rules and write down the decision."""
+            """Judge the version by the gate's rules and store the decision."""
             return training.judge(trained["name"], trained["version"])
 
-        # Who waits for a new champion is told by the asset: not where this task is skipped.
+        # The asset tells those who wait for a new champion; it has no event if this task is
+        # skipped.
         @task(outlets=[champion])
         def promote(trained: dict[str, str]) -> int:
             """Make the version the champion."""
@@ -63,8 +64,7 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
             get_current_context()["outlet_events"][champion].extra = {"model_version": version}
             return version
 
-        # Also of a version that the gate refused: whether the registry can be trusted is
-        # another question.
+        # Also for a version that the gate refused: this checks the registry, not the version.
         @task(trigger_rule=TriggerRule.NONE_FAILED)
         def verify(trained: dict[str, str]) -> int:
             """Fetch the models back and check that they predict what they did in training."""

@@ -1,14 +1,14 @@
 """Tasks that nobody works on any more, found by the scheduler within a minute.
 
-Airflow's own rules are times: a task that waits for ten minutes is sent again, however many wait
-before it, and one whose heartbeat is five minutes old has failed, though it may be the web server
-that was away. Here it is looked at where the task is:
+Airflow's own rules are times. A task that waits for ten minutes is sent again, however many wait
+before it. A task whose heartbeat is five minutes old has failed, though perhaps only the web server
+was away. This module looks for the task itself:
 
-- A task that is queued has a message, which waits or was given out. One that has neither was lost,
-  between a broker and a worker that died or by a scheduler that died before it sent it.
-- A task that runs tells the web server so every few seconds. One whose last word does not change
-  while the web server answers each time it is asked has no process left. As long as the web server
-  is away, no task is blamed for it.
+- A queued task has a message, which waits or is with a worker. A task without one was lost: by a
+  worker that died when it took it, or by a scheduler that died before it sent it.
+- A running task sends a heartbeat to the web server every few seconds. If its last heartbeat stays
+  the same while the web server answers at each look, it has no process left. While the web server
+  is away, no task counts as abandoned.
 """
 
 import json
@@ -64,9 +64,9 @@ FOREIGN: Final = (
 
 # Seconds between two looks.
 LOOK_EVERY: Final = 5.0
-# A message on its way from the broker to a worker is in neither's hands for a moment.
+# A message on its way from the broker to a worker is with neither for a moment.
 LOST_AFTER: Final = 10.0
-# Longer than one heartbeat may take that got no answer (30 s), and the one after it.
+# Longer than a heartbeat without an answer may take (30 s), and the one after it.
 SILENT_AFTER: Final = 40.0
 _ASK_SECONDS: Final = 2.0
 
@@ -92,18 +92,18 @@ class Abandoned:
 
 @dataclass
 class Watch:
-    """Remembers since when each task looks abandoned.
+    """Remembers since when each task has looked abandoned.
 
     Parameters
     ----------
     tasks : callable
-        Returns those tasks, of the messages of these ids, that are queued or running.
+        Returns the queued or running tasks that belong to messages with these ids.
     messages : callable
-        Returns the ids of all messages that wait in these queues, or were given out.
+        Returns the ids of all messages that wait in these queues, or are with a worker.
     answers : callable
         Tells whether the web server answers.
     clock : callable
-        Seconds, which no change of the date moves.
+        Returns seconds, which a change of the system's time does not move.
     """
 
     tasks: Callable[[Collection[str]], Collection[Task]]
@@ -115,7 +115,7 @@ class Watch:
     _beats: dict[str, tuple[datetime | None, float]] = field(default_factory=dict)
 
     def look(self, message_ids: Collection[str]) -> Abandoned:
-        """Return who of these is abandoned; nobody when it is not yet time for another look."""
+        """Return which of these are abandoned; none if it is not yet time for another look."""
         now = self.clock()
         if now < self._due or not message_ids:
             return Abandoned()
@@ -123,7 +123,7 @@ class Watch:
         try:
             tasks = self.tasks(message_ids)
             return Abandoned(lost=self._lost(tasks, now), silent=self._silent(tasks, now))
-        except _unreachable() as error:  # then nothing is known of anybody
+        except _unreachable() as error:  # then nothing is known of any task
             log.warning("cannot look for tasks that nobody works on: %s", error)
             self._missing.clear()
             self._beats.clear()
@@ -150,7 +150,7 @@ class Watch:
 
 
 def tasks_of(message_ids: Collection[str]) -> list[Task]:
-    """Return from Airflow's database the tasks of these messages that are queued or running."""
+    """Return from Airflow's database the queued or running tasks of these messages."""
     from airflow.models.taskinstance import TaskInstance as TI  # noqa: N817 - Airflow's own name
     from airflow.utils.session import create_session
     from airflow.utils.state import TaskInstanceState
@@ -169,7 +169,7 @@ def tasks_of(message_ids: Collection[str]) -> list[Task]:
 
 
 def waiting_or_given_out(app: Any, queues: Collection[str]) -> set[str]:  # noqa: ANN401
-    """Return the ids of the messages of a Celery app that wait in queues, or that a worker has."""
+    """Return the ids of a Celery app's messages that wait in queues, or that a worker has."""
     with _redis(app) as (redis, channel):
         prefix = channel.global_keyprefix
         texts = [
@@ -179,7 +179,8 @@ def waiting_or_given_out(app: Any, queues: Collection[str]) -> set[str]:  # noqa
             for key in (channel._q_for_pri(queue, step),)  # noqa: SLF001 - kombu has no other
             for text in redis.lrange(f"{prefix}{key}", 0, -1)
         ]
-        # Given out last: what is given out meanwhile is then seen twice, and not missed.
+        # Messages with workers come last: one that a worker takes meanwhile is seen twice, and not
+        # missed.
         given_out = redis.hvals(f"{prefix}{channel.unacked_key}")
     messages = [json.loads(text) for text in texts] + [json.loads(text)[0] for text in given_out]
     return {str(message["headers"]["id"]) for message in messages if message.get("headers")}
@@ -214,7 +215,7 @@ def requeue(message_id: str) -> bool:
 
 
 def web_server_answers() -> bool:
-    """Tell whether the web server answers what tasks ask it, soon."""
+    """Tell whether the web server soon answers a request such as tasks send."""
     import httpx
     from airflow.configuration import conf
 

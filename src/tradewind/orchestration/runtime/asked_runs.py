@@ -1,8 +1,8 @@
-"""What may be asked of Airflow when a run is begun by hand: past moments and plain numbers.
+"""Checks a run that is begun by hand: its date must be past, and its numbers readable.
 
-Airflow takes any. A run whose logical date is to come waits for it, and since our DAGs do one run
-at a time, it lets no other begin until then: for eight thousand years, if a year was mistyped. A
-number that no task can read fails the run in a worker, whose log alone says why.
+Airflow accepts any. A run with a future logical date waits for it. Our DAGs do one run at a time,
+so no other can begin until then: for eight thousand years, if the year was mistyped. A number that
+no task can read fails the run in a worker, and only the worker's log says why.
 """
 
 import json
@@ -25,7 +25,7 @@ _ASKS: Final = re.compile(
 )
 _LARGEST: Final = 1024 * 1024
 _DEEPEST: Final = 50
-_MOST: Final = 2**63 - 1  # what JSON's readers agree on
+_MOST: Final = 2**63 - 1  # the largest that all readers of JSON can read
 FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 """The earliest date that a run can be of."""
 _CLOCKS_APART: Final = timedelta(minutes=5)
@@ -39,7 +39,7 @@ _MOMENT: Final = TypeAdapter(datetime)
 
 
 def why_refused(content: bytes, now: datetime) -> str:
-    """Return why a run cannot be begun as asked; empty where it can, or Airflow will say why not.
+    """Return why a run cannot be begun; empty where it can, or where Airflow says why not.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ def why_refused(content: bytes, now: datetime) -> str:
     except RecursionError:
         return f"nested too deeply: {_DEEPEST} levels at most"
     except ValueError as error:
-        # Of more digits than Python reads at once; all else is no JSON, and Airflow's to refuse.
+        # A number of more digits than Python reads; anything else is not JSON, and Airflow refuses
+        # it.
         return f"a number is too large: {error}" if "digits" in str(error) else ""
     if not isinstance(asked, dict):
         return ""
@@ -106,7 +107,7 @@ def _date(name: str, value: object, now: datetime) -> str:
 
 
 class ChecksAskedRuns:
-    """Middleware of Airflow's web server that answers 400 where a run is asked for in nonsense.
+    """Middleware of Airflow's web server that answers 400 to a request for an impossible run.
 
     Parameters
     ----------
@@ -117,14 +118,14 @@ class ChecksAskedRuns:
         self._app = app
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Hand a request on, once what it asks for has been looked at."""
+        """Check what a request asks for, and pass it on."""
         if scope["type"] != "http" or scope["method"] != "POST" or not _ASKS.search(scope["path"]):
             await self._app(scope, receive, send)
             return
         content, more = b"", True
         while more and len(content) <= _LARGEST:
             message = await receive()
-            if message["type"] != "http.request":  # whoever asked has gone
+            if message["type"] != "http.request":  # the client has gone
                 return
             content += message.get("body", b"")
             more = message.get("more_body", False)

@@ -1,10 +1,10 @@
 """A bell that wakes Airflow's scheduler up when there is something to do.
 
-Between two looks at its database the scheduler sleeps. Asleep for long, it is late for whatever
-happens; asleep for a moment, it keeps a processor busy with nothing. What it waits for reaches the
-database through the web server: runs that are triggered, tasks that have ended. So that rings, by
-PostgreSQL's NOTIFY, and `tradewind.orchestration.runtime.executor` listens. Who hears nothing,
-because it came from elsewhere or the bell is broken, looks by itself as often as before.
+The scheduler sleeps between two looks at its database. If it sleeps long, it is late; if it sleeps
+for a moment only, it keeps a processor busy with nothing. It waits for runs that are triggered and
+tasks that have ended, which reach the database through the web server. So the web server rings, by
+PostgreSQL's NOTIFY, and `tradewind.orchestration.runtime.executor` listens. If a change came from
+elsewhere, or the bell is broken, the scheduler still looks by itself as often as before.
 """
 
 import logging
@@ -28,7 +28,7 @@ __all__ = ["Bell", "RingsBell"]
 CHANNEL = "tradewind_scheduler"
 BAD_REQUEST = 400
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# What a task says while it runs; nothing can be started because of it.
+# Requests of running tasks, because of which nothing can be started.
 OF_RUNNING_TASKS = ("/heartbeat", "/run", "/rtif")
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Bell:
         self._connection: Connection | None = None
 
     def ring(self) -> None:
-        """Wake up whoever waits; if that is not possible, they wake up by themselves."""
+        """Wake up the scheduler; if that fails, it wakes up by itself."""
         try:
             self._execute(f"NOTIFY {CHANNEL}")
         except psycopg2.Error as error:
@@ -77,7 +77,7 @@ class Bell:
 
 
 class RingsBell:
-    """Middleware of Airflow's web server that rings after what may have made work.
+    """Middleware of Airflow's web server that rings after requests that may have made work.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class RingsBell:
             self.ring()
 
     def ring(self) -> None:
-        """Ring soon, once for all who ask before that begins."""
+        """Ring soon, once for all calls until then."""
         if self._ringing is not None:
             self._ringing.cancel()
         self._ringing = self._thread.submit(self._bell.ring)

@@ -17,8 +17,8 @@ __all__ = ["CELERY_CONFIG"]
 
 CELERY_CONFIG: dict[str, Any] = {
     **DEFAULT_CELERY_CONFIG,
-    # Airflow gives up on a send after a second and tries it again; but one that fails before that
-    # fails the task. So a send to a Redis that is being restarted is tried for the whole second.
+    # Airflow stops a send after a second and tries it again, but a send that fails earlier fails
+    # the task. So a send is tried for the whole second while Redis restarts.
     "task_publish_retry_policy": {
         "max_retries": 100,
         "interval_start": 0,

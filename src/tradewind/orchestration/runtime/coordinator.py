@@ -1,4 +1,4 @@
-"""Runs tasks as Airflow does, and hears of each end at once and why it was.
+"""Runs tasks as Airflow does, and learns at once that a task has ended, and why.
 
 Named by ``[sdk] coordinators`` in ``config/airflow.env``.
 """
@@ -40,7 +40,7 @@ FOREIGN: Final = (
     ),
 )  # fmt: skip
 
-# Beforehand and not when a task comes: a worker imports this before it forks.
+# Imported now and not when a task comes: a worker imports this module before it forks.
 if all(names.usable() for names in FOREIGN):
     from tradewind.orchestration.runtime.task_process import PromptSubprocess as TaskProcess
 else:
@@ -53,6 +53,6 @@ class PromptCoordinator(BaseCoordinator):
     """Runs tasks in Python, each in a process whose end is noticed at once."""
 
     def execute_task(self, **task: Any) -> BaseCoordinator.ExecutionResult:  # noqa: ANN401
-        """Run a task to its end; Airflow says what it needs for that."""
+        """Run a task to its end; Airflow passes the arguments."""
         process = TaskProcess.start(**task)
         return self.ExecutionResult(process.wait(), process.final_state)

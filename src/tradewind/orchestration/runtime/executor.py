@@ -1,8 +1,9 @@
 """Airflow's CeleryExecutor in a scheduler that is woken up when there is something to do.
 
-And that sees within a minute which of its tasks nobody works on any more. A task that Redis has no
-room for waits: Airflow's own would call it failed. Of one that failed and could not say why, it
-asks Celery, and has `tradewind.orchestration.runtime.unheard` tell it.
+It also finds within a minute tasks that nobody works on any more. A task that Redis has no room for
+waits, while Airflow's own executor would call it failed. If a task failed and could not say why,
+the executor asks Celery, and `tradewind.orchestration.runtime.unheard` writes the reason into its
+log.
 
 Named by ``[core] executor`` in ``config/airflow.env``.
 """
@@ -48,9 +49,9 @@ FOREIGN: Final = (
 
 FAILED = TaskInstanceState.FAILED
 
-# How late the scheduler may be for what does not ring: schedules, triggers, workers that died.
+# How late the scheduler may be for events without a ring: schedules, triggers, workers that died.
 AT_MOST_SECONDS = 0.5
-# There may be more to do than it takes in one turn; meanwhile what it has sent can begin.
+# There may be more work than one turn takes; meanwhile the tasks that were sent can begin.
 AFTER_SENDING_SECONDS = 0.1
 _DIED = (
     f"its worker died: the task has not been heard of for {abandoned.SILENT_AFTER:.0f} s, in which "
@@ -74,13 +75,13 @@ class PromptCeleryExecutor(CeleryExecutor):
         self._unsent: dict[Any, str] = {}
 
     def start(self) -> None:
-        """Begin, with a connection to Celery's results that stays open."""
+        """Start with a connection to Celery's results that stays open."""
         super().start()
         get_listener_manager().add_listener(unheard)
         results = self.celery_app.backend
         if isinstance(results, DatabaseBackend):
-            # It keeps connections in processes that Celery has forked; in others it opens one for
-            # each question.
+            # The backend keeps connections only in processes that Celery has forked; elsewhere it
+            # opens one for each query.
             results.session_manager.forked = True
 
     def heartbeat(self) -> None:
@@ -98,7 +99,7 @@ class PromptCeleryExecutor(CeleryExecutor):
             self._bell.wait(AT_MOST_SECONDS)
 
     def sync(self) -> None:
-        """See what has ended, and what will not end because nobody works on it."""
+        """Find tasks that have ended, and tasks that nobody works on."""
         super().sync()
         if not self._looks:
             return
@@ -113,14 +114,14 @@ class PromptCeleryExecutor(CeleryExecutor):
             self.fail(by_message[message], info=_DIED)
 
     def update_task_state(self, key: Any, state: str, info: Any) -> None:  # noqa: ANN401
-        """Take note of what has ended; Celery's database says why only if it is asked for that."""
+        """Record that a task has ended; why, Celery's database says only if it is asked."""
         failed = state in {states.FAILURE, states.REVOKED}
         if self._looks and failed and info is None and key in self.workloads:
             info = _words(self.workloads[key].result)
         super().update_task_state(key, state, info)
 
     def _send_workloads(self, workload_tuples_to_send: Sequence[Any]) -> None:
-        """Send tasks; of those that cannot be sent, Airflow notes that they failed, and not why."""
+        """Send tasks. Airflow records that one cannot be sent, but not why; this does."""
         self._unsent.clear()
         super()._send_workloads(workload_tuples_to_send)
         if not self._looks:
@@ -130,7 +131,7 @@ class PromptCeleryExecutor(CeleryExecutor):
                 self.event_buffer[key] = (FAILED, f"it could not be sent to a worker: {why}")
 
     def _send_workloads_to_celery(self, workload_tuples_to_send: Sequence[Any]) -> list[Any]:
-        """Send tasks; those that Redis had no memory for stay queued, to be sent again."""
+        """Send tasks; those that Redis had no memory for stay queued and are sent again."""
         answers = super()._send_workloads_to_celery(workload_tuples_to_send)
         sent = [each for each in answers if not _no_memory(getattr(each[2], "exception", None))]
         self._refused = len(answers) - len(sent)
@@ -146,12 +147,12 @@ class PromptCeleryExecutor(CeleryExecutor):
 
 
 def _words(error: object) -> str:
-    """Return kind and message of what Celery keeps of an error."""
+    """Return kind and message of an error as Celery stores it."""
     return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
 
 
 def _no_memory(error: BaseException | None) -> bool:
-    """Tell whether an error came of a Redis that is full, whatever was wrapped around it."""
+    """Tell whether an error, or one that it wraps, came from a full Redis."""
     from redis.exceptions import OutOfMemoryError
 
     while error is not None:

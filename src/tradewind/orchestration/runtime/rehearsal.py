@@ -1,7 +1,7 @@
-"""What each task does for the first time in its process, done before in its worker's parent.
+"""Does once, in a worker's parent, what each task would do for the first time in its process.
 
-Airflow forks a process for each task. What is built when it is first needed, by Airflow and the
-libraries below it, such as plugins, signatures and answers about classes, would be built in each.
+Airflow forks a process for each task. Airflow and its libraries build some things when they are
+first needed, such as plugins and signatures. Without this, each process would build them again.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["connect_rehearsal", "rehearse"]
 
 
 def rehearse(**_: object) -> None:
-    """Make a DAG of tasks that return what tasks do, which nobody sees, and load the plugins."""
+    """Make a DAG of tasks with the usual types of results, for practice, and load the plugins."""
     get_listener_manager()
     with DAG("rehearsal", schedule=None, auto_register=False):
         for kind in (bool, dict, float, int, list, str, tuple):
@@ -21,13 +21,13 @@ def rehearse(**_: object) -> None:
             def step(number: Any = 0) -> Any:  # noqa: ANN401
                 return number
 
-            step.__annotations__["return"] = kind  # asked whether it is a mapping, each for itself
+            step.__annotations__["return"] = kind  # Airflow asks whether it is a mapping
             repeated = task(step)
             repeated(repeated())
 
 
 def connect_rehearsal() -> None:
-    """Rehearse in the worker of this process, if it is one, before it forks its pool, once."""
+    """Rehearse once, before the worker of this process, if it is one, forks its pool."""
     from celery.signals import worker_init
 
     worker_init.connect(rehearse, weak=False, dispatch_uid="tradewind.rehearsal")

@@ -1,12 +1,12 @@
-"""Tasks that fail where they cannot say so, told by the scheduler.
+"""Lets the scheduler report tasks that fail without a log of their own.
 
-A task whose message no worker could do, whose supervisor died, or that could not be sent at all has
-an empty log: only the scheduler knows that it failed, and writes why into its own log and its
-database. Here it is written into the task's log, which the page and ``tradewind train --wait``
-show, and an alert is begun when no try is left. In containers the scheduler reaches nothing
-outside, so the triggerer sends it.
+A task has an empty log if no worker could handle its message, its supervisor died, or it could not
+be sent at all. Only the scheduler knows why it failed, and writes that into its own log and its
+database. This module writes it into the task's log, which the page and ``tradewind train --wait``
+show, and starts an alert when no try is left. In containers the scheduler reaches nothing outside,
+so the triggerer sends the alert.
 
-Registered with Airflow's listeners by the executor, since it is only meant for the scheduler.
+The executor registers it with Airflow's listeners, for only the scheduler may use it.
 """
 
 import json
@@ -39,7 +39,7 @@ FOREIGN: Final = (
 
 log = logging.getLogger(__name__)
 
-# Beside the worker's own file: the page reads all whose names begin like that.
+# Beside the worker's own file: the page reads all files whose names begin like that one.
 _SUFFIX = ".scheduler.log"
 
 
@@ -49,11 +49,11 @@ def on_task_instance_failed(
     task_instance: Any,  # noqa: ANN401
     error: Any,  # noqa: ANN401
 ) -> None:
-    """Write a failed task's reason into its log, and begin an alert if no try is left."""
+    """Write the reason of a failure into the task's log, and start an alert if no try is left."""
     reason = executor_s_words(error) or str(error or "the scheduler does not say why")
     try:
         _write(task_instance, reason)
-    except OSError as failure:  # a full disk; the audit log has it, too
+    except OSError as failure:  # such as a full disk; the audit log has the reason, too
         log.error("the log of %s could not be written: %s", task_instance, failure)  # noqa: TRY400
     if task_instance.state == "failed":
         _alert(task_instance, reason)
@@ -90,6 +90,6 @@ def _alert(task: Any, reason: str) -> None:  # noqa: ANN401
     callback = Callback.create_from_sdk_def(
         AsyncCallback(alerts.task_never_began, kwargs=told), dag_id=task.dag_id
     )
-    with create_session(scoped=False) as session:  # not the one the scheduler is in the midst of
+    with create_session(scoped=False) as session:  # not the scheduler's own, which is in use
         callback.queue(session=session)
         session.add(callback)

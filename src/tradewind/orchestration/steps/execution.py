@@ -1,14 +1,14 @@
-"""What the first task of an execution does, in a Celery worker of Airflow: tell the trading book.
+"""The first task of an execution, in a Celery worker of Airflow: it writes quotes into the book.
 
-The trading workers know neither bars nor models; what they need of both is written into their
-database here. Imports happen when a step runs: this module is read with every DAG file.
+The trading workers have neither bars nor models. This step writes what they need of both into their
+database. Imports happen when a step runs, for this module is read with every DAG file.
 """
 
 import logging
 from datetime import UTC, date, datetime
 from typing import Any
 
-from tradewind.desk.bars import bar_store
+from tradewind.desk.bars import newest_bars
 from tradewind.orchestration.steps.live import champion_of
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
@@ -22,12 +22,11 @@ log = logging.getLogger(__name__)
 def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Open the strategy's account, or renew its terms, and store the quotes it is settled by.
 
-    Capital and costs are those that the champion was judged with; the limits of risk, and where
-    orders go, are those of the strategy file as it is today, so that a desk can tighten them
-    without a training.
+    Capital and costs are those that the champion was judged with. Risk limits and `execution` are
+    those of the strategy file as it is today, so that a desk can tighten them without a training.
 
-    The account is told all that the bars know, up to their last session, even where the newest
-    signals are older: nobody may send an order for an open that the bars have seen.
+    The account gets quotes up to the last session of the bars, even if the newest signals are
+    older: no order may leave for an open that lies before the last bar.
 
     Parameters
     ----------
@@ -53,7 +52,6 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tradewind.market.age import coming_opens, said_of_age, sessions_behind
-    from tradewind.market.sources.source import find_source
     from tradewind.trading.book import quotes, views
     from tradewind.trading.book.database import open_database
     from tradewind.trading.signals import SignalBook, refuse_late_bars
@@ -68,13 +66,11 @@ def quote(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     today = {"risk": strategy.risk, "execution": strategy.execution}
     recorded = champion.strategy.model_copy(update=today)
     universe = recorded.universe
-    source = find_source(universe.source, settings.sources_dir)
-    calendar = source.sessions_for(universe.calendar)
     with open_database(url) as engine:
         # A former champion may have left positions in symbols that this one does not trade.
         symbols = sorted({*universe.symbols, *views.symbols_in_play(engine, strategy.name)})
-        store = bar_store(settings)
-        bars = store.read(store.snapshot(universe.source, symbols, calendar=calendar))
+        newest = newest_bars(settings, universe, symbols)
+        bars, calendar = newest.bars, newest.calendar
         refuse_late_bars(bars)
         last: date = bars.get_column("session").sort()[-1]
         replay = strategy.execution == "replay"
@@ -121,12 +117,12 @@ def quoted(strategy: Strategy, said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _skip_what_cannot_trade(strategy: Strategy, session: date, missed: int, old: str) -> None:
-    """Open no account that could not trade: what it refused once stays refused.
+    """Open no account that could not trade, for an order that was refused stays refused.
 
     Raises
     ------
     AirflowSkipException
-        If the file says that no order leaves, or its signals are older than it allows.
+        If the file says ``execution: off``, or its signals are older than it allows.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 

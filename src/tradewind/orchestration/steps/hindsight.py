@@ -1,4 +1,4 @@
-"""What signals were made of, kept when they are made and looked back at before the next ones.
+"""Keeps the inputs of signals, and compares them with today's before the next signals.
 
 Called by the steps in `tradewind.orchestration.steps.live`.
 """
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 def keep_inputs(
     champion: "RegisteredModel", snapshot_id: str, bars: "pl.DataFrame", session: date
 ) -> None:
-    """Write down what the signals of a session are made of, once.
+    """Store the inputs of a session's signals, once.
 
     Raises
     ------
     TradewindError
-        If it cannot be computed or stored.
+        If they cannot be computed or stored.
     """
     from tradewind.research.monitoring.hindsight import known_of
     from tradewind.trading.signal_inputs import InputBook, SignalInputs
@@ -55,7 +55,7 @@ def keep_inputs(
 
 
 def look_back(champion: "RegisteredModel", bars: "pl.DataFrame") -> "Hindsight":
-    """Hold what the champion decided from in the latest sessions against what it is today.
+    """Compare the inputs of the champion's latest signals with the same inputs today.
 
     Raises
     ------
@@ -89,12 +89,12 @@ def look_back(champion: "RegisteredModel", bars: "pl.DataFrame") -> "Hindsight":
 
 
 def refuse_hindsight(champion: "RegisteredModel", bars: "pl.DataFrame") -> None:
-    """Make no signals of a version whose features knew more than their bars.
+    """Refuse signals of a version whose features knew more than their bars.
 
     Raises
     ------
     LeakError
-        Which names feature, symbol, session, and what it was and is.
+        Which names feature, symbol, session, and both values.
     TradewindError
         If snapshots or database cannot be had.
     """
@@ -103,9 +103,9 @@ def refuse_hindsight(champion: "RegisteredModel", bars: "pl.DataFrame") -> None:
 
 
 def stop_trading(champion: "RegisteredModel", faults: tuple[str, ...]) -> None:
-    """Halt the strategy's account, if it has one that is not halted by name.
+    """Halt the strategy's account by name, unless that is done.
 
-    It is halted beside a halt of all accounts, too, and stays so when that is taken off.
+    This holds during a halt of all accounts, too: the account stays halted when that is taken off.
 
     Raises
     ------

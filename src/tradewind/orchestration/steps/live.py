@@ -1,22 +1,19 @@
-"""What the tasks between trainings do, in a Celery worker: signals, and a watch over the champion.
+"""The tasks between trainings, in a Celery worker: signals, and the champion's monitoring.
 
-Each step imports what it needs when it runs: this module is read with every DAG file.
+Each step imports what it needs when it runs, for this module is read with every DAG file.
 """
 
 import logging
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from tradewind.desk.bars import bar_store
-from tradewind.market.sources.source import find_source
+from tradewind.desk.bars import NewestBars, newest_bars
 from tradewind.orchestration.steps import hindsight
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from tradewind.registry.retrieval import RegisteredModel
 
 __all__ = ["champion_of", "signal", "watch"]
@@ -27,9 +24,8 @@ log = logging.getLogger(__name__)
 def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     """Store what the champion wants to hold at the next open.
 
-    The champion decides as it was trained to: features, positions and costs are those of its
-    own record, not of the file as it is today. It decides on the last session of the bars, or
-    not at all.
+    The champion decides as it was trained: features, positions and costs are those of its record,
+    not of the file as it is today. It decides on the last session of the bars, or not at all.
 
     Parameters
     ----------
@@ -48,7 +44,7 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
     AirflowSkipException
         If the strategy has no champion.
     LeakError
-        If a feature of a session before is another one today than it was then.
+        If a feature of an earlier session has another value today than it had then.
     TradewindError
         If bars, model or database cannot be had.
     """
@@ -65,16 +61,14 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
         tranches_of,
     )
 
-    champion, snapshot_id, bars = _champion_and_bars(strategy)
-    recorded = champion.strategy
-    source = find_source(recorded.universe.source, load_settings().sources_dir)
-    calendar = source.sessions_for(recorded.universe.calendar)
+    champion, newest = _champion_and_bars(strategy)
+    recorded, bars, calendar = champion.strategy, newest.bars, newest.calendar
     refuse_late_bars(select_bars(bars, recorded))
     hindsight.refuse_hindsight(champion, bars)
     weights = wanted_weights(champion.model, bars, recorded, sessions=recorded.horizon)
     session: date = weights.get_column("session")[-1]  # sorted by session
     refuse_older_session(session, bars, recorded.universe)
-    hindsight.keep_inputs(champion, snapshot_id, bars, session)
+    hindsight.keep_inputs(champion, newest.snapshot_id, bars, session)
     behind = sessions_behind(calendar, session, now)
     if behind and strategy.execution != "replay":
         log.warning("%s: these signals are as old", said_of_age(behind, session, calendar))
@@ -84,9 +78,9 @@ def signal(strategy: Strategy, *, now: datetime) -> dict[str, Any]:
             session=session,
             trade_session=next_session(calendar, session),
             model_version=champion.info.version,
-            snapshot_id=snapshot_id,
+            snapshot_id=newest.snapshot_id,
             weights=tradable_weights(weights, bars),
-            # With `hold` the first of these sessions has what others before it wanted.
+            # With `hold`, the first of these sessions carries weights of earlier ones.
             tranches={} if recorded.missing == "hold" else tranches_of(weights, recorded.horizon),
         )
     )
@@ -114,8 +108,8 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     AirflowSkipException
         If the strategy has no champion.
     LeakError
-        If a feature of a session is another one today than it was when signals were made of it.
-        The strategy's account is halted before.
+        If a feature of a session has another value today than when signals were made of it. The
+        strategy's account is halted first.
     TradewindError
         If bars, model or MLflow cannot be had.
     """
@@ -124,10 +118,11 @@ def watch(strategy: Strategy) -> dict[str, Any]:
     from tradewind.research.monitoring.monitor import inspect
     from tradewind.trading.signals import refuse_late_bars
 
-    champion, snapshot_id, bars = _champion_and_bars(strategy)
+    champion, newest = _champion_and_bars(strategy)
+    bars = newest.bars
     refuse_late_bars(select_bars(bars, champion.strategy))  # late is not delisted
     found = hindsight.look_back(champion, bars)
-    if found.faults:  # before all else: what follows may fail
+    if found.faults:  # first, for what follows may fail
         hindsight.stop_trading(champion, found.faults)
     report = inspect(
         champion.model,
@@ -136,7 +131,7 @@ def watch(strategy: Strategy) -> dict[str, Any]:
         trained_until=champion.data_end,
         expected=out_of_sample_returns(champion.info),
     )
-    log_watch(report, champion.info, snapshot_id, found)
+    log_watch(report, champion.info, newest.snapshot_id, found)
     if found.faults:
         raise hindsight.refusal(champion, found.faults)
     for reason in report.reasons:
@@ -151,14 +146,14 @@ def watch(strategy: Strategy) -> dict[str, Any]:
 
 
 def champion_of(strategy: Strategy) -> "RegisteredModel":
-    """Return the strategy's champion, once its own features are those it was trained with.
+    """Return the strategy's champion, after a check that its features' code is unchanged.
 
     Raises
     ------
     AirflowSkipException
         If the strategy has no champion.
     RegistryError
-        If it cannot be had, or its features are other ones by now.
+        If it cannot be had, or the code of its features has changed.
     """
     from airflow.sdk.exceptions import AirflowSkipException
 
@@ -172,11 +167,6 @@ def champion_of(strategy: Strategy) -> "RegisteredModel":
     return champion
 
 
-def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, str, pl.DataFrame]":
+def _champion_and_bars(strategy: Strategy) -> "tuple[RegisteredModel, NewestBars]":
     champion = champion_of(strategy)
-    universe, settings = champion.strategy.universe, load_settings()
-    source = find_source(universe.source, settings.sources_dir)
-    calendar = source.sessions_for(universe.calendar)
-    store = bar_store(settings)
-    snapshot_id = store.snapshot(universe.source, universe.symbols, calendar=calendar)
-    return champion, snapshot_id, store.read(snapshot_id)
+    return champion, newest_bars(load_settings(), champion.strategy.universe)

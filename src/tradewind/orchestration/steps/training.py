@@ -1,6 +1,6 @@
-"""What the tasks of ingestion and training do, in a Celery worker.
+"""The tasks of ingestion and training, in a Celery worker.
 
-Each step imports what it needs when it runs: this module is read with every DAG file.
+Each step imports what it needs when it runs, for this module is read with every DAG file.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_STUDY = "study"  # the XCom that tells the run's tasks which study is theirs
+_STUDY = "study"  # the XCom that names the study of a run's tasks
 # What a trial's figures depend on, beside the strategy and the bars.
 _JUDGED_WITH = ("tradewind", "lightgbm", "numpy", "polars", "scikit-learn")
 
@@ -60,24 +60,24 @@ def ingest(strategy: Strategy) -> str:
 def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     """Store what is new among all bars of a source.
 
-    What counts as new to those who wait for it is what nobody was told of yet, whoever stored it:
-    a training stores the bars it needs, too, and a try may be killed after its last bar.
+    Bars are new if the asset has not announced them yet, whoever stored them: a training stores the
+    bars it needs, too, and a try may be killed after its last bar.
 
     Parameters
     ----------
     spec : SourceSpec
     announced : int, optional
-        Version of the source's table that the asset's last event told of; None before the first.
+        Version of the source's table in the asset's last event; None before the first.
 
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to tell of.
+        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to announce.
 
     Raises
     ------
     AirflowSkipException
-        If there is nothing to tell of, so that nothing that waits for new bars is started.
+        If there is nothing to announce, so that no DAG that waits for new bars is started.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
@@ -94,9 +94,9 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
 
 
 def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
-    """Write every trial of the run's sweep down as waiting, and return the numbers of its batches.
+    """Store every trial of the run's sweep as waiting, and return the numbers of its batches.
 
-    What an earlier run that failed left of the same sweep is gone on with.
+    The same sweep of an earlier run that failed is continued.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
 
 
 def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
-    """Judge waiting trials of the run's sweep until there is none left, and return how many.
+    """Judge waiting trials of the run's sweep until none is left, and return how many.
 
     Raises
     ------
@@ -207,14 +207,14 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
 
 
 def judge(name: str, version: str) -> bool:
-    """Hold a version against its gate, write the decision down, and return whether it passed.
+    """Judge a version by its gate, store the decision, and return whether it passed.
 
-    What a backfill trains is evidence of the past and never becomes the champion: False.
+    A version of a backfill is evidence of the past and never becomes the champion: False.
 
     Raises
     ------
     RegistryError
-        If the evidence cannot be fetched or the decision not be written.
+        If the evidence cannot be fetched or the decision cannot be stored.
     """
     from tradewind.registry.promotion import judge_version
     from tradewind.registry.versions import version_of
@@ -236,8 +236,8 @@ def promote(name: str, version: str) -> int:
     Raises
     ------
     AirflowSkipException
-        If it passed against a champion that was replaced meanwhile, perhaps while an approval was
-        waited for, and does not pass against today's; or if it was taken back since.
+        If the champion it was judged against was replaced meanwhile, perhaps while an approval was
+        pending, and it does not pass against today's; or if its promotion was taken back since.
     RegistryError
         If MLflow is out of reach.
     """
@@ -293,7 +293,7 @@ def _log_progress(done: int, total: int) -> None:
 
 
 def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
-    """Write down what was stored and what is odd about it, and return the counts."""
+    """Log what was stored and what is odd about it, and return the counts."""
     for warning in stored.findings:
         log.warning("%s", warning)
     counts = {"new": stored.new, "revised": stored.revised, "unchanged": stored.unchanged}
@@ -302,7 +302,7 @@ def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
 
 
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
-    """Return what tells sweeps apart: the file, the code of its features, bars and libraries."""
+    """Return the identity of a sweep: the file, the code of its features, bars and libraries."""
     from importlib.metadata import version
 
     from tradewind.research.features.own_code import feature_code_hash
@@ -355,5 +355,5 @@ def _judged_study(strategy: Strategy, snapshot_id: str) -> str:
 def _is_backfill() -> bool:
     from airflow.sdk import get_current_context
 
-    # Its type is an enumeration of text: equal to its value, and written as something else.
+    # Its type is an enumeration of text, which equals its value but prints otherwise.
     return bool(get_current_context()["dag_run"].run_type == "backfill")

@@ -1,10 +1,10 @@
 """MLflow's files in S3, reached through MLflow's server alone.
 
-An artifact repository for MLflow (entry point ``mlflow.artifact_repository``), named by the
-scheme ``behind-server``: ``behind-server://bucket/path`` is ``s3://bucket/path`` without
-presigned addresses. With plain ``s3://`` the server hands its clients such addresses of the
-store, and clients that cannot reach the store itself, as here, retry them for minutes; a
-server has no setting against it.
+An artifact repository for MLflow (entry point ``mlflow.artifact_repository``), named by the scheme
+``behind-server``: ``behind-server://bucket/path`` is ``s3://bucket/path`` without presigned
+addresses. With plain ``s3://`` the server hands such addresses of the store to its clients. Clients
+that cannot reach the store, as here, retry them for minutes. No setting of the server prevents
+that.
 """
 
 # ruff: noqa: TID253 - loaded by MLflow
@@ -36,7 +36,7 @@ SCHEME = "behind-server"
 
 
 class BehindServer(ArtifactRepository):
-    """Hands everything to MLflow's own repository for S3, whose presigning it does not offer."""
+    """Passes all to MLflow's own repository for S3, but offers no presigned addresses."""
 
     def __init__(self, artifact_uri: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository

@@ -1,9 +1,9 @@
 """Batches of metrics and parameters, written to PostgreSQL in one transaction.
 
-MLflow's own store makes two objects a metric, and asks, writes and commits for each part of a
-batch in a session of its own, all the while holding another. Here it is four statements. What
-is written is the same, and a test holds it to MLflow's own; but a batch that is refused leaves
-nothing behind, where MLflow's leaves its parameters.
+MLflow's own store makes two objects a metric. It reads, writes and commits each part of a batch in
+a session of its own, while it holds another. Here a batch is four statements. It writes the same
+rows, which a test compares with MLflow's own. But a refused batch leaves nothing behind, where
+MLflow's leaves its parameters.
 """
 
 # ruff: noqa: TID253 - loaded by MLflow's server
@@ -43,8 +43,8 @@ class BatchedStore(SqlAlchemyStore):
         Raises
         ------
         MlflowException
-            If anything in it is invalid, the run is not there or deleted, or a parameter has
-            another value already.
+            If anything in it is invalid, the run is missing or deleted, or a parameter has another
+            value already.
         """
         if tags or any(metric.model_id is not None for metric in metrics):
             super().log_batch(run_id, metrics, params, tags)
@@ -76,7 +76,7 @@ def _write_params(session: Session, run_id: str, params: Sequence[Param]) -> Non
     wanted = {param.key: param.value for param in params}
     rows = [{"run_uuid": run_id, "key": key, "value": wanted[key]} for key in sorted(wanted)]
     session.execute(_insert(PARAMS, rows).on_conflict_do_nothing())
-    # Asked for, not concluded from what was inserted: another may have written the same key.
+    # Read back, not inferred from what was inserted: another batch may have written the same key.
     found = session.execute(
         sa.select(PARAMS.c.key, PARAMS.c.value).where(
             PARAMS.c.run_uuid == run_id, PARAMS.c.key.in_(wanted)
@@ -97,7 +97,7 @@ def _write_params(session: Session, run_id: str, params: Sequence[Param]) -> Non
 def _write_metrics(session: Session, rows: list[Row]) -> None:
     if not rows:
         return
-    # Sorted, so that of two batches with the same keys one waits for the other, and not both.
+    # Sorted, so that two batches with the same keys cannot wait for each other.
     rows.sort(key=lambda row: (row["key"], *(row[name] for name in ORDER)))
     session.execute(_insert(METRICS, rows).on_conflict_do_nothing())
     latest = {row["key"]: row for row in rows}

@@ -1,8 +1,8 @@
-"""MLflow's page as it is first seen here: model training, without the assistant beside it.
+"""The first view of MLflow's page: model training, without the assistant.
 
-MLflow 3 opens in a view for agents, with traces where runs should be. Which view it is, is kept by
-each browser, and no setting of the server changes what a browser begins with. So the page says it,
-before anything else runs; what somebody then chooses is kept and counts.
+MLflow 3 opens in a view for agents, with traces where runs should be. Each browser keeps the chosen
+view, and no setting of the server changes the first one. So a script in the page sets it before
+anything else runs. A choice that a user makes later is kept.
 """
 
 import json
@@ -15,7 +15,7 @@ __all__ = ["FIRST_CHOICES", "begin_with_training"]
 
 FIRST_CHOICES: Final = {
     "mlflow.workflowType_v1": json.dumps("machine_learning"),
-    # It has opened by itself once already, so it waits to be asked.
+    # The assistant counts as opened once, so that it does not open by itself.
     "mlflow.assistant.fab.autoOpenedOnFirstLoad_v1": json.dumps(True),
 }
 """What a browser keeps of MLflow's page, by the page's own names, where it keeps nothing yet."""
@@ -27,7 +27,7 @@ _SCRIPT: Final = (
 
 
 def begin_with_training(app: Flask) -> None:
-    """Serve the page with the choices in it; everything else is served as it was.
+    """Serve the page with these choices; everything else is unchanged.
 
     Parameters
     ----------

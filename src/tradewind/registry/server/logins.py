@@ -1,11 +1,12 @@
-"""Logins of MLflow checked one at a time, and in the same time whether there is such a user or not.
+"""Checks MLflow's logins one at a time, in the same time whether or not the user exists.
 
-To compare a password takes 32 MB and a tenth of a second, by design, and for a minute the answer
-is kept. After that all requests of the moment would compare it again: forty threads a process at
-once more than a gigabyte. Now the first does, and the others find its answer.
+To compare a password takes 32 MB and a tenth of a second, by design; the answer is kept for a
+minute. When it expires, all requests of that moment would compare the password again: forty threads
+a process, more than a gigabyte. With turns, the first request compares it, and the others find the
+answer.
 
-A turn lasts as long as MLflow takes to say whether a request may go on, so wrong passwords, which
-are compared each time, are tried one at a time, too, and slow the others down meanwhile.
+A turn lasts until MLflow has decided whether a request may go on. So wrong passwords, which are
+compared each time, take turns, too, and slow the others down meanwhile.
 """
 
 import secrets
@@ -21,22 +22,22 @@ if TYPE_CHECKING:
 
 __all__ = ["OneAtATime", "compare_for_strangers_too"]
 
-# Who waits longer goes on without a turn: one check that hangs must not stop all others.
+# A request that waits longer goes on without a turn: one check that hangs must not stop all others.
 PATIENCE = 5.0  # seconds
 
 
 class OneAtATime:
-    """What a Flask application does around the check of a login, which comes between the two."""
+    """Two functions of a Flask application: one before the check of a login, one after it."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
 
     def before(self, app: Flask) -> None:
-        """Have each request wait for its turn, before what else it does first is registered."""
+        """Register the wait for a turn, ahead of all other functions before a request."""
         app.before_request(self._begin)
 
     def after(self, app: Flask) -> None:
-        """End the turn after what was registered until now, or with the request."""
+        """Register the end of the turn, after the functions so far or with the request's end."""
         app.before_request(self._end)
         app.teardown_request(self._end)
 
@@ -50,9 +51,9 @@ class OneAtATime:
 
 
 def compare_for_strangers_too(store: "SqlAlchemyStore") -> None:
-    """Have the store compare a password for a user that there is not, too.
+    """Have the store compare a password for an unknown user, too.
 
-    Else an answer that comes at once tells everybody which users there are.
+    Else an answer that comes at once shows that there is no such user.
 
     Parameters
     ----------

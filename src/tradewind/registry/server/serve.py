@@ -1,8 +1,8 @@
 """The MLflow server, its workers forked from one process that has imported MLflow.
 
-``mlflow server`` imports MLflow in its command line and again in each worker that uvicorn
-spawns: three times eight seconds of CPU and 200 MB. This starts the same application, with the
-same settings (the variables that ``mlflow server`` reads), under Gunicorn, which forks.
+``mlflow server`` imports MLflow in its command line, and again in each worker that uvicorn spawns:
+three times eight seconds of CPU and 200 MB. This module starts the same application under Gunicorn,
+which forks, with the same settings (the variables that ``mlflow server`` reads).
 
 Run as ``python -m tradewind.registry.server.serve``; nothing imports it.
 """
@@ -61,7 +61,7 @@ FOREIGN: Final = (
 
 
 class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
-    """Gunicorn, told what to do by its caller and not by a command line."""
+    """Gunicorn with settings from its caller, not from a command line."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._options = options
@@ -104,15 +104,16 @@ def main() -> None:
             _setting("MLFLOW_ARTIFACTS_DESTINATION")
         ),
         constants.SERVE_ARTIFACTS_ENV_VAR: "true",
-        # What `mlflow server` tells its workers: that they serve ASGI, and for which start.
+        # Variables that `mlflow server` sets for its workers: that they serve ASGI, and the id of
+        # the start.
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_SERVER_BOOT_ID": secrets.token_hex(16),
     }
-    # Once, before the workers: two that create the tables of users at a time would collide. In
-    # a process of its own, so that no worker inherits its connection.
+    # Once, before the workers, for two that create the tables of users at the same time would
+    # collide. In a process of its own, so that no worker inherits its connection.
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as once:
         once.submit(bootstrap_admin_user).result()
-    # Airflow, which the fork server has imported, gives it a handler; Gunicorn adds its own.
+    # The fork server has imported Airflow, which gives the logger a handler; Gunicorn adds its own.
     logging.getLogger("gunicorn.error").handlers.clear()
     _Server(
         {
@@ -122,7 +123,8 @@ def main() -> None:
             "timeout": 120,  # seconds; a worker that hangs longer is replaced
             "graceful_timeout": 15,
             "proc_name": "mlflow",
-            # One path a user: it would take away the socket of another stack, or another Gunicorn.
+            # Its path is one for each user: it would take away the socket of another stack or
+            # Gunicorn.
             "control_socket_disable": True,
         }
     ).run()

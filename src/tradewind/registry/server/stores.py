@@ -1,7 +1,7 @@
 """MLflow's tracking store with batches of our own, found by MLflow by its scheme.
 
-An entry point ``mlflow.tracking_store``. MLflow's clients load all of those, too, and want none:
-so this module imports nothing that takes time.
+An entry point ``mlflow.tracking_store``. MLflow's clients load all such entry points, too, but need
+none: so this module imports nothing that takes time.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -49,7 +49,7 @@ _PLAIN = "postgresql+psycopg2"
 
 
 def batched(address: str) -> str:
-    """Return the address by which the server finds our store, or its own if that must do."""
+    """Return the address of our store, or MLflow's own if ours cannot work."""
     scheme, colon, rest = address.partition(":")
     ours = scheme == _PLAIN and all(names.usable() for names in FOREIGN)
     return f"{SCHEME}{colon}{rest}" if ours else address

@@ -1,11 +1,12 @@
 """An address that says whether MLflow could log a run, by writing to what it writes runs to.
 
-Both may answer every question and take nothing: a database that is read-only, a disk that is full,
-a bucket without the right to put. So the probe asks here, with a login, and is told why not.
+Database and artifact store may answer every read and yet take no writes: a database that is
+read-only, a full disk, a bucket without the right to put. So the probe asks this address, with a
+login, which says why not.
 
-Nothing stays. The database is asked for a change of the one row of its own version to what it is,
-which is taken back, and for a temporary file, without which a full disk would go unnoticed until a
-table has to grow; the artifact store takes a small file under one name, which is then deleted, with
+Nothing stays. The database updates the one row of its schema version to the same value, and rolls
+that back. It also writes a temporary file, for else a full disk would go unnoticed until a table
+has to grow. The artifact store takes a small file under one name. The file is then deleted, with
 all of its versions where a bucket keeps them.
 """
 
@@ -77,11 +78,11 @@ def _write_file(repository: Any) -> None:  # noqa: ANN401 - MLflow ships no type
         file.write_bytes(_CONTENT)
         repository.log_artifact(str(file))
     delete = getattr(repository, "erase", repository.delete_artifacts)
-    with suppress(Exception):  # another probe was faster, or nobody may: it is small
+    with suppress(Exception):  # another probe was faster, or it may not: the file is small
         delete(_NAME)
 
 
 def _words(error: Exception) -> str:
-    """Return the first line of an error, and of PostgreSQL's rather than SQLAlchemy's."""
+    """Return the first line of an error: PostgreSQL's, if SQLAlchemy wraps one."""
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'without a message'}"[:_LONGEST]

@@ -1,9 +1,9 @@
-"""Rows of a long frame, a symbol and a session each, laid out as sessions by symbols.
+"""Rows of a long frame, each of a symbol and a session, laid out as sessions by symbols.
 
-What is asked of the rows is the same in any order; how fast it is answered depends on it. Rows
-that come symbol by symbol, each by session, are copied from where they are, whatever sessions a
-symbol lacks; so are rows that come session by session, if each session has the same symbols in
-the same order. All others are put in order first. A row given twice fits no order.
+The result does not depend on the order of the rows, but the speed does. Rows that come symbol by
+symbol, each by session, are copied from where they are, whatever sessions a symbol lacks. So are
+rows that come session by session, if each session has the same symbols in the same order. All
+others are put in order first. A row given twice fits no order.
 """
 
 from collections.abc import Sequence
@@ -28,20 +28,20 @@ _ENOUGH: Final = 4096  # rows in which a frame without order shows that it has n
 
 
 class Laid(Protocol):
-    """A column as a matrix of sessions by symbols, of which only what is asked for is made."""
+    """A column as a matrix of sessions by symbols; only the parts that are asked for are made."""
 
     @property
     def values(self) -> Matrix:
-        """Every number of the matrix that is not missing, in any shape; perhaps more of them."""
+        """Every number of the matrix that is not missing, in any shape, perhaps with others."""
 
     def between(self, start: int, stop: int) -> Matrix:
-        """Return rows from `start` up to `stop` of the matrix, row by row in memory, to keep."""
+        """Return rows from `start` up to `stop` as a new matrix, row by row in memory."""
 
     def at(self, rows: Positions, columns: Positions) -> Matrix:
         """Return single numbers, by row and column; a column must have the row asked for."""
 
     def whole(self, column: int) -> Matrix:
-        """Return one column of the matrix, to read."""
+        """Return one column of the matrix, which must not be changed."""
 
 
 class Rows(Protocol):
@@ -56,7 +56,7 @@ class Rows(Protocol):
         """Those there are, each once, in order."""
 
     def ends(self, symbols: pl.Series) -> pl.Series:
-        """Return the last session of each of these symbols, all of which must have rows."""
+        """Return the last session of each of these symbols, which must all have rows."""
 
     def within(self, sessions: pl.Series, symbols: pl.Series) -> "Rows":
         """Return the rows of these symbols, from the first to the last of these sessions."""
@@ -76,8 +76,8 @@ class Rows(Protocol):
 def rows_of(*frames: pl.DataFrame) -> tuple[Rows, ...]:
     """Return the rows of long frames that have columns symbol and session.
 
-    Their order is only looked at where all have keys of the same plain kinds, so that what is
-    said of one can be asked of another.
+    Their order is only checked if all have keys of the same plain types, so that keys of one frame
+    can be looked up in another.
     """
     if all(_has_plain_keys(frame) for frame in frames):
         return tuple(_in_order(frame) or _InAnyOrder(frame) for frame in frames)
@@ -86,7 +86,7 @@ def rows_of(*frames: pl.DataFrame) -> tuple[Rows, ...]:
 
 @dataclass(frozen=True)
 class _InAnyOrder:
-    """Rows of which nothing is known."""
+    """Rows in an unknown order."""
 
     frame: pl.DataFrame
 
@@ -114,7 +114,7 @@ class _InAnyOrder:
     def lay_out(
         self, columns: Sequence[pl.Expr], sessions: pl.Series, symbols: pl.Series, missing: float
     ) -> tuple[Laid, ...]:
-        """Scatter; several times faster than a pivot, and checked."""
+        """Scatter the values; several times faster than a pivot, and checked for repeated rows."""
         frame = self.frame
         rows = sessions.search_sorted(frame.get_column("session")).to_numpy()
         at = frame.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
@@ -134,7 +134,7 @@ class _InAnyOrder:
 
 @dataclass(frozen=True)
 class _Whole:
-    """A matrix that is there, in whatever order its numbers are in memory."""
+    """A matrix in memory, in any order of its numbers."""
 
     values: Matrix
 
@@ -152,7 +152,7 @@ class _Whole:
 
 @dataclass(frozen=True)
 class _InOrder:
-    """Rows of which those of a symbol come by session, and lie equally far apart.
+    """Rows in which those of each symbol come by session, at equal distances.
 
     Attributes
     ----------
@@ -229,7 +229,7 @@ class _InOrder:
     def lay_out(
         self, columns: Sequence[pl.Expr], sessions: pl.Series, symbols: pl.Series, missing: float
     ) -> tuple[Laid, ...]:
-        """Leave columns where they are, and say where each symbol begins and ends."""
+        """Leave columns where they are, and record where each symbol begins and ends."""
         at = self._places(symbols)
         starts, lengths = self.starts[at], self.lengths[at]
         lasts = starts + (lengths - 1) * self.step
@@ -238,7 +238,7 @@ class _InOrder:
         stop = days.searchsorted(self.days[lasts]) + 1
         holed = np.flatnonzero(stop - first > lengths)
         filled = [days.searchsorted(self._days_of(int(symbol))) for symbol in at[holed]]
-        # Columns that lie equally far apart can be copied without a place for each number.
+        # Columns at equal distances can be copied without an index for each number.
         apart = int(starts[1] - starts[0]) if starts.size > 1 else 1
         even = bool((lengths == days.size).all() and (np.diff(starts) == apart).all() and apart > 0)
         lowest, highest = int(starts.min()), int(lasts.max())
@@ -284,7 +284,7 @@ class _InPlace:
         The rows that each column has; those before and after are missing.
     missing : float
     holed : ndarray of int
-        Columns that lack rows in between, which `patches` has instead.
+        Columns that lack rows in between; `patches` has these columns instead.
     patches : ndarray of shape (n_holed, n_rows)
     """
 
@@ -348,7 +348,7 @@ def _in_order(frame: pl.DataFrame) -> _InOrder | None:
     table = days.reshape(len(starts), -1) if np.ptp(lengths) == 0 else None
     alike = table is not None and bool((table == table[0]).all())
     checked, begins = (days[: lengths[0]], starts[:1]) if alike else (days, starts)
-    later = np.empty(len(checked), dtype=bool)  # than the row before, of the same symbol
+    later = np.empty(len(checked), dtype=bool)  # later than the row before, of the same symbol
     np.greater(checked[1:], checked[:-1], out=later[1:])
     later[begins] = True
     if not later.all():

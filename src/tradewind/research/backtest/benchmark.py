@@ -1,6 +1,7 @@
-"""What a strategy is compared with: what holding something all the time would have earned.
+"""What a strategy is compared with: the returns of a position that is held all the time.
 
-That is its benchmark (its universe, one symbol, or cash), and the mix that it held on average.
+The position is the strategy's benchmark (its universe, one symbol, or cash), or the mix that the
+strategy held on average.
 """
 
 from collections.abc import Sequence
@@ -21,13 +22,13 @@ Returns = NDArray[np.float64]
 
 
 def benchmark_name(strategy: Strategy) -> str:
-    """Return what the benchmark is called in a word: ``equal_weight``, ``cash`` or a symbol."""
+    """Return the benchmark's name: ``equal_weight``, ``cash`` or a symbol."""
     held = strategy.held_against
     return held.symbol if isinstance(held, SymbolBenchmark) else held
 
 
 def benchmark_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
-    """Return the bars that the benchmark's returns are made of; none for cash.
+    """Return the bars from which the benchmark's returns are computed; none for cash.
 
     Parameters
     ----------
@@ -46,15 +47,15 @@ def benchmark_returns(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Serie
     """Return what the strategy's benchmark earned in each session that the strategy was tested in.
 
     ``equal_weight`` holds the same share of every symbol of the universe that had a bar at the
-    close before, put back to equal shares at each open, at no cost: what a strategy that likes
-    everything equally would hold here. It is not bought once and left alone, because what is
-    left alone drifts into the one symbol that rose most, which is another portfolio each year
-    and known in hindsight only. Whoever holds all symbols all the time thus has a beta of one and
-    no alpha but its costs.
+    close before, put back to equal shares at each open, at no cost: what a strategy without any
+    preference would hold here. It is not bought once and then left alone: such a portfolio drifts
+    into the symbol that rose most, so that it is another one each year, and known in hindsight
+    only. So a strategy that holds all symbols all the time has a beta of one, and its alpha is
+    minus its costs.
 
     A symbol that starts late is held from its second bar on. One whose bars end is sold as in
     `tradewind.research.backtest.run`: at its last close and the file's `delisting_return`. Where a
-    bar is missing in the middle the last close stands until there is another.
+    bar is missing in the middle, the last close is used until there is another.
 
     Parameters
     ----------
@@ -93,10 +94,10 @@ def mix_returns(
 ) -> Returns:
     """Return what the strategy's own average position earned, held all the time at no cost.
 
-    A strategy that comes to hold one symbol long and another short, by whatever way, earns what
-    the two happened to earn. In a universe that was picked in hindsight that is a gain which even
-    noise can find, if it tells symbols apart, and no benchmark of the market takes it away. What
-    a strategy adds by its decisions is what it earned beside this mix.
+    A strategy that mostly holds one symbol long and another short earns the returns of those two,
+    for whatever reason it holds them. In a universe that was picked in hindsight even noise can
+    find such a gain, if it tells symbols apart, and no benchmark of the market removes it. The
+    strategy's decisions add what it earned beyond this mix.
 
     Parameters
     ----------
@@ -105,8 +106,8 @@ def mix_returns(
     weights : DataFrame of shape (n_sessions * n_symbols, 3)
         symbol, session, weight: its targets.
     predictions : DataFrame of shape (n_rows, 2) or wider
-        symbol, session: when it could have held what. A symbol's weight is its mean over these
-        sessions, and is held in these sessions only.
+        symbol, session: when it could have held each symbol. A symbol's weight is its mean over
+        these sessions, and is held in these sessions only.
     strategy : Strategy
 
     Returns
@@ -124,7 +125,7 @@ def mix_returns(
     decided[_places(predictions.select("session", "symbol"), symbols, sessions)] = True
     target = np.zeros(wanted.shape)
     target[_places(weights, symbols, sessions)] = weights.get_column("weight").to_numpy()
-    # By NumPy, which adds in one order: the same to the last bit whatever the number of threads.
+    # By NumPy, which adds in one order: the sum is the same to the bit with any number of threads.
     mean = np.where(decided, target, 0.0).sum(axis=0) / np.maximum(decided.sum(axis=0), 1)
     wanted[1:] &= decided[:-1]
     return _earned(opens, closes, wanted * mean)
@@ -133,14 +134,14 @@ def mix_returns(
 def _places(
     frame: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return in which row and column of a matrix of sessions by symbols each row of a frame is."""
+    """Return the row and column in a matrix of sessions by symbols of each row of a frame."""
     rows = sessions.search_sorted(frame.get_column("session")).to_numpy()
     columns = frame.get_column("symbol").cast(pl.Enum(symbols)).to_physical().to_numpy()
     return rows, columns
 
 
 def refuse_holes(bars: pl.DataFrame, strategy: Strategy, sessions: pl.Series) -> None:
-    """Refuse a symbol as benchmark that lacks a bar in a session that the strategy is tested in.
+    """Refuse a benchmark symbol without a bar in a session that the strategy is tested in.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ def _matrices(
 
 
 def _ends(bars: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series) -> list[int | None]:
-    """Return the row of each symbol's last bar of all; None if it has one at the end or later."""
+    """Return the row of each symbol's last bar; None if it has one in the last session or later."""
     last: dict[str, date] = dict(bars.group_by("symbol").agg(pl.max("session")).iter_rows())
     return [
         None
@@ -197,7 +198,7 @@ def _ends(bars: pl.DataFrame, symbols: Sequence[str], sessions: pl.Series) -> li
 def _fill(
     opens: Matrix, closes: Matrix, ends: Sequence[int | None], delisting_return: float
 ) -> NDArray[np.bool_]:
-    """Put a price where one is missing, and return from which open to which close to hold.
+    """Fill missing prices, and return when each symbol is held.
 
     Returns
     -------
@@ -224,7 +225,7 @@ def _fill(
 def _earned(opens: Matrix, closes: Matrix, held: Matrix) -> Returns:
     """Return what shares of equity earn: the arithmetic of a backtest without costs."""
     wanted = held != 0.0
-    # Of what is not held there may be no price, or one of zero.
+    # A symbol that is not held may have no price, or one of zero.
     intraday_moves = _moves(closes, opens, wanted)
     intraday = np.einsum("ij,ij->i", held, intraday_moves)
     at_close = held * (1.0 + intraday_moves) / (1.0 + intraday)[:, None]

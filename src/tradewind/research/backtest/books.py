@@ -1,7 +1,7 @@
-"""The books of an account: whole shares, cash in cents, every booking written down.
+"""The books of an account: whole shares, cash in cents, every booking recorded.
 
-`tradewind.research.backtest.run` reckons with fractions of equity; this module trades the same
-weights as an account would, so that its books can be held against a broker's to the cent.
+`tradewind.research.backtest.run` computes with fractions of equity; this module trades the same
+weights as an account would, so that its books can be compared with a broker's to the cent.
 
 What is booked
 --------------
@@ -9,8 +9,8 @@ Each session has these bookings, in this order; within one kind by symbol, in th
 characters:
 
 1. ``split``, for each position held since the last close: the number of shares becomes the whole
-   part of shares times ratio. What is left, less than one share, is paid out (or in, for a short
-   position) at the session's open.
+   part of shares times ratio. The rest, less than one share, is paid out at the session's open (a
+   short position pays it).
 2. ``dividend``: shares times the dividend a share; short positions pay it.
 3. ``borrow``, for each position that was short at the last close: shares times that close times
    ``borrow_bps`` / 10,000 times calendar days since then / 365.
@@ -19,34 +19,35 @@ characters:
 
 How many shares are traded
 --------------------------
-With ``sizing="open"``: equity at the open is cash plus all positions at the open's price, after
-the bookings 1 to 3. Of it the cost of trading is set aside: all basis points of commission and
-slippage, on the sum over the symbols of the distance between the position's value and its weight of
-the equity. The position wanted is the whole part, towards zero, of the weight of what is left over
-the open's price. So no order needs a price other than that it is filled at.
+With ``sizing="open"``: equity at the open is cash plus all positions at the open's price, after the
+bookings 1 to 3. The cost of trading is set aside from it: the basis points of commission and
+slippage, on the sum over all symbols of the distance between the position's value and its weight
+times equity. The wanted position is weight times the equity that is left, divided by the open's
+price, rounded towards zero to whole shares. So an order needs no other price than that of its fill.
 
-With ``sizing="close"`` the same is reckoned before the bookings 1 to 3, with cash, positions and
-prices of the last close: what a desk knows that sends its orders before the open. A split that
-comes between makes of an order's shares the whole part of shares times ratio.
+With ``sizing="close"`` the same is computed before the bookings 1 to 3, with cash, positions and
+prices of the last close, which is all a desk knows that sends its orders before the open. A split
+in between turns an order's shares into the whole part of shares times ratio.
 
 How it is rounded
 -----------------
-Every booking is rounded once, from its exact value to whole cents, halves to the even cent. So is
-a position's value, shares times close. Prices, weights, basis points and capital are the decimal
-numbers they print as, prices and dividends a share to eight places. Nothing else is rounded; no
-remainder is carried on.
+Every booking is rounded once, from its exact value to whole cents, halves to the even cent. So is a
+position's value, shares times close. Prices, weights, basis points and capital are the decimal
+numbers they print as; prices and dividends a share have eight places. Nothing else is rounded, and
+no remainder is carried over.
 
 When the bars of a symbol end
 -----------------------------
-As in the backtest: what is held of it is sold, or bought back, in the session after its last bar,
-in its place among the other orders, at the last close times one plus ``delisting_return``.
+As in the backtest, its position is sold, or bought back, in the session after its last bar, in its
+place among the other orders, at the last close times one plus ``delisting_return``.
 
 What the factors say
 --------------------
-Their steps from one session to the next are the corporate actions: of ``split_factor`` the shares
-that one becomes; of the two factors' quotient, ``1 + dividend / close``, the dividend a share
-after the split. With that dividend, shares held from close to close earn exactly what the
-adjusted prices say, whichever way a vendor reckons its factors. It is booked on the ex-date.
+Their steps from one session to the next are the corporate actions. The step of ``split_factor`` is
+the number of shares that one becomes. The step of the two factors' quotient,
+``1 + dividend / close``, gives the dividend a share after the split. With that dividend, shares
+held from close to close earn exactly the return of the adjusted prices, however a vendor computes
+its factors. It is booked on the ex-date.
 """
 
 from collections.abc import Iterator, Mapping
@@ -115,9 +116,9 @@ class Books:
     Attributes
     ----------
     ledger : DataFrame of shape (n_bookings, 6)
-        session, symbol, kind, shares (by which the position changes), price (the fill's, a
-        dividend's a share, or what a fee was reckoned on), amount (by which cash changes); in the
-        order of booking. Bookings that change neither shares nor cash are left out.
+        session, symbol, kind, shares (by which the position changes), price (of the fill, of the
+        dividend a share, or the base of a fee), amount (by which cash changes); in the order of
+        booking. Bookings that change neither shares nor cash are left out.
     positions : DataFrame of shape (n_positions, 5)
         session, symbol, shares, price, value at each close; none where no shares are held.
     equity : DataFrame of shape (n_sessions, 4)
@@ -150,8 +151,8 @@ def keep_books(
     rules : Backtest
         The capital, rounded to cents, and the costs.
     sizing : {"open", "close"}
-        Which prices say how many shares are traded: those of the open they are traded at, as the
-        backtest has it, or those of the close before, as the trading workers have it.
+        Prices that decide how many shares are traded: those of the open they are traded at, as in
+        the backtest, or those of the close before, as in the trading workers.
 
     Returns
     -------
@@ -164,17 +165,17 @@ def keep_books(
 
     Notes
     -----
-    Equity over capital follows the backtest's equity, but for three things: shares and cents are
-    whole; dividends are cash here and reinvested at the open there; trading is charged on what was
-    traded, there on what was wanted before its own cost was taken off. With 1,000,000 in five
+    Equity over capital follows the backtest's equity, with three differences: shares and cents are
+    whole; dividends are cash here, and reinvested at the open there; the cost is charged on the
+    shares traded here, and there on the weights wanted before that cost. With 1,000,000 in five
     symbols traded daily for 13 years the two stay within 0.2 % of each other; with 100 times the
     capital within 0.05 %.
 
     Warnings
     --------
-    Cash may become negative, by weights of more than 1.0 in all; borrowing it is free. Factors that
-    a vendor rounded, such as those of an adjusted close in whole cents, say that there is a tiny
-    dividend, of either sign, every day; it is booked as they say.
+    Cash may become negative if weights add up to more than 1.0; borrowing it is free. Factors that
+    a vendor rounded, such as those of an adjusted close in whole cents, imply a tiny dividend of
+    either sign every day, which is booked.
     """
     names = ("open", "close", "split_factor", "adjustment_factor")
     columns = [pl.col(name) for name in names]
@@ -191,7 +192,7 @@ def keep_books(
 
 
 class _Account:
-    """Cash and shares, moved on by one session at a time."""
+    """Cash and shares, one session after the other."""
 
     def __init__(self, panel: Panel, rules: Backtest, sizing: str) -> None:
         self._days: list[date] = panel.sessions.to_list()
@@ -295,7 +296,7 @@ class _Account:
     def _book(
         self, at: int, column: int, kind: str, *, price: Decimal, amount: Decimal, shares: int = 0
     ) -> None:
-        """Change cash and shares, and write it down, in one place."""
+        """Change cash and shares, and record the booking, in one place."""
         rounded = cents(amount)
         if not shares and not rounded:
             return

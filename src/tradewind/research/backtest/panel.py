@@ -15,10 +15,10 @@ __all__ = ["Matrix", "Panel", "arrange"]
 
 @dataclass(frozen=True)
 class Panel:
-    """What is held when, and the prices of it.
+    """The weights held in each session, and the prices.
 
-    It is made of what was given only as far as it is asked for: all of it at once takes many
-    times as long, most of which goes into memory that is used once.
+    Matrices are made only for the sessions that are asked for. To make all of them at once takes
+    many times as long, mostly for memory that is used once.
 
     Attributes
     ----------
@@ -56,17 +56,17 @@ class Panel:
         return prices
 
     def prices_of(self, column: int, symbol: int) -> Matrix:
-        """Return one of the columns asked for of one symbol, by session, to read.
+        """Return one column of one symbol, by session; it must not be changed.
 
-        It says what `price` says, without laying out the others.
+        The values are those of `price`, without laying out the other symbols.
         """
         return self._ended.go_on_alone(self._prices[column].whole(symbol), symbol, column)
 
     def refuse_unpriced(self, held: Matrix, unpriced: NDArray[np.bool_], start: int = 0) -> None:
-        """Refuse a position that cannot be bought, or not be sold at the open after.
+        """Refuse a position that cannot be bought, or cannot be sold at the next open.
 
-        A symbol that has bars again later was halted, or its bars are missing. What it was worth
-        meanwhile nobody knows, and when it could have been sold neither.
+        A symbol that has bars again later was halted, or its bars are missing. Nobody knows its
+        value meanwhile, or when it could have been sold.
 
         Parameters
         ----------
@@ -98,10 +98,11 @@ def arrange(
     *,
     delisting_return: float = 0.0,
 ) -> Panel:
-    """Lay weights out as they are held, and columns of bars beside them.
+    """Lay out weights in the sessions they are held, with columns of bars beside them.
 
     A symbol whose bars end before the last session can be sold in the session after, at its last
-    close times one plus `delisting_return`, and is wanted no more, whatever the weights say.
+    close times one plus `delisting_return`. From then on its weight is zero, whatever `weights`
+    says.
 
     Parameters
     ----------
@@ -109,9 +110,10 @@ def arrange(
         symbol, session, weight. A symbol without a row in a session has weight 0.0 there.
     bars : DataFrame of shape (n_bars, 9)
     columns : sequence of expressions
-        Of `bars`, each row by itself; the first two are what is traded at and what is valued at.
+        Of `bars`, each row by itself; the first two are the price of trades and the price of
+        positions.
     delisting_return : float
-        What a share earns from its last close to the next open, which it does not see.
+        Return of a share from its last close to the next open, for which it has no bar.
 
     Raises
     ------
@@ -146,7 +148,7 @@ class _Ended:
     last : ndarray of int, shape (n_ended,)
         The row of the last bar of each.
     after : tuple of ndarray, each of shape (n_ended,)
-        For each column of bars what its rows after the last bar say: what the symbol is sold at.
+        For each column of bars the value after the last bar: the price at which the symbol is sold.
     """
 
     columns: NDArray[np.intp]
@@ -154,19 +156,19 @@ class _Ended:
     after: tuple[Matrix, ...]
 
     def give_up(self, held: Matrix, start: int) -> None:
-        """Want nothing of a symbol after its last bar."""
+        """Set a symbol's weights after its last bar to zero."""
         self._replace(held, start, np.zeros(self.last.shape), self.last >= 0)
 
     def go_on(self, prices: Matrix, start: int, column: int) -> None:
-        """Let the rows after a symbol's last bar say what it is sold at.
+        """Fill the rows after a symbol's last bar with the price at which it is sold.
 
-        Nothing but the price of that sale is traded at or valued at: what is sold is not held.
-        What ends in the first row was never held, and is not to be bought by a benchmark, either.
+        Only that sale uses these prices, for afterwards the symbol is not held. A symbol that ends
+        in the first row was never held, and a benchmark must not buy it either.
         """
         self._replace(prices, start, self.after[column], self.last > 0)
 
     def go_on_alone(self, prices: Matrix, symbol: int, column: int) -> Matrix:
-        """Return a symbol's prices as `go_on` has them, and the same array if it has not ended."""
+        """Return a symbol's prices as `go_on` fills them; the same array if it has not ended."""
         place = int(self.columns.searchsorted(symbol))
         if place == self.columns.size or self.columns[place] != symbol or self.last[place] == 0:
             return prices
@@ -177,7 +179,7 @@ class _Ended:
     def _replace(
         self, matrix: Matrix, start: int, after: Matrix, concerned: NDArray[np.bool_]
     ) -> None:
-        """Replace what rows of a matrix, of which the first is `start`, say after the last bars."""
+        """Replace the values after the last bars in a matrix whose first row is `start`."""
         stop = start + len(matrix)
         concerned = concerned & (self.last + 1 < stop)
         if concerned.any():
@@ -191,7 +193,7 @@ def _ended(
 ) -> _Ended:
     """Find the symbols that end early.
 
-    All bars count, those after the last session, too: a symbol that has some was not delisted.
+    All bars count, also those after the last session: a symbol that has some was not delisted.
     """
     columns = np.flatnonzero((ends < sessions[-1]).to_numpy())
     if not columns.size:

@@ -12,7 +12,7 @@ from tradewind.research.strategy.judging import Backtest
 
 __all__ = ["target_weights"]
 
-_RESIDUE: Final = 1e-12  # what a running sum leaves of nothing; it is no position
+_RESIDUE: Final = 1e-12  # what rounding leaves of zero in a running sum; it is no position
 
 
 def target_weights(
@@ -27,21 +27,21 @@ def target_weights(
 
     The predictions of each session become its signal in three steps, in this order:
 
-    1. `rules.positions` shares out equity, 1.0 of it at most, long and short together.
-    2. `rules.max_weight` cuts each share, long or short, that is larger. What is cut off stays
-       in cash; it is not given to the other symbols.
-    3. `rules.max_gross` scales all shares down by one factor if their absolute sum is larger
-       still. It never scales up, so that it says something only below 1.0.
+    1. `rules.positions` divides equity among symbols, at most 1.0 of it, long and short together.
+    2. `rules.max_weight` cuts each share, long or short, that is larger. The rest stays in cash; it
+       is not given to other symbols.
+    3. `rules.max_gross` scales all shares down by one factor if their absolute sum is larger still.
+       It never scales up, so that it has an effect only below 1.0.
 
-    A prediction is about the next `horizon` sessions, so each session's signal is held that
-    long: the target is the mean of the last `horizon` signals, as if capital were split into
-    that many tranches of which one is renewed each session. The first signals find the other
-    tranches empty. A mean of signals within the limits is within them, too.
+    A prediction is about the next `horizon` sessions, so each session's signal is held that long:
+    the target is the mean of the last `horizon` signals, as if capital were split into that many
+    tranches of which one is renewed each session. At first the other tranches are empty. A mean of
+    signals within the limits is within them, too.
 
-    A symbol without a prediction in a session has no signal there, and the others share out all of
-    the equity; in a session without any prediction the tranche is cash. A symbol to `hold` keeps
-    the signal that the session would have renewed, the one of `horizon` sessions before, and the
-    others' signals of the session are scaled down by one factor if there is not enough beside it.
+    A symbol without a prediction in a session has no signal there, and the others get all of the
+    equity; in a session without any prediction the tranche is cash. A symbol to `hold` keeps the
+    signal that the session would have renewed, which is that of `horizon` sessions before. The
+    session's other signals are scaled down by one factor if the equity is not enough for both.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def target_weights(
         All sessions to cover, sorted, among them those of the predictions. Tranches are counted
         on them. Those of the predictions alone if not given.
     hold : DataFrame of shape (n_held, 2) or wider, optional
-        symbol and session of what keeps its signal; those of other sessions do no harm.
+        symbol and session of signals that are kept; other sessions are ignored.
 
     Returns
     -------
@@ -66,8 +66,8 @@ def target_weights(
     Raises
     ------
     BacktestError
-        If a prediction is missing or no finite number, of a session that is not covered, or of a
-        symbol that is held in that session.
+        If a prediction is missing or not finite, is of a session that is not covered, or of a
+        symbol to hold in that session.
 
     References
     ----------
@@ -134,11 +134,11 @@ def _with_kept(
     keep = np.zeros(signal.shape, dtype=bool)
     signal[_places(signals, days, symbols)] = signals.get_column("signal").to_numpy()
     keep[_places(kept, days, symbols)] = True
-    for row in np.flatnonzero(keep.any(axis=1)):  # in order: what is kept may have been kept before
+    for row in np.flatnonzero(keep.any(axis=1)):  # in order: one may have been kept before
         if row >= horizon:
             signal[row, keep[row]] = signal[row - horizon, keep[row]]
         gross = np.abs(signal[row])
-        # A sum of shares may pass the limit by a rounding: nothing is left then.
+        # Rounding may take a sum of shares beyond the limit: then nothing is left.
         others, left = gross[~keep[row]].sum(), max(limit - gross[keep[row]].sum(), 0.0)
         if others > left:  # so it is above zero
             signal[row, ~keep[row]] *= left / others

@@ -1,19 +1,18 @@
-"""What target weights would have earned, traded at the next open and paid for.
+"""Backtests target weights: traded at the next open, with costs.
 
-Weights decided after the close of session t are traded at the open of t + 1, then held. So
-session t + 1 has an overnight part, earned by what was held before, and an intraday part,
-earned by the new weights. Between the two the lenders of what was short overnight are paid,
-then the cost of trading.
+Weights decided after the close of session t are traded at the open of t + 1, then held. So session
+t + 1 has an overnight part, earned by what was held before, and an intraday part, earned by the new
+weights. Between the two, the fee for borrowing shares overnight is paid, then the cost of trading.
 
 When the bars of a symbol end
 -----------------------------
-A symbol that has no bar from some session to the last one was delisted. What is held of it is
-valued at its last close, and sold (a short position bought back) in the session after, as at its
-open: at the last close times one plus `delisting_return`, with the cost of any other trade, and
-with the borrowing up to that day. So no session's figures depend on what became known after it.
-From then on its weights count as zero: what they asked for is cash, not given to other symbols.
-A symbol without bars for a while is another case. Nobody knows what it could have been sold at,
-so holding it is an error.
+A symbol that has no bar from some session to the last one was delisted. Its position is valued at
+its last close, and sold (a short position bought back) in the session after, as if at its open: at
+the last close times one plus `delisting_return`, with the cost of any other trade, and with the
+borrowing fee up to that day. So no session's figures depend on what became known after it. From
+then on its weights count as zero: their share of equity is cash, and is not given to other symbols.
+A symbol without bars for a while is another case. Nobody knows at which price it could have been
+sold, so to hold it is an error.
 """
 
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ __all__ = ["DAYS_PER_YEAR", "run_backtest"]
 _BPS: Final = 1e-4
 _CELLS: Final = 2**15  # sessions times symbols of a block: 256 KiB a matrix
 _FIGURES: Final = ("overnight", "intraday", "borrow_cost", "turnover", "short", "opened")
-_NOTHING: Final = 1e-12  # of equity; what rounding leaves of all that was lost
+_NOTHING: Final = 1e-12  # of equity; what rounding leaves of it when all is lost
 
 
 def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> pl.DataFrame:
@@ -42,8 +41,8 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     Parameters
     ----------
     weights : DataFrame of shape (n_sessions * n_symbols, 3)
-        symbol, session, weight: fraction of equity wanted after the close of the session.
-        What is not invested is cash and earns nothing.
+        symbol, session, weight: fraction of equity wanted after the close of the session. The rest
+        is cash and earns nothing.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold these symbols and sessions.
     rules : Backtest
@@ -53,21 +52,21 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     Returns
     -------
     DataFrame of shape (n_sessions, 11)
-        session; gross_return (close to close, before costs); borrow_cost (fraction of the equity
-        at the open, paid for what was short since the last close); cost (fraction of equity paid
-        for trading at the open, after the borrowing); net_return; equity (1.0 before the first
+        session; gross_return (close to close, before costs); borrow_cost (fraction of the equity at
+        the open, paid for what was short since the last close); cost (fraction of equity paid for
+        trading at the open, after the borrowing); net_return; equity (1.0 before the first
         session); drawdown (zero or negative fraction of the highest equity so far); turnover
         (traded notional, buys plus sells, as a fraction of equity before the trade); short
-        (notional that is short after the trade, as a positive fraction of equity); opened
-        (Int64, positions whose weight went from zero or the other sign to what it is); benchmark
-        (equity of equal shares of the symbols, bought at the first traded open without cost and
-        held; what was delisted since is cash; null if no symbol is quoted throughout).
+        (notional that is short after the trade, as a positive fraction of equity); opened (Int64,
+        positions whose weight went from zero or the other sign to what it is); benchmark (equity of
+        equal shares of the symbols, bought at the first traded open without cost and held; delisted
+        symbols become cash; null if no symbol is quoted throughout).
 
         ``1 + net_return == (1 + gross_return) * (1 - borrow_cost) * (1 - cost)`` and ``equity``
         is the running product of ``1 + net_return``.
 
-        The first session earns nothing: its decision is traded at the next open. What is
-        decided after the last close is not traded, and positions are not closed at the end.
+        The first session earns nothing, for its decision is traded at the next open. The decision
+        after the last close is not traded, and positions are not closed at the end.
 
     Raises
     ------
@@ -86,11 +85,11 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
 
     Warnings
     --------
-    Trades are filled at the open's price in full, whatever their size, and shares to sell short
-    are always found. `slippage_bps` and `borrow_bps` must make up for both. Dividends are
+    Trades are filled in full at the open's price, whatever their size, and shares to sell short can
+    always be borrowed. `slippage_bps` and `borrow_bps` must account for both. Dividends are
     reinvested on their ex-date in the stock that paid them.
 
-    With a `delisting_return` of zero a bankruptcy costs no more than the last close shows.
+    With a `delisting_return` of zero a bankruptcy costs nothing beyond the last close.
     """
     factor = pl.col("adjustment_factor")
     panel = arrange(
@@ -101,7 +100,7 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     )
     sessions = panel.sessions
     nights = _nights(sessions)
-    # Beyond the first session without equity, which is refused below, divisions mean nothing.
+    # After the first session without equity, which is refused below, divisions have no meaning.
     with np.errstate(divide="ignore", invalid="ignore"):
         parts = [_trade(panel, start, stop, nights, rules) for start, stop in _blocks(panel)]
     quoted = np.logical_and.reduce([part.quoted for part in parts])
@@ -112,7 +111,7 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
     kept = (1.0 - borrow_cost) * (1.0 - cost)
     gross = (1.0 + overnight) * (1.0 + intraday) - 1.0
     net = (1.0 + gross) * kept - 1.0
-    # Of nothing left no cost is a fraction: fmin passes over those that are no numbers.
+    # Without equity a cost is NaN as a fraction; fmin ignores it.
     left = np.fmin.reduce([1.0 + overnight, 1.0 + intraday, 1.0 - borrow_cost, 1.0 - cost])
     lost = left <= _NOTHING
     if lost.any():
@@ -138,7 +137,7 @@ def run_backtest(weights: pl.DataFrame, bars: pl.DataFrame, rules: Backtest) -> 
 
 @dataclass(frozen=True)
 class _Block:
-    """What some sessions earned and paid; but for `quoted` a number a session.
+    """Returns and costs of some sessions: one number a session, except `quoted`.
 
     Attributes
     ----------
@@ -147,7 +146,7 @@ class _Block:
     borrow_cost, turnover, short : ndarray of float
     opened : ndarray of int
     quoted : ndarray of bool, shape (n_symbols,)
-        Whether a symbol has an open and a close in all of them but the first of all.
+        Whether a symbol has an open and a close in all of them, except the first session of all.
     """
 
     overnight: Matrix
@@ -162,8 +161,8 @@ class _Block:
 def _blocks(panel: Panel) -> list[tuple[int, int]]:
     """Cut sessions into blocks, start and stop, whose matrices stay in the processor's cache.
 
-    A sum over symbols does not depend on what other sessions are in its block, but for a session
-    alone: NumPy adds up a single row in another order. So a block has two or more.
+    A sum over symbols does not depend on the other sessions of its block, unless there are none:
+    NumPy adds up a single row in another order. So a block has two sessions or more.
     """
     n_sessions = panel.sessions.len()
     length = max(_CELLS // len(panel.symbols), 3)
@@ -208,7 +207,7 @@ def _trade(
 
 
 def _moves(before: Matrix, after: Matrix) -> Matrix:
-    """Return simple returns; a symbol without a price is not held, and its moves count as none."""
+    """Return simple returns; zero for a symbol without a price, which is not held."""
     moves = after / before
     moves -= 1.0
     return moves if np.isfinite(moves).all() else np.nan_to_num(moves, copy=False)
@@ -240,6 +239,6 @@ def _buy_and_hold(panel: Panel, quoted: NDArray[np.bool_]) -> pl.Series:
     if panel.sessions.len() == 1 or not held:
         return pl.Series([None] * panel.sessions.len(), dtype=pl.Float64)
     grown = np.zeros(panel.sessions.len() - 1)
-    for symbol in held:  # a symbol at a time: as they mostly lie in memory
+    for symbol in held:  # one symbol at a time, as they mostly are in memory
         grown += panel.prices_of(1, symbol)[1:] / panel.prices_of(0, symbol)[1]
     return pl.Series(np.append(1.0, grown / len(held)))

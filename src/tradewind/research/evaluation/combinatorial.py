@@ -43,10 +43,10 @@ def judge_histories(
     num_threads: int = 1,
     on_fold: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
-    """Judge a strategy on every history that its choices of test folds make up.
+    """Judge a strategy on every history that its choices of test folds form.
 
-    For each choice a model is fitted on what the purge and the embargo leave of the other folds
-    and predicts the folds that were chosen. The predictions of one history cover every session
+    For each choice, a model is fitted on the other folds, without the purged and embargoed
+    sessions, and predicts the chosen folds. The predictions of one history cover every session
     once; they are traded from the first to the last, as the walk-forward's are.
 
     Parameters
@@ -60,8 +60,8 @@ def judge_histories(
     strategy : Strategy
         With `combinatorial` set.
     hold : DataFrame of shape (n_held, 2), optional
-        symbol and session of what keeps its signal, as
-        `tradewind.research.backtest.positions.target_weights` has it.
+        symbol and session of signals that are kept, as in
+        `tradewind.research.backtest.positions.target_weights`.
     num_threads : int
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
@@ -76,8 +76,8 @@ def judge_histories(
     Raises
     ------
     SplitError
-        If the strategy asks for none, the folds are too short, or a label would reach from
-        training into a test or from a test into training.
+        If the strategy does not set `combinatorial`, the folds are too short, or a label would
+        reach from training into a test or from a test into training.
     BacktestError
         If the predictions cannot be traded.
 
@@ -146,7 +146,7 @@ def choices(rows: pl.DataFrame, strategy: Strategy) -> Iterator[Choice]:
         purge=strategy.purge,
         embargo=asked.embargo,
     )
-    # Where the rows of each session end, and the next one's begin.
+    # Where the rows of each session end, and those of the next begin.
     ends = np.append(0, rows.get_column("session").rle().struct.field("len").cum_sum().to_numpy())
     for fold in folds:
         known = rows[_rows_of(fold.train, ends)].filter(pl.col("label").is_not_null())
@@ -171,7 +171,7 @@ def _rows_of(at: NDArray[np.intp], ends: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def _refuse_leak(choice: Choice, strategy: Strategy) -> None:
-    """Hold the promise of the purge against the prices the labels were really made of."""
+    """Check the purge against the prices from which the labels were really made."""
     if choice.train.is_empty():
         raise SplitError(f"strategy {strategy.name}: no label is known to train on beside a test")
     if strategy.leaks and strategy.allow_leakage:  # which bars it from promotion

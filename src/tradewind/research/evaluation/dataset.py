@@ -1,4 +1,4 @@
-"""Bars made ready for judging: rows of features and labels, cut into folds on sessions."""
+"""Bars prepared for evaluation: rows of features and labels, cut into folds on sessions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,8 +29,7 @@ LEAST_FOLDS: Final = 3
 class Window:
     """A fold, as the rows of a `Dataset` from `start` up to, not including, `stop`.
 
-    Rows are sorted by session, so that a window is a slice: no fold copies what it shares
-    with the others.
+    Rows are sorted by session, so that a window is a slice, and folds copy no rows.
     """
 
     train_start: int
@@ -41,7 +40,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What every trial of a strategy on the same bars has in common.
+    """The data that all trials of a strategy on the same bars share.
 
     Attributes
     ----------
@@ -55,9 +54,9 @@ class Dataset:
     windows : tuple of Window
         Oldest first, three or more. Windows are counted in sessions that have rows.
     undefined : Undefined
-        What is missing from the rows though its warm-up is over.
+        Values that are undefined after the warm-up of their feature.
     benchmark : DataFrame of shape (n_benchmark_bars, 9)
-        Bars of what the strategy is compared with, of the same days.
+        Bars of the strategy's benchmark, of the same days.
     """
 
     strategy: Strategy
@@ -91,7 +90,7 @@ class Dataset:
     def traded(self, predictions: pl.DataFrame) -> pl.Series:
         """Return all sessions of the bars from the first to the last of some predictions.
 
-        Among them are those without rows, in which nothing can be predicted.
+        They include sessions without rows, in which nothing can be predicted.
         """
         tested = predictions.get_column("session")
         sessions = self.bars.get_column("session").unique().sort()
@@ -115,15 +114,15 @@ class Dataset:
         return known.filter(pl.col("session") >= sessions.min())
 
     def suits(self, strategy: Strategy) -> bool:
-        """Whether a strategy would be prepared alike: the model's parameters may differ."""
+        """Whether a strategy would get the same dataset: the model's parameters may differ."""
         return _preparation(self.strategy) == _preparation(strategy)
 
 
 def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     """Compute features and labels, and cut them into folds.
 
-    The rows of a rule that is swept are those that its longest average leaves, whatever its own,
-    so that all trials are judged on the same sessions.
+    In a sweep of a rule, all trials get the rows that the longest average leaves, so that they are
+    judged on the same sessions.
 
     Parameters
     ----------
@@ -135,8 +134,8 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     ------
     StrategyError
         If a symbol has no bars, a feature is undefined after its warm-up and the strategy says
-        ``missing: refuse``, or one has no value at all, or the same in all rows; or the symbol
-        that is the benchmark has no bar in a session that windows test.
+        ``missing: refuse``, or one has no value at all, or the same in all rows; or the benchmark
+        symbol has no bar in a tested session.
     SplitError
         If the bars are too few for three folds, or a training label is made of prices from a
         test window and the strategy does not say ``allow_leakage``.
@@ -154,7 +153,7 @@ def prepare(bars: pl.DataFrame, strategy: Strategy) -> Dataset:
     for window in windows:
         _refuse_leak(rows, window, strategy)
     benchmark = benchmark_bars(within(bars, strategy), strategy)
-    # Before anything is fitted: a sweep of hours would end with it.
+    # Checked before anything is fitted, or a sweep of hours would end with this error.
     refuse_holes(benchmark, strategy, _tested_sessions(used, rows, windows))
     return Dataset(strategy, used, rows, windows, found.undefined, benchmark)
 
@@ -197,7 +196,7 @@ def _longest_trial(strategy: Strategy) -> Strategy | None:
     swept = strategy.sweep.parameters
     slow = max(swept["slow"].ends) if "slow" in swept else strategy.model.slow
     fast = min(swept["fast"].ends) if "fast" in swept else strategy.model.fast
-    # Not checked again: a record may say what no file can say any more.
+    # Not validated again: a record may have values that no file may have any more.
     model = strategy.model.model_copy(update={"fast": fast, "slow": slow})
     return strategy.model_copy(update={"model": model})
 
@@ -236,7 +235,7 @@ def _folds(
 
 
 def _refuse_leak(rows: pl.DataFrame, window: Window, strategy: Strategy) -> None:
-    """Hold the promise of the purge against the prices the labels were really made of."""
+    """Check the purge against the prices from which the labels were really made."""
     first_tested: date = rows.item(window.test_start, "session")
     known = _known(rows.slice(window.train_start, window.train_stop - window.train_start))
     if known.is_empty():

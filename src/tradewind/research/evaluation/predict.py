@@ -1,4 +1,4 @@
-"""Predictions for the latest sessions: one path, in training and after the registry."""
+"""Predictions for the latest sessions: the same code in training and with a fetched model."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -29,7 +29,7 @@ def predict(
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
-        The one the model was trained for. Its `missing` says what becomes of a symbol with an
+        The one the model was trained for. Its `missing` says what happens to a symbol with an
         undefined feature.
     sessions : int
         How many of the last sessions to predict for. Counted on the strategy's bars: a session in
@@ -38,9 +38,9 @@ def predict(
     Returns
     -------
     DataFrame of shape (n_rows, 3)
-        symbol, session, prediction (Float64, in the units of the label); sorted by session
-        and symbol. The last session is that of the bars. A symbol still in its warm-up, without a
-        bar, or with a feature that is undefined and may be so, has no row.
+        symbol, session, prediction (Float64, in the units of the label); sorted by session and
+        symbol. The last session is that of the bars. A symbol has no row while it is in its
+        warm-up, has no bar, or has an undefined feature that `missing` allows.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def predict_defined(
 ) -> pl.DataFrame:
     """Predict wherever all features are defined, whatever the strategy says of other rows.
 
-    For comparing a model with what it predicted before; `predict` is what is traded on.
+    For comparing a model with its earlier predictions; `predict` is for trading.
 
     Parameters
     ----------
@@ -100,9 +100,9 @@ def wanted_weights(
 ) -> pl.DataFrame:
     """Return the weights that a model wants after each of the last sessions of the bars.
 
-    They are those that the backtest would trade from the first of these sessions on: each mixes
-    the tranches of `horizon` sessions, so that the last one is whole if `sessions` is no less.
-    Without a signal a tranche is cash, or what it was if the strategy says ``missing: hold``.
+    They are those that the backtest would trade from the first of these sessions on. Each mixes the
+    tranches of `horizon` sessions, so that the last one is complete if `sessions` is at least that.
+    Without a signal a tranche is cash, or unchanged if the strategy says ``missing: hold``.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def wanted_weights(
     sessions : int
         How many of the last sessions of the strategy's bars.
     last_is_asked : bool
-        Whether it is an error that no symbol can be predicted for the last session.
+        Whether it is an error if no symbol can be predicted for the last session.
 
     Returns
     -------
@@ -158,7 +158,7 @@ class _Known:
         return cls(find_features(used, strategy), used.get_column("session").unique().sort())
 
     def predicted(self, model: Predictor, strategy: Strategy, sessions: int) -> pl.DataFrame:
-        """Predict for the last sessions, once what is undefined in them is borne."""
+        """Predict for the last sessions, if their undefined features are allowed."""
         asked = pl.col("session") >= self.sessions.tail(sessions)[0]
         refuse_undefined(self.features.undefined.where(asked), strategy)
         return _predicted(model, self.features.rows.filter(asked), strategy)
@@ -167,10 +167,11 @@ class _Known:
         return self.features.undefined.rows.filter(pl.col("session") >= session)
 
     def reach(self, sessions: int, strategy: Strategy) -> int:
-        """Return how many sessions back those signals were made that are held in the last ones.
+        """Return how many sessions back the signals lie that are held in the last sessions.
 
-        A held signal is as old as its tranche, the one before may be held, too, and the signals
-        of others beside it were cut for it: so back to a whole round of tranches with nothing held.
+        A held signal is as old as its tranche. The signal before it may be held, too, and other
+        signals of its session were scaled down for it. So the reach is a whole round of tranches
+        without a held signal.
         """
         if strategy.missing != "hold":
             return sessions
@@ -190,7 +191,7 @@ def _predicted(model: Predictor, features: pl.DataFrame, strategy: Strategy) -> 
 
 
 def _refuse_no_row(known: _Known, strategy: Strategy) -> None:
-    """Refuse a last session in which no symbol can be predicted, whatever `missing` says."""
+    """Refuse a last session in which no symbol can be predicted, for any value of `missing`."""
     last = known.sessions[-1]
     if not known.features.rows.filter(session=last).is_empty():
         return
@@ -212,7 +213,7 @@ def _refuse_no_row(known: _Known, strategy: Strategy) -> None:
 
 
 def _nothing_wanted(known: _Known, covered: pl.Series, strategy: Strategy) -> pl.DataFrame:
-    """Return weights of zero, for sessions in all of which every symbol has a hole."""
+    """Return weights of zero, for sessions in which every symbol has an undefined feature."""
     holes = known.undefined_since(covered[0]).select(pl.col("symbol").unique().sort())
     if holes.is_empty():
         raise ResearchError(

@@ -15,7 +15,7 @@ Positions = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class CombinatorialFold:
-    """One choice of test folds, and what is left to train on.
+    """One choice of test folds, and the sessions left for training.
 
     Attributes
     ----------
@@ -86,12 +86,11 @@ def purged_walk_forward(
 def combinatorial_purged(
     dates: NDArray[np.datetime64], *, folds: int, test_folds: int, purge: int, embargo: int
 ) -> list[CombinatorialFold]:
-    """Return every choice of test folds with what may be trained on beside it.
+    """Return every choice of test folds, each with the sessions it may be trained on.
 
-    The sessions are cut into `folds` of equal length, the last of which takes what is left
-    over. Each fold is tested as often as there are choices that hold it; its first test belongs
-    to history 0, the second to history 1 and so on, so that each history covers all sessions
-    once.
+    The sessions are cut into `folds` of equal length; the last fold takes the remainder. Each fold
+    is tested as often as there are choices that hold it; its first test belongs to history 0, the
+    second to history 1 and so on, so that each history covers all sessions once.
 
     A label of position p is made of prices after p and up to p + horizon. With `purge` equal to
     the horizon, the last position trained on before a test fold has its label end on the session
@@ -106,7 +105,7 @@ def combinatorial_purged(
     purge : int
         Sessions left out of training on both sides of each test fold.
     embargo : int
-        Further sessions left out after each test fold, for what features remember of it.
+        Further sessions left out after each test fold, because features look back into it.
 
     Returns
     -------
@@ -116,8 +115,8 @@ def combinatorial_purged(
     Raises
     ------
     SplitError
-        If dates do not increase, a number is invalid, or the folds are too short for what is
-        left out.
+        If dates do not increase, a number is invalid, or the folds are too short for purge and
+        embargo.
 
     Warnings
     --------

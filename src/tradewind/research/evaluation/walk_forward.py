@@ -1,4 +1,4 @@
-"""Purged walk-forward: what a strategy would have predicted, and earned, out of sample."""
+"""Purged walk-forward: a strategy's predictions and returns out of sample."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ OnFold = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold: when it was trained and tested, on how many rows, and how it did.
+    """One fold: its windows, its numbers of rows, and its figures.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class FoldResult:
 
 @dataclass(frozen=True)
 class Score:
-    """What tells one trial from another, and no more.
+    """The result of one trial, and no more than a sweep needs.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Judgement(Score):
-    """A `Score`, how far it can be believed, and how it came about fold by fold.
+    """A `Score` with its confidence, and with the figures of each fold.
 
     Attributes
     ----------
@@ -92,8 +92,8 @@ class Judgement(Score):
         First and last session of the bars used.
     folds : tuple of FoldResult
     equity : DataFrame, a row a session
-        With two columns more than of a `Score`: benchmark_return and mix_return, what the
-        strategy's benchmark and its own average position earned; see
+        As in a `Score`, with two more columns: benchmark_return and mix_return, the returns of the
+        strategy's benchmark and of its own average position; see
         `tradewind.research.backtest.benchmark`.
     """
 
@@ -133,7 +133,7 @@ def score(
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
     bins : sequence of Bins, optional
-        One a fold, which all trials on this dataset share: see
+        One for each fold, shared by all trials on this dataset: see
         `tradewind.research.models.model.fit`.
 
     Raises
@@ -179,7 +179,7 @@ def judge(
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
-    Parameters and errors are those of `score`, but that its models bin for themselves.
+    Parameters and errors are those of `score`, without `bins`: each model bins its own rows.
     """
     scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     predictions, equity = scored.predictions, scored.equity

@@ -1,15 +1,15 @@
 """Features computed in a process that has done nothing before.
 
-What a function of the user's own keeps between two calls can be anywhere: in its module, in
-another one, in the environment, in polars' own table of categories. No process can undo that. So a
-second process imports what features need, calls none of it, and forks a child for each question:
-each child begins as if nothing had been computed yet, and what it leaves behind goes with it. (A
-process that has used polars must not be forked: the threads of its pool do not come along. This
-one never does.) A child may write no file either, by the limit that the system puts on the size of
-files, so that nothing is remembered on disk.
+A function of the user's own may keep something between two calls: in its module, in another one, in
+the environment, in polars' table of categories. A process cannot undo that. So a second process
+imports what features need, calls none of it, and forks a child for each set of features. Each child
+begins as if nothing had been computed yet, and what it keeps ends with it. (A process that has used
+polars must not be forked, for the threads of its pool are not copied. The second process never uses
+polars.) A child cannot write a file either: the system's limit on the size of files is zero for it.
+So nothing is remembered on disk.
 
-To start that process is most of what it costs. It takes no answer to start it, so that the one who
-asks can do other work meanwhile.
+Most of the cost is the start of that process. The caller does not wait for it, and can do other
+work meanwhile.
 """
 
 import gc
@@ -112,7 +112,8 @@ class Apart:
             self._process = subprocess.Popen(
                 [
                     sys.executable, "-c",
-                    # Nothing of what is imported is garbage, and looking for it takes a sixth.
+                    # Nothing that is imported is garbage; to look for garbage would take a sixth of
+                    # the time.
                     "import gc, sys; gc.disable()\n"
                     f"sys.path[:] = {sys.path!r}\n"
                     f"from {__name__} import serve; serve({theirs.fileno()}, {self._seconds})",
@@ -130,16 +131,16 @@ class Apart:
         trace: TracebackType | None,
     ) -> None:
         """End the process."""
-        self._connection.close()  # which ends it, unless a child of it is still at work
+        self._connection.close()  # this ends the process, unless a child of it still works
         self._process.terminate()
         self._process.wait()
 
     def fresh(self, strategy: Strategy) -> Compute:
         """Return what computes a strategy's features in a new child; see `Here.fresh`.
 
-        It takes the place of the one before, whose child ends. It raises a `StrategyError` if a
-        feature of the user's own cannot be computed, takes too long, writes a file, or ends the
-        process; and a `ResearchError` if the process that forks is gone, as this does.
+        It replaces the one before, whose child ends. It raises a `StrategyError` if a feature of
+        the user's own cannot be computed, takes too long, writes a file, or ends the process; and a
+        `ResearchError` if the process that forks is gone, as this does.
         """
         try:
             if not self._knows_bars:
@@ -213,7 +214,7 @@ def computed_apart(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
 
 
 def serve(descriptor: int, seconds: float) -> None:
-    """Answer questions, each in a child and so long at most, until the other end closes."""
+    """Answer requests, each in a child and each within `seconds`, until the other end closes."""
     connection = Connection(descriptor)
     gc.freeze()
     with connection, suppress(EOFError, ConnectionError):
@@ -224,7 +225,8 @@ def serve(descriptor: int, seconds: float) -> None:
             if child == 0:
                 _answer(connection, bars, strategy, seconds)
             _, status = os.waitpid(child, 0)
-            # Also where it was asked to end: what a child does of itself must not pass for it.
+            # Sent also when the child was asked to end, so that an end of its own is not taken for
+            # that one.
             connection.send(os.waitstatus_to_exitcode(status))
 
 
@@ -232,12 +234,12 @@ def _answer(connection: Connection, bars: bytes, strategy: bytes, seconds: float
     """Compute, send, and end this process: nothing of its parent's must run in it."""
     code = 1
     try:
-        # By the system's own hand: no handler of Python's runs while polars waits for a thread of
-        # its pool, or a regular expression is matched. Nor is it left over where nobody waits.
+        # The system ends the process when time is up. A handler in Python would not run while
+        # polars waits for a thread of its pool, or while a regular expression is matched.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.enable()
-        # A file that standard output or error goes to would be as closed as any other.
+        # Else standard output and error could not be written to either, where they go to a file.
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)

@@ -1,10 +1,10 @@
-"""Where the leak check cuts: each symbol at dates of its own, where calendars and prices bite.
+"""Where the leak check cuts: each symbol at dates of its own, on which features often look ahead.
 
 Most features that look ahead do so everywhere, and any cut finds them. Others do it on few
 sessions: at a month's end, before a holiday, on the 13th, after a split, when volume is extreme.
-A cut finds these only just after such a session. So every second cut of a symbol is on one of
-`OCCASIONS`, in turn, and every other one on a day of the month, in turn; which of the sessions
-that fit is left to chance.
+Only a cut just after such a session finds these. So every second cut of a symbol takes one of
+`OCCASIONS`, in turn, and the others take a day of the month, in turn. The session is drawn at
+random from those that fit.
 """
 
 from typing import Final
@@ -84,7 +84,7 @@ def own_cuts(bars: pl.DataFrame, *, rounds: int, seed: int) -> NDArray[np.intp]:
     rounds : int
         Cuts a symbol, at least three.
     seed : int
-        Of the turns and of the choice among sessions that fit.
+        Of the order of the turns, and of the draw among sessions that fit.
 
     Returns
     -------
@@ -135,8 +135,7 @@ def common_cuts(bars: pl.DataFrame, own: NDArray[np.intp], *, rounds: int) -> ND
     Returns
     -------
     ndarray of int, shape (rounds, n_symbols)
-        Zero where a symbol has no bar yet. Not all of a symbol's date are cut: a round leaves at
-        least one bar of some symbol out.
+        Zero where a symbol has no bar yet. Each round leaves out at least one bar of some symbol.
     """
     starts, sizes = spans(bars)
     sessions = bars.get_column("session").to_numpy()

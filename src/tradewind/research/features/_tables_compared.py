@@ -47,7 +47,7 @@ def difference(
     one, other : DataFrame of shape (n_rows, n_columns)
         Float64, finite or null.
     allowed : dict of str to float, optional
-        What each column may differ by; if not given, each value must be the same.
+        By how much each column may differ; if not given, each value must be the same.
     """
     if allowed is None and one.equals(other):
         return None
@@ -63,7 +63,7 @@ def difference(
 
 
 def rounding(table: pl.DataFrame) -> dict[str, float]:
-    """Return what each column may change by if only its rounding changes."""
+    """Return by how much each column may change if only its rounding changes."""
     return {
         column: _TOLERANCE * _figure(table[column].std()) + _ROUNDING * _figure(largest)
         for column in table.columns

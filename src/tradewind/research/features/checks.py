@@ -1,6 +1,6 @@
-"""Features that cannot tell a model anything: without a value, always the same, or mistaken.
+"""Features that are no use to a model: without a value, always the same, or mistaken.
 
-The mistake is a function of the user's own that means to compare symbols and sees one at a time:
+The mistake is a function of the user's own that should compare symbols, but gets one at a time:
 ``v / v.sum().over("session")`` is then 1.0 in every row.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["refuse_what_says_nothing", "refuse_windows_over_sessions"]
 
 _ROUNDING: Final = 1e-12
-# What polars writes of a window over groups; the groups' own expressions may hold no brackets.
+# How polars prints a window over groups, whose own expressions hold no brackets.
 _GROUPS: Final = re.compile(r"\.over\((?:partition_by: )?\[([^\[\]]*)\]")
 _COMPARE: Final = (
     "A custom feature sees the bars of one symbol; what compares the symbols of a session is "

@@ -1,7 +1,7 @@
 """Features that compare the symbols of a session: rank, demean, zscore, and the user's own.
 
-They are made of features of one symbol each. A symbol without a value has none here either, and
-counts for nothing with the others; so in each session those are compared that have one.
+Their inputs are features of one symbol each. A session compares the symbols that have a value. A
+symbol without one gets none here, and does not count for the others.
 """
 
 from typing import assert_never

@@ -4,8 +4,8 @@ Every feature is a ratio of adjusted prices or volumes of one symbol, or compare
 within a session. Windows count the symbol's own bars. A feature of session t uses
 the close of t, so it is known when that session ends and can be traded at the next open.
 
-Features of the user's own may be any expression; `tradewind.research.features.leaks` holds them to
-the same promise.
+Features of the user's own may be any expression; `tradewind.research.features.leaks` checks that
+they look back only.
 """
 
 import pickle
@@ -59,10 +59,9 @@ class Features:
     rows : DataFrame of shape (n_rows, 2 + n_features)
         As `compute_features` returns them.
     seen : DataFrame of shape (n_seen, 2 + n_features)
-        The same, and beside them the rows in which a feature or more is undefined, as null, and
-        none is in its warm-up.
+        These rows, and those after the warm-up in which some feature is undefined, as null.
     undefined : Undefined
-        What is missing from the rows though its warm-up is over.
+        Values that are undefined after the warm-up of their feature.
     """
 
     rows: pl.DataFrame
@@ -111,15 +110,16 @@ def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = Fals
     bars, strategy
         As for `compute_features`.
     strict : bool
-        Whether to refuse features that can tell a model nothing; see
-        `tradewind.research.features.checks`. For what is to be trained, not for a model that is.
+        Whether to refuse features that are no use to a model; see
+        `tradewind.research.features.checks`. True for a training, False for a model that is trained
+        already.
 
     Raises
     ------
     StrategyError, SettingsError
-        As `compute_features` does; also if a feature says nothing.
+        As `compute_features` does; also if a feature is no use.
     SplitError
-        If a feature says nothing because the bars are fewer than it looks back.
+        If a feature is no use because the bars are fewer than it looks back.
     """
     computes = FeatureTable(strategy)
     if strict:
@@ -144,8 +144,8 @@ class FeatureTable:
     strategy : Strategy
         Functions of the user's own are loaded here, once.
     here : bool
-        Whether to compute in this process whatever expressions call. Else those that call Python
-        are computed in another one, which is ended where it runs on: nothing can end it here.
+        Whether to compute all expressions in this process. Else those that call Python are computed
+        in another one, which can be ended when it takes too long; a call in this process cannot.
 
     Raises
     ------
@@ -172,7 +172,7 @@ class FeatureTable:
         self._compared = [spec for spec in strategy.inputs if isinstance(spec, Compared)]
 
     def refuse_windows_over_sessions(self) -> None:
-        """Refuse functions that mean to compare symbols, and see one.
+        """Refuse functions that should compare symbols, but get one at a time.
 
         Raises
         ------
@@ -182,15 +182,15 @@ class FeatureTable:
         refuse_windows_over_sessions(self._custom)
 
     def of(self, bars: pl.DataFrame, parts: pl.Series | None = None) -> pl.DataFrame:
-        """Compute every feature of every bar, and what its comparisons are made of.
+        """Compute every feature of every bar, and the inputs of comparisons.
 
         Parameters
         ----------
         bars : DataFrame of shape (n_bars, 9)
             Bars of the strategy's symbols, or of some of them.
         parts : Series of shape (n_bars,), optional
-            Compute many frames in one: bars of one number are a frame by themselves, which knows
-            nothing of the others. Sorted by it, then by symbol and session.
+            Computes many frames at once: bars with the same number are a frame by themselves, which
+            does not see the others. Sorted by number, then by symbol and session.
 
         Returns
         -------
@@ -219,7 +219,7 @@ class FeatureTable:
             _computed(prices, feature, _by_symbol(expression, symbol))
             for feature, expression in self._custom
         ]
-        # Before comparing: what is undefined has no rank, and no part in a mean.
+        # Before comparing: an undefined value has no rank, and does not count in a mean.
         frame = prices.select(*KEY, *built_in, *own).with_columns(_finite(pl.exclude(KEY)))
         comparisons = [compared(spec, session) for spec in self._compared]
         across = [
@@ -251,7 +251,7 @@ def _seen(table: pl.DataFrame, undefined: Undefined, strategy: Strategy) -> pl.D
     holes = undefined.values.group_by(KEY).agg(pl.len().alias("_holes"))
     found = table.select(*KEY, *names, missing.alias("_missing"))
     found = found.join(holes, on=KEY, how="left", maintain_order="left")
-    # Where more is missing than is undefined, something else is still in its warm-up.
+    # Where more values are missing than are undefined, another feature is still in its warm-up.
     return found.filter(pl.col("_missing") == pl.col("_holes").fill_null(0)).drop(
         "_missing", "_holes"
     )
@@ -270,7 +270,7 @@ def _own(feature: CustomFeature) -> pl.Expr:
 
 
 def _calls_python(expression: pl.Expr) -> bool:
-    """Whether an expression calls functions of Python's, which polars writes down as pickles."""
+    """Whether an expression calls Python functions, which polars serializes as pickles."""
     try:
         written = expression.meta.serialize()
     except Exception:  # noqa: BLE001 - one that cannot be pickled may raise anything

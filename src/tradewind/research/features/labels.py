@@ -1,18 +1,18 @@
 """What a model learns to predict: the return a decision at the close of t would have earned.
 
-The position is bought at the open of session t + 1, the first price that can still be
-traded, and sold at the close of session t + horizon. So the last price in the label is that
-of session t + horizon, and a purge of `horizon` sessions is exactly enough.
+The position is bought at the open of session t + 1, the first price that can still be traded at,
+and sold at the close of session t + horizon. So the last price in the label is that of session t +
+horizon, and a purge of `horizon` sessions is exactly enough.
 
 If the symbol's bars end before that, it is sold as in the backtest, at its last close times one
-plus `delisting_return`: without these labels a model would learn from survivors alone. The label
-still ends with session t + horizon, before which a delisting cannot be told from a gap.
+plus `delisting_return`: without these labels a model would learn from surviving symbols alone. The
+label still ends with session t + horizon, before which a delisting cannot be told from a gap.
 
 ``after_costs`` brings the return nearer to zero by what a round trip costs, twice commission and
 slippage, and never past it: a move too small to pay for its trades teaches the model to stay
 out. (It is the soft threshold of Donoho and Johnstone, 1994.)
 
-``direction`` keeps of this the sign alone: 1, 0 or -1.
+``direction`` keeps only the sign of the return: 1, 0 or -1.
 """
 
 from typing import Final, assert_never

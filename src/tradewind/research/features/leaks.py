@@ -1,27 +1,28 @@
-"""Features held to their promise: that of session t is known at the close of session t.
+"""Checks that a feature of session t is known at the close of session t.
 
-Three things break it. A feature may look at bars after t; then it changes when those bars are
-taken away. It may remember: what it learnt from the bars of one computation, it uses in the next.
-Or it may use the level of an adjusted price, which every later split and dividend changes: a
-backtest would see a stock that is to split as one that is cheap. Then it changes when the symbol's
+A feature can break this in three ways. It may look at bars after t; then it changes when those bars
+are taken away. It may remember: it keeps something from the bars of one computation, and uses it in
+the next. Or it may use the level of an adjusted price, which every later split and dividend
+changes: in a backtest, a stock that will split looks cheap. Then it changes when the symbol's
 factors are scaled, as a corporate action after the last bar would scale them.
 
 The first comparison is exact, bit for bit: all windows of polars (rolling, cumulative,
-exponentially weighted) run forward in time, so that bars taken away at the end change no rounding
-before it, and nothing can hide in a tolerance. Each symbol is cut at dates of its own, many copies
-of it in one frame, which costs little more than one. Features across symbols see whole sessions,
-so they are compared where all symbols are cut at one date.
+exponentially weighted) run forward in time, so that bars taken away at the end do not change how
+earlier values are rounded, and no tolerance can hide a leak. Each symbol is cut at dates of its
+own. Many cut copies of it are computed in one frame, which costs little more than one copy.
+Features across symbols see whole sessions, so they are compared where all symbols are cut at one
+date.
 
 Functions of the user's own are computed in processes that have computed nothing before
-(`tradewind.research.features._apart`): one computes a cut frame and then the whole, one the whole
-alone, and one the other cuts, the shortest of each symbol first, so that it has never seen what a
-cut takes away. What is our own code keeps nothing: it is computed in this process, and at few
-dates.
+(`tradewind.research.features._apart`). One computes a cut frame and then all bars. One computes all
+bars alone. One computes the other cuts, the shortest of each symbol first, so that it has never
+seen the bars that a cut takes away. Our own features remember nothing: they are computed in this
+process, and at few dates.
 
 The last comparison allows for rounding, since a logarithm of a scaled price is not rounded like
-that of the price, and for guards such as the 1e-9 that keep a range of prices from being zero: a
-ten-thousandth of the feature's own spread. A level changes by much more, since prices are scaled by
-8 and more.
+that of the price, and for guards such as the 1e-9 that keep a range of prices from being zero. It
+allows a ten-thousandth of the feature's own spread. A level changes by much more, since prices are
+scaled by 8 and more.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,8 +56,8 @@ _ROWS: Final = 840_000
 """Rounds are as many as fit into these rows, between the least and the most."""
 
 _ACROSS: Final = 12  # rounds at least, of features that need one date for all symbols
-_OURS: Final = 6  # rounds of our own features: few dates are enough to guard what has its tests
-_ENOUGH: Final = 252  # bars with which whatever can be computed of all can be computed
+_OURS: Final = 6  # rounds of our own features: they have tests, so that few dates are enough
+_ENOUGH: Final = 252  # bars that are enough for any feature that can be computed of all bars
 _AT_ONCE: Final = 1_500_000  # rows computed in one frame
 # Powers of two, so that scaling itself rounds nothing; far apart, and another one for each symbol,
 # so that a level also changes its place among the others. A split changes prices and shares alike,
@@ -124,7 +125,7 @@ class _Check:
     def run(self, own: NDArray[np.intp], common: NDArray[np.intp]) -> None:
         """Raise if the features are not what they promise to be."""
         inputs = self._strategy.inputs
-        # What a rank is made of is a feature of one symbol, and found out at more dates.
+        # The input of a rank is a feature of one symbol, which is cut at more dates.
         alone = {part.column: part for spec in inputs for part in spec.parts}.values()
         custom = [spec for spec in alone if isinstance(spec, Custom)]
         across = [spec for spec in inputs if isinstance(spec, Across)]
@@ -134,7 +135,7 @@ class _Check:
             self._all_of([spec for spec in alone if spec not in custom], own[:_OURS], here)
             self._all_of(custom, own, apart)
             self._all_of(across, common, apart)
-        # They are computed here: not before it is known that what they compare keeps nothing.
+        # Computed in this process, so only after it is known that their inputs remember nothing.
         compared = [spec for spec in inputs if isinstance(spec, Compared)]
         self._all_of(compared, common[:_OURS], here)
 
@@ -150,8 +151,9 @@ class _Check:
         try:
             self._compare(strategy, cuts)
         except _TooFewBarsError:
-            if not any(spec.across_symbols for spec in features):  # which need one date for all
-                # What looks ahead may fail at it, too: say the graver thing.
+            if not any(spec.across_symbols for spec in features):  # these need one date for all
+                # A feature that looks ahead may fail for this reason, too: the leak is the graver
+                # error.
                 self._compare(strategy, np.maximum(cuts, self._enough))
             raise
 
@@ -159,7 +161,8 @@ class _Check:
         parts = self._parts(cuts)
         first = next(parts)
         compute = self._process.fresh(strategy)
-        # A cut first: what is remembered of the first frame, as a scaler is, is then of that one.
+        # A cut first: what a feature remembers of its first frame, such as a scaler, is then of the
+        # cut.
         cut, after = self._of_part(compute, strategy, first), compute(None)
         whole = after  # nothing of ours remembers
         if isinstance(self._process, Apart):
@@ -184,14 +187,14 @@ class _Check:
                 )
 
     def _of_part(self, compute: Compute, strategy: Strategy, part: Part) -> pl.DataFrame:
-        """Compute the table of a part, and say so if that is what cannot be done."""
+        """Compute the table of a part, and tell if its bars are too few for a feature."""
         try:
             return compute(part)
         except StrategyError as error:
             try:
                 self._process.fresh(strategy)(None)
             except StrategyError:
-                raise error from None  # of all bars neither: the first time says why
+                raise error from None  # it fails with all bars, too: the first error says why
             raise _TooFewBarsError(
                 f"{error}. It can be of all bars, but not where a symbol has only those up to an "
                 "earlier date: where there are too few, give null"
@@ -205,7 +208,7 @@ class _Check:
         found: Difference,
         cut: tuple[pl.DataFrame, Part] | None = None,
     ) -> StrategyError | LeakError:
-        """Return why a feature differs: from itself, by what it remembers, or without the future.
+        """Return why a feature differs: it is random, it remembers, or it looks ahead.
 
         Parameters
         ----------
@@ -214,7 +217,7 @@ class _Check:
             The features of all bars, and those computed after others by the same code.
         found : Difference
         cut : DataFrame and Part, optional
-            Where the difference was found; None if it is that of `whole` and `after`.
+            Where the difference was found; None if it is between `whole` and `after`.
         """
         again = self._process.fresh(strategy)(None)
         one = whole[found.column]
@@ -228,7 +231,7 @@ class _Check:
             )
         row = found.row if cut is None else int(cut[1].rows[found.row])
         told = self._told(found, row)
-        # Codes that only have other numbers are the same categories, met in another order.
+        # Codes that differ only in their numbers are the same categories, met in another order.
         relabelled = of_codes and same_but_for_codes(one, after[found.column])
         if relabelled and (
             cut is None or same_but_for_codes(one[cut[1].rows], cut[0][found.column])
@@ -253,7 +256,7 @@ class _Check:
         )
 
     def _refuse_levels(self, compute: Compute, whole: pl.DataFrame) -> None:
-        """Raise if a feature changes with the adjustment that later actions bring."""
+        """Raise if a feature changes when later corporate actions adjust its prices."""
         allowed = rounding(whole)
 
         def moved(splits: Scales | None, dividends: Scales | None) -> Difference | None:
@@ -286,7 +289,7 @@ class _Check:
         )
 
     def _taken_away(self, part: Part, row: int) -> str:
-        """Return which bars a frame of a part lacks, seen from one of its rows."""
+        """Return in words which bars the frame of a row lacks."""
         frame = part.rows[part.frames == part.frames[row]]
         symbols = self._bars.get_column("symbol")
         known = self._bars.select(KEY)[frame]
@@ -297,8 +300,8 @@ class _Check:
     def _parts(self, cuts: NDArray[np.intp]) -> Iterator[Part]:
         """Yield the rows of the first round, then those of all others, many rounds at a time.
 
-        Each symbol's cuts come in ascending order: what is remembered of an earlier round, or of a
-        frame before in the same one, then never is what a later one is to do without.
+        Each symbol's cuts come in ascending order: no earlier round, and no earlier frame of the
+        same round, has bars that a later one shall not know.
         """
         cuts = np.sort(cuts, axis=0)
         sizes = cuts.sum(axis=1)

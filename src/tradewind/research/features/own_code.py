@@ -2,9 +2,9 @@
 
 A function is named ``module:function``. The module is a file beside the strategy files
 (``my_features:gap`` is in ``strategies/my_features.py``), or else an installed one. Its source is
-read and run anew each time features are computed, never taken from Python's caches: a worker
-that lives for weeks computes with the file as it is now, and what is hashed is what is run. So a
-module is one file; what it imports is not read again, and not part of the hash.
+read and run anew each time features are computed, never taken from Python's caches. So a worker
+that lives for weeks computes with the file as it is now, and the hash is that of the code that
+runs. A module is one file: its imports are not read again, and are not part of the hash.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class CustomFeature:
 
     strategy: str
     field: str
-    """Such as ``features.0``, or ``features.3.rank.of`` where a rank is made of it."""
+    """Such as ``features.0``, or ``features.3.rank.of`` where it is the input of a rank."""
     spec: Custom | Across
 
     @property
@@ -60,7 +60,7 @@ class CustomFeature:
         )
 
     def source(self) -> tuple[Path, bytes]:
-        """Find the module; return its file and what is in it.
+        """Find the module; return its file and its content.
 
         Raises
         ------
@@ -103,7 +103,7 @@ class CustomFeature:
         try:
             found = importlib.util.find_spec(self.module)
         except Exception as error:
-            # The packages that it is in were run for this, and may raise anything.
+            # To find it, its parent packages are run, which may raise anything.
             raise self.refusal(f"cannot be imported: {told(error)}") from error
         if found is None:
             raise self.refusal(f"there is no {beside}, and no installed module {self.module}")
@@ -112,9 +112,9 @@ class CustomFeature:
         return Path(found.origin)
 
     def _run(self, path: Path, source: bytes) -> ModuleType:
-        # Under a name of its own: two folders of strategies may both have a my_features.py, and
-        # an installed module must stay as it is for those who imported it. Known by that name,
-        # since dataclasses look their module up.
+        # Under a name of its own: two folders of strategies may both have a my_features.py, and an
+        # installed module must stay as it is for others. Registered by that name, for dataclasses
+        # look up their module.
         digest = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()
         module = ModuleType(f"tradewind_feature_{digest[:32]}")
         module.__file__ = str(path)
@@ -132,7 +132,7 @@ class CustomFeature:
 
 
 def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
-    """Return the features of the user's own, each once, those that only others are made of too."""
+    """Return the features of the user's own, each once, also those that are only inputs."""
     found: dict[str, CustomFeature] = {}
     for field, spec in strategy.own_functions:
         found.setdefault(spec.column, CustomFeature(strategy.name, field, spec))
@@ -140,7 +140,7 @@ def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
 
 
 def functions_and_files(strategy: Strategy) -> str:
-    """Return what to look at in words: ``my_features:gap (strategies/my_features.py)``."""
+    """Return functions and files in words: ``my_features:gap (strategies/my_features.py)``."""
     found: dict[str, None] = {}
     for feature in custom_features(strategy):
         try:

@@ -1,4 +1,4 @@
-"""A limit to how long code of others may run in this process."""
+"""A limit to how long foreign code may run in this process."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ __all__ = ["time_limit"]
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise a TimeoutError in what takes longer; only the main thread can be interrupted.
+    """Raise a TimeoutError in code that takes longer; only the main thread can be interrupted.
 
     A timer that runs already, such as that of Airflow's tasks, runs on afterwards.
     """
@@ -24,7 +24,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     began = time.monotonic()
-    # Again and again: what runs may catch it.
+    # Raised again and again, for the code may catch it.
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield

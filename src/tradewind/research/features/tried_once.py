@@ -1,7 +1,7 @@
 """Runs a strategy's own features once, in a process that nobody else needs.
 
 ``python -m tradewind.research.features.tried_once strategies momentum`` ends with 0, or says what
-is wrong: what code does that is run, only running it tells.
+is wrong. Only a run shows what such code does.
 """
 
 import subprocess
@@ -31,7 +31,7 @@ def try_features(strategy: Strategy, directory: Path, *, seconds: float = _SECON
     directory : Path
         Of the strategy files.
     seconds : float
-        That they may take, with the imports they need.
+        Seconds that they may take, imports included.
     """
     if not strategy.own_functions:
         return ""

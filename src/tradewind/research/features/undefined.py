@@ -1,13 +1,13 @@
-"""Features that are undefined where they should not be: which, of whom, when.
+"""Features that are undefined after their warm-up: which, of which symbol, in which sessions.
 
-A feature needs some bars of a symbol before it has a value: its warm-up. How many, the kinds that
-come with tradewind know (`momentum: {window: 252}` needs 252). Of a function of the user's own only
-the values tell, so its warm-up lasts until a symbol's first value. For a symbol that never has
-one it lasts as long as the longest of any other symbol.
+A feature needs some bars of a symbol before it has a value: its warm-up. The kinds that come with
+tradewind know how many (`momentum: {window: 252}` needs 252). A function of the user's own does not
+say it, so its warm-up lasts until a symbol's first value. For a symbol that never has a value, it
+lasts as long as the longest of the other symbols.
 
 An undefined value after that is a hole: nothing was traded that day, a range of prices was zero, a
-vendor gave no volume. It is counted here, and `missing` in the strategy file says what becomes of
-its row.
+vendor gave no volume. Holes are counted here, and `missing` in the strategy file says what becomes
+of their rows.
 """
 
 from dataclasses import dataclass
@@ -67,9 +67,9 @@ class Undefined:
         ]
 
     def where(self, condition: pl.Expr) -> "Undefined":
-        """Return those of the values that a condition on symbol and session holds for.
+        """Return the values for which a condition on symbol and session holds.
 
-        The table then counts them alone; the shares are still of all sessions.
+        The table then counts only these; its shares are still of all sessions.
         """
         values = self.values.filter(condition)
         counted = values.group_by("symbol", "feature").agg(
@@ -131,7 +131,7 @@ def _counted(rows: pl.DataFrame, column: str) -> pl.DataFrame:
 
 
 def refuse_undefined(undefined: Undefined, strategy: "Strategy") -> None:
-    """Refuse undefined features, unless the strategy says what becomes of them.
+    """Refuse undefined features, unless the strategy says what becomes of their rows.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _warm_up(placed: pl.DataFrame, spec: "FeatureSpec") -> pl.Expr:
     known = pl.col(spec.column).is_not_null()
     first = placed.group_by("symbol").agg(pl.col("_place").filter(known).min())
     longest = first.get_column("_place").max()
-    if longest is None:  # no symbol has a value: that is another error
+    if longest is None:  # no symbol has a value, which is an error of its own
         return pl.lit(placed.height)
     ends = {symbol: longest if place is None else place for symbol, place in first.iter_rows()}
     return pl.col("symbol").replace_strict(ends, return_dtype=pl.Int64)

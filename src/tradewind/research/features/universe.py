@@ -15,7 +15,7 @@ def select_bars(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
-        Validated bars; more symbols and days than the strategy's do no harm.
+        Validated bars; they may have more symbols and days than the strategy.
     strategy : Strategy
 
     Returns

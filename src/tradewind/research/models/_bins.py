@@ -1,7 +1,7 @@
 """Features binned once for many models of trees.
 
-LightGBM sorts each feature into bins before it grows a tree. Most parameters have no say in that,
-so models that differ in those only can share what was binned, and predict the same to the bit.
+LightGBM sorts each feature into bins before it grows a tree. Most parameters do not affect that.
+Models that differ only in those can share the binned rows, and predict the same to the bit.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,10 +31,10 @@ Make = Callable[[Mapping[str, Any]], "lightgbm.Dataset"]
 
 
 def binning(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of LightGBM's parameters that may say how rows are binned or labelled.
+    """Return those of LightGBM's parameters that may affect how rows are binned or labelled.
 
-    A parameter counts unless it is known to have no say, so that one that is new never makes two
-    models share what they must not. `min_data_in_leaf` is left out, too: see `Bins`.
+    A parameter counts unless it is known to have no effect, so that a new parameter never makes two
+    models share rows by mistake. `min_data_in_leaf` is left out, too: see `Bins`.
     """
     return {name: value for name, value in settings.items() if name not in _NO_SAY | {_LEAST}}
 
@@ -44,9 +44,9 @@ class Bins:
 
     LightGBM leaves out features of which no split could leave `min_data_in_leaf` rows on both
     sides, and draws each tree's share of features (`feature_fraction`) from those that are left.
-    Rows that are shared are binned without that filter, so they may be shared only up to a
-    `min_data_in_leaf` for which the filter was seen to leave the same features; beyond it, each
-    model's rows are binned for itself.
+    Shared rows are binned without that filter. So they are shared only up to a `min_data_in_leaf`
+    for which the filter was seen to leave the same features; beyond it, each model bins its own
+    rows.
 
     It holds one byte a row and feature, with up to 255 bins, and some twelve a row for labels
     and groups.
@@ -75,7 +75,7 @@ class Bins:
             self._binning, self._kept_up_to = binning(settings), 0
         least = settings[_LEAST]
         if least > self._kept_up_to:
-            # Twice as many first: where they change nothing, few models after it need to look.
+            # Twice as many are tried first: if they change nothing, few later models need to check.
             for up_to in (2 * least, least):
                 own = make({**settings, _LEAST: up_to}).construct()
                 if _features(own) == _features(self._shared):

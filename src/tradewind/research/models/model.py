@@ -1,7 +1,6 @@
 """Models of each kind, set up so that the same rows and seed give the same model bit for bit.
 
-`fit`, `predict_rows`, `importance` and `fingerprint` are all that the rest of tradewind knows of
-a model.
+`fit`, `predict_rows`, `importance` and `fingerprint` are all that other modules use of a model.
 """
 
 import hashlib
@@ -49,7 +48,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A model that learns nothing: what it predicts is the feature it is given.
+    """A model that learns nothing: its prediction is the feature itself.
 
     Attributes
     ----------
@@ -80,10 +79,9 @@ def fit(
     num_threads : int
         Cores used. Results do not depend on it.
     bins : Bins, optional
-        Where trees find these rows binned, or leave them for the next fit: one for all fits on
-        the same rows of strategies that have the same features and differ in their model only.
-        Predictions do not depend on it. Of a model's text, so of its `fingerprint`, the line of
-        a parameter does; what is registered is fitted without.
+        Binned rows that fits share: one for all fits on the same rows of strategies that have the
+        same features and differ in their model only. Predictions do not depend on it. One line of a
+        model's text does, and so its `fingerprint`; registered models are fitted without it.
 
     Returns
     -------
@@ -137,8 +135,9 @@ def predict_rows(
     """
     if steps := _steps(model):
         scaler, ridge = steps["scale"], steps["ridge"]
-        # Not Pipeline.predict: BLAS rounds a row differently in a batch of another length, and a
-        # prediction made alone must equal the one made in training. Sums along a row do not.
+        # Not Pipeline.predict: BLAS rounds a row differently in a batch of another length, but a
+        # prediction made alone must equal the one made in training. Sums along each row are always
+        # the same.
         scaled = (features - scaler.mean_) / scaler.scale_
         linear: NDArray[np.float64] = (scaled * ridge.coef_).sum(axis=1) + ridge.intercept_
         return linear
@@ -147,7 +146,7 @@ def predict_rows(
 
 
 def importance(model: Predictor, feature_names: Sequence[str]) -> dict[str, float]:
-    """Return how much a model makes of each feature.
+    """Return how much a model relies on each feature.
 
     Parameters
     ----------
@@ -173,10 +172,10 @@ def importance(model: Predictor, feature_names: Sequence[str]) -> dict[str, floa
 
 
 def fingerprint(model: Predictor) -> str:
-    """Return the SHA-256 of what a model has learnt, in hexadecimal.
+    """Return the SHA-256 of the learnt content of a model, in hexadecimal.
 
-    The same rows, strategy and seed give the same on one machine, on however many cores; so does
-    the same model fetched from a registry. On another machine sums may round otherwise.
+    The same rows, strategy and seed give the same hash on one machine, with any number of cores; so
+    does the same model fetched from a registry. On another machine sums may round differently.
 
     Parameters
     ----------
@@ -242,8 +241,8 @@ def _fit_trees(
         "verbosity": -1,
     }
     if parameters.objective == "lambdarank":
-        # A grade is worth its number, and every pair of a session counts: to a portfolio that is
-        # long and short, the worst symbol matters as much as the best.
+        # The gain of a grade is its number, and every pair of a session counts: for a portfolio
+        # that is long and short, the worst symbol matters as much as the best.
         settings["label_gain"] = list(range(GRADES))
         settings["lambdarank_truncation_level"] = int(_sizes(rows).max())
     booster: Predictor
@@ -261,7 +260,8 @@ def _fit_trees(
                 settings,
                 data,
                 num_boost_round=parameters.rounds,
-                # Else it is written as text and read again, to let go of rows that are kept here.
+                # Else LightGBM writes the model as text and reads it again to release the rows,
+                # which are kept here.
                 keep_training_booster=bins is not None,
             )
         except lightgbm.basic.LightGBMError as error:
@@ -275,7 +275,7 @@ def _fit_trees(
 def _tree_rows(
     rows: pl.DataFrame, strategy: Strategy, settings: Mapping[str, Any]
 ) -> "lightgbm.Dataset":
-    """Return rows sorted by session as LightGBM wants them; nothing is binned yet."""
+    """Return rows sorted by session as LightGBM needs them, not binned yet."""
     import lightgbm
 
     ranked = settings["objective"] == "lambdarank"
@@ -296,7 +296,7 @@ def _sizes(rows: pl.DataFrame) -> NDArray[np.uint32]:
 
 
 def _grade() -> pl.Expr:
-    """Return the fifth of its session that a label is in, from 0; equal labels are in the same."""
+    """Return the quintile of each label in its session, from 0; equal labels have the same."""
     below = pl.col("label").rank("min").cast(pl.Int64) - 1
     return (below * GRADES // pl.len()).over("session")
 
@@ -315,7 +315,7 @@ def _fit_ridge(rows: pl.DataFrame, strategy: Strategy, parameters: Ridge) -> Pre
     # One core: BLAS would add up in another order on several, and the sums are short.
     with _threads_limited_to(1):
         pipeline.fit(matrix(rows, strategy), rows.get_column("label").to_numpy())
-    # Who asks with a table gets its columns checked, as LightGBM does.
+    # The columns of a table are checked, as LightGBM does it.
     pipeline["scale"].feature_names_in_ = np.array(strategy.feature_names, dtype=object)
     model: Predictor = pipeline
     return model
@@ -327,7 +327,7 @@ def _steps(model: Predictor) -> Any:  # noqa: ANN401 - scikit-learn has no types
 
 
 def _threads_limited_to(num_threads: int) -> AbstractContextManager[object]:
-    """Hold OpenMP and BLAS to some cores; a model fetched from a registry forgets its limit."""
+    """Limit OpenMP and BLAS to some cores; a model fetched from a registry has no limit."""
     pools = _thread_pools(frozenset({"lightgbm", "sklearn"} & sys.modules.keys()))
     limits: AbstractContextManager[object] = pools.limit(limits=num_threads)
     return limits
@@ -335,7 +335,7 @@ def _threads_limited_to(num_threads: int) -> AbstractContextManager[object]:
 
 @cache
 def _thread_pools(_: frozenset[str]) -> Any:  # noqa: ANN401 - threadpoolctl ships no types
-    """Find the thread pools of what is loaded; anew only once more is, since it takes 4 ms."""
+    """Find the thread pools of loaded libraries; again only if more are, as it takes 4 ms."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()

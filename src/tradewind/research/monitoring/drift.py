@@ -1,9 +1,9 @@
 """Whether the market still looks as it did in training.
 
-Features of a market are persistent: half a year of a one-year momentum is one observation, not
-126, so the usual p-values see a shift in every window. Here a distance is held against what
-windows of the same length showed before the training ended. Only sessions after the training are
-ranked so: what the training has seen is no news, however unusual it was.
+Features of a market are persistent: half a year of a one-year momentum is one observation, not 126,
+so the usual p-values show a shift in every window. Here a distance is compared with those of
+windows of the same length before the training ended. Only sessions after the training are ranked:
+the model knows the earlier ones, however unusual they were.
 """
 
 import math
@@ -34,11 +34,11 @@ def psi(reference: Values, recent: Values, *, bins: int = _BINS) -> float:
     Parameters
     ----------
     reference, recent : ndarray of shape (n,) and (m,)
-        What is not finite counts as undefined, which is a bin of its own.
+        Values that are not finite count as undefined, which is a bin of its own.
     bins : int
-        Bins of equal share in `reference`, each closed above; repeated edges fall together. A value
-        that alone has the share of a bin is a bin of its own, so that what moves from it to either
-        side is seen.
+        Bins of equal share in `reference`, each closed above; repeated edges are merged. A value
+        that alone has the share of a bin is a bin of its own, so that a shift to either side of it
+        shows.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def psi(reference: Values, recent: Values, *, bins: int = _BINS) -> float:
 
 
 def _shares(sample: Values, edges: Values, heavy: Values) -> Values:
-    """Return the share of a sample in each bin; the last is what is undefined.
+    """Return the share of a sample in each bin; the last bin has the undefined values.
 
     Bins are counted by the edges below a value and the heavy values up to it, which is one more at
     a heavy value than just below it, and one more again just above.
@@ -76,7 +76,7 @@ def _shares(sample: Values, edges: Values, heavy: Values) -> Values:
 def ks_distance(reference: Values, recent: Values) -> float:
     """Return the largest distance between two samples' distribution functions.
 
-    What is not finite does not count; NaN if nothing else is there in one of them.
+    Values that are not finite do not count; NaN if a sample has no others.
 
     References
     ----------

@@ -1,20 +1,20 @@
-"""What was decided live, held against what the same code computes today.
+"""Compares the inputs of live decisions with what the same code computes today.
 
-Features of a session that is over must be what they were when it was the last one. Two things are
-compared, for a feature can know the future in two ways:
+Features of a past session must be what they were when it was the last one. They are computed again
+in two ways, for a feature can know the future in two ways:
 
-- From the very bars that it was computed from then. What differs there does not come from the
-  bars: a file beside the strategy has got tomorrow's line, or something is remembered.
-- From today's bars, once up to that session and once with those after it. What differs there
-  looks ahead, in a way that cutting the history at other dates did not find.
+- From the same bars as then. A difference does not come from the bars: a file beside the strategy
+  has got tomorrow's line, or the code remembers something.
+- From today's bars, once up to that session and once with later ones. A feature that differs looks
+  ahead, in a way that cuts at other dates did not find.
 
-A bar that was revised, or a dividend that was found later, changes a feature without its fault:
-then it differs from what it was, and is the same with and without the later bars. That is told as
-a revision, and stops nothing.
+A revised bar, or a dividend that was found later, changes a feature without a fault of its code.
+Then it differs from what it was, and is the same with and without later bars. That is reported as a
+revision, and stops nothing.
 
-What was computed by another version of our own code
-(`tradewind.research.features.compute.CODE_VERSION`) is not compared, since it may differ for that.
-That is told, and stops nothing either.
+Features that another version of our own code computed
+(`tradewind.research.features.compute.CODE_VERSION`) are not compared, since they may differ for
+that reason. That is reported, and stops nothing either.
 """
 
 import math
@@ -33,15 +33,15 @@ from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["Hindsight", "Known", "known_of", "look_back"]
 
-# Other versions of a library may round otherwise; what is compared is told to nine places, those of
-# the column's usual size: what is left of a difference of equals has no places of its own.
+# Other versions of a library may round differently. Values are compared to nine digits of the
+# column's usual size, for what rounding leaves of a difference of equals has no digits of its own.
 _TOLERANCE: Final = 1e-9
 _PREDICTION: Final = "the prediction"
 
 
 @dataclass(frozen=True)
 class Known:
-    """What was known of the symbols of a session.
+    """Features and predictions of the symbols of a session.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Known:
     features : mapping of str to mapping of str to float or None
         By symbol, then by column; None where undefined.
     predictions : mapping of str to float
-        By symbol; only of those whose features are all defined.
+        By symbol; only for those whose features are all defined.
     code_version : int, optional
         Of the code that computed the features; None where it was not kept.
     """
@@ -62,14 +62,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Hindsight:
-    """What a look back found.
+    """The result of a look back.
 
     Attributes
     ----------
     faults : tuple of str
-        A sentence for each session in which a feature knew, or knows by now, more than its bars.
+        A sentence for each session in which a feature knew, or now knows, more than its bars.
     revisions : tuple of str
-        A sentence for each session whose features changed with its bars alone.
+        A sentence for each session whose features changed only because its bars did.
     uncompared : tuple of str
         A sentence for each other version of our own code that computed some of the sessions.
     """
@@ -91,7 +91,7 @@ def known_of(
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
     *sessions : date
-        Some of theirs.
+        Sessions of these bars.
 
     Raises
     ------
@@ -110,20 +110,20 @@ def look_back(
     bars: pl.DataFrame,
     read: Callable[[str], pl.DataFrame],
 ) -> Hindsight:
-    """Compare what was decided from in some sessions with what is computed for them today.
+    """Compare the inputs of some sessions' decisions with what is computed for them today.
 
     Parameters
     ----------
     model : Predictor
-        The one that decided.
+        The model that decided.
     strategy : Strategy
         As the model was trained with.
     stored : sequence of (str, Known)
         The snapshot, and what was computed from it when the session was the last one.
     bars : DataFrame of shape (n_bars, 9)
-        All that are known by now.
+        All bars known today.
     read : callable
-        Returns the bars of a snapshot; asked where something differs.
+        Returns the bars of a snapshot; called where something differs.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def look_back(
 
 
 def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
-    """Return a sentence for each version of the code that is not that of today."""
+    """Return a sentence for each version of the code other than today's."""
     sessions: dict[int, list[date]] = {}
     for each in known:
         if each.code_version not in {None, CODE_VERSION}:
@@ -188,7 +188,7 @@ def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: d
 
 
 def _cut(model: Predictor, bars: pl.DataFrame, strategy: Strategy, session: date) -> Known:
-    """Return what today's bars up to a session say of it, with the symbols that are there."""
+    """Return what today's bars up to a session give for it, with the symbols that have bars."""
     mine = pl.col("symbol").is_in(list(strategy.universe.symbols)) & (pl.col("session") <= session)
     known = within(bars.filter(mine), strategy)
     if known.is_empty():
@@ -212,7 +212,7 @@ def _first_difference(one: Known, other: Known, sizes: Mapping[str, float]) -> s
                     f"feature {column}", symbol, one.session, mine.get(column), theirs.get(column)
                 )
         then, now = (known.predictions.get(symbol) for known in (one, other))
-        # A tree that splits at zero answers otherwise to what rounding leaves of it.
+        # A tree that splits at zero predicts differently for what rounding leaves of zero.
         if mine == theirs and not _same(then, now, _largest(one, other)):
             return _told(_PREDICTION, symbol, one.session, then, now)
     return None

@@ -1,4 +1,4 @@
-"""A champion held against its own training: whether it sees, and earns, what it was built for."""
+"""Compares a champion with its training: its features, and its returns."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _UNUSUAL: Final = 0.95  # share of the past's windows that a distance must excee
 
 @dataclass(frozen=True)
 class WatchReport:
-    """What a look at a champion found.
+    """The result of monitoring a champion.
 
     Attributes
     ----------
@@ -35,9 +35,9 @@ class WatchReport:
     live_sharpe : float
         Annualised, after costs; NaN below `LEAST_LIVE_SESSIONS`.
     performance : float
-        Probability that the backtest leaves to a result as low; NaN below `LEAST_LIVE_SESSIONS`.
+        Probability of a result as low, by the backtest; NaN below `LEAST_LIVE_SESSIONS`.
     reasons : tuple of str
-        Why to train again; empty if nothing is beyond its bound.
+        Why to train again; empty if all is within its bounds.
     """
 
     drift: pl.DataFrame
@@ -116,12 +116,12 @@ def inspect(
 def _live_returns(
     model: Predictor, bars: pl.DataFrame, strategy: Strategy, trained_until: date
 ) -> Returns:
-    """Return what the champion's weights have earned after the training's last bar."""
+    """Return the returns of the champion's weights after the training's last bar."""
     sessions = bars.get_column("session").unique().sort()
     later = int((sessions > trained_until).sum())
     if later == 0:
         return bars.select(pl.lit(0.0)).head(0).to_series().to_numpy()
-    # Tranches of the sessions before are held into the first live one.
+    # Tranches of earlier sessions are still held in the first live one.
     wanted = min(later + strategy.horizon, sessions.len())
     weights = wanted_weights(model, bars, strategy, sessions=wanted, last_is_asked=False)
     traded = run_backtest(weights, bars, strategy.backtest)

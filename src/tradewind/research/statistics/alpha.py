@@ -1,4 +1,4 @@
-"""What a strategy earned beyond its benchmark, and how sure that is.
+"""A strategy's return beyond its benchmark, and how certain it is.
 
 Returns are simple returns a session, as fractions; variances and thresholds are of Sharpe ratios
 a session.
@@ -16,7 +16,7 @@ from tradewind.research.statistics.performance import Returns
 
 __all__ = ["alpha_figures", "alpha_probability", "alpha_variance", "beta", "residual"]
 
-_ROUNDING: Final = 1e-12  # of the largest return; what is left of a difference of equals
+_ROUNDING: Final = 1e-12  # of the largest return; what rounding leaves of a difference of equals
 _LEAST_SESSIONS: Final = 3
 
 
@@ -26,8 +26,8 @@ def beta(net: Returns, benchmark: Returns) -> float:
     Parameters
     ----------
     net, benchmark : ndarray of shape (n_sessions,)
-        On the same sessions, out of sample. The slope is estimated on these very sessions, so
-        that nothing of the benchmark's rise is left in what is called alpha.
+        On the same sessions, out of sample. The slope is estimated on these very sessions, so that
+        the alpha contains nothing of the benchmark's rise.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def beta(net: Returns, benchmark: Returns) -> float:
 def residual(net: Returns, benchmark: Returns) -> Returns:
     """Return net less beta times the benchmark, session by session; its mean is the alpha.
 
-    What rounding leaves of returns that are the benchmark's own is zero.
+    Differences that are only rounding count as zero.
     """
     left: Returns = net - beta(net, benchmark) * benchmark
     if left.size and np.abs(left).max() <= _ROUNDING * max(np.abs(net).max(), 1e-300):
@@ -70,8 +70,8 @@ def alpha_probability(
     Returns
     -------
     float
-        Between 0 and 1: zero where nothing is left beside the benchmark, for then the alpha is
-        known, and it is none. NaN below three sessions, or if what is left does not vary.
+        Between 0 and 1: zero where the residual is zero, for then there is certainly no alpha. NaN
+        below three sessions, or if the residual does not vary.
 
     References
     ----------
@@ -90,21 +90,21 @@ def alpha_probability(
 
 
 def alpha_variance(trials: Iterable[tuple[Returns, Returns]], *, otherwise: float = 0.0) -> float:
-    """Return the variance of the Sharpe ratios that trials have beside the benchmark.
+    """Return the variance of the Sharpe ratios of trials' residuals.
 
-    The trials of a long-only strategy share the market, so that their whole returns vary less than
-    what is left of them without it: deflated by the whole, the best of many would look better
-    than it is.
+    The trials of a long-only strategy share the market, so that their whole returns differ less
+    than their residuals. Deflated by the variance of whole returns, the best of many would look
+    better than it is.
 
     A trial of fewer than `LEAST_COMMON_SESSIONS` sessions is left out: its ratio is mostly luck,
-    and one such would make the variance that of all.
+    and a single one could decide the variance.
 
     Parameters
     ----------
     trials : iterable of pairs of ndarray
         Net returns and the benchmark's on the same sessions, of each trial.
     otherwise : float
-        What is returned below two whose ratio is defined.
+        Returned if fewer than two ratios are defined.
     """
     ratios = [
         left.mean() / left.std(ddof=1)

@@ -1,4 +1,4 @@
-"""How far a backtest's figures can be believed: by chance, by length, by number of trials.
+"""How far a backtest's figures can be trusted, given chance, length and number of trials.
 
 A Sharpe ratio measured on a few years of returns is an estimate, and the best of many is
 biased upward. Sharpe ratios in this module are per session, not annualised, unless a name
@@ -165,7 +165,7 @@ def backtest_overfitting(returns: NDArray[np.float64], n_blocks: int = 16) -> fl
     sums, squares = blocks.sum(axis=1), (blocks**2).sum(axis=1)
     half = n_blocks // 2
     chosen = np.array(list(combinations(range(n_blocks), half)))
-    # So many choices at once that a few matrices of them by trials stay within 100 MB.
+    # As many choices at once as keep a few matrices of choices by trials within 100 MB.
     at_once = max(1, _CELLS // n_trials)
     parts = [chosen[start : start + at_once] for start in range(0, len(chosen), at_once)]
     rank = np.concatenate([_ranks(part, sums, squares, half * length) for part in parts])
@@ -227,13 +227,13 @@ def performance_probability(
     live : ndarray of shape (m_sessions,)
         Net returns since; shorter than `expected`.
     n_samples : int
-        Stretches of the live length drawn from `expected`.
+        Histories of the live length drawn from `expected`.
     seed : int
 
     Returns
     -------
     float
-        Share of the stretches that did no better; NaN below three sessions, or if returns do not
+        Share of the histories that did no better; NaN below three sessions, or if returns do not
         vary.
 
     References
@@ -260,8 +260,8 @@ def sharpe_difference_interval(
 ) -> tuple[float, float, float]:
     """Return by how much one annualised Sharpe ratio exceeds another, with its interval.
 
-    Both strategies are resampled by the same sessions, so that what moves them together cancels:
-    two that hold much the same are told apart sooner than their own intervals suggest.
+    Both strategies are resampled by the same sessions, so that common moves cancel: two similar
+    strategies can be told apart sooner than their own intervals suggest.
 
     Parameters
     ----------
@@ -286,7 +286,7 @@ def sharpe_difference_interval(
     Raises
     ------
     ValueError
-        If the two have not as many sessions.
+        If the two do not have the same number of sessions.
 
     References
     ----------
@@ -314,7 +314,11 @@ def _resampled(
 ) -> NDArray[np.int64]:
     """Return sessions drawn in blocks, shape (n_samples, length): the stationary bootstrap.
 
-    A history is as long as what it is drawn from if no length is given.
+    A history is as long as the one it is drawn from if no length is given.
+
+    The `StationaryBootstrap` of the library arch is not used: its histories are always as long as
+    the one they are drawn from, it draws them one at a time, and the same seed gives others, so
+    that recorded intervals could not be reproduced.
     """
     random = np.random.default_rng(seed)
     shape = (n_samples, length or n_sessions)

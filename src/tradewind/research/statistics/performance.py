@@ -55,7 +55,7 @@ def annualised_return(returns: Returns, *, per_year: float) -> float:
 
 
 def annualised_volatility(returns: Returns, *, per_year: float) -> float:
-    """Return the standard deviation of a year, by the sessions it has; NaN below two sessions.
+    """Return the annualised standard deviation; NaN below two sessions.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""What can be told of a function of the user's own without running it: that there is one.
+"""Checks that a function of the user's own exists, without running its file.
 
-Airflow reads strategy files again and again, in a process that all of them share: what is run there
-and ends it, or never ends, takes the others along. So the file's code is parsed and not run.
+Airflow reads strategy files again and again, in a process that they share. Code that ends this
+process, or never returns, would stop the others. So the file's code is parsed and not run.
 """
 
 import ast
@@ -24,12 +24,12 @@ _NO_FUNCTION: Final[dict[type[ast.AST], str]] = {
 
 
 def file_of(module: str, directory: Path) -> Path:
-    """Return where a module's file is if it stands beside the strategy files."""
+    """Return the path of a module's file, if it is beside the strategy files."""
     return directory.joinpath(*module.split(".")).with_suffix(".py")
 
 
 def read_code(path: Path) -> bytes:
-    """Return what is in a file of features.
+    """Return the content of a file of features.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def read_code(path: Path) -> bytes:
 
 
 def why_no_function(function: str, directory: Path) -> str:
-    """Return why a strategy file cannot name a function; empty where running it will tell.
+    """Return why a strategy file cannot name a function; empty where only a run can tell.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def why_no_function(function: str, directory: Path) -> str:
 
 
 def why_no_module(module: str, beside: Path) -> str:
-    """Return why an installed module cannot be named; empty where importing it will tell."""
+    """Return why an installed module cannot be named; empty where only its import can tell."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return f"{top} is part of Python and holds no features; write the function into {beside}"

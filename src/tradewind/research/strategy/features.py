@@ -50,9 +50,9 @@ class _Spec(Part):
 
     @property
     def warm_up(self) -> int | None:
-        """First bars of a symbol without a value, since they are needed to make one.
+        """First bars of a symbol, which have no value because a window reaches back before them.
 
-        None where only the values can tell: those of a function of the user's own.
+        None for a function of the user's own, where only its values show it.
         """
         return None
 
@@ -63,7 +63,7 @@ class _Spec(Part):
 
     @property
     def parts(self) -> "tuple[PerSymbol, ...]":
-        """The features of one symbol each that it is made of; itself if it is one."""
+        """The features of single symbols that it is made of; itself if it is one of these."""
         return ()
 
 
@@ -198,11 +198,11 @@ class Custom(_OwnFunction, _OfOneSymbol):
     The module is a file beside the strategy files, or an installed one. The function takes
     `parameters` by name and returns a polars expression over the adjusted bars of one symbol in the
     order of its sessions: open, high, low, close, volume, symbol, session. Two more columns are as
-    traded on the day, so that no later split or dividend changes them: raw_close, and
+    traded on the day, so that later splits and dividends do not change them: raw_close, and
     dollar_volume, which is raw_close times the shares traded. Where the expression is null or not
     finite, the feature is undefined. Of adjusted columns use ratios: the level of an adjusted price
-    changes with later splits and dividends, and `tradewind.research.features.leaks` refuses what
-    depends on it. What compares symbols is `Across`.
+    changes with later splits and dividends, and `tradewind.research.features.leaks` refuses
+    features that depend on it. To compare symbols, use `Across`.
     """
 
     kind: Literal["custom"] = "custom"
@@ -238,7 +238,7 @@ class _OfSeveralSymbols(_Spec):
 
 
 class _Compared(_OfSeveralSymbols):
-    """One feature of every symbol, held against those of the session's other symbols."""
+    """One feature of every symbol, compared with those of the session's other symbols."""
 
     kind: str
     of: _Part
@@ -283,8 +283,8 @@ class Across(_OwnFunction, _OfSeveralSymbols):
     It returns a polars expression that is evaluated on the rows of all symbols with a bar in the
     session, sorted by symbol: ``pl.col("x") / pl.col("x").sum()`` is a symbol's share of all. The
     columns are those of `Custom`, and `inputs`: features of one symbol each by the name that the
-    expression calls them, such as ``{mom: {momentum: {window: 252, skip: 21}}}``. Where one is
-    undefined it is null, which sums and means pass over.
+    expression calls them, such as ``{mom: {momentum: {window: 252, skip: 21}}}``. An undefined one
+    is null, which sums and means ignore.
     """
 
     kind: Literal["across"] = "across"

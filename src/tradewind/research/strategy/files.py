@@ -33,7 +33,7 @@ def load_strategy(path: Path) -> Strategy:
 
 
 def find_strategy(name: str, directory: Path) -> Strategy:
-    """Return the strategy of a name; of a good one no other file is read.
+    """Return the strategy of a name; if its file is valid, no other is read.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a strategy file may say, as frozen models whose errors name the field.
+"""The content of a strategy file, as frozen models whose errors name the field.
 
 Importing this module loads neither numpy nor polars: Airflow parses it with every DAG
 file.
@@ -45,7 +45,7 @@ __all__ = [
 ON_NEW_BARS = "on_new_bars"
 """The schedule of a strategy that is trained whenever its source has stored new bars."""
 
-# What strategy files could not say at first, as the path to it.
+# Fields that strategy files did not have at first, by their paths.
 _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("risk",),
     ("backtest", "delisting_return"),
@@ -53,13 +53,13 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("gate", "min_alpha_probability"),
 )
 
-# Five fields, none of them R, which croniter draws anew at each look.
+# Five fields without an R, which croniter would draw anew at each look.
 _CRON: Final = re.compile(r"(?!.*\b[Rr]\b)[^ ]+(?: [^ ]+){4}$")
 
 # Of equity, in one symbol, by rank: one against all others, which are tied.
 _LARGEST_RANK_SHARE: Final = 0.5
 
-# What a record means that lacks a field, where that is not the default of today.
+# The meaning of a record that lacks a field, where it is not today's default.
 _MEANT_BEFORE: Final = {"missing": "drop_row"}
 
 Missing = Literal["refuse", "drop_row", "hold"]
@@ -80,8 +80,8 @@ class Strategy(Part):
 
     - ``off``: nowhere. Signals are made; what the account holds stays and is settled.
     - ``paper``: to the paper broker, for opens that are still to come by the clock.
-    - ``replay``: to the paper broker, with the last session of the bars as the present: the past
-      is played as if it were today. No clock is asked.
+    - ``replay``: to the paper broker, with the last session of the bars as the present: the past is
+      played as if it were today. The clock is not used.
     - ``live``: to the broker that ``TRADEWIND_BROKER`` names, with real orders.
     """
 
@@ -93,7 +93,7 @@ class Strategy(Part):
     )
     universe: Universe
     horizon: int = Field(strict=True, ge=1, le=252, description="sessions a label looks ahead")
-    # Stands before what is checked against it.
+    # It is before the fields that are checked against it.
     allow_leakage: bool = Field(
         default=False,
         description="accept a purge shorter than the horizon; such models are never promoted",
@@ -123,7 +123,7 @@ class Strategy(Part):
 
     @property
     def purge(self) -> int:
-        """Sessions left out between training and test; less than the horizon only by leave."""
+        """Sessions left out between training and test; less than the horizon only if allowed."""
         purge = self.walk_forward.purge
         return self.horizon if purge is None else purge
 
@@ -136,9 +136,10 @@ class Strategy(Part):
     def may_be_net_long(self) -> bool:
         """Whether its targets may hold more long than short, and so live on a market that rises.
 
-        Ranks add up to nothing, so ``long_short`` may not, unless ties meet a `max_weight` below
-        one half: that cuts one large share on one side and none of the small ones on the other.
-        Nor does what is left of them when a symbol beside them keeps the signal of before.
+        Ranks add up to zero, so ``long_short`` may not, unless ties meet a `max_weight` below one
+        half: that cuts one large share on one side and none of the small ones on the other. With
+        ``missing: hold`` they need not add up to zero either, once a symbol keeps an earlier
+        signal.
         """
         rules = self.backtest
         if rules.positions != "long_short" or self.missing == "hold":
@@ -154,7 +155,7 @@ class Strategy(Part):
 
     @property
     def bar_symbols(self) -> tuple[str, ...]:
-        """Symbols whose bars a training needs: the universe's, and the benchmark's."""
+        """Symbols whose bars a training needs: those of the universe and of the benchmark."""
         symbols, held = self.universe.symbols, self.held_against
         if isinstance(held, SymbolBenchmark) and held.symbol not in symbols:
             return (*symbols, held.symbol)
@@ -175,7 +176,7 @@ class Strategy(Part):
 
     @property
     def own_functions(self) -> tuple[tuple[str, Custom | Across], ...]:
-        """Features of the user's own with their places, those that others are made of, too.
+        """Features of the user's own with their places, also those that are inputs of others.
 
         A place is such as ``features.0``, or ``features.3.rank.of`` within a rank.
         """
@@ -202,11 +203,11 @@ class Strategy(Part):
 
     @classmethod
     def recorded(cls, content: str | bytes) -> Self:
-        """Return a strategy from the JSON that a training left, which is no file of today.
+        """Return a strategy from the JSON that a training has stored.
 
-        It was judged when it was made: ranges and checks that were tightened since are not asked of
-        it. Where the record is older than a field whose default is another one than what was done
-        then, it means what was done then.
+        It was checked when it was made: ranges and checks that were tightened since do not apply. A
+        record that is older than a field means what was done at that time, even if the field's
+        default is something else.
 
         Raises
         ------
@@ -219,13 +220,13 @@ class Strategy(Part):
         return found.model_copy(update=meant)
 
     def told_apart_by(self) -> dict[str, Any]:
-        """Return the fields that hashes are made of, as JSON has them.
+        """Return the fields that enter hashes, as JSON values.
 
-        Versions and trials are registered by such hashes. What a file may say only since then
-        must not make the strategies of before into others, so it counts only where it says
-        something else than its default. That default can therefore never change.
+        Versions and trials are registered by such hashes. A newer field must not change the hashes
+        of earlier strategies, so it counts only where its value is not its default. That default
+        can therefore never change.
 
-        Where orders go is no part of what a strategy is: `execution` never counts.
+        The destination of orders is not part of a strategy's identity: `execution` never counts.
         """
         fields = self.model_dump(mode="json", exclude={"execution"})
         for *sections, name in _SAID_LATER:
@@ -235,8 +236,8 @@ class Strategy(Part):
                 model, inner = getattr(model, section), inner[section]
             if getattr(model, name) == type(model).model_fields[name].default:
                 del inner[name]
-        # Where both give a result they give the same one, since `refuse` gives none of rows that
-        # are left out. Before there was the field, all strategies meant `drop_row`.
+        # Where both give a result it is the same, since `refuse` gives none if rows are left out.
+        # Before the field existed, all strategies meant `drop_row`.
         if self.missing != "hold":
             del fields["missing"]
         return fields
@@ -256,11 +257,11 @@ class Strategy(Part):
     def _schedule_can_be_kept(cls, schedule: str | None) -> str | None:
         if schedule is None or schedule == ON_NEW_BARS:
             return schedule
-        # What Airflow reads it with.
+        # The library with which Airflow reads it.
         from croniter import CroniterBadCronError, CroniterBadDateError, croniter
 
         plain = " ".join(schedule.split())
-        try:  # with the fields of a crontab alone: no seconds, and no random times
+        try:  # only the fields of a crontab: no seconds, and no random times
             croniter(plain if _CRON.match(plain) else "", datetime.now(UTC)).get_next(datetime)
         except CroniterBadDateError:
             raise ValueError(
@@ -285,7 +286,7 @@ class Strategy(Part):
         repeated = sorted(column for column, times in Counter(columns).items() if times > 1)
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
-        # A feature and what others are made of share a column if they are the same, and only then.
+        # A feature and an input of others share a column if, and only if, they are the same.
         used = [*features, *(part for spec in features for part in spec.parts)]
         meant = {spec.column: spec for spec in used}
         twice = sorted({spec.column for spec in used if meant[spec.column] != spec})

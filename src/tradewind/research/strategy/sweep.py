@@ -1,4 +1,4 @@
-"""What a strategy file may say of a sweep: how many trials, over which parameters of its model."""
+"""A strategy file's sweep: the number of trials, and the model's parameters to search."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,7 +30,7 @@ class Range(Part):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that bound what can be tried."""
+        """The smallest and the largest value that can be tried."""
         return self.low, self.high
 
     @model_validator(mode="after")
@@ -51,7 +51,7 @@ class Choices(Part):
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values that bound what can be tried: all of them."""
+        """The bounds of what can be tried: all of the values."""
         return self.choices
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class Sweep(Part):
     batches : int
         Tasks that share the work; more than there are cores make it slower.
     objective : {"sharpe", "information_coefficient"}
-        What the best trial is best at, out of sample over all folds.
+        The figure by which the best trial is chosen, out of sample over all folds.
     parameters : dict of str to Range or Choices
         By the names of the model's fields.
     """
@@ -111,7 +111,8 @@ class Sweep(Part):
     def _suits_another(self, model: BaseModel, name: str, value: object) -> bool:
         """Whether the model takes a value together with an end of another swept parameter.
 
-        What the file says of that other one is replaced by each trial, so it refuses nothing.
+        Each trial replaces the file's value of that other parameter, so the file's value must not
+        refuse anything.
         """
         for other, values in self.parameters.items():
             for end in values.ends if other != name else ():

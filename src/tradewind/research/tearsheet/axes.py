@@ -1,4 +1,4 @@
-"""Parts that the still pictures share: equity, drawdown, and how axes look."""
+"""Parts that the still pictures share: equity, drawdown, and the style of axes."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -22,7 +22,7 @@ LOG_SPAN: Final = 3.0
 def draw_equity(axes: "Axes", equity: pl.DataFrame, *, benchmark: str = "") -> None:
     """Draw growth of one unit of capital, beside buying and holding where there is a benchmark.
 
-    Where `benchmark` is given it names a third line, what the column benchmark_return makes.
+    If `benchmark` is given, it names a third line, the growth of the column benchmark_return.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -73,7 +73,7 @@ def draw_drawdown(axes: "Axes", equity: pl.DataFrame) -> None:
 
 
 def date_axis(axes: "Axes") -> None:
-    """Write as few dates as will do."""
+    """Label only as many dates as are needed."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator()
@@ -90,7 +90,7 @@ def mark(axes: "Axes", starts: Iterable[date]) -> None:
 
 
 def style(axes: "Axes") -> None:
-    """Leave of the frame what is needed: light lines across."""
+    """Reduce the frame to light horizontal lines."""
     axes.grid(visible=True, axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(which="both", colors=INK, length=0)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["CHARTS", "log_ticks"]
 
 _HOVER_TIMES: Final = f"%{{y:.3f}}{TIMES}"
-_DIGITS: Final = 6  # significant ones; more is invisible and makes the page larger
+_DIGITS: Final = 6  # significant digits; more are invisible and make the page larger
 _TURNOVER_SESSIONS: Final = 63
-_NOTHING: Final = 1e-9  # what a running sum may leave of a position that was closed
-_BINS: Final = 60  # even: zero lies between two
+_NOTHING: Final = 1e-9  # what rounding may leave of a closed position in a running sum
+_BINS: Final = 60  # even, so that zero lies between two
 _DATED: Final = {"hoverformat": "%a %d %b %Y", "type": "date"}
 _PERCENT: Final = {"tickformat": ".0%", "hoverformat": ".1%"}
 _FILLED_LOSS: Final = "rgba(200,85,61,0.28)"
@@ -120,7 +120,7 @@ def yearly(report: Report) -> "Figure":
 
 
 def distribution(report: Report) -> "Figure":
-    """Draw how often a session returned how much; what is beyond the ends is in the last bars."""
+    """Draw the distribution of returns a session; the outer bars include all beyond them."""
     net = report.days.get_column("net_return").to_numpy()
     reach = max(float(np.quantile(np.abs(net), 0.995)), 1e-6)
     edges = np.linspace(-reach, reach, _BINS + 1)
@@ -158,7 +158,7 @@ def turnover(report: Report) -> "Figure":
 
 
 def costs(report: Report) -> "Figure":
-    """Draw what trading and borrowing took since the start, as shares of equity at the time."""
+    """Draw the costs of trading and borrowing since the start, as shares of equity at the time."""
     lines = {"cost": ("trading", LOSS), "borrow_cost": ("borrowing", INK)}
     spent = report.days.select("session", pl.col(*lines).cum_sum())
     traces = [
@@ -181,7 +181,7 @@ def fold_coefficients(report: Report) -> "Figure":
 
 
 def importance(report: Report) -> "Figure":
-    """Draw what the final model leans on, as shares of the whole."""
+    """Draw the features that the final model relies on, as shares of the whole."""
     total = sum(report.importance.values()) or 1.0
     # The largest on top, and names in order where two are equal.
     ranked = sorted(report.importance.items(), key=lambda item: (item[1], item[0]))
@@ -198,7 +198,7 @@ def importance(report: Report) -> "Figure":
 
 
 def trials(report: Report) -> "Figure":
-    """Draw every trial, worst first, and what the best of as many worthless ones would show."""
+    """Draw every trial, worst first, and the level of the best of as many worthless ones."""
     found = report.trials
     assert found is not None  # noqa: S101 - CHARTS asks first
     chosen = pl.col("chosen")
@@ -223,7 +223,7 @@ def trials(report: Report) -> "Figure":
 
 
 def paths(report: Report) -> "Figure":
-    """Draw the Sharpe ratios of the histories that the combinatorial test put together."""
+    """Draw the Sharpe ratios of the combinatorial test's histories."""
     ratios = sorted(report.paths)
     trace = {
         "type": "bar", "x": list(range(1, len(ratios) + 1)), "y": _rounded(ratios),
@@ -359,12 +359,12 @@ def _figure(traces: list[dict[str, Any]], **layout: Any) -> "Figure":  # noqa: A
     across = {**axis, "showgrid": False, **layout.pop("xaxis", {})}
     up = {**axis, **layout.pop("yaxis", {})}
     settings = {
-        # Nothing of plotly's own theme: it would add 7 kB to each plot.
+        # Without plotly's own theme, which would add 7 kB to each plot.
         "template": {},
         "font": {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 12,
                  "color": INK},
         "paper_bgcolor": "white", "plot_bgcolor": "white",
-        # All dated plots have the same margins, so that their dates stand below each other.
+        # All dated plots have the same margins, so that their dates are below each other.
         "margin": {"l": 52, "r": 12, "t": 12, "b": 36},
         "showlegend": False,
         "legend": {"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom",

@@ -1,8 +1,8 @@
-"""The tear sheet of a training: one page on what was earned, at what risk, and how sure that is.
+"""The tear sheet of a training: one page on return, risk, and how certain they are.
 
-`tear_sheet_html` is for a browser and `tear_sheet_png` stands still; both tell the same story.
-The page is one file of about 2.5 MB that asks the network for nothing: the plotting library is
-inside, compressed, and the page's own script unpacks it.
+`tear_sheet_html` is for a browser, and `tear_sheet_png` is a still picture of the same content. The
+page is one file of about 2.5 MB that loads nothing from the network: it contains the plotting
+library, compressed, and its own script unpacks it.
 """
 
 import base64
@@ -68,7 +68,7 @@ def tear_sheet_html(
     findings : sequence of Finding
         What validation noted about the bars; the first hundred are listed.
     snapshot_id : str, optional
-        What it was trained on.
+        The snapshot it was trained on.
     provenance : mapping of str to str, optional
         Commit, lock file and so on.
     """
@@ -78,7 +78,7 @@ def tear_sheet_html(
 
 
 def page(report: Report) -> str:
-    """Return what `tear_sheet_html` does, of a report that is there already."""
+    """Return what `tear_sheet_html` returns, from an existing report."""
     charts = {
         name: chart(report).to_plotly_json() for name, (chart, wanted) in CHARTS.items()
         if wanted(report)
@@ -142,7 +142,7 @@ def tear_sheet_png(
 
 
 def still(report: Report) -> "Figure":
-    """Return what `tear_sheet_png` does, of a report that is there already."""
+    """Return what `tear_sheet_png` returns, from an existing report."""
     return draw(report)
 
 
@@ -222,7 +222,7 @@ def _fold(fold: "FoldResult") -> dict[str, Any]:
 
 
 def _statistics(report: Report) -> list[dict[str, str]]:
-    """Return every figure there is: those with a name in its order, then the others."""
+    """Return all figures: those with a known name in their order, then the others."""
     shown = [
         metric
         for metric in report.metrics
@@ -267,7 +267,7 @@ def _shortened(symbols: Sequence[str], shown: int = 8) -> str:
 
 
 def _json_in_html(value: object) -> str:
-    """Return JSON that no text inside can end the element of."""
+    """Return JSON in which no text can end the HTML element around it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,4 +1,4 @@
-"""What a tear sheet tells, gathered from a training and from what is known around it."""
+"""The content of a tear sheet, gathered from a training and its context."""
 
 import json
 import math
@@ -40,11 +40,11 @@ class Trials:
     Attributes
     ----------
     n_trials : int
-        Every trial ever run on these data; what the statistics are deflated by.
+        Every trial ever run on these data; the number by which statistics are deflated.
     threshold : float
         Annualised Sharpe ratio that the best of as many worthless trials is expected to show.
     table : DataFrame of shape (n_trials, n_columns)
-        All there is to know of them; see `tradewind.research.trials.ledger`.
+        All that the ledger has of them; see `tradewind.research.trials.ledger`.
     points : DataFrame of shape (n_drawn, 4)
         trial (from 1, worst first), sharpe (annualised), chosen (bool), parameters (in words,
         those that differ between trials). Without those that failed.
@@ -58,7 +58,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that is drawn and written on a tear sheet, and nothing else.
+    """Exactly what is drawn and written on a tear sheet.
 
     Attributes
     ----------
@@ -70,8 +70,8 @@ class Report:
         Over all test windows in a row; see `tradewind.research.statistics.performance` for units.
     days : DataFrame of shape (n_sessions, n_columns)
         As returned by `tradewind.research.backtest.run.run_backtest`, with the columns wanted_long,
-        wanted_short (zero or negative) and wanted_gross: the shares of equity that the session
-        was to be held with.
+        wanted_short (zero or negative) and wanted_gross: the shares of equity that were wanted for
+        the session.
     importance : mapping of str to float
         By feature; empty where a model has none.
     trials : Trials or None
@@ -79,10 +79,10 @@ class Report:
     paths : tuple of float
         Annualised Sharpe ratios of the combinatorial test's histories; empty without one.
     findings : tuple of Finding
-        What validation had to say of the bars.
+        Findings of validation about the bars.
     snapshot_id : str or None
     provenance : mapping of str to str
-        What must be had again to compute the same result.
+        What is needed to compute the same result again.
     """
 
     strategy: "Strategy"
@@ -114,17 +114,17 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Whether it is better than that, in a sentence; empty where nobody knows."""
+        """Whether it is better than its benchmark, in a sentence; empty where that is unknown."""
         return verdict(self.metrics, self.benchmark)
 
     @property
     def has_named_benchmark(self) -> bool:
-        """Whether its benchmark is more than cash, and what that earned is known."""
+        """Whether its benchmark is not cash, and its returns are known."""
         return self.benchmark != "cash" and "benchmark_return" in self.days.columns
 
     @property
     def benchmark_line(self) -> str:
-        """What a line of the benchmark is called in a picture."""
+        """Label of the benchmark's line in a picture."""
         if self.benchmark == "equal_weight":
             return "benchmark: equal weight, kept equal"
         return f"benchmark: {self.benchmark}"
@@ -172,9 +172,9 @@ def report_of(
 
 
 def figures_in_words(report: Report) -> list[tuple[str, str, str]]:
-    """Return name, the strategy's and the benchmark's of the figures that are looked at first.
+    """Return the main figures: name, the strategy's and the benchmark's.
 
-    The last is empty where there is nothing to compare with.
+    The benchmark's is empty where there is none.
     """
     found = []
     for metric in MAIN_FIGURES:
@@ -220,7 +220,7 @@ def _points(table: pl.DataFrame, result: "TrainingResult") -> pl.DataFrame:
     found = [json.loads(parameters) for parameters in defined.get_column("parameters")]
     final = result.strategy.model.model_dump(mode="json")
     sharpe = result.metrics["sharpe"]
-    # What all trials share says nothing of any.
+    # Parameters that all trials share are left out.
     values: dict[str, set[str]] = {}
     for each in found:
         for name, value in each.items():

@@ -19,7 +19,7 @@ ROLLING_SESSIONS: Final = 126
 
 
 def benchmark_returns(days: pl.DataFrame) -> pl.Series:
-    """Return what holding the symbols earned in each session, shape (n_sessions,).
+    """Return the returns of holding the symbols, by session, shape (n_sessions,).
 
     Null throughout where there is no benchmark.
     """
@@ -93,13 +93,14 @@ def rolling_sharpe(
 ) -> pl.Series:
     """Return the annualised Sharpe ratio of the latest `window` sessions, for each session.
 
-    Null before there are as many, and where returns did not vary, such as out of the market.
+    Null before there are as many sessions, and where returns did not vary, such as out of the
+    market.
     """
     net = days.get_column("net_return").to_numpy()
     values: list[float | None] = [None] * min(window - 1, net.size)
     if net.size >= window:
-        # Not polars' rolling deviation: its running sums leave returns that do not vary a tiny
-        # one, and so an enormous ratio.
+        # Not polars' rolling deviation: its running sums give returns that do not vary a tiny
+        # deviation, and so an enormous ratio.
         windows = np.lib.stride_tricks.sliding_window_view(net, window)
         means, deviations = windows.mean(axis=1), windows.std(axis=1, ddof=1)
         varied = np.ptp(windows, axis=1) > 0.0

@@ -1,4 +1,4 @@
-"""How far a result can be believed, in words."""
+"""Says in words how far a result can be trusted."""
 
 import math
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Statement:
 
 
 def statements(report: Report) -> list[Statement]:
-    """Return what the figures say of themselves, the gravest first where there is one.
+    """Return statements about the figures, the gravest first.
 
-    Nothing is said of what was not computed.
+    A figure that was not computed gets no statement.
     """
     found = [
         _leak(report),

@@ -79,7 +79,7 @@ def _head(figure: "Figure", report: Report, height: float) -> None:
     def down(inches: float) -> float:
         return 1.0 - inches / height
 
-    # No mathematics in what a user wrote: matplotlib would read it between dollar signs.
+    # No mathematics in a user's text: matplotlib would read it between dollar signs.
     plain: dict[str, Any] = {"ha": "left", "va": "baseline", "parse_math": False}
     sessions = report.days.get_column("session")
     strategy = report.strategy
@@ -131,7 +131,7 @@ def _key_figures(report: Report) -> list[tuple[str, str, str]]:
 
 
 def _alpha(report: Report) -> tuple[str, str, str]:
-    """Return what it earned beside its benchmark; how well it predicts where that is not known."""
+    """Return the alpha; where it is not known, how well the strategy predicts."""
     metric = report.metric
     if math.isnan(metric("alpha")):
         coefficient = ratio(metric("information_coefficient"), 3)

@@ -62,7 +62,7 @@ class DatabaseLedger:
     storage_url : str
         Of the database, as SQLAlchemy writes it: ``postgresql+psycopg2://...``.
     durable : bool
-        Whether what is entered is on the disk at once, or within a second.
+        Whether an entry is on the disk at once; else it is within a second.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class DatabaseLedger:
     def __init__(self, storage_url: str, *, durable: bool = True) -> None:
         self._engine = open_engine(storage_url, durable=durable)
         with database_errors("opening the ledger of trials"), self._engine.begin() as connection:
-            # Two that find no table would both make it.
+            # Two processes that find no table would both make it.
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('trial_ledger'))"))
             _TABLES.create_all(connection)
 

@@ -1,13 +1,13 @@
-"""The ledger of trials: all that was ever tried for a strategy counts against its best result.
+"""The ledger of trials: every trial of a strategy counts against its best result.
 
-A Sharpe ratio that is the best of fifty says less than the same ratio of the only trial. So each
-trial is entered, failed ones too, and nothing here takes one out. The lineage of a strategy is its
-name; trials on other data count as long as the data overlap, for then they have shown part of
-what the next trial is judged on.
+The best Sharpe ratio of fifty trials means less than the same ratio of a single one. So each trial
+is entered, also failed ones, and none is ever removed. The lineage of a strategy is its name.
+Trials on other data count as long as the data overlap, for then they have used part of the data on
+which the next trial is judged.
 
-What counts is the configuration, not how often it was run. To look at the same hypothesis again
-with more data is not another draw from the urn: nothing was chosen between the two looks. So a
-strategy that is trained every night and left as it is has one trial, on whatever data it saw last.
+The configuration counts, not how often it was run. The same hypothesis on more data is not another
+trial, for nothing was chosen between the two runs. So a strategy that is trained every night
+without a change has one trial, on the data it was trained on last.
 """
 
 import json
@@ -56,7 +56,7 @@ _SCHEMA: Final = pl.Schema(
 
 @dataclass(frozen=True)
 class TrialSummary:
-    """What was tried for a strategy, as the deflated Sharpe ratio needs it.
+    """The trials of a strategy, as the deflated Sharpe ratio needs them.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class TrialSummary:
     variance : float
         Of their Sharpe ratios a session; 0.0 below two that are defined.
     alpha_variance : float
-        Of the Sharpe ratios a session that they have beside the benchmark; see
+        Of the Sharpe ratios a session of their residuals; see
         `tradewind.research.statistics.alpha.alpha_variance`. The same as `variance` where too few
         share enough sessions with the training at hand.
     pbo : float, optional
@@ -73,10 +73,10 @@ class TrialSummary:
         too few of its trials or sessions are left to tell.
     table : DataFrame of shape (n_trials, 11)
         configuration, snapshot_id, data_start, data_end, parameters (JSON), sharpe_per_session,
-        sharpe (annualised), information_coefficient, max_drawdown, n_sessions, failure. Of a
-        configuration that was run on several snapshots, the trial whose data end last; of those
-        the one with the greatest snapshot id. In an order that does not depend on when a trial
-        was run.
+        sharpe (annualised), information_coefficient, max_drawdown, n_sessions, failure. If a
+        configuration was run on several snapshots, only the trial whose data end last; if there are
+        several of these, the one with the greatest snapshot id. The order does not depend on when a
+        trial was run.
     """
 
     n_trials: int
@@ -87,7 +87,7 @@ class TrialSummary:
 
 
 class Ledger(Protocol):
-    """Where trials are entered and looked up; it has no way to take one out."""
+    """Where trials are entered and looked up; none can be removed."""
 
     def enter(self, trial: Trial) -> None:
         """Keep a trial; the same configuration on the same snapshot is kept once."""
@@ -102,7 +102,7 @@ class Ledger(Protocol):
 
 
 class MemoryLedger:
-    """A ledger for a notebook without a database: it forgets all when the notebook ends."""
+    """A ledger for a notebook without a database; it ends with the notebook."""
 
     def __init__(self) -> None:
         self._trials: dict[tuple[str, str, str], Trial] = {}
@@ -127,7 +127,7 @@ class MemoryLedger:
 def record_training(
     ledger: Ledger, judgement: Judgement, *, snapshot_id: str, feature_code: str = ""
 ) -> None:
-    """Enter a training; after a sweep it is the best trial again, and counts once.
+    """Enter a training; after a sweep it repeats the best trial, and both count once.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def record_training(
     judgement : Judgement
         As returned by `tradewind.research.evaluation.walk_forward.judge`.
     snapshot_id : str
-        What it was judged on.
+        The snapshot it was judged on.
     feature_code : str
         See `tradewind.research.trials.trial.configuration_hash`.
     """
@@ -149,7 +149,7 @@ def counted_in(
     sweep: Sequence[str] = (),
     feature_code: str = "",
 ) -> Callable[[Judgement], TrialSummary]:
-    """Return what `tradewind.research.training.train` enters its judgement with.
+    """Return the function with which `tradewind.research.training.train` enters its judgement.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def summarise_trials(
     symbols : collection of str
         Of the data at hand; trials overlap if they share a session and a symbol.
     benchmark : Returns
-        What all trials are compared with, on the sessions that they share with it.
+        Returns that all trials are compared with, on their common sessions.
     pbo : float, optional
         Of the sweep at hand; see `overfitting`.
     """
@@ -231,7 +231,7 @@ def overfitting(returns: Sequence[Returns]) -> float:
     Parameters
     ----------
     returns : sequence of Returns
-        Of its trials that did not fail. They are compared on the sessions that all have.
+        Of its trials that did not fail. They are compared on their common sessions.
 
     Returns
     -------

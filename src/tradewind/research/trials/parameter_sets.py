@@ -1,7 +1,7 @@
 """The sets of parameters a sweep tries, all drawn before the first is run.
 
-So they depend on the strategy file alone: not on how many workers share the work, on which of
-them dies, or on what the trials find.
+So they depend on the strategy file alone, not on how many workers share the work, which of them
+dies, or what the trials find.
 """
 
 import math
@@ -17,7 +17,7 @@ from tradewind.research.strategy.sweep import Choices, Range
 
 __all__ = ["draw"]
 
-_DIGITS: Final = 6  # significant ones: enough to tell trials apart, few enough to write by hand
+_DIGITS: Final = 6  # significant ones: enough to tell trials apart, and few enough to type
 _DRAWS_A_TRIAL: Final = 64
 
 Parameters = dict[str, Any]
@@ -75,7 +75,7 @@ def draw(strategy: Strategy) -> list[Parameters]:
 
 
 def _from_all(strategy: Strategy, trials: int) -> list[Parameters]:
-    """Choose from the whole of a small space, in which draws would repeat themselves."""
+    """Choose from all sets of a small space, in which draws would repeat themselves."""
     assert strategy.sweep is not None  # noqa: S101 - for the type checker
     spaces = strategy.sweep.parameters
     every = [

@@ -1,9 +1,9 @@
-"""Optuna's studies in PostgreSQL, and who may run which of their trials.
+"""Optuna's studies in PostgreSQL, and the locks on their trials.
 
-Whoever runs a trial holds a lock on it by a connection of its own, which ends with the process.
-A trial that is marked as running while nobody holds its lock was abandoned.
+A process that runs a trial holds a lock on it, by a connection of its own that ends with the
+process. A trial that is marked as running without a lock was abandoned.
 
-Optuna's tables are written as they are, and read by Optuna. Its own methods take some twenty
+This module writes Optuna's own tables, and Optuna reads them. Optuna's methods take some twenty
 statements to begin and finish a trial, and fifteen to add one.
 """
 
@@ -94,7 +94,7 @@ _SAME: Final = text("UPDATE studies SET study_name = study_name WHERE study_id =
 
 @dataclass(frozen=True)
 class Claim:
-    """A trial that this process alone may run, until it lets go.
+    """A trial that only this process may run, until it releases the lock.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Claim:
     begun_before : bool
         Whether it was begun before, and not ended.
     trial_id : int
-        Optuna's, by which its tables know it.
+        Optuna's own id in its tables.
     """
 
     number: int
@@ -114,7 +114,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """A study all of whose trials are there from the beginning.
+    """A study whose trials all exist from the beginning.
 
     Attributes
     ----------
@@ -140,7 +140,7 @@ class Study:
 
     @contextmanager
     def claimed(self, trial: "FrozenTrial") -> Iterator[Claim | None]:
-        """Claim a trial; yields None if another process runs it, or has run it meanwhile."""
+        """Claim a trial; yield None if another process runs it, or has run it meanwhile."""
         number = trial.number
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         with self._locks.tried(f"{self.name} {number}") as mine:
@@ -151,12 +151,12 @@ class Study:
                 yield Claim(number, dict(trial.params), before == "RUNNING", trial_id)
 
     def finish(self, claim: Claim, value: float | None) -> None:
-        """Write down that a trial is finished, and its value; None if it failed.
+        """Store that a trial is finished, and its value; None if it failed.
 
         Raises
         ------
         SweepError
-            If somebody has ended it who does not ask for its lock, such as Optuna's own `tell`.
+            If it was ended without its lock, such as by Optuna's own `tell`.
         """
         state = "FAIL" if value is None else "COMPLETE"
         ended = self._locks.run(_FINISH, trial_id=claim.trial_id, state=state, value=value)
@@ -167,9 +167,9 @@ class Study:
             )
 
     def settle(self) -> None:
-        """Return when the disk has all that was finished, which nothing has waited for yet.
+        """Wait until all finished trials are on the disk, for which nothing has waited yet.
 
-        PostgreSQL writes commits in their order, so that one that it waits for follows the others.
+        PostgreSQL writes commits in their order, so that it is enough to wait for one more commit.
         """
         with self._storage.engine.begin() as connection:
             connection.execute(_SAME, {"study_id": self._id})
@@ -184,7 +184,7 @@ def plan_study(
     distributions: "dict[str, BaseDistribution]",
     asked_by: str | None = None,
 ) -> str:
-    """Make a study and its trials, or go on with one, and return its name.
+    """Make a study and its trials, or continue one, and return its name.
 
     Parameters
     ----------
@@ -197,9 +197,9 @@ def plan_study(
     distributions : dict
         By parameter.
     asked_by : str, optional
-        Who asks. Asking again finds the same study; so does another who asks while it is
-        unfinished, as after a failure. If another has finished it, the study is a new one, whose
-        name has a number added. If not given, a finished study is found, too.
+        Who asks, such as a run. The same asker finds the same study again. Another asker finds it
+        while it is unfinished, as after a failure; once it is finished, another asker gets a new
+        study, whose name has a number added. If not given, a finished study is found, too.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def plan_study(
                 storage=storage,
                 direction="maximize",
                 load_if_exists=True,
-                sampler=optuna.samplers.RandomSampler(),  # never asked: trials are planned
+                sampler=optuna.samplers.RandomSampler(),  # never used: trials are planned
             )
             known = study.user_attrs.get(_IDENTITY)
             if known is None:
@@ -243,7 +243,7 @@ def _add_trials(
     parameters: Sequence[Mapping[str, Any]],
     distributions: "Mapping[str, BaseDistribution]",
 ) -> None:
-    """Write trials that wait, those that the study does not have, in one transaction."""
+    """Add the trials that the study does not have, as waiting, in one transaction."""
     from optuna.distributions import distribution_to_json
 
     written = {name: distribution_to_json(each) for name, each in distributions.items()}
@@ -293,7 +293,7 @@ def find_study(storage_url: str, name: str) -> Iterator[Study]:
 
 
 def refuse_another(name: str, known: dict[str, str], asked: dict[str, str]) -> None:
-    """Refuse to mix what was planned for one strategy, snapshot or code with another's."""
+    """Refuse a study that was planned for another strategy, snapshot or code."""
     if known != asked:
         raise SweepError(
             f"sweep {name} was planned for another strategy file, snapshot or code of features; "
@@ -306,8 +306,8 @@ def _opened(storage_url: str) -> "Iterator[tuple[RDBStorage, Locks]]":
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # A trial that a crash of the database takes back is run again; after `Study.settle`, which ends
-    # a batch, it takes none.
+    # A trial that a crash of the database loses is run again. After `Study.settle`, which ends a
+    # batch, none can be lost.
     engine = open_engine(storage_url, durable=False)
     with database_errors("running a sweep"):
         locks = Locks(engine)

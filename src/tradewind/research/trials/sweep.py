@@ -1,7 +1,7 @@
 """Sweeps: trials planned at once, run in batches by any number of processes, then collected.
 
-What a trial earned goes into the ledger before its study says that it is finished, so that no
-trial is ever known to a sweep and not to the ledger.
+A trial is entered in the ledger before its study marks it as finished, so that the ledger has every
+trial that a sweep has.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class SweepPlan:
     study_name : str
         Its name in Optuna.
     batches : tuple of int
-        What `run_batch` is to be called with, in parallel or not.
+        Numbers to call `run_batch` with, in parallel or not.
     n_trials : int
         Fewer than the strategy asks for if its parameters have no more values.
     """
@@ -55,13 +55,13 @@ class SweepPlan:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What one call of `run_batch` did: numbers of trials, in the order they were run.
+    """The trials of one call of `run_batch`, by number, in the order they were run.
 
     Attributes
     ----------
     finished, failed : tuple of int
     taken_over : tuple of int
-        Those among them that a process before had begun, and died.
+        Those of them that an earlier process had begun before it died.
     seconds : float
     """
 
@@ -79,7 +79,7 @@ class SweepResult:
     ----------
     study_name : str
     best_number : int
-        The lowest of the trials that are best.
+        The lowest number, if several trials are best.
     best_parameters : dict
     best_value : float
         Of the sweep's objective.
@@ -107,7 +107,7 @@ def plan(
     asked_by: str | None = None,
     feature_code: str = "",
 ) -> SweepPlan:
-    """Create a sweep with all its trials, or find it, or go on with one that failed.
+    """Create a sweep with all its trials, or find it, or continue one that failed.
 
     Parameters
     ----------
@@ -118,11 +118,11 @@ def plan(
     storage_url : str
         Of the PostgreSQL database, as SQLAlchemy writes it.
     sweep_id : str, optional
-        Tells this sweep from others of the strategy. If not given it follows from the strategy,
-        the snapshot and the code of its features: the same question asked again finds the answer.
+        Tells this sweep from others of the strategy. If not given, it is derived from the strategy,
+        the snapshot and the code of its features, so that the same sweep is found again.
     asked_by : str, optional
-        Who asks, such as a run. An unfinished sweep is gone on with, whoever began it; one that
-        another has finished is not this one's answer.
+        Who asks, such as a run. An unfinished sweep is continued, whoever began it; a sweep that
+        another asker has finished is not reused.
     feature_code : str
         See `tradewind.research.trials.trial.configuration_hash`.
 
@@ -149,7 +149,7 @@ def plan(
 
 
 def study_name(strategy: Strategy, sweep_id: str) -> str:
-    """Return what a sweep is called in Optuna."""
+    """Return a sweep's name in Optuna."""
     return f"{strategy.name}-{sweep_id}"
 
 
@@ -163,7 +163,7 @@ def run_batch(
     num_threads: int = 1,
     on_trial: Callable[[int, int], None] | None = None,
 ) -> BatchReport:
-    """Run trials until none is left that nobody else is running.
+    """Run trials until all are finished, or running elsewhere.
 
     Batches share all trials, each beginning at a place of its own, so that none waits while
     there is work. Called again after it was killed, it goes on.
@@ -205,7 +205,7 @@ def run_batch(
         data = _data_of(study.identity)
         refuse_another(study_name, study.identity, _identity(strategy, **data))
         dataset = prepare(bars, strategy)
-        # Let go with the batch: about a byte a row and feature of every fold, and twelve a row.
+        # Freed with the batch: about a byte a row and feature of every fold, and twelve a row.
         bins = [Bins() for _ in dataset.windows]
         span = dataset.data_start, dataset.data_end
         total = len(study.trials())
@@ -227,7 +227,7 @@ def run_batch(
                     taken_over.append(number)
                 if on_trial is not None:
                     on_trial(number, total)
-            if len(done) == ran:  # what is left, others are running
+            if len(done) == ran:  # others are running the rest
                 break
         study.settle()
     return BatchReport(
@@ -296,7 +296,7 @@ def _sweep_of(strategy: Strategy) -> Sweep:
 
 
 def _identity(strategy: Strategy, snapshot_id: str, feature_code: str) -> dict[str, str]:
-    """Return what a sweep is asked: two with the same answer to each are the same sweep."""
+    """Return the identity of a sweep: two with the same values are the same sweep."""
     asked = {
         "configuration": configuration_hash(strategy, feature_code),
         "strategy": strategy.name,
@@ -314,7 +314,7 @@ def _data_of(identity: Mapping[str, str]) -> dict[str, str]:
 def _outcome(
     dataset: Dataset, bins: Sequence[Bins], strategy: Strategy, sweep: Sweep, num_threads: int
 ) -> Score | str:
-    """Return what a trial scored, or why it could not."""
+    """Return a trial's score, or why it failed."""
     try:
         # Only a rule's parameters change its features, and a rule bins nothing.
         suited = dataset if dataset.suits(strategy) else prepare(dataset.bars, strategy)

@@ -1,4 +1,4 @@
-"""What is kept of one trial: which configuration, on which data, and what it earned."""
+"""The record of one trial: its configuration, its data, and its returns."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["Returns", "Trial", "configuration_hash"]
 
-# What a strategy file says that changes no trial's returns. The name is the lineage, not a setting.
+# Fields of a strategy file that change no trial's returns. The name is the lineage, not a setting.
 _NOT_TRIED: Final = {
     "allow_leakage", "benchmark", "combinatorial", "description", "gate", "monitor", "name",
     "owner", "risk", "schedule", "sweep",
@@ -26,7 +26,7 @@ _EPOCH: Final = np.datetime64("1970-01-01")
 
 
 def configuration_hash(strategy: Strategy, feature_code: str = "") -> str:
-    """Return the SHA-256 of all that decides a trial's returns, beside the bars.
+    """Return the SHA-256 of all that determines a trial's returns, apart from the bars.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def configuration_hash(strategy: Strategy, feature_code: str = "") -> str:
 
 @dataclass(frozen=True)
 class Returns:
-    """Net returns by session, and how they are packed to be stored.
+    """Net returns by session, which can be packed for storage.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Returns:
 
     @classmethod
     def unpacked(cls, content: bytes) -> Self:
-        """Return what `packed` made bytes of, to the bit."""
+        """Return the returns that `packed` has packed, to the bit."""
         raw = zlib.decompress(content)
         size = len(raw) // 12  # 4 bytes a day, 8 a return
         days = np.cumsum(np.frombuffer(raw, "<i4", count=size), dtype=np.int64)
@@ -83,7 +83,7 @@ class Returns:
 
 @dataclass(frozen=True)
 class Trial:
-    """One entry of the ledger. `strategy`, `configuration` and `snapshot_id` make it one.
+    """One entry of the ledger, identified by `strategy`, `configuration` and `snapshot_id`.
 
     Attributes
     ----------
@@ -100,13 +100,14 @@ class Trial:
     metrics : dict of str to float
         Out of sample, over all folds; empty if it failed. Only what is defined.
     sharpe : float
-        Of its net returns, a session, not annualised; NaN if it failed or they do not vary.
+        Sharpe ratio of its net returns a session, not annualised; NaN if it failed or they do not
+        vary.
     n_sessions : int
         Of its net returns.
     returns : Returns, optional
         None if it failed, or where a list of trials would be too large with them.
     failure : str, optional
-        Why there are no returns; it was tried all the same.
+        Why there are no returns; it still counts as tried.
     """
 
     strategy: str
@@ -123,7 +124,7 @@ class Trial:
     failure: str | None = None
 
     def overlaps(self, data_start: date, data_end: date, symbols: Collection[str]) -> bool:
-        """Whether its days overlap these, and one of its symbols is among these."""
+        """Whether it shares days and a symbol with these."""
         return (
             self.data_start <= data_end
             and data_start <= self.data_end
@@ -140,7 +141,7 @@ class Trial:
         span: tuple[date, date],
         feature_code: str = "",
     ) -> Self:
-        """Make an entry of what a strategy scored, or of why it could not be scored."""
+        """Make an entry of a strategy's score, or of why there is none."""
         scored = None if isinstance(outcome, str) else outcome
         returns = Returns(scored.sessions.to_numpy(), scored.net_returns) if scored else None
         return cls(

@@ -1,7 +1,7 @@
-"""Secrets for containers: made once, then each service is handed its own and no other's.
+"""Secrets for containers: made once; then each service gets its own and no others.
 
-On the volume is one directory a service, closed to all but the user that the service runs as. The
-whole set lies beside them, for root alone: the one-shot that runs this is the only one to read it.
+The volume has one directory for each service, which only the service's user can read. The whole set
+is beside them, for root alone: only the one-shot that runs this reads it.
 """
 
 import json
@@ -24,7 +24,7 @@ PREFIX = "SECRET_"
 """What a name in ``.env`` starts with: ``SECRET_AIRFLOW_ADMIN`` sets ``airflow_admin``."""
 
 OWNERS = {
-    "postgres": 999,  # its image's own user: initdb insists on an account with a name
+    "postgres": 999,  # its image's own user, for initdb needs an account with a name
     "airflow": 10001,
     "mlflow": 10002,
     "trading": 10003,
@@ -45,7 +45,7 @@ VOLUME_OWNERS = {
 }
 MASTER = "secrets.json"
 REDIS = ("redis", 6379)  # host and port of its container
-# Files of a service that an older version wrote, and that it is to have no longer.
+# Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
 LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
 
@@ -53,7 +53,7 @@ LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinI
 def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, data: Path) -> None:
     """Make the secrets that are missing, and write each service's share.
 
-    Run again it changes nothing, unless a secret is missing or `given` says otherwise.
+    Another run changes nothing, unless a secret is missing or `given` sets one.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
     acl_template : str
         Text of ``config/users.acl.template``.
     data : Path
-        PostgreSQL's data directory: where there is data, only the passwords of before open it.
+        PostgreSQL's data directory: existing data can only be opened with their own passwords.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
     found = json.loads(master.read_text()) if master.exists() else {}
     known = {field.name for field in fields(Secrets)}
     whole = Secrets(**{name: found[name] for name in known & found.keys()} | chosen)
-    # A name of a newer version stays: going back to an older image must not lose it.
+    # A secret of a newer version is kept: a return to an older image must not lose it.
     _write(root, MASTER, json.dumps(found | asdict(whole), indent=2), 0)
     for service, files in _shares(whole, acl_template).items():
         folder = root / service

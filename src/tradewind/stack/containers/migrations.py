@@ -1,8 +1,8 @@
-"""Schema changes and the administrator: done once a version, before what needs them starts.
+"""Schema changes and the administrator: made once a version, before the services that need them.
 
-What was done last is written on the database itself, as its comment, so it goes with the data: a
-restored or emptied database is migrated again. Reading it costs 0.1 s, booting Airflow to find that
-there is nothing to do costs seven.
+The last version is stored as the comment of the database itself, and so belongs to the data: a
+restored or emptied database is migrated again. To read it takes 0.1 s; to start Airflow only to
+find that there is nothing to do takes seven.
 """
 
 import os
@@ -31,8 +31,8 @@ def migrate_airflow(admin_password: str) -> bool:
     )
 
     def work() -> None:
-        # One process for both commands: most of their time is the import of Airflow. The
-        # password is in no command line, since this is none.
+        # One process for both commands: most of their time is the import of Airflow. Since no
+        # command line is used, the password is in none.
         from airflow.cli.cli_parser import get_parser
 
         parser = get_parser()
@@ -40,7 +40,7 @@ def migrate_airflow(admin_password: str) -> bool:
             ["db", "migrate"],
             ["users", "create", "--username", "admin", "--role", "Admin",
              "--firstname", "tradewind", "--lastname", "admin", "--email", "admin@localhost",
-             f"--password={admin_password}"],  # one word: a password may begin with a hyphen
+             f"--password={admin_password}"],  # one argument: a password may begin with a hyphen
         ):  # fmt: skip
             parsed = parser.parse_args(arguments)
             parsed.func(parsed)

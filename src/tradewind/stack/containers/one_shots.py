@@ -21,11 +21,11 @@ PROJECT = Path("/project")
 
 
 def hand_out_secrets() -> None:
-    """Make missing secrets, hand each service its own, and give the volumes to their users."""
+    """Make missing secrets, give each service its own, and the volumes to their users."""
     from tradewind.stack.containers.handout import hand_out, own_volumes
 
     dotenv = PROJECT / ".env"
-    # Read here, not by `env_file`: what compose puts into an environment, `docker inspect` shows.
+    # Read here, not by `env_file`, for `docker inspect` shows the environment that compose sets.
     given = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
     template = (PROJECT / "config" / "users.acl.template").read_text()
     hand_out(SECRETS, given, template, VOLUMES / "postgres")

@@ -1,4 +1,4 @@
-"""Accounts: one book a strategy, with the terms it is traded on."""
+"""Accounts: one book a strategy, with the terms on which it is traded."""
 
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -23,7 +23,7 @@ __all__ = ["Account", "last_settled", "open_account", "read_account", "terms_of"
 
 @dataclass(frozen=True)
 class Account:
-    """What an account is traded on.
+    """The terms on which an account is traded.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Account:
     max_participation : Decimal
         Largest share of a session's volume that the paper broker fills.
     max_weight, max_gross, max_net : Decimal
-        Largest shares of equity in one symbol, in all, and long less short.
+        Limits as shares of equity: of one symbol, of all positions, and of long less short.
     max_order_volume : Decimal
         Largest order as a share of the median volume of the last sessions.
     max_price_move : Decimal
@@ -48,8 +48,7 @@ class Account:
     max_signal_age : int
         Opens that may lie between a signal's session and the one it is traded in.
     delisting_return : Decimal
-        What a share of a symbol whose quotes have ended earns from its last close to its sale on
-        paper.
+        Return of a share from the last close of a delisted symbol to its sale on paper.
     execution : {"off", "paper", "replay", "live"}
         Where orders go; see `tradewind.research.strategy.strategy.Strategy`.
     """
@@ -97,10 +96,10 @@ def terms_of(strategy: "Strategy") -> Account:
 
 
 def open_account(engine: sa.Engine, terms: Account, session: date) -> Account:
-    """Open an account after a session's close, or give it the terms it is traded on from there.
+    """Open an account after a session's close, or set the terms that hold from there on.
 
-    Done again with the same terms, or for a session before those in force, it changes nothing. The
-    capital of an account that is open stays what it is.
+    With the same terms again, or for a session before those in force, nothing changes. The capital
+    of an account that is open stays what it is.
 
     Parameters
     ----------
@@ -117,8 +116,8 @@ def open_account(engine: sa.Engine, terms: Account, session: date) -> Account:
     Raises
     ------
     TradingError
-        If the file now names another kind of broker than the one where the account still holds
-        shares or has orders, or the database refuses or is out of reach.
+        If the file names another kind of broker than before while the account still holds shares or
+        has orders, or the database refuses or is out of reach.
     """
     name = terms.account
     with database_errors(f"opening the account {name}"), account_lock(engine, name):  # noqa: SIM117
@@ -168,7 +167,7 @@ def read_account(connection: sa.Connection, account: str, session: date | None =
 
 
 def traded_by(connection: sa.Connection, account: str) -> str:
-    """Return how an account is traded, or was before its file said ``execution: off``.
+    """Return an account's `execution`, or the one before its file said ``execution: off``.
 
     Raises
     ------
@@ -195,7 +194,7 @@ def last_settled(connection: sa.Connection, account: str) -> date | None:
 
 
 def _refuse_to_move(connection: sa.Connection, wanted: Account) -> None:
-    """Refuse a broker that knows nothing of what the account holds and has ordered."""
+    """Refuse another broker while the account holds shares or has orders."""
     name = wanted.account
     before = traded_by(connection, name)
     if wanted.execution == "off" or (wanted.execution == "live") == (before == "live"):

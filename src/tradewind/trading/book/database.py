@@ -1,4 +1,4 @@
-"""The database of the trading book: how it is reached, and how one account has one writer."""
+"""The database of the trading book: its connection, and the lock of each account's one writer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ def open_database(url: str) -> Iterator[sa.Engine]:
     Raises
     ------
     TradingError
-        If the address is none, or not of PostgreSQL.
+        If the address is invalid, or not one of PostgreSQL.
     """
     try:
         parsed = sa.make_url(url)
@@ -48,7 +48,7 @@ def open_database(url: str) -> Iterator[sa.Engine]:
 
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
-    """Say of a refusal of the database what was being done.
+    """Turn an error of the database into ours, which says what was being done.
 
     Raises
     ------
@@ -67,13 +67,13 @@ def database_errors(doing: str) -> Iterator[None]:
 
 
 class AccountLock:
-    """That nobody else writes the book of an account; it goes with its connection."""
+    """The lock that lets nobody else write an account's book; it ends with its connection."""
 
     def __init__(self, locks: Locks) -> None:
         self._locks = locks
 
     def check(self) -> None:
-        """Raise if the lock was lost, and with it the right to go on.
+        """Raise if the lock was lost: then the book must not be written any more.
 
         Raises
         ------
@@ -86,7 +86,7 @@ class AccountLock:
 
 @contextmanager
 def account_lock(engine: sa.Engine, account: str) -> Iterator[AccountLock]:
-    """Wait until nobody else writes the book of an account, and keep others waiting meanwhile."""
+    """Wait until nobody else writes an account's book, then keep others from it."""
     with database_errors(f"locking the account {account}"):
         locks = Locks(engine)
         try:

@@ -1,14 +1,13 @@
 """What becomes of a position whose symbol has no quotes any more.
 
-That quotes have ended is not known until they stay away. Signals are not made on the first session
-that a symbol has none for, and want nothing of it from the second on
-(`tradewind.trading.signals`). So the order that closes its position is for the third, and is the
-only one that may leave. On paper it is filled there, if the symbol was quoted neither in that
-session nor in the one before, at its last close times one plus the strategy's `delisting_return`,
-with the costs of any other trade. The backtest, which knows the future, does so in the session
-after the last bar.
+The end of quotes is not known until they stay away. In the first session without a quote no signals
+are made; from the second on they want nothing of the symbol (`tradewind.trading.signals`). So the
+order that closes the position is for the third session. No other order of the symbol may leave. On
+paper it is filled if the symbol was quoted neither in that session nor in the one before: at its
+last close times one plus the strategy's `delisting_return`, with the costs of any other trade. The
+backtest, which knows the future, does this in the session after the last bar.
 
-A real broker says itself what it paid, and when.
+A real broker says what it paid, and when.
 """
 
 from datetime import date

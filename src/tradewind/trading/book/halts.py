@@ -11,7 +11,7 @@ __all__ = ["halt", "halt_reason", "is_halted_by_name", "refuse_if_halted", "resu
 
 
 def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
-    """Let no order of an account, or of any, leave from now on.
+    """Let no further order leave, of one account or of any.
 
     Orders that a broker already has are not taken back.
 
@@ -19,9 +19,9 @@ def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
     ----------
     engine : Engine
     account : str or None
-        None for all accounts, those that are opened later, too.
+        None for all accounts, also those that are opened later.
     reason : str
-        For those who wonder.
+        Shown wherever the halt is.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
 
 
 def resume(engine: sa.Engine, account: str | None, reason: str) -> None:
-    """Take a halt off: that of an account, or, with None, the one of all accounts.
+    """Take a halt off: the one of an account, or, with None, the one of all accounts.
 
     Each is taken off by itself: an account that was halted stays so when all are resumed.
     Orders that could not leave do so when they are submitted again before their session.

@@ -14,12 +14,12 @@ __all__ = ["Ledger", "cash_of", "positions_of"]
 
 @dataclass
 class Ledger:
-    """Books what happens to an account in a session, and knows what it then holds.
+    """Books what happens to an account in a session, and holds its cash and shares.
 
     Attributes
     ----------
     connection : Connection
-        In whose transaction it is all booked.
+        All is booked in its transaction.
     account : str
     session : date
     cash : Decimal
@@ -35,7 +35,7 @@ class Ledger:
 
     @classmethod
     def open(cls, connection: sa.Connection, account: str, session: date) -> "Ledger":
-        """Go on from what was booked before."""
+        """Begin with the cash and the shares that were booked before."""
         return cls(
             connection,
             account,
@@ -58,7 +58,7 @@ class Ledger:
         shares: int = 0,
         reference: str = "",
     ) -> None:
-        """Book a change of cash and shares, rounded to cents; nothing, if nothing changes."""
+        """Book a change of cash and shares, rounded to cents, if there is one."""
         rounded = cents(amount)
         if not shares and not rounded:
             return
@@ -91,7 +91,7 @@ def cash_of(connection: sa.Connection, account: str, until: date | None = None) 
 def positions_of(
     connection: sa.Connection, account: str, until: date | None = None
 ) -> dict[str, int]:
-    """Return an account's shares by symbol, those held alone: the sums of its bookings."""
+    """Return the shares an account holds by symbol: the sums of its bookings, zeros left out."""
     total = sa.func.sum(bookings.c.shares)
     query = sa.select(bookings.c.symbol, total).where(bookings.c.account == account)
     if until is not None:

@@ -1,4 +1,4 @@
-"""Orders as they are written down: one row when an order is made, one for each state it reaches."""
+"""Orders in the database: one row when an order is made, one for each state it reaches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class LoggedOrder:
     signal_session : date
     model_version : int
     states : tuple of OrderState
-        All it went through, the last being what it is.
+        All states it has been in; the last is the current one.
     reasons : tuple of str
         Of the last state.
     """
@@ -42,14 +42,14 @@ class LoggedOrder:
 
     @property
     def state(self) -> OrderState:
-        """What the order is."""
+        """The current state."""
         return self.states[-1]
 
 
 def logged_orders(
     connection: sa.Connection, account: str, *conditions: sa.ColumnElement[bool]
 ) -> list[LoggedOrder]:
-    """Return an account's orders, by session and symbol, each with a history that was checked.
+    """Return an account's orders, by session and symbol, with their histories checked.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def logged_orders(
 def add_order(
     connection: sa.Connection, ticket: OrderTicket, signal_session: date, model_version: int
 ) -> None:
-    """Write an order down, unless it is there."""
+    """Store an order, unless it is stored."""
     made = connection.execute(
         insert(orders).on_conflict_do_nothing().returning(orders.c.client_order_id),
         {
@@ -97,12 +97,12 @@ def add_state(
     state: OrderState,
     reasons: Sequence[str] = (),
 ) -> LoggedOrder:
-    """Write down what has become of an order, and return it as it now is.
+    """Store an order's new state, and return the order with it.
 
     Raises
     ------
     OrderStateError
-        If it cannot become that.
+        If the order cannot go into that state.
     """
     check_transition(f"{order.ticket.client_order_id} of {order.ticket.symbol}", order.state, state)
     _add_event(connection, order.ticket.client_order_id, order.states, state, reasons)

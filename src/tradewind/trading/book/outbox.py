@@ -1,8 +1,8 @@
-"""What the trading application tells the world: events on a Redis stream, at least once.
+"""Events of the trading application on a Redis stream, delivered at least once.
 
-An event is written in the transaction of what it tells, so there is none of what did not happen.
-After the commit it is put on the stream, and then marked as published. Whoever dies between the
-two leaves it to be published once more: readers know an event by its ``id``.
+An event is written in the transaction of the change that it reports, so no event reports what did
+not happen. After the commit it is put on the stream, and then marked as published. If the publisher
+dies between the two, the event is published once more: readers tell it by its ``id``.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ STREAM: Final = "trading:events"
 CHANNEL: Final = "trading_events"
 """PostgreSQL's channel on which a new event is announced, for whoever publishes."""
 
-# Redis refuses writes when it is full; a reader that is this far behind has other troubles.
+# Redis refuses writes when it is full; no reader should be this far behind.
 _KEPT: Final = 100_000
 _BATCH: Final = 500
 
@@ -35,7 +35,7 @@ _BATCH: Final = 500
 def record(
     connection: sa.Connection, kind: str, account: str | None, payload: Mapping[str, Any]
 ) -> None:
-    """Write down an event with what it tells; it is published after the commit."""
+    """Store an event with its payload; it is published after the commit."""
     row = {"kind": kind, "account": account, "payload": dict(payload)}
     connection.execute(sa.insert(events), row)
     connection.execute(sa.select(sa.func.pg_notify(CHANNEL, "")))  # sent with the commit
@@ -55,7 +55,7 @@ def publish(engine: sa.Engine, redis: "Redis", stream: str = STREAM) -> int:
     Raises
     ------
     TradingError
-        If PostgreSQL or Redis refuse or are out of reach. What was not published stays so.
+        If PostgreSQL or Redis refuse or are out of reach. Events that were not published are kept.
     """
     from redis.exceptions import RedisError
 

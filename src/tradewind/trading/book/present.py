@@ -1,8 +1,8 @@
-"""What is over for an account: the one place that says whether an open is still to come.
+"""What lies in the past for an account: the one place that says whether an open is still to come.
 
-Three things can know that it is not, and each is asked: what the account was settled up to, the
-quotes it was given, and the clock. The clock is not asked on a replay, where the last session of
-the bars is the present.
+Three things can show that an open has passed, and each is checked: the session up to which the
+account is settled, its quotes, and the clock. A replay does not check the clock: there the last
+session of the bars is the present.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ __all__ = ["Present", "read_present", "store_openings"]
 
 @dataclass(frozen=True)
 class Present:
-    """What has happened already, as far as an account can know.
+    """What has happened already, as far as an account knows.
 
     Attributes
     ----------
     account : str
     settled, quoted : date or None
-        The last session that the account was settled for, and was given quotes of.
+        The last session that the account was settled for, and the last that it has quotes of.
     opens : mapping of date to datetime
         When the exchange opens, by session: those after each session that signals were decided on.
     now : datetime or None
@@ -79,27 +79,26 @@ class Present:
 
 
 def read_present(connection: sa.Connection, account: str, now: datetime) -> Present:
-    """Return what is over for an account.
+    """Return what lies in the past for an account.
 
     Parameters
     ----------
     connection : Connection
     account : str
     now : datetime
-        With a time zone; not asked where the account plays the past.
+        With a time zone; not used on a replay.
 
     Raises
     ------
     TradingError
-        If the account is not open, or was never told when the exchange opens, or `now` lacks a
-        zone.
+        If the account is not open, has no stored opens of the exchange, or `now` has no time zone.
     """
     if now.tzinfo is None:
         raise TradingError(f"{now} has no time zone; say datetime.now(UTC) or the like")
     replay = read_account(connection, account).execution == "replay"
     known = sa.select(openings.c.session, openings.c.opens_at).where(openings.c.account == account)
     opens = {row.session: row.opens_at for row in connection.execute(known)}
-    if not replay and not opens:  # as an account that older code opened
+    if not replay and not opens:  # such as an account that older code opened
         raise TradingError(
             f"{account} was never told when the exchange opens, so nobody can say whether an order "
             f"of it comes in time: run execute_{account} from its task `quote` on"
@@ -115,7 +114,7 @@ def read_present(connection: sa.Connection, account: str, now: datetime) -> Pres
 
 
 def store_openings(connection: sa.Connection, account: str, opens: Mapping[date, datetime]) -> None:
-    """Tell an account when the exchange opens; what it was told before stays."""
+    """Store when the exchange opens; opens that are stored already stay as they are."""
     rows = [
         {"account": account, "session": session, "opens_at": at} for session, at in opens.items()
     ]

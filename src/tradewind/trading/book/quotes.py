@@ -1,7 +1,7 @@
-"""Quotes: what the trading workers know of the market, a row a symbol and session.
+"""Quotes: what the trading workers know of the market, one row for each symbol and session.
 
-They are written by whoever reads bars, before a session is settled, and never changed: a bar that
-is revised afterwards does not change what was traded on it.
+The task that reads bars writes them before a session is settled. They never change: a bar that is
+revised afterwards does not change the trades that were made on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ class Quote:
     volume : int
         Shares traded.
     split : Fraction
-        What one share held at the close before has become.
+        Shares that one share held at the close before has become.
     dividend : Decimal
         Cash paid a share, after the split; eight places.
     """
@@ -69,13 +69,13 @@ class Quote:
 
 
 def quotes_from_bars(bars: "pl.DataFrame", *, after: date | None, until: date) -> list[Quote]:
-    """Return the quotes of the sessions after one, up to another, and of the last `HISTORY` anyway.
+    """Return the quotes of sessions after one, up to another, and at least the last `HISTORY`.
 
     Parameters
     ----------
     bars : DataFrame of shape (n_bars, 9)
         Validated bars of the account's symbols, with each symbol's bar before the first session
-        asked for: what happened in between is read off the two.
+        asked for: splits and dividends are computed from two bars in a row.
     after : date or None
         The account's last settled session; None for an account that is not open.
     until : date
@@ -116,9 +116,9 @@ def quotes_from_bars(bars: "pl.DataFrame", *, after: date | None, until: date) -
 
 
 def store_quotes(engine: sa.Engine, account: str, found: Sequence[Quote]) -> int:
-    """Write quotes down, but for those that are there already.
+    """Store the quotes that are not stored yet.
 
-    Nor is anything added to a settled session, unless it is of a symbol that was never quoted: the
+    A settled session gets no further quotes, unless they are of a symbol that was never quoted: the
     history of a symbol that is new to the account.
 
     Returns
@@ -163,7 +163,7 @@ def quote(
     bars: "pl.DataFrame",
     opens: Mapping[date, datetime],
 ) -> int:
-    """Tell an account of the market up to the last session of the bars, and open it if it is new.
+    """Store an account's quotes up to the last session of the bars, and open it if it is new.
 
     Parameters
     ----------
@@ -233,7 +233,7 @@ def recent_quotes(
 
 
 def closes_at(connection: sa.Connection, account: str, session: date) -> dict[str, Decimal]:
-    """Return each symbol's last close, of a session or the last one before that it has."""
+    """Return each symbol's last close, of a session or of its last one before."""
     known = (quotes.c.account == account, quotes.c.session <= session)
     last = (
         sa.select(quotes.c.symbol, sa.func.max(quotes.c.session).label("session"))

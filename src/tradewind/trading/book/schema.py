@@ -2,8 +2,8 @@
 
 Made by Alembic (`tradewind.trading.migrate`); a test holds the two together. A row is written once
 and never changed: an order's state is its last event, a position the sum of its bookings. Money is
-NUMERIC(38, 2), a price NUMERIC(38, 8), shares are whole; rates and weights are the decimal numbers
-they print as.
+NUMERIC(38, 2), a price NUMERIC(38, 8). Shares are whole. Rates and weights are the decimal numbers
+that they print as.
 """
 
 from typing import Final
@@ -98,8 +98,8 @@ accounts = sa.Table(
     schema=SCHEMA,
 )
 
-# Of every session of an account, and of some before its first. What one share held at the close
-# before became, and what a share was paid after that, stand beside the session's prices.
+# Of every session of an account, and of some before its first. The split is what one share held at
+# the close before has become, the dividend what a share was then paid.
 quotes = sa.Table(
     "quotes",
     metadata,
@@ -130,7 +130,7 @@ openings = sa.Table(
     schema=SCHEMA,
 )
 
-# What the account wants after the close of `session`: `shares` is `target` less `held`.
+# Orders that the account wants after the close of `session`: `shares` is `target` less `held`.
 intents = sa.Table(
     "intents",
     metadata,
@@ -145,10 +145,10 @@ intents = sa.Table(
     sa.Column("target", sa.BigInteger, nullable=False),
     sa.Column("shares", sa.BigInteger, nullable=False),
     _written_at(),
-    # The model version is part of the key, and one session is traded by one version alone.
+    # The model version is part of the key; only one version trades a session.
     sa.UniqueConstraint("account", "session", "symbol"),
     sa.CheckConstraint("shares = target - held", "shares"),
-    # Whatever decides, it never trades the session that it knows.
+    # A decision never trades the session whose close it knows.
     sa.CheckConstraint("trade_session > session", "later"),
     schema=SCHEMA,
 )
@@ -220,7 +220,7 @@ order_events = sa.Table(
 )  # fmt: skip
 
 # Commission and slippage are what they cost: positive, in money. `session` is the broker's. A price
-# of zero is what a share is paid that was delisted and is worth nothing.
+# of zero is paid for a delisted share that is worth nothing.
 fills = sa.Table(
     "fills",
     metadata,
@@ -257,7 +257,7 @@ bookings = sa.Table(
     sa.Column("amount", _MONEY, nullable=False),
     sa.Column("reference", sa.Text, nullable=False, comment="the fill's execution id, or empty"),
     _written_at(),
-    # Whatever is booked twice, by whomever, the database refuses.
+    # The database refuses a second booking of the same thing, whoever makes it.
     sa.UniqueConstraint("account", "session", "symbol", "kind", "reference"),
     sa.CheckConstraint(_one_of("kind", BOOKING_KINDS), "kind"),
     schema=SCHEMA,
@@ -277,7 +277,8 @@ equity = sa.Table(
     schema=SCHEMA,
 )
 
-# The kill switch: the last row of an account, and the last without one, say whether it may trade.
+# The kill switch. The last row of an account, and the last row without one, say whether it may
+# trade.
 halts = sa.Table(
     "halts",
     metadata,
@@ -290,7 +291,7 @@ halts = sa.Table(
     schema=SCHEMA,
 )
 
-# The outbox: what the world is told of, written with what it tells, published after.
+# The outbox: an event is written in the transaction that it reports, and published after it.
 EVENT_KINDS: Final = ("fill", "end_of_day", "halt", "resume")
 events = sa.Table(
     "events",

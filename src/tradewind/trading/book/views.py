@@ -1,4 +1,4 @@
-"""What the book says, for whoever asks: orders, positions, fills, profit. Nothing here writes."""
+"""Reading the book: orders, positions, fills, profit. Nothing here writes."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -111,7 +111,7 @@ class Fill:
 
 @dataclass(frozen=True)
 class Day:
-    """What a session did to an account.
+    """The result of a session for an account.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Day:
     profit : Decimal
         Change of equity since the close before; zero on the first.
     costs : Decimal
-        Of it, what commission, slippage and borrowing took: negative.
+        Commission, slippage and borrowing, which are part of the profit: negative.
     """
 
     account: str
@@ -142,7 +142,7 @@ def account_names(engine: sa.Engine) -> list[str]:
 
 
 def last_quoted(engine: sa.Engine, account: str) -> date | None:
-    """Return the last session that an account was given quotes of; None if it has none."""
+    """Return the last session that an account has quotes of; None if it has none."""
     with database_errors(f"reading the quotes of {account}"), engine.connect() as connection:
         last = sa.select(sa.func.max(quotes.c.session)).where(quotes.c.account == account)
         found: date | None = connection.execute(last).scalar()
@@ -150,7 +150,7 @@ def last_quoted(engine: sa.Engine, account: str) -> date | None:
 
 
 def symbols_in_play(engine: sa.Engine, account: str) -> set[str]:
-    """Return the symbols that an account holds, or has orders of that are not at their end."""
+    """Return the symbols that an account holds, or has open orders of."""
     with database_errors(f"reading {account}"), engine.connect() as connection:
         working = {
             order.ticket.symbol
@@ -238,7 +238,7 @@ def fills(engine: sa.Engine, account: str, since: date | None = None) -> list[Fi
 
 
 def pnl(engine: sa.Engine, account: str) -> list[Day]:
-    """Return an account's sessions from its first on, each with what it earned.
+    """Return an account's sessions from its first on, each with its profit.
 
     Raises
     ------

@@ -18,22 +18,22 @@ _EXAMPLE: Final = "ib://gateway:4002?account.momentum=DU1234567"
 
 @dataclass(frozen=True)
 class Address:
-    """Where the gateway is, and whose orders go where.
+    """Where the gateway is, and which account there each of ours has.
 
     Attributes
     ----------
     host, port
         Of TWS or IB Gateway.
     accounts : dict of str to str
-        Interactive Brokers' account of each of ours; no two share one, since positions there do
-        not say whose they are.
+        Interactive Brokers' account for each of ours. No two share one, for positions there do not
+        say to which of ours they belong.
     client_id : int
-        Of the first account; the others, in the order of their names, count on from it. An order
-        can be cancelled by the client that placed it alone.
+        Of the first account; the others, in the order of their names, count on from it. Only the
+        client that placed an order can cancel it.
     timezone : ZoneInfo
-        The exchange's.
+        The exchange's time zone.
     until : time
-        There: after it an order for the day's open is too late.
+        Local time at the exchange after which an order for the day's open is too late.
     currency : str
     timeout : float
         Seconds that an answer may take.
@@ -55,7 +55,7 @@ class Address:
         Raises
         ------
         TradingError
-            If it is none, or has an option that does not exist.
+            If it is invalid, or has an unknown option.
         """
         try:
             parts = urlsplit(text)
@@ -66,7 +66,7 @@ class Address:
                 accounts=_accounts(asked),
                 **_options(asked),
             )
-        except (ValueError, KeyError) as error:  # a time zone that is none is a KeyError
+        except (ValueError, KeyError) as error:  # an unknown time zone is a KeyError
             raise TradingError(
                 f"TRADEWIND_BROKER={text}: {error}. Write {_EXAMPLE}; options are "
                 f"{', '.join(sorted(_OPTIONS))}, and {_ACCOUNT}NAME for each account"

@@ -1,13 +1,13 @@
 """A broker on paper: fills at the open of the session, from the account's quotes, with its costs.
 
-Its records are its own (schema ``paper``) and never written in one transaction with the book's, so
-that the book can lose sight of it as of any broker, and must find it again. How a session is traded
-is in `tradewind.trading.brokers.paper_session`.
+Its records are its own (schema ``paper``), and are never written in one transaction with the
+book's. So the book can lose contact with it as with any broker, and must reconcile.
+`tradewind.trading.brokers.paper_session` says how a session is traded.
 
-An order is rejected whose open is over, by the clock or by anything that was known of the session
-when it came (`tradewind.trading.book.present`), or that is for an unknown symbol; and, unless it
-closes the position, one for a symbol without a quote at the last close, or of no multiple of the
-lot size.
+It rejects an order whose open has passed, by the clock or by anything known of the session when the
+order came (`tradewind.trading.book.present`), and one for an unknown symbol. Unless the order
+closes the position, it also rejects one for a symbol without a quote at the last close, and one
+that is no multiple of the lot size.
 """
 
 import asyncio
@@ -66,11 +66,11 @@ class PaperBroker:
         self._engine = self._open.enter_context(open_database(database_url))
 
     async def submit(self, order: OrderTicket) -> None:
-        """Take an order, or reject it; see `tradewind.trading.broker.Broker`."""
+        """Accept an order, or reject it; see `tradewind.trading.broker.Broker`."""
         await asyncio.to_thread(self._submit, order)
 
     async def cancel(self, client_order_id: str) -> None:
-        """Take back an order that waits; see `tradewind.trading.broker.Broker`."""
+        """Cancel an order that waits; see `tradewind.trading.broker.Broker`."""
         await asyncio.to_thread(self._cancel, client_order_id)
 
     async def trade(self, account: str, session: date) -> None:
@@ -90,7 +90,7 @@ class PaperBroker:
         return await asyncio.to_thread(self._positions, account)
 
     async def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection to the database."""
         await asyncio.to_thread(self._open.close)
 
     def _submit(self, order: OrderTicket) -> None:
@@ -109,7 +109,7 @@ class PaperBroker:
                 _write_down(connection, order, reason)
             else:
                 reason = known
-        # Only now: a rejection is a record, too, and is not undone by the error that tells of it.
+        # Raised after the commit: a rejection is a record, too, and the error must not undo it.
         if reason:
             raise OrderRejectedError(reason)
 
@@ -189,7 +189,7 @@ class PaperBroker:
 
 
 def _known(connection: sa.Connection, order: OrderTicket) -> str | None:
-    """Return what was said of an order when it came first; None if it did not."""
+    """Return the answer to an order when it came first; None if it is new."""
     row = connection.execute(
         sa.select(paper_orders).where(paper_orders.c.client_order_id == order.client_order_id)
     ).one_or_none()
@@ -219,7 +219,7 @@ def _known(connection: sa.Connection, order: OrderTicket) -> str | None:
 
 
 def _objection(connection: sa.Connection, order: OrderTicket, now: datetime) -> str:
-    """Return why an order is not taken; empty if it is."""
+    """Return why an order is rejected; empty if it is not."""
     if over := _over(connection, order, now):
         return f"too late: {over}"
     before = (quotes.c.account == order.account, quotes.c.session < order.session)
@@ -240,7 +240,7 @@ def _objection(connection: sa.Connection, order: OrderTicket, now: datetime) -> 
 
 
 def _over(connection: sa.Connection, order: OrderTicket, now: datetime) -> str:
-    """Return why an order comes too late: by the broker's own records, or by what is known."""
+    """Return why an order comes too late: by the broker's records, or by what the account knows."""
     traded = connection.execute(
         sa.select(sa.func.max(paper_sessions.c.session)).where(
             paper_sessions.c.account == order.account

@@ -1,4 +1,4 @@
-"""The paper broker's records: what more than one of its parts reads or writes."""
+"""The paper broker's records: functions that more than one of its modules uses."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ __all__ = ["held", "last_events", "lock", "note"]
 
 
 def lock(connection: sa.Connection, account: str) -> None:
-    """Wait until nobody else changes an account's records; it goes with the transaction."""
+    """Wait for the lock on an account's records, and hold it until the transaction ends."""
     digest = hashlib.blake2b(f"paper {account}".encode(), digest_size=8).digest()
     key = int.from_bytes(digest, "little", signed=True)
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
@@ -47,7 +47,7 @@ def held(connection: sa.Connection, account: str) -> dict[str, int]:
 def note(
     connection: sa.Connection, order_id: str, sequence: int, state: OrderState, reason: str = ""
 ) -> None:
-    """Write down what became of an order; its first event has the sequence 0."""
+    """Store an event of an order; its first event has the sequence 0."""
     connection.execute(
         sa.insert(paper_order_events),
         {

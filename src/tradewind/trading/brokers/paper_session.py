@@ -1,18 +1,18 @@
 """How the paper broker trades a session.
 
-In one transaction, so that a session was traded whole or not at all, and never twice:
+In one transaction, so that a session is traded whole or not at all, and never twice:
 
 1. Positions and waiting orders go through the session's split: the whole part of shares times
    ratio, and limits divided by it.
 2. Orders are filled at the open, in the order they came in. A limit order is filled only if the
    open is no worse than its limit.
-3. All orders of a symbol together are filled up to `max_participation` of the session's volume.
-   Of an order that is cut so, whole lots are filled.
+3. All orders of a symbol together are filled up to `max_participation` of the session's volume. An
+   order that is cut so is filled in whole lots.
 4. Commission and slippage are basis points of the exact notional, in cents, as in
    `tradewind.research.backtest.books`. A limit order's slippage ends at its limit.
-5. An order that closes the position in a symbol whose quotes have ended is filled whole, at what
-   such a share is paid (`tradewind.trading.book.delistings`).
-6. What was not filled expires; so does, unfilled, an order that came after the session's quotes.
+5. An order that closes the position in a delisted symbol is filled whole, at the price of
+   `tradewind.trading.book.delistings`.
+6. What was not filled expires. An order that came after the session's quotes expires unfilled.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ __all__ = ["trade_session"]
 
 
 def trade_session(connection: sa.Connection, account: str, session: date) -> None:
-    """Trade an account's orders at a session's open, unless they were.
+    """Trade an account's orders at a session's open, unless that was done.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def trade_session(connection: sa.Connection, account: str, session: date) -> Non
 
 
 def _begin(connection: sa.Connection, account: str, session: date) -> bool:
-    """Write down that a session is traded; False if it was."""
+    """Store that a session is traded; False if it was traded before."""
     of_account = sa.select(sa.func.max(paper_sessions.c.session)).where(
         paper_sessions.c.account == account
     )
@@ -103,7 +103,7 @@ class _Day:
             )
 
     def split(self) -> None:
-        """Bring positions through the session's splits."""
+        """Apply the session's splits to positions."""
         for symbol, shares in held(self._connection, self._terms.account).items():
             whole, _ = split_shares(shares, self._ratio(symbol), Decimal(0))
             if whole != shares:
@@ -179,7 +179,7 @@ class _Day:
         return found
 
     def _tradable(self, order: _Waiting, most: int) -> tuple[int, str, Decimal]:
-        """Return how many shares are traded, signed, why not all, and at which price."""
+        """Return how many shares are traded, signed, why not all of them, and at which price."""
         quote = self._quotes.get(order.symbol)
         if quote is None:
             price = self._paid_at_the_end(order)
@@ -217,7 +217,7 @@ class _Day:
         self._connection.execute(
             sa.insert(paper_executions),
             {
-                "execution_id": f"{order.client_order_id}.1",  # a day's order meets one open
+                "execution_id": f"{order.client_order_id}.1",  # an order lives for one open
                 "client_order_id": order.client_order_id,
                 "account": terms.account,
                 "session": self._session,

@@ -1,6 +1,7 @@
-"""What lists of the front door show of each member.
+"""Lists of the front door: the columns that each shows of its members.
 
-Nothing is loaded here: a column reads what a member has.
+`tradewind.display` shows them on a terminal, with rich, which a notebook may lack. Nothing is
+loaded here: a column reads what a member has.
 """
 
 from collections.abc import Iterable
