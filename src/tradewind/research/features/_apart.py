@@ -8,6 +8,10 @@ process that has used polars must not be forked: the threads of its pool do not 
 one never does.) A child may write no file either, by the limit that the system puts on the size of
 files, so that nothing is remembered on disk.
 
+Who asks may be killed in the midst of an answer, and can end nothing then. The process that forks
+sees that the other end of its connection is gone, and ends the child; the kernel ends a child whose
+own parent is gone.
+
 To start that process is most of what it costs. It takes no answer to start it, so that the one who
 asks can do other work meanwhile.
 """
@@ -16,6 +20,7 @@ import gc
 import os
 import pickle
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +37,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError, StrategyError, TradewindError
+from tradewind.host.parents import end_with
 from tradewind.market.bars import KEY
 from tradewind.research.features.compute import FeatureTable
 from tradewind.research.features.own_code import functions_and_files, told
@@ -130,7 +136,7 @@ class Apart:
         trace: TracebackType | None,
     ) -> None:
         """End the process."""
-        self._connection.close()  # which ends it, unless a child of it is still at work
+        self._connection.close()  # which ends it, and a child of it that is still at work
         self._process.terminate()
         self._process.wait()
 
@@ -214,7 +220,7 @@ def computed_apart(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
 
 def serve(descriptor: int, seconds: float) -> None:
     """Answer questions, each in a child and so long at most, until the other end closes."""
-    connection = Connection(descriptor)
+    connection, here = Connection(descriptor), os.getpid()
     gc.freeze()
     with connection, suppress(EOFError, ConnectionError):
         bars = connection.recv_bytes()
@@ -222,10 +228,28 @@ def serve(descriptor: int, seconds: float) -> None:
             strategy = connection.recv_bytes()
             child = os.fork()
             if child == 0:
+                end_with(here)
                 _answer(connection, bars, strategy, seconds)
+            _wait(descriptor, child)
             _, status = os.waitpid(child, 0)
             # Also where it was asked to end: what a child does of itself must not pass for it.
             connection.send(os.waitstatus_to_exitcode(status))
+
+
+def _wait(descriptor: int, child: int) -> None:
+    """Wait until a child has ended; end it if nobody is left who would hear its answer."""
+    try:
+        ended = os.pidfd_open(child)
+    except OSError:  # the kernel is older than 5.3, or forbids it: then the child's limit ends it
+        return
+    try:
+        ends = select.poll()
+        ends.register(ended, select.POLLIN)
+        ends.register(descriptor, select.POLLRDHUP)  # what is to be read there is the child's
+        if any(found == descriptor for found, _ in ends.poll()):
+            os.kill(child, signal.SIGKILL)  # it has not been waited for: the id is still its own
+    finally:
+        os.close(ended)
 
 
 def _answer(connection: Connection, bars: bytes, strategy: bytes, seconds: float) -> NoReturn:
