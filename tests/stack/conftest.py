@@ -118,6 +118,12 @@ class Stack:
     def service(self, name: str) -> dict[str, Any]:
         return next(row for row in self.status()["services"] if row["service"] == name)
 
+    def airflow_environment(self) -> dict[str, str]:
+        """Return the environment of Airflow's services, for a command of its own beside them."""
+        pid = self.service("airflow-scheduler")["pid"]
+        text = Path(f"/proc/{pid}/environ").read_text()
+        return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
     def kill(self, name: str) -> None:
         """Kill a service and all it started; wait until its supervisor has it back."""
         pid = self.service(name)["pid"]

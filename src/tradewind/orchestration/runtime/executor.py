@@ -2,7 +2,8 @@
 
 And that sees within a minute which of its tasks nobody works on any more. A task that Redis has no
 room for waits: Airflow's own would call it failed. Of one that failed and could not say why, it
-asks Celery, and has `tradewind.orchestration.runtime.unheard` tell it.
+asks Celery, and has `tradewind.orchestration.runtime.unheard` tell it. A run that can be of no use
+ends when it begins (`tradewind.orchestration.runtime.begun_runs`).
 
 Named by ``[core] executor`` in ``config/airflow.env``.
 """
@@ -17,7 +18,7 @@ from celery import states
 from celery.backends.database import DatabaseBackend
 
 from tradewind.foreign import ForeignNames
-from tradewind.orchestration.runtime import abandoned, unheard
+from tradewind.orchestration.runtime import abandoned, begun_runs, unheard
 from tradewind.orchestration.runtime.bell import Bell
 
 __all__ = ["FOREIGN", "PromptCeleryExecutor"]
@@ -76,7 +77,9 @@ class PromptCeleryExecutor(CeleryExecutor):
     def start(self) -> None:
         """Begin, with a connection to Celery's results that stays open."""
         super().start()
-        get_listener_manager().add_listener(unheard)
+        for listener in (unheard, begun_runs):
+            if all(names.usable() for names in listener.FOREIGN):
+                get_listener_manager().add_listener(listener)
         results = self.celery_app.backend
         if isinstance(results, DatabaseBackend):
             # It keeps connections in processes that Celery has forked; in others it opens one for
