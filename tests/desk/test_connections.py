@@ -21,8 +21,8 @@ class Client:
         self.unknown -= 1
         return self.unknown < 0
 
-    def is_paused(self, _: str) -> bool:
-        return self.paused
+    def standstill(self, _: str) -> str:
+        return "paused" if self.paused else ""
 
     def dag_url(self, dag_id: str) -> str:
         return f"http://airflow/dags/{dag_id}"

@@ -71,6 +71,14 @@ def test_a_late_run_is_told_with_its_page(hook: list[Any]) -> None:
     assert (message["event"], message["url"], message["task_id"]) == ("run_late", page, None)
 
 
+def test_a_run_that_failed_hours_ago_is_not_late(hook: list[Any]) -> None:
+    run = {"dag_id": "train_x", "dag_run_id": "m", "state": "failed"}
+    asyncio.run(alerts.run_is_late(context={"dag_run": run}))
+    assert hook == []
+    asyncio.run(alerts.run_is_late(context={"dag_run": {**run, "state": "running"}}))
+    assert len(hook) == 1
+
+
 DEAD: dict[str, Any] = {
     "dag_id": "train_x", "run_id": "m", "task_id": "train", "try_number": 1,
     "reason": "it was killed\nat postgresql://me:hunter2@host/db",

@@ -396,17 +396,66 @@ def test_a_refusal_is_not_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("paused", "said"), [(True, "train_trend is paused"), (False, "another run of train_trend")]
+    ("dag", "said"),
+    [
+        ({"is_paused": True}, "train_trend is paused: the run begins when"),
+        ({"is_stale": True}, "the file of train_trend is gone: the run begins when it is back"),
+        ({"is_paused": False}, "another run of train_trend"),
+    ],
 )
 def test_a_run_that_does_not_begin_says_what_it_waits_for(
-    airflow: Airflow, patient: AirflowClient, notes: list[str], paused: bool, said: str
+    airflow: Airflow, patient: AirflowClient, notes: list[str], dag: dict[str, bool], said: str
 ) -> None:
     airflow.answers[f"GET {RUN}"] = [(200, run("queued"))] * 40 + [(200, run("success"))]
     airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": []})]
-    airflow.answers["GET /api/v2/dags/train_trend"] = [(200, {"is_paused": paused})]
+    airflow.answers["GET /api/v2/dags/train_trend"] = [(200, dag)]
     patient.wait("train_trend", RUN_ID)
     [told] = notes
     assert said in told
+
+
+@pytest.mark.parametrize(
+    ("dag", "state", "said"),
+    [
+        ({"is_paused": True}, None, ["train_trend is paused: the run goes on when"]),
+        ({"is_stale": True}, "scheduled", ["the file of train_trend is gone: the run goes on"]),
+        ({"is_stale": True}, "running", []),
+        ({"is_paused": False}, None, []),
+    ],
+)
+def test_a_run_that_stands_still_says_why(
+    airflow: Airflow,
+    patient: AirflowClient,
+    notes: list[str],
+    *,
+    dag: dict[str, bool],
+    state: str | None,
+    said: list[str],
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("running"))] * 99 + [(200, run("success"))]
+    tasks = [task("ingest", "success", "2024-01-02"), task("train", state, None)]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": tasks})]
+    airflow.answers["GET /api/v2/dags/train_trend"] = [(200, dag)]
+    patient.wait("train_trend", RUN_ID)
+    assert len(notes) == len(said)
+    assert all(words in note for words, note in zip(said, notes, strict=True))
+
+
+def test_a_run_that_is_deleted_is_not_waited_for(airflow: Airflow, patient: AirflowClient) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, run("running")), (404, {"detail": "not found"})]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": []})]
+    with pytest.raises(OrchestrationError, match=r"there is no run .* was deleted from Airflow"):
+        patient.wait("train_trend", RUN_ID)
+
+
+@pytest.mark.parametrize(("note", "said"), [("a note", "failed: a note\n"), (None, "failed; see ")])
+def test_a_run_that_failed_without_a_task_says_what_was_noted(
+    airflow: Airflow, patient: AirflowClient, note: str | None, said: str
+) -> None:
+    airflow.answers[f"GET {RUN}"] = [(200, {**run("failed"), "note": note})]
+    airflow.answers[f"GET {RUN}/taskInstances"] = [(200, {"task_instances": []})]
+    with pytest.raises(OrchestrationError, match=said):
+        patient.wait("train_trend", RUN_ID)
 
 
 def test_a_task_that_waits_or_is_tried_again_is_told_of_once(

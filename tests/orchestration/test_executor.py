@@ -3,21 +3,27 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from airflow.executors.base_executor import BaseExecutor
+from airflow.models.taskinstancekey import TaskInstanceKey
 from airflow.providers.celery.executors.celery_executor import CeleryExecutor
 from airflow.providers.celery.executors.celery_executor_utils import ExceptionWithTraceback
+from celery import states
 from celery.backends.database import session_cleanup
+from celery.exceptions import NotRegistered, WorkerLostError
 from celery.result import AsyncResult
 from dotenv import dotenv_values
 from kombu.exceptions import OperationalError
 from redis.exceptions import OutOfMemoryError
 
 from tests.support import typed
-from tradewind.orchestration.runtime.executor import PromptCeleryExecutor
+from tradewind.orchestration.runtime import abandoned
+from tradewind.orchestration.runtime.executor import MOST_LOSSES, PromptCeleryExecutor
 
 CHECKOUT = Path(__file__).parents[2]
+KEY = TaskInstanceKey("early", "task", "run", 1, -1)
 OPTIONS = "AIRFLOW__CELERY__RESULT_BACKEND_SQLALCHEMY_ENGINE_OPTIONS"
 
 
@@ -85,6 +91,50 @@ def test_a_task_that_redis_has_no_room_for_stays_queued(
     executor.heartbeat()
     assert executor.queued_tasks == {}
     assert executor.waits == [0.5, 0.1]
+
+
+def test_a_task_that_a_worker_throws_away_is_not_sent_for_ever(
+    executor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent_again: list[str] = []
+    monkeypatch.setattr(CeleryExecutor, "sync", lambda _: None)
+    monkeypatch.setattr(executor._watch, "look", lambda found: abandoned.Abandoned(tuple(found)))
+
+    def send_again(message: str) -> bool:
+        sent_again.append(message)
+        return True
+
+    monkeypatch.setattr(abandoned, "requeue", send_again)
+    for _ in range(MOST_LOSSES + 1):
+        assert not executor.event_buffer
+        executor.workloads[KEY] = AsyncResult("message")
+        executor.sync()
+    assert len(sent_again) == MOST_LOSSES
+    state, why = executor.event_buffer[KEY]
+    assert state == "failed"
+    assert "its message was lost 13 times on the way to a worker" in why
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotRegistered("execute_workload"), "its worker does not know Airflow's task"),
+        (httpx.ConnectError("refused"), "its worker does not reach Airflow's web server"),
+        (httpx.ReadTimeout("slow"), "its worker does not reach Airflow's web server"),
+        (WorkerLostError("signal 9"), "WorkerLostError: signal 9"),
+    ],
+)
+def test_what_a_worker_fails_with_before_a_task_begins_is_told_in_words(
+    executor: Any, error: Exception, told: str
+) -> None:
+    result: Any = AsyncResult("message")
+    result._cache = {"status": states.FAILURE, "result": error}
+    executor.workloads[KEY] = result
+    executor.update_task_state(KEY, states.FAILURE, None)
+    state, why = executor.event_buffer[KEY]
+    assert state == "failed"
+    assert why.startswith(told)
+    assert f"{type(error).__name__}: {error}" in why
 
 
 def connection_of(executor: PromptCeleryExecutor) -> object:

@@ -1,11 +1,16 @@
 """Functions that an expression calls, and that do not end."""
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
+import psutil
 import pytest
 
+from tests.support import wait_until
 from tradewind.errors import StrategyError
 from tradewind.research.features import _apart
 from tradewind.research.features.compute import _calls_python, compute_features
@@ -25,6 +30,30 @@ def lost(values):
 
 def feature():
     return {expression}
+"""
+
+ENDLESS = """\
+def loop(values=None):
+    open({begun!r}, "w").close()  # without content, so it may be made
+    while True:
+        pass
+
+def feature():
+    return pl.col("close").map_batches(loop, return_dtype=pl.Float64)
+
+{more}
+"""
+COMPUTES = """\
+import pickle, sys
+from tradewind.research.features.compute import compute_features
+compute_features(*pickle.load(sys.stdin.buffer))
+"""
+TRIES = """\
+import os, pickle, sys
+from pathlib import Path
+from tradewind.research.features.tried_once import try_features
+_, strategy = pickle.load(sys.stdin.buffer)
+try_features(strategy, Path(os.environ["TRADEWIND_HOME"], "strategies"), seconds=1800.0)
 """
 
 
@@ -63,6 +92,54 @@ def test_the_leak_check_is_ended_too(
     monkeypatch.setattr(_apart, "SECONDS", 5.0)
     with pytest.raises(StrategyError, match=r"mine:feature .*: not done after 5 s"):
         refuse_lookahead(bars, strategy, seed=0)
+
+
+def ended(process: psutil.Process) -> bool:
+    """Tell whether a process is over; nobody may have asked for its exit code."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("program", "more", "killed", "processes"),
+    [
+        (COMPUTES, "", "who asks", 3),
+        (COMPUTES, "", "who forks", 3),
+        (TRIES, "loop()", "who asks", 2),
+    ],
+)
+def test_what_does_not_end_ends_with_who_asked_for_it(
+    bars: pl.DataFrame,
+    own: Own,
+    tmp_path: Path,
+    *,
+    program: str,
+    more: str,
+    killed: str,
+    processes: int,
+) -> None:
+    begun = tmp_path / "begun"
+    strategy = own(code=ENDLESS.format(begun=str(begun), more=more))
+    if more:  # what is tried is looked for in its folder
+        text = strategy.model_dump_json()
+        (tmp_path / "strategies" / f"{strategy.name}.yaml").write_text(text)
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as asking:
+        assert asking.stdin
+        asking.stdin.write(pickle.dumps((bars, strategy)))
+        asking.stdin.close()
+        known = psutil.Process(asking.pid)
+        wait_until(lambda: begun.exists() or asking.poll() is not None, 120)
+        found = [known, *known.children(recursive=True)]
+        try:
+            assert len(found) == processes
+            found[0 if killed == "who asks" else 1].kill()
+            wait_until(lambda: all(map(ended, found)), 30)
+        finally:
+            for each in found:
+                if not ended(each):
+                    each.kill()
 
 
 @pytest.mark.parametrize("call", ["map_batches", "map_elements"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,18 @@ class Stack:
 
     def rows(self, query: str, *values: object, database: str = "tradewind") -> list[Any]:
         """Ask a database as the role that owns it."""
+        with self._cursor(database) as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+
+    def change(self, statement: str, *values: object) -> None:
+        """Change the database `tradewind`, and keep the change."""
+        with self._cursor("tradewind") as cursor:
+            cursor.execute(statement, values)
+            cursor.connection.commit()
+
+    @contextmanager
+    def _cursor(self, database: str) -> Iterator[Any]:
         password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{database}")
         connection = psycopg2.connect(
             host="127.0.0.1", port=self.settings.postgres_port,
@@ -107,8 +120,7 @@ class Stack:
         )  # fmt: skip
         try:
             with connection.cursor() as cursor:
-                cursor.execute(query, values)
-                return cursor.fetchall()
+                yield cursor
         finally:
             connection.close()
 
@@ -117,6 +129,12 @@ class Stack:
 
     def service(self, name: str) -> dict[str, Any]:
         return next(row for row in self.status()["services"] if row["service"] == name)
+
+    def airflow_environment(self) -> dict[str, str]:
+        """Return the environment of Airflow's services, for a command of its own beside them."""
+        pid = self.service("airflow-scheduler")["pid"]
+        text = Path(f"/proc/{pid}/environ").read_text()
+        return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
 
     def kill(self, name: str) -> None:
         """Kill a service and all it started; wait until its supervisor has it back."""

@@ -12,15 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg2
 import pytest
 
 from tests import sessions
 from tests.stack.airflow import Airflow
 from tests.stack.conftest import Stack, commit
 from tests.support import wait_until
-from tradewind.stack.layout import Layout
-from tradewind.stack.secrets import load_secrets
 
 COUNT = sessions.count_asked_for(5)
 KILLED = os.environ.get("TRADED_THROUGH_KILLS_OF", "airflow-triggerer trading-worker").split()
@@ -101,8 +98,8 @@ def test_a_difference_to_the_broker_fails_the_run_and_is_named(
     stack: Stack, airflow: Airflow
 ) -> None:
     # Shares that the broker has and nobody here has asked for.
-    change(stack, "INSERT INTO paper.adjustments (account, session, symbol, shares) "
-                  "VALUES ('daily', '2005-03-04', 'MSFT', 7)")  # fmt: skip
+    stack.change("INSERT INTO paper.adjustments (account, session, symbol, shares) "
+                 "VALUES ('daily', '2005-03-04', 'MSFT', 7)")  # fmt: skip
     try:
         refused = stack.run("trading", "reconcile", "daily")
         assert refused.returncode == 1
@@ -114,7 +111,7 @@ def test_a_difference_to_the_broker_fails_the_run_and_is_named(
         assert tasks["submit"] == "upstream_failed"
         assert "MSFT" in log_of(airflow, run_id, "reconcile")
     finally:
-        change(stack, "DELETE FROM paper.adjustments WHERE shares = 7")
+        stack.change("DELETE FROM paper.adjustments WHERE shares = 7")
     stack.ok("trading", "reconcile", "daily")
 
 
@@ -148,7 +145,7 @@ def test_a_run_that_the_version_before_began_goes_on_after_an_upgrade(
     said = airflow.returned("execute_daily", run_id, "quote")
     older = {key: said[key] for key in ("account", "session", "model_version", "quotes")}
     airflow.say("execute_daily", run_id, "quote", older, "return_value")
-    change(stack, "DELETE FROM trading.openings WHERE account = 'daily'")
+    stack.change("DELETE FROM trading.openings WHERE account = 'daily'")
     airflow.clear("execute_daily", run_id, "settle")
     state, tasks = airflow.finished("execute_daily", run_id)
     assert state == "success", tasks
@@ -158,17 +155,6 @@ def test_a_run_that_the_version_before_began_goes_on_after_an_upgrade(
 def orders_on_paper(rows: Ask) -> int:
     [(count,)] = rows("SELECT count(*) FROM paper.orders WHERE account = 'daily'")
     return count
-
-
-def change(stack: Stack, statement: str) -> None:
-    """Change the database, and keep the change."""
-    password = load_secrets(Layout(stack.settings.state)).postgres_tradewind
-    with psycopg2.connect(
-        host="127.0.0.1", port=stack.settings.postgres_port,
-        user="tradewind", dbname="tradewind", password=password,
-    ) as connection, connection.cursor() as cursor:  # fmt: skip
-        cursor.execute(statement)
-    connection.close()
 
 
 def log_of(airflow: Airflow, run_id: str, task_id: str) -> str:

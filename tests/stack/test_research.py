@@ -185,12 +185,15 @@ def test_a_run_whose_sweep_the_version_before_planned_goes_on_after_an_upgrade(
     stack: Stack, airflow: Airflow, swept_run: str, swept: dict[str, Any]
 ) -> None:
     """0.1.0 named no study, and judged with other code: the trials are judged anew."""
+    assert stack.json("models", "show", "swept") == [swept]
+    study = "SELECT study_id FROM studies WHERE study_name LIKE 'swept-%'"
+    stack.change(f"UPDATE studies SET study_name = '0.1.0' WHERE study_id IN ({study})")
     airflow.say("train_swept", swept_run, "plan_sweep", None, "study")
     airflow.clear("train_swept", swept_run, "train")
     state, states = airflow.finished("train_swept", swept_run)
     assert state == "success", states
-    versions = stack.json("models", "show", "swept")
-    assert [each["metrics"]["sharpe"] for each in versions] == [swept["metrics"]["sharpe"]] * 2
+    [[trials]] = stack.rows(f"SELECT count(*) FROM trials WHERE study_id IN ({study})")
+    assert trials == TRIALS
 
 
 def test_noise_is_refused_and_the_run_succeeds(

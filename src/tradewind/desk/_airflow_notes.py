@@ -6,7 +6,9 @@ from dataclasses import dataclass
 __all__ = ["Notes", "TaskState"]
 
 _QUEUED_RUN = 5.0  # seconds until a note says why a run does not begin
-_QUEUED_TASK = 60.0  # and why a task does not
+_NO_TASK = 20.0  # and why no task of a run goes on
+_QUEUED_TASK = 60.0  # and why a task does not begin
+_AT_WORK = frozenset({"queued", "running", "deferred", "awaiting_input"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Notes:
     dag_id : str
     page : str
         Address of the run's page.
-    is_paused : callable
-        Asks whether the DAG is paused.
+    standstill : callable
+        Asks why Airflow does nothing for the DAG: ``"paused"``, ``"gone"``, or empty if it does.
     tell : callable
     """
 
@@ -40,24 +42,26 @@ class Notes:
         self,
         dag_id: str,
         page: str,
-        is_paused: Callable[[], bool],
+        standstill: Callable[[], str],
         tell: Callable[[str], None],
     ) -> None:
         self._dag_id = dag_id
         self._page = page
-        self._is_paused = is_paused
+        self._standstill = standstill
         self._tell = tell
         self._told: set[tuple[str, int]] = set()
 
     def take(self, state: str, tasks: Iterable[TaskState], unchanged: float) -> None:
         """Look at a run that has not ended, and has not changed for `unchanged` seconds."""
-        if state == "queued" and unchanged >= _QUEUED_RUN and self._is_new("run"):
-            if self._is_paused():
-                self._tell(
-                    f"{self._dag_id} is paused: the run waits until {self._page} unpauses it"
-                )
-            else:
-                self._tell(f"another run of {self._dag_id} goes on; this one begins after it")
+        tasks = tuple(tasks)
+        begins = state == "queued" and unchanged >= _QUEUED_RUN
+        stands = (
+            state == "running"
+            and unchanged >= _NO_TASK
+            and not any(task.state in _AT_WORK for task in tasks)
+        )
+        if begins or stands:
+            self._take_run("begins" if begins else "goes on")
         for task in tasks:
             name, number = task.task_id, task.try_number
             if task.state == "up_for_retry" and self._is_new(name, number):
@@ -65,6 +69,21 @@ class Notes:
             waits = task.state == "queued" and unchanged >= _QUEUED_TASK
             if waits and self._is_new(f"{name} queued"):
                 self._tell(f"{name} waits for a free worker: see `tradewind status`")
+
+    def _take_run(self, then: str) -> None:
+        if (then, 0) in self._told:
+            return
+        why = self._standstill()
+        if why == "paused":
+            told = f"{self._dag_id} is paused: the run {then} when {self._page} unpauses it"
+        elif why == "gone":
+            told = f"the file of {self._dag_id} is gone: the run {then} when it is back"
+        elif then == "begins":
+            told = f"another run of {self._dag_id} goes on; this one begins after it"
+        else:
+            return
+        if self._is_new(then):
+            self._tell(told)
 
     def _is_new(self, what: str, number: int = 0) -> bool:
         new = (what, number) not in self._told

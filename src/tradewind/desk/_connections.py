@@ -91,7 +91,7 @@ def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
                 f"{errors or 'See `tradewind logs airflow-dag-processor`'}"
             )
         time.sleep(0.5)
-    if client.is_paused(dag_id):
+    if client.standstill(dag_id) == "paused":
         raise OrchestrationError(
             f"{dag_id} is paused in Airflow, so that a run of it would not begin. Unpause it at "
             f"{client.dag_url(dag_id)} and ask again; nothing was started"

@@ -108,16 +108,26 @@ class AirflowClient:
         dag: dict[str, Any] = response.json()
         return not dag.get("is_stale", False) and not dag.get("has_import_errors", False)
 
-    def is_paused(self, dag_id: str) -> bool:
-        """Tell whether a DAG is paused: its runs do not begin.
+    def standstill(self, dag_id: str) -> str:
+        """Return why Airflow does nothing for a DAG and its runs; empty if it does.
+
+        Returns
+        -------
+        str
+            ``"paused"``; or ``"gone"`` if its file is gone, has no such DAG any more, or the DAG
+            was deleted.
 
         Raises
         ------
         OrchestrationError
-            If there is no such DAG or Airflow is out of reach.
+            If Airflow is out of reach.
         """
-        dag = self._session.request("GET", f"/dags/{quote(dag_id, safe='')}").json()
-        return bool(dag.get("is_paused", False))
+        path = f"/dags/{quote(dag_id, safe='')}"
+        response = self._session.request("GET", path, accept={httpx.codes.NOT_FOUND})
+        dag: dict[str, Any] = response.json()
+        if response.status_code == httpx.codes.NOT_FOUND or dag.get("is_stale", False):
+            return "gone"
+        return "paused" if dag.get("is_paused", False) else ""
 
     def import_errors(self) -> list[ImportFailure]:
         """Return the files that Airflow could not read; empty when all is well.
@@ -266,7 +276,7 @@ class AirflowClient:
         changed = 0.0
         seen: dict[str, str] | None = None
         page = self.run_url(dag_id, run_id)
-        notes = Notes(dag_id, page, lambda: self.is_paused(dag_id), self._on_note)
+        notes = Notes(dag_id, page, lambda: self.standstill(dag_id), self._on_note)
         while True:
             run, tasks = self._look(dag_id, run_id, deadline)
             states = {task.task_id: task.state for task in tasks}
@@ -285,7 +295,7 @@ class AirflowClient:
             notes.take(run["state"], tasks, now - changed)
             time.sleep(min(max(poll, min((now - changed) / 10, _RAREST_LOOK)), deadline - now))
         if run["state"] == "failed":
-            raise OrchestrationError(self._why_failed(dag_id, run_id, tasks))
+            raise OrchestrationError(self._why_failed(dag_id, run_id, tasks, run.get("note")))
         return DagRun(
             dag_id=dag_id,
             run_id=run_id,
@@ -299,8 +309,15 @@ class AirflowClient:
         self, dag_id: str, run_id: str, until: float
     ) -> tuple[dict[str, Any], tuple[TaskState, ...]]:
         try:
-            run = self._session.request("GET", _run_path(dag_id, run_id), until=until).json()
-            return run, self._task_states(dag_id, run_id, until)
+            response = self._session.request(
+                "GET", _run_path(dag_id, run_id), accept={httpx.codes.NOT_FOUND}, until=until
+            )
+            if response.status_code == httpx.codes.NOT_FOUND:
+                raise OrchestrationError(
+                    f"there is no run {run_id} of {dag_id} (Airflow at {self._session.base_url} "
+                    "answered 404): it, or its DAG, was deleted from Airflow, and its tasks end"
+                )
+            return response.json(), self._task_states(dag_id, run_id, until)
         except AwayError as error:
             raise OrchestrationError(
                 f"{error}. Run {run_id} of {dag_id} goes on without being watched; see "
@@ -331,13 +348,15 @@ class AirflowClient:
             f"{self._session.base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
         )
 
-    def _why_failed(self, dag_id: str, run_id: str, tasks: tuple[TaskState, ...]) -> str:
+    def _why_failed(
+        self, dag_id: str, run_id: str, tasks: tuple[TaskState, ...], note: str | None
+    ) -> str:
         failed = [task for task in tasks if task.state in _FAILED_TASK]
         first = next((task for task in failed if task.state == "failed"), None)
         where = f"run {run_id} of {dag_id} failed"
         page = self.run_url(dag_id, run_id)
-        if first is None:
-            return f"{where}; see {page}"
+        if first is None:  # of a run without tasks, whoever ended it wrote down why
+            return f"{where}: {note}\nSee {page}" if note else f"{where}; see {page}"
         end = self.reason(dag_id, run_id, first)
         said = f": {end}" if end else ""
         return f"{where} in task {first.task_id!r} (try {first.try_number}){said}\nLog: {page}"

@@ -26,6 +26,7 @@ __all__ = ["run_is_late", "task_died", "task_failed", "task_never_began"]
 log = logging.getLogger(__name__)
 
 _TIMEOUT_SECONDS = 10.0
+_ENDED: Final = frozenset({"success", "failed"})
 _REASON: Final = 300  # characters of a reason; the run's page has all of it
 _TEXT: Final = 1000
 _JSON: Final = {"Content-Type": "application/json"}
@@ -58,8 +59,10 @@ async def task_never_began(
 
 
 async def run_is_late(**kwargs: Any) -> None:  # noqa: ANN401 - as Airflow calls it
-    """Tell that a run has not ended by its deadline; perhaps it waits for an approval."""
+    """Tell that a run has not ended by its deadline, if so; perhaps it waits for an approval."""
     run = kwargs.get("context", {}).get("dag_run", {})
+    if run.get("state") in _ENDED:  # Airflow asks of runs that failed, too
+        return
     dag_id, run_id = str(run.get("dag_id")), str(run.get("dag_run_id"))
     payload = _payload(
         "run_late",

@@ -3,12 +3,15 @@
 Airflow accepts any. A run with a future logical date waits for it. Our DAGs do one run at a time,
 so no other can begin until then: for eight thousand years, if the year was mistyped. A number that
 no task can read fails the run in a worker, and only the worker's log says why.
+
+Here the web server refuses it. A run that is made past the web server, as by ``airflow dags
+trigger``, fails when it begins (`tradewind.orchestration.runtime.begun_runs`).
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["FIRST", "ChecksAskedRuns", "why_refused"]
+__all__ = ["FIRST", "ChecksAskedRuns", "what_is_wrong", "why_refused"]
 
 _ASKS: Final = re.compile(
     r"/(?:api/v2/(?:dags/[^/]+/dagRuns|assets/[^/]+/materialize|backfills(?:/dry_run)?)"
@@ -58,8 +61,19 @@ def why_refused(content: bytes, now: datetime) -> str:
         # A number of more digits than Python reads; anything else is not JSON, and Airflow refuses
         # it.
         return f"a number is too large: {error}" if "digits" in str(error) else ""
-    if not isinstance(asked, dict):
-        return ""
+    return what_is_wrong(asked, now) if isinstance(asked, dict) else ""
+
+
+def what_is_wrong(asked: Mapping[str, Any], now: datetime) -> str:
+    """Return the first thing that is wrong with what a run is asked for with; empty if nothing is.
+
+    Parameters
+    ----------
+    asked : mapping
+        Fields as Airflow's interface names them, such as ``logical_date`` and ``conf``.
+    now : datetime
+        With a time zone.
+    """
     problems = (why for name, value in asked.items() for why in _wrong(value, name, 0))
     dates = (_date(name, asked.get(name), now) for name in _AHEAD)
     return next(problems, "") or next(filter(None, dates), "")

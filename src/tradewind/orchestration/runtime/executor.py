@@ -3,11 +3,12 @@
 It also finds within a minute tasks that nobody works on any more. A task that Redis has no room for
 waits, while Airflow's own executor would call it failed. If a task failed and could not say why,
 the executor asks Celery, and `tradewind.orchestration.runtime.unheard` writes the reason into its
-log.
+log. A run of nonsense fails when it begins (`tradewind.orchestration.runtime.begun_runs`).
 
 Named by ``[core] executor`` in ``config/airflow.env``.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from celery import states
 from celery.backends.database import DatabaseBackend
 
 from tradewind.foreign import ForeignNames
-from tradewind.orchestration.runtime import abandoned, unheard
+from tradewind.orchestration.runtime import abandoned, begun_runs, unheard
 from tradewind.orchestration.runtime.bell import Bell
 
 __all__ = ["FOREIGN", "PromptCeleryExecutor"]
@@ -53,6 +54,22 @@ FAILED = TaskInstanceState.FAILED
 AT_MOST_SECONDS = 0.5
 # There may be more work than one turn takes; meanwhile the tasks that were sent can begin.
 AFTER_SENDING_SECONDS = 0.1
+# So often is a message sent again that was lost; a worker that throws it away loses each.
+MOST_LOSSES = 12
+_THROWN_AWAY = (
+    f"its message was lost {MOST_LOSSES + 1} times on the way to a worker. Does a worker of its "
+    "queue throw away what it cannot read, as one of another version may? Its log says so: see "
+    "`tradewind logs`"
+)
+# What a worker fails with before a task's process has begun: errors of Celery's and httpx's.
+_MEANT: Final = {
+    "NotRegistered": "its worker does not know Airflow's task: it is of another version, or of "
+    "another application",
+    "TransportError": "its worker does not reach Airflow's web server: compare [core] "
+    "execution_api_server_url there with the server's address",
+    "HTTPStatusError": "its worker was refused by Airflow's web server: compare its version, its "
+    "secrets and [core] execution_api_server_url with the server's",
+}
 _DIED = (
     f"its worker died: the task has not been heard of for {abandoned.SILENT_AFTER:.0f} s, in which "
     "the web server answered"
@@ -73,11 +90,14 @@ class PromptCeleryExecutor(CeleryExecutor):
         self._looks = FOREIGN[0].usable() and all(each.usable() for each in abandoned.FOREIGN)
         self._refused = 0
         self._unsent: dict[Any, str] = {}
+        self._losses: Counter[Any] = Counter()
 
     def start(self) -> None:
         """Start with a connection to Celery's results that stays open."""
         super().start()
-        get_listener_manager().add_listener(unheard)
+        for listener in (unheard, begun_runs):
+            if all(names.usable() for names in listener.FOREIGN):
+                get_listener_manager().add_listener(listener)
         results = self.celery_app.backend
         if isinstance(results, DatabaseBackend):
             # The backend keeps connections only in processes that Celery has forked; elsewhere it
@@ -106,10 +126,16 @@ class PromptCeleryExecutor(CeleryExecutor):
         by_message = {result.task_id: key for key, result in self.workloads.items()}
         found = self._watch.look(by_message.keys())
         for message in found.lost:
-            self.log.warning("the message of %s was lost; it is sent again", by_message[message])
+            key = by_message[message]
+            self._losses[key] += 1
+            if self._losses[key] > MOST_LOSSES:
+                del self._losses[key]
+                self.fail(key, info=_THROWN_AWAY)
+                continue
+            self.log.warning("the message of %s was lost; it is sent again", key)
             if abandoned.requeue(message):
-                self.running.discard(by_message[message])
-                self.workloads.pop(by_message[message], None)
+                self.running.discard(key)
+                self.workloads.pop(key, None)
         for message in found.silent:
             self.fail(by_message[message], info=_DIED)
 
@@ -147,8 +173,12 @@ class PromptCeleryExecutor(CeleryExecutor):
 
 
 def _words(error: object) -> str:
-    """Return kind and message of an error as Celery stores it."""
-    return f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)
+    """Return kind and message of an error as Celery stores it, after what it means if known."""
+    if not isinstance(error, BaseException):
+        return str(error)
+    told = f"{type(error).__name__}: {error}"
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    return next((f"{why} ({told})" for name, why in _MEANT.items() if name in kinds), told)
 
 
 def _no_memory(error: BaseException | None) -> bool:

@@ -15,7 +15,6 @@ find that it ended. Here the supervisor says why: in the task's log, to Airflow,
 when no try is left. Such an end counts like an error of the task's own, if it was no outage.
 """
 
-import ctypes
 import os
 import selectors
 import signal
@@ -33,6 +32,7 @@ from airflow.sdk.execution_time.supervisor import (
 from airflow.utils.state import TaskInstanceState
 
 from tradewind.desk.failure_reasons import REASON, error_of
+from tradewind.host.parents import end_with
 from tradewind.orchestration import alerts
 from tradewind.orchestration.retries import OWN_ERRORS, OWN_TRIES, is_outage
 
@@ -41,7 +41,6 @@ __all__ = ["OWN_BUNDLE", "PromptSubprocess"]
 OWN_BUNDLE: Final = "specs"
 """Whose tasks have more tries than their own errors may use; others are tried as they say."""
 
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 # What Airflow says of a DAG that its file no longer has, and then that it will not look again.
 _GONE: Final = {
     "Dag not found during start up": "the file that its DAG was read from no longer has that DAG",
@@ -102,9 +101,7 @@ class PromptSubprocess(ActivitySubprocess):
             )
 
         def end_with_supervisor() -> None:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != supervisor:  # it died before the kernel was asked
-                os.kill(os.getpid(), signal.SIGKILL)
+            end_with(supervisor)
             try:
                 target()
             except SystemExit as end:

@@ -20,7 +20,7 @@ from tradewind.desk.failure_reasons import REASON, executor_s_words
 from tradewind.foreign import ForeignNames
 from tradewind.orchestration import alerts
 
-__all__ = ["FOREIGN", "on_task_instance_failed"]
+__all__ = ["FOREIGN", "on_task_instance_failed", "tell"]
 
 FOREIGN: Final = (
     ForeignNames(
@@ -50,13 +50,17 @@ def on_task_instance_failed(
     error: Any,  # noqa: ANN401
 ) -> None:
     """Write the reason of a failure into the task's log, and start an alert if no try is left."""
-    reason = executor_s_words(error) or str(error or "the scheduler does not say why")
+    tell(task_instance, executor_s_words(error) or str(error or "the scheduler does not say why"))
+
+
+def tell(task: Any, reason: str) -> None:  # noqa: ANN401
+    """Write a reason into a failed task's log, and start an alert if no try is left."""
     try:
-        _write(task_instance, reason)
+        _write(task, reason)
     except OSError as failure:  # such as a full disk; the audit log has the reason, too
-        log.error("the log of %s could not be written: %s", task_instance, failure)  # noqa: TRY400
-    if task_instance.state == "failed":
-        _alert(task_instance, reason)
+        log.error("the log of %s could not be written: %s", task, failure)  # noqa: TRY400
+    if task.state == "failed":
+        _alert(task, reason)
 
 
 def _write(task: Any, reason: str) -> None:  # noqa: ANN401

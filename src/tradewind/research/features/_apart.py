@@ -10,12 +10,17 @@ So nothing is remembered on disk.
 
 Most of the cost is the start of that process. The caller does not wait for it, and can do other
 work meanwhile.
+
+A caller that is killed in the middle of a request can end nothing. The process that forks sees that
+the other end of its connection is gone, and ends the child; the kernel ends a child whose own
+parent is gone.
 """
 
 import gc
 import os
 import pickle
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -32,6 +37,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError, StrategyError, TradewindError
+from tradewind.host.parents import end_with
 from tradewind.market.bars import KEY
 from tradewind.research.features.compute import FeatureTable
 from tradewind.research.features.own_code import functions_and_files, told
@@ -131,7 +137,7 @@ class Apart:
         trace: TracebackType | None,
     ) -> None:
         """End the process."""
-        self._connection.close()  # this ends the process, unless a child of it still works
+        self._connection.close()  # this ends the process, and a child of it that still works
         self._process.terminate()
         self._process.wait()
 
@@ -215,7 +221,7 @@ def computed_apart(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
 
 def serve(descriptor: int, seconds: float) -> None:
     """Answer requests, each in a child and each within `seconds`, until the other end closes."""
-    connection = Connection(descriptor)
+    connection, here = Connection(descriptor), os.getpid()
     gc.freeze()
     with connection, suppress(EOFError, ConnectionError):
         bars = connection.recv_bytes()
@@ -223,11 +229,29 @@ def serve(descriptor: int, seconds: float) -> None:
             strategy = connection.recv_bytes()
             child = os.fork()
             if child == 0:
+                end_with(here)
                 _answer(connection, bars, strategy, seconds)
+            _wait(descriptor, child)
             _, status = os.waitpid(child, 0)
             # Sent also when the child was asked to end, so that an end of its own is not taken for
             # that one.
             connection.send(os.waitstatus_to_exitcode(status))
+
+
+def _wait(descriptor: int, child: int) -> None:
+    """Wait until a child has ended; end it if nobody is left who would hear its answer."""
+    try:
+        ended = os.pidfd_open(child)
+    except OSError:  # the kernel is older than 5.3, or forbids it: then the child's limit ends it
+        return
+    try:
+        ends = select.poll()
+        ends.register(ended, select.POLLIN)
+        ends.register(descriptor, select.POLLRDHUP)  # what is to be read there is the child's
+        if any(found == descriptor for found, _ in ends.poll()):
+            os.kill(child, signal.SIGKILL)  # it has not been waited for: the id is still its own
+    finally:
+        os.close(ended)
 
 
 def _answer(connection: Connection, bars: bytes, strategy: bytes, seconds: float) -> NoReturn:

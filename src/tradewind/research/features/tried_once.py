@@ -1,9 +1,11 @@
 """Runs a strategy's own features once, in a process that nobody else needs.
 
-``python -m tradewind.research.features.tried_once strategies momentum`` ends with 0, or says what
-is wrong. Only a run shows what such code does.
+``python -m tradewind.research.features.tried_once strategies momentum 4711`` ends with 0, or says
+what is wrong. Only a run shows what such code does. It ends with the process that started it, whose
+id is the last argument.
 """
 
+import os
 import subprocess
 import sys
 from datetime import date
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import StrategyError, TradewindError
+from tradewind.host.parents import end_with
 from tradewind.research.features.own_code import functions_and_files
 from tradewind.research.strategy.files import find_strategy
 from tradewind.research.strategy.strategy import Strategy
@@ -36,7 +39,8 @@ def try_features(strategy: Strategy, directory: Path, *, seconds: float = _SECON
     if not strategy.own_functions:
         return ""
     what = f"strategy {strategy.name}: {functions_and_files(strategy)}"
-    command = [sys.executable, "-P", "-m", __name__, str(directory), strategy.name]
+    asking = str(os.getpid())
+    command = [sys.executable, "-P", "-m", __name__, str(directory), strategy.name, asking]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
@@ -86,4 +90,5 @@ def _main(directory: Path, name: str) -> int:
 
 
 if __name__ == "__main__":
+    end_with(int(sys.argv[3]))
     sys.exit(_main(Path(sys.argv[1]), sys.argv[2]))
