@@ -1,9 +1,11 @@
 """Memory of every service over hundreds of trainings: what grows is a leak, or has a limit.
 
-Run from the checkout: ``python -m benchmarks.memory``. Trainings go on, as many at a time as there
-are workers' slots for; after each few of them all is idle for a moment, and what each service
-takes is read from `tradewind status`: proportional memory, so that what is shared counts once. A
-slope is that of a straight line through the second half, when caches are full.
+Run from the checkout: ``python -m benchmarks.memory``. As many strategies are trained at a time as
+the workers have slots; after each few trainings all is idle for a moment, and what each service
+takes is read from `tradewind status`: proportional memory, so that what is shared counts once. The
+strategies are small, since what stays in a service depends on how many trainings there were and not
+on how long one took. A slope is that of a straight line through the second half, when caches are
+full.
 """
 
 import argparse
@@ -17,12 +19,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.stack.airflow import Airflow, login
-from tests.stack.conftest import Stack, commit, lay_struck, make_stack
+from tests.stack.conftest import Stack, commit, make_stack
 
 __all__ = ["main", "measure"]
 
-DAG = "train_struck_noise"
-AT_ONCE = 4
+# A run of a strategy waits for the one before it, so each slot has a strategy of its own.
+NAMES = ("small_1", "small_2", "small_3", "small_4")
+SMALL = """\
+name: {name}
+description: two stocks, one feature, few folds
+universe: {{source: sample, symbols: [AAPL, MSFT], calendar: XNYS}}
+horizon: 5
+label: forward_return
+features:
+  - return: {{window: 5}}
+model: {{kind: lightgbm, rounds: 5, learning_rate: 0.1, num_leaves: 3}}
+walk_forward: {{train: 1260, test: 630}}
+backtest: {{positions: long_flat, commission_bps: 1.0, slippage_bps: 4.0}}
+execution: "off"
+seed: 7
+"""
 MB = 2**20
 
 
@@ -31,7 +47,7 @@ def measure(stack: Stack, trainings: int, every: int) -> dict[str, list[float]]:
     page = stack.json("credentials")["airflow"]
     found: dict[str, list[float]] = defaultdict(list)
     with login(page["address"], page["user"], page["password"]) as airflow:
-        _train(airflow, AT_ONCE)  # what is loaded once
+        _train(airflow, len(NAMES))  # what is loaded once
         for done in range(0, trainings + 1, every):
             if done:
                 _train(airflow, every)
@@ -44,13 +60,15 @@ def measure(stack: Stack, trainings: int, every: int) -> dict[str, list[float]]:
 
 
 def _train(airflow: Airflow, count: int) -> None:
-    def one(_: int) -> None:
-        state, states = airflow.finished(DAG, airflow.trigger(DAG))
-        if state != "success":
-            raise SystemExit(f"a training failed: {states}")
+    def some(number: int) -> None:
+        dag_id = f"train_{NAMES[number]}"
+        for _ in range(number, count, len(NAMES)):
+            state, states = airflow.finished(dag_id, airflow.trigger(dag_id))
+            if state != "success":
+                raise SystemExit(f"a training failed: {states}")
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(count)))
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        list(pool.map(some, range(len(NAMES))))
 
 
 def _table(found: dict[str, list[float]], every: int) -> str:
@@ -79,7 +97,8 @@ def main() -> None:
         sys.exit("--trainings must be at least four times --every, so that a line can be drawn")
     with tempfile.TemporaryDirectory() as folder:
         stack = make_stack(Path(folder) / "stack")
-        lay_struck(stack.home)
+        for name in NAMES:
+            (stack.home / "strategies" / f"{name}.yaml").write_text(SMALL.format(name=name))
         commit(stack.home)
         try:
             stack.ok("up", "--detach", timeout=1800)

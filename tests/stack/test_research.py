@@ -186,7 +186,7 @@ def test_a_run_whose_sweep_the_version_before_planned_goes_on_after_an_upgrade(
 ) -> None:
     """0.1.0 named no study, and judged with other code: the trials are judged anew."""
     assert stack.json("models", "show", "swept") == [swept]
-    study = "SELECT study_id FROM studies WHERE study_name LIKE 'swept-%'"
+    study = "SELECT study_id FROM studies WHERE starts_with(study_name, 'swept-')"
     stack.change(f"UPDATE studies SET study_name = '0.1.0' WHERE study_id IN ({study})")
     airflow.say("train_swept", swept_run, "plan_sweep", None, "study")
     airflow.clear("train_swept", swept_run, "train")
