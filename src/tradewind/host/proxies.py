@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import MutableMapping
-from urllib.request import getproxies_environment
 
 from tradewind.errors import SettingsError
 
@@ -35,6 +34,8 @@ def check_proxies() -> None:
     SettingsError
         If a proxy is no address, or httpx does not support it.
     """
+    from urllib.request import getproxies_environment  # slow to import, for every command
+
     if not getproxies_environment():
         return
     import httpx
