@@ -115,12 +115,35 @@ def test_a_task_that_a_worker_throws_away_is_not_sent_for_ever(
     assert "its message was lost 13 times on the way to a worker" in why
 
 
+def test_losses_are_counted_anew_once_a_worker_had_the_task(
+    executor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a task that waits for something for days, and goes through a worker each time."""
+    monkeypatch.setattr(CeleryExecutor, "sync", lambda _: None)
+    monkeypatch.setattr(executor._watch, "look", lambda found: abandoned.Abandoned(tuple(found)))
+    monkeypatch.setattr(abandoned, "requeue", lambda _: True)
+    for number in range(2 * MOST_LOSSES):
+        executor.workloads[KEY] = AsyncResult("message")
+        executor.sync()
+        if number == MOST_LOSSES - 1:
+            executor.update_task_state(KEY, "SUCCESS", None)
+            executor.event_buffer.clear()
+    assert not executor.event_buffer
+
+
+ASKED = httpx.Request("PATCH", "http://airflow/execution/")
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (NotRegistered("execute_workload"), "its worker does not know Airflow's task"),
         (httpx.ConnectError("refused"), "its worker does not reach Airflow's web server"),
         (httpx.ReadTimeout("slow"), "its worker does not reach Airflow's web server"),
+        (
+            httpx.HTTPStatusError("403", request=ASKED, response=httpx.Response(403)),
+            "its worker was refused by Airflow's web server",
+        ),
         (WorkerLostError("signal 9"), "WorkerLostError: signal 9"),
     ],
 )

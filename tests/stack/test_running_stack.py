@@ -133,7 +133,7 @@ def test_both_pages_ask_for_a_login(stack: Stack) -> None:
 def test_a_token_holds_when_the_clock_is_set_by_less_than_an_hour(
     stack: Stack, secrets: Secrets, moved: timedelta
 ) -> None:
-    """A user's; a task's is judged by the same rule, which a clock that was set back shows."""
+    """Of a user; the server checks a task's token by the same leeway."""
     url = stack.settings.airflow_url
     login = {"username": "admin", "password": secrets.airflow_admin}
     token = httpx.post(f"{url}/auth/token", json=login).json()["access_token"]

@@ -54,7 +54,7 @@ FAILED = TaskInstanceState.FAILED
 AT_MOST_SECONDS = 0.5
 # There may be more work than one turn takes; meanwhile the tasks that were sent can begin.
 AFTER_SENDING_SECONDS = 0.1
-# So often is a message sent again that was lost; a worker that throws it away loses each.
+# How often a lost message is sent again. A worker that throws messages away loses every one.
 MOST_LOSSES = 12
 _THROWN_AWAY = (
     f"its message was lost {MOST_LOSSES + 1} times on the way to a worker. Does a worker of its "
@@ -142,6 +142,8 @@ class PromptCeleryExecutor(CeleryExecutor):
     def update_task_state(self, key: Any, state: str, info: Any) -> None:  # noqa: ANN401
         """Record that a task has ended; why, Celery's database says only if it is asked."""
         failed = state in {states.FAILURE, states.REVOKED}
+        if failed or state == states.SUCCESS:  # a worker had it: a loss of later is the first again
+            self._losses.pop(key, None)
         if self._looks and failed and info is None and key in self.workloads:
             info = _words(self.workloads[key].result)
         super().update_task_state(key, state, info)
