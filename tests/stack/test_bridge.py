@@ -113,7 +113,7 @@ def test_a_failure_is_told_in_the_log_with_the_remote_traceback(
 
 @pytest.mark.usefixtures("ended")
 def test_an_outlet_is_announced(airflow: Airflow) -> None:
-    events = airflow.get("/assets/events", limit=100)["asset_events"]
+    events = airflow.events(limit=100)["asset_events"]
     assert [e["source_task_id"] for e in events if e["name"] == "bridge_announced"] == ["announces"]
 
 

@@ -6,7 +6,6 @@ It is read again at every start of a task, so nothing here imports polars or pan
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 
@@ -22,6 +21,7 @@ from tradewind.orchestration.dags.common import (
 )
 from tradewind.orchestration.slots import counted_since
 from tradewind.orchestration.steps import training
+from tradewind.orchestration.steps.announced import announce, announced_version
 from tradewind.orchestration.timetables import AfterClose
 
 __all__ = ["ingest_dags"]
@@ -76,15 +76,12 @@ def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:
     ) as dag:
         bars = bars_asset(spec.name)
 
-        # An inlet, for the task reads the asset's last event.
-        @task(outlets=[bars], inlets=[bars], multiple_outputs=False)
+        @task(outlets=[bars], multiple_outputs=False)
         def ingest() -> dict[str, int]:
             """Load every symbol, refuse bars that break a rule, store what is new or revised."""
             context = get_current_context()
-            told: Any = context["inlet_events"][bars]
-            announced = told[-1].extra.get("table_version") if len(told) else None
-            counts = training.ingest_source(spec, announced)
-            context["outlet_events"][bars].extra = {"table_version": counts["table_version"]}
+            counts = training.ingest_source(spec, announced_version(context, bars))
+            announce(context, bars, counts["table_version"])
             return counts
 
         ingest()

@@ -67,7 +67,7 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     ----------
     spec : SourceSpec
     announced : int, optional
-        Version of the source's table in the asset's last event; None before the first.
+        Version of the source's table that the asset has announced last; None if that is not known.
 
     Returns
     -------
