@@ -12,11 +12,11 @@ from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from urllib.parse import quote
 
+from tradewind.endpoints import PostgresServer, RedisServer
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets
 
 __all__ = ["OWNERS", "PREFIX", "hand_out", "own_volumes"]
 
@@ -44,7 +44,8 @@ VOLUME_OWNERS = {
     "state": "airflow",
 }
 MASTER = "secrets.json"
-REDIS = ("redis", 6379)  # host and port of its container
+POSTGRES = PostgresServer("postgres")  # by the names of their containers
+REDIS = RedisServer("redis")
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
 LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
@@ -102,7 +103,7 @@ def own_volumes(root: Path) -> None:
 
 
 def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
-    known = {field.name for field in fields(Secrets)}
+    known = {field.name for field in fields(Secrets)} - OF_OTHERS
     chosen: dict[str, str] = {}
     for key, value in given.items():
         if not key.startswith(PREFIX):
@@ -133,13 +134,13 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
-    database = _database("airflow", whole.postgres_airflow)
-    tradewind = _database("tradewind", whole.postgres_tradewind)
-    trading = redis.address("trading", whole.redis_trading, *REDIS)
+    database = POSTGRES.url("airflow", whole.postgres_airflow)
+    tradewind = POSTGRES.url("tradewind", whole.postgres_tradewind)
+    trading = REDIS.url("trading", whole.redis_trading)
     airflow = _environment(
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
         AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-        AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
+        AIRFLOW__CELERY__BROKER_URL=REDIS.url("airflow", whole.redis_airflow),
         AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
         AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
         AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
@@ -168,7 +169,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
                 TRADEWIND_DATABASE_URL=tradewind,
                 AIRFLOW_CONN_TRADING=redis.airflow_connection(
-                    "trading", whole.redis_trading, *REDIS
+                    REDIS, "trading", whole.redis_trading
                 ),
             ),
         },
@@ -190,10 +191,6 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             )
         },
     }
-
-
-def _database(role: str, password: str) -> str:
-    return f"postgresql+psycopg2://{role}:{quote(password, safe='')}@postgres:5432/{role}"
 
 
 def _environment(**values: str) -> str:
