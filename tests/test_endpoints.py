@@ -90,6 +90,7 @@ def test_what_is_no_address_of_redis_is_refused(text: str, said: str) -> None:
         ("https://s3.example.com", "must name a bucket"),
         ("https://key:a-secret@s3.example.com/b", "must have no login in it"),
         (f"http://s3/b?ca_bundle={CA}", "must begin with https:// where it names a CA"),
+        ("http://team_minio_1:9000/b", "must have a host without _"),
         ("s3://bucket", "must be an address such as https://minio.example.com:9000/mlflow"),
     ],
 )

@@ -68,10 +68,16 @@ class PostgresServer:
         """Return the address at which a role reaches its database, for SQLAlchemy."""
         return self._url("postgresql+psycopg2", database, password, self.tls)
 
-    def async_url(self, database: str, password: str) -> str:
-        """Return the same for asyncpg, which takes the CA from ``PGSSLROOTCERT`` alone."""
-        told = {"ssl": self.sslmode} if self.sslmode else {}
-        return self._url("postgresql+asyncpg", database, password, told)
+    def for_asyncpg(self, database: str, password: str) -> dict[str, str]:
+        """Return what Airflow's asynchronous engine is told: its driver has other words for TLS.
+
+        The file of the CA it takes from libpq's variable alone.
+        """
+        if not self.tls:
+            return {}
+        address = self._url("postgresql+asyncpg", database, password, {"ssl": self.sslmode})
+        told = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": address}
+        return told | ({"PGSSLROOTCERT": self.sslrootcert} if self.sslrootcert else {})
 
     def environment(self) -> dict[str, str]:
         """Return libpq's variables of the address, without user and password."""
@@ -263,6 +269,8 @@ def read_objects_url(text: str) -> ObjectStore:
     bucket, _, prefix = parts.path.strip("/").partition("/")
     if not bucket:
         raise ValueError(f"must name a bucket, as in {example}")
+    if "_" in (parts.hostname or ""):  # boto3 takes none
+        raise ValueError("must have a host without _, which no name in DNS has: give it an alias")
     ca = told.get("ca_bundle", "")
     if ca and parts.scheme != "https":
         raise ValueError("must begin with https:// where it names a CA: http:// has no TLS")

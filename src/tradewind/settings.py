@@ -23,7 +23,9 @@ __all__ = ["FIELDS", "Settings", "load_settings"]
 
 PREFIX = "TRADEWIND_"
 # Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
-ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
+ONLY_COMPOSE = frozenset(
+    {"TRADEWIND_BIND", "TRADEWIND_CERTIFICATES", "TRADEWIND_IMAGE_TAG", "TRADEWIND_NETWORK"}
+)
 ArtifactStore = Literal["auto", "directory", "minio"]
 
 

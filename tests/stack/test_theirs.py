@@ -175,6 +175,8 @@ def test_their_restart_is_gone_through(running: Stack, team: Team, airflow: Airf
 
 def test_the_doctor_says_what_is_held_by_convention(running: Stack) -> None:
     checks = {check["name"]: check for check in running.json("doctor")}
+    assert {"postgres encryption", "postgres clock", "redis eviction"} <= checks.keys()
+    assert not checks["postgres connections"]["problem"]
     user = checks["redis user trading"]
     assert not user["problem"]
     assert "trading:* of database 3 is held by its settings, not by Redis" in user["note"]

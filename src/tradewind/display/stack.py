@@ -66,29 +66,10 @@ def credentials(found: dict[str, dict[str, str]]) -> None:
 
 def adoption(found: "Adoption") -> None:
     """Print what was found at each service of the team's, and the commands that are to be run."""
-    for part in found.parts:
-        terminal.console.print(f"[bold]{part.service}[/] {part.address}")
-        for each in part.findings:
-            terminal.console.print(f"  [{_FOUND[each.state]}]{each.state:10}[/] {each.what}")
-            if each.said:
-                terminal.in_one_piece(f"             {each.said}")
-        if part.commands:
-            terminal.console.print("  commands")
-            for command in part.commands:
-                for line in command.splitlines():
-                    terminal.in_one_piece(f"             {line}")
-    if not found.parts:
-        terminal.in_one_piece(
-            "nothing to adopt: TRADEWIND_POSTGRES_URL, TRADEWIND_REDIS_URL and "
-            "TRADEWIND_OBJECTS_URL name the services that a team runs already"
-        )
-        return
-    if found.ready:
-        terminal.console.print("all is ready: tradewind up --detach")
-    elif any(part.blocked for part in found.parts):
-        terminal.console.print("something is in the way; nothing was done there")
-    else:
-        terminal.console.print("tradewind adopt --apply does what is to do")
+    from tradewind.stack.adoption import in_words
+
+    for state, line in in_words(found):
+        terminal.in_one_piece(line, style=_FOUND.get(state or ""))
 
 
 def checks(found: "Sequence[Check]") -> None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tradewind.errors import SecretsError, TradewindError
 from tradewind.settings import Settings
 from tradewind.stack import minio
+from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
@@ -73,6 +74,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield _services(state)
     yield guarded("secrets agree", lambda: _secrets_agree(state, secrets))
     yield from databases(settings, secrets)
+    yield from _theirs(settings)
     workers = {
         application: sum(name.startswith(f"{application}-worker") for name in state.services)
         for application in ("airflow", "trading")
@@ -86,6 +88,22 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield guarded("mlflow login", lambda: _mlflow_login(settings, secrets))
     yield guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
     yield guarded("dag files", lambda: _dag_imports(settings, secrets))
+
+
+def _theirs(settings: Settings) -> Iterator[Check]:
+    """Look at the services that a team runs, with what our own may ask of them."""
+    try:
+        parts = adopt(settings, {}).parts
+    except TradewindError as error:
+        yield Check("services of the team", str(error), "tradewind adopt")
+        return
+    for part in parts:
+        for each in part.findings:
+            name = f"{part.service} {each.what}"
+            if each.state in ("to do", "in the way"):
+                yield Check(name, each.said, "tradewind adopt says what is to do, and where")
+            else:
+                yield Check(name, note=each.said if each.state == "note" else "")
 
 
 def _python() -> Check:

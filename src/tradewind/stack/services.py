@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
-from tradewind.endpoints import PostgresServer
 from tradewind.errors import StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
@@ -351,7 +350,7 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
     database = server.url("airflow", secrets.postgres_airflow)
     return _merge(
         _read_config(settings.config_dir / "airflow.env"),
-        _asynchronous(server, secrets),
+        server.for_asyncpg("airflow", secrets.postgres_airflow),
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
@@ -382,18 +381,6 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             ),
         },
     )
-
-
-def _asynchronous(server: PostgresServer, secrets: Secrets) -> dict[str, str]:
-    """Return what Airflow's asynchronous engine needs: its driver has other words for TLS."""
-    if not server.tls:
-        return {}
-    told = {
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": server.async_url(
-            "airflow", secrets.postgres_airflow
-        )
-    }
-    return told | ({"PGSSLROOTCERT": server.sslrootcert} if server.sslrootcert else {})
 
 
 def _tradewind_database(settings: Settings, secrets: Secrets) -> str:

@@ -1,6 +1,7 @@
 """Checks of a Redis that a team runs: our applications on it, beside the team's own.
 
 Everything is asked with the logins of our applications, which have no administrator's rights there.
+What the server itself must be like is looked at by `tradewind.stack.adoption`.
 """
 
 import uuid
@@ -28,8 +29,6 @@ def shared_redis(server: RedisServer, secrets: Secrets) -> Iterator[Check]:
     Check
         Never raises for what it finds.
     """
-    yield guarded("redis eviction", lambda: _eviction(server, secrets))
-    yield guarded("redis persistence", lambda: _persistence(server, secrets))
     yield guarded("redis memory", lambda: _memory(server, secrets))
     yield guarded("redis strangers", lambda: _strangers(server))
     for application in APPLICATIONS:
@@ -42,39 +41,6 @@ def shared_redis(server: RedisServer, secrets: Secrets) -> Iterator[Check]:
 def _client(server: RedisServer, secrets: Secrets, application: str) -> Any:  # noqa: ANN401 - redis is imported late
     login = server.user(application, getattr(secrets, f"redis_{application}"))
     return redis_client(server, login, server.number(application))
-
-
-def _eviction(server: RedisServer, secrets: Secrets) -> Check:
-    name = "redis eviction"
-    with _client(server, secrets, "airflow") as client:
-        policy = client.info("memory").get("maxmemory_policy", "unknown")
-    if policy == "noeviction":
-        return Check(name)
-    return Check(
-        name,
-        f"maxmemory-policy of {server} is {policy}, not noeviction: queued tasks can be lost",
-        f"CONFIG SET maxmemory-policy noeviction there; {_THEIRS}",
-    )
-
-
-def _persistence(server: RedisServer, secrets: Secrets) -> Check:
-    name = "redis persistence"
-    with _client(server, secrets, "airflow") as client:
-        found = client.info("persistence")
-    if not found.get("aof_enabled"):
-        return Check(
-            name,
-            f"{server} has no append-only file: a restart loses tasks that were queued since its "
-            "last snapshot",
-            f"CONFIG SET appendonly yes there; {_THEIRS}",
-        )
-    if found.get("aof_last_write_status") != "ok":
-        return Check(
-            name,
-            f"the last write of {server}'s append-only file failed: is its disk full?",
-            _THEIRS,
-        )
-    return Check(name)
 
 
 def _memory(server: RedisServer, secrets: Secrets) -> Check:

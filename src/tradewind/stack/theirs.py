@@ -12,22 +12,32 @@ from tradewind.stack.probes import TIMEOUT, Probe, ProbeFailure
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.service import Service
 
-__all__ = ["connect", "object_store", "postgres", "redis", "redis_client", "s3_client"]
+__all__ = [
+    "connect",
+    "object_store",
+    "postgres",
+    "probe_objects",
+    "probe_postgres",
+    "probe_redis",
+    "redis",
+    "redis_client",
+    "s3_client",
+]
 
 
 def postgres(server: PostgresServer, secrets: Secrets) -> Service:
     """Return the team's PostgreSQL: well when each role of ours is let into its database."""
-    return Service("postgres", [], probe=_postgres(server, secrets), address=str(server))
+    return Service("postgres", [], probe=probe_postgres(server, secrets), address=str(server))
 
 
 def redis(server: RedisServer, secrets: Secrets) -> Service:
     """Return the team's Redis: well when each application of ours may write there."""
-    return Service("redis", [], probe=_redis(server, secrets), address=str(server))
+    return Service("redis", [], probe=probe_redis(server, secrets), address=str(server))
 
 
 def object_store(store: ObjectStore, secrets: Secrets) -> Service:
     """Return the team's object store: well when the bucket is there and open to us."""
-    return Service("objects", [], probe=_objects(store, secrets), address=store.endpoint)
+    return Service("objects", [], probe=probe_objects(store, secrets), address=store.endpoint)
 
 
 def connect(server: PostgresServer, login: tuple[str, str], database: str) -> Any:  # noqa: ANN401 - psycopg2 is imported late
@@ -83,7 +93,9 @@ def s3_client(store: ObjectStore, login: str) -> Any:  # noqa: ANN401 - boto3 sh
     )  # fmt: skip
 
 
-def _postgres(server: PostgresServer, secrets: Secrets) -> Probe:
+def probe_postgres(server: PostgresServer, secrets: Secrets) -> Probe:
+    """Well when each role of ours is let into its database."""
+
     def probe(_started: float) -> None:
         import psycopg2
 
@@ -102,7 +114,9 @@ def _postgres(server: PostgresServer, secrets: Secrets) -> Probe:
     return probe
 
 
-def _redis(server: RedisServer, secrets: Secrets) -> Probe:
+def probe_redis(server: RedisServer, secrets: Secrets) -> Probe:
+    """Well when each application of ours may write in its database."""
+
     def probe(_started: float) -> None:
         for application in APPLICATIONS:
             login = server.user(application, getattr(secrets, f"redis_{application}"))
@@ -117,7 +131,9 @@ def _redis(server: RedisServer, secrets: Secrets) -> Probe:
     return probe
 
 
-def _objects(store: ObjectStore, secrets: Secrets) -> Probe:
+def probe_objects(store: ObjectStore, secrets: Secrets) -> Probe:
+    """Well when the bucket is there, and open to us."""
+
     def probe(_started: float) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 

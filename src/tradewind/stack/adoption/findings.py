@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["CLOCK", "Adoption", "Finding", "Part", "clock", "midpoint"]
+__all__ = ["CLOCK", "Adoption", "Finding", "Part", "State", "clock", "in_words", "midpoint"]
 
 State = Literal["ready", "note", "to do", "done", "in the way"]
 
@@ -74,6 +74,33 @@ class Adoption:
             for part in self.parts
             for each in part.findings
         )
+
+
+def in_words(found: Adoption) -> Iterator[tuple[State | None, str]]:
+    """Yield what was found, for people: a line, and the state of what it begins to tell of."""
+    for part in found.parts:
+        yield None, f"{part.service} {part.address}"
+        for each in part.findings:
+            yield each.state, f"  {each.state:10} {each.what}"
+            if each.said:
+                yield None, f"             {each.said}"
+        if part.commands:
+            yield None, "  commands"
+            for command in part.commands:
+                for line in command.splitlines():
+                    yield None, f"             {line}"
+    if not found.parts:
+        yield (
+            None,
+            "nothing to adopt: TRADEWIND_POSTGRES_URL, TRADEWIND_REDIS_URL and "
+            "TRADEWIND_OBJECTS_URL name the services that a team runs already",
+        )
+    elif found.ready:
+        yield "ready", "all is ready: the stack can be started"
+    elif any(part.blocked for part in found.parts):
+        yield "in the way", "something is in the way; nothing was done there"
+    else:
+        yield "to do", "with --apply, what is to do is done"
 
 
 def clock(part: Part, theirs: float, ours: float) -> None:

@@ -5,11 +5,11 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from tradewind.endpoints import DATABASES, PostgresServer
 from tradewind.stack.adoption.findings import Part, clock, midpoint
-from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.theirs import connect
 
@@ -21,7 +21,7 @@ _MAINTENANCE: Final = ("postgres", "template1")
 
 
 def adopt(
-    server: PostgresServer, secrets: Secrets, login: str, layout: Layout, *, apply: bool
+    server: PostgresServer, secrets: Secrets, login: str, own_data: Path, *, apply: bool
 ) -> Part:
     """Look at the server, and make our roles and databases.
 
@@ -30,19 +30,19 @@ def adopt(
     server, secrets
     login : str
         ``user:password`` of who may make roles and databases; empty to look as our own roles.
-    layout : Layout
-        Of the state directory, which may hold a PostgreSQL of its own.
+    own_data : Path
+        Where a PostgreSQL of the stack's own would have its data.
     apply : bool
     """
     import psycopg2
 
     part = Part("postgres", str(server))
     _encryption(part, server)
-    if (layout.postgres_dir / "data").exists():
+    if own_data.exists():
         part.note(
             "data of before",
             "note",
-            f"runs, models and books of the stack's own PostgreSQL stay in {layout.postgres_dir}, "
+            f"runs, models and books of the stack's own PostgreSQL stay in {own_data}, "
             "and are not shown while TRADEWIND_POSTGRES_URL is set",
         )
     refused = {
@@ -52,7 +52,7 @@ def adopt(
         owner = server.name("tradewind")
         connection = connect(server, (owner, secrets.postgres_tradewind), owner)
         try:
-            _look(part, connection, left=None)
+            _look(part, connection, server)
         finally:
             connection.close()
         part.note("roles and databases", "ready", ", ".join(map(server.name, DATABASES)))
@@ -116,7 +116,7 @@ def _refused(server: PostgresServer, secrets: Secrets, database: str) -> str | N
     return None
 
 
-def _look(part: Part, connection: Any, left: int | None) -> None:  # noqa: ANN401 - psycopg2 is imported late
+def _look(part: Part, connection: Any, server: PostgresServer) -> None:  # noqa: ANN401 - psycopg2 is imported late
     version = connection.server_version
     if version < _OLDEST:
         part.note(
@@ -139,8 +139,13 @@ def _look(part: Part, connection: Any, left: int | None) -> None:  # noqa: ANN40
                 "(pool_mode = session), for locks of ours belong to a session, and take "
                 "ignore_startup_parameters = extra_float_digits, options",
             )  # fmt: skip
-    if left is None:
-        return
+        # Rows of others are counted, though what they do is hidden.
+        cursor.execute(
+            "SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND NOT usename = ANY(%s)",
+            (list(map(server.name, DATABASES)),),
+        )
+        [left] = cursor.fetchone()
     if left < _USUAL:
         part.note(
             "connections", "in the way",
@@ -167,11 +172,7 @@ def _make(
 ) -> None:
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend'"
-        )
-        _look(part, connection, left=cursor.fetchone()[0])
+        _look(part, connection, server)
         cursor.execute(
             "SELECT rolsuper, rolcreaterole, rolcreatedb FROM pg_roles WHERE rolname = current_user"
         )
