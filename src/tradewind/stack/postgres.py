@@ -11,7 +11,18 @@ from tradewind.errors import StackError
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
 
-__all__ = ["create_cluster", "database_url", "initialise", "server_command"]
+__all__ = ["ROLES", "create_cluster", "database_url", "initialise", "server_command"]
+
+ROLES = {
+    "airflow": "airflow",
+    "airflow_dags": "airflow",
+    "airflow_results": "airflow",
+    "mlflow": "mlflow",
+    "research": "tradewind",
+    "tradewind": "tradewind",
+    "trading": "tradewind",
+}
+"""The one database that each role is let into; the owner of each has its name."""
 
 # Where it listens; how it behaves is in config/postgres/postgresql.conf.
 LISTENING = {
@@ -104,7 +115,7 @@ def create_cluster(layout: Layout, secrets: Secrets) -> None:
 
 
 def initialise(script: Path, secrets: Secrets, port: int) -> None:
-    """Run the script that makes databases and roles, or sets right what was changed of them.
+    """Run a script that makes databases, roles and rights, or sets right what was changed of them.
 
     Raises
     ------
@@ -114,9 +125,7 @@ def initialise(script: Path, secrets: Secrets, port: int) -> None:
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PGPASSWORD": secrets.postgres_superuser,
-        "AIRFLOW_DB_PASSWORD": secrets.postgres_airflow,
-        "MLFLOW_DB_PASSWORD": secrets.postgres_mlflow,
-        "TRADEWIND_DB_PASSWORD": secrets.postgres_tradewind,
+        **{f"{role.upper()}_DB_PASSWORD": getattr(secrets, f"postgres_{role}") for role in ROLES},
     }
     _run(
         [program("psql"), "-X", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres",
@@ -127,7 +136,7 @@ def initialise(script: Path, secrets: Secrets, port: int) -> None:
 
 def database_url(role: str, password: str, port: int) -> str:
     """Return the address at which a role reaches its database, for SQLAlchemy."""
-    return f"postgresql+psycopg2://{role}:{password}@127.0.0.1:{port}/{role}"
+    return f"postgresql+psycopg2://{role}:{password}@127.0.0.1:{port}/{ROLES[role]}"
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:

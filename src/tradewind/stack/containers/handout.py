@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tradewind.errors import SecretsError
-from tradewind.stack import minio, redis
+from tradewind.stack import minio, postgres, redis
 from tradewind.stack.secrets import Secrets
 
 __all__ = ["OWNERS", "PREFIX", "hand_out", "own_volumes"]
@@ -32,8 +32,17 @@ OWNERS = {
     "redis": 10005,
     "credentials": 10006,
     "airflow-init": 10007,
+    # These run what authors of strategies and DAG files write: they share no file of secrets with
+    # Airflow's other services, only their group, for the logs of tasks.
+    "airflow-worker": 10008,
+    "airflow-dag-processor": 10009,
+    "trading-migrate": 10010,
+    "minio-init": 10011,
 }
-"""User (and group) of each service's processes, and of its directory."""
+"""User of each service's processes, and of its directory."""
+
+SHARED_GROUP = ("airflow", "airflow-worker", "airflow-dag-processor")
+"""Who writes the logs of tasks, or shows them; the group is the first one's number."""
 
 VOLUME_OWNERS = {
     "postgres": "postgres",
@@ -41,13 +50,20 @@ VOLUME_OWNERS = {
     "minio": "minio",
     "scratch": "mlflow",
     "logs": "airflow",
-    "state": "airflow",
+    "logs/dag-processor": "airflow-dag-processor",
+    "state": "airflow-worker",
 }
 MASTER = "secrets.json"
 REDIS = ("redis", 6379)  # host and port of its container
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
-LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
+LEAST_CHARACTERS = {
+    "mlflow_admin": 12,
+    "mlflow_reader": 12,
+    "mlflow_worker": 12,
+    "minio_mlflow": 8,
+    "minio_root": 8,
+}  # what MLflow and MinIO insist on
 
 
 def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, data: Path) -> None:
@@ -92,13 +108,29 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
             _write(folder, name, text, OWNERS[service])
         for gone in WITHDRAWN.get(service, ()):
             (folder / gone).unlink(missing_ok=True)
-        _own(folder, OWNERS[service])
+        _own(folder, OWNERS[service], OWNERS[service])
 
 
 def own_volumes(root: Path) -> None:
-    """Give each volume to the user that writes it: a new volume belongs to root."""
+    """Give each volume to the user that writes it: a new volume belongs to root.
+
+    One that an earlier version gave to another user is handed over with all that is in it.
+    """
     for name, service in VOLUME_OWNERS.items():
-        _own(root / name, OWNERS[service])
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        owner, group = OWNERS[service], group_of(service)
+        if folder.stat().st_uid not in {0, owner}:
+            for path in folder.rglob("*"):
+                os.chown(path, owner, group, follow_symlinks=False)
+        _own(folder, owner, group)
+        if service in SHARED_GROUP:
+            folder.chmod(0o2775)
+
+
+def group_of(service: str) -> int:
+    """Return the group of a service's processes."""
+    return OWNERS[SHARED_GROUP[0] if service in SHARED_GROUP else service]
 
 
 def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -133,51 +165,73 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
-    database = _database("airflow", whole.postgres_airflow)
-    tradewind = _database("tradewind", whole.postgres_tradewind)
     trading = redis.address("trading", whole.redis_trading, *REDIS)
-    airflow = _environment(
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
-        AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-        AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
-        AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
-        AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
-        AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
-    )
+    results = "db+" + _database("airflow_results", whole)
+    # What a service needs to hand out tasks, and to hear how they ended.
+    celery = {
+        "AIRFLOW__CELERY__RESULT_BACKEND": results,
+        "AIRFLOW__CELERY__BROKER_URL": redis.address("airflow", whole.redis_airflow, *REDIS),
+    }
+    connection = {
+        "AIRFLOW_CONN_TRADING": redis.airflow_connection("trading", whole.redis_trading, *REDIS)
+    }
+    airflow = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _database("airflow", whole),
+        **celery,
+        "AIRFLOW__CORE__FERNET_KEY": whole.airflow_fernet_key,
+        "AIRFLOW__API__SECRET_KEY": whole.airflow_api_secret_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": whole.airflow_jwt_secret,
+    }
     return {
         "postgres": {
             "superuser": whole.postgres_superuser,
-            "airflow": whole.postgres_airflow,
-            "mlflow": whole.postgres_mlflow,
-            "tradewind": whole.postgres_tradewind,
+            **{role: getattr(whole, f"postgres_{role}") for role in postgres.ROLES},
         },
         "redis": {"users.acl": redis.render_users(acl_template, whole), "admin": whole.redis_admin},
         "minio": {"root-user": minio.USER, "root-password": whole.minio_root},
+        "minio-init": {
+            "env": _environment(
+                AWS_ACCESS_KEY_ID=minio.USER,
+                AWS_SECRET_ACCESS_KEY=whole.minio_root,
+                MINIO_MLFLOW_PASSWORD=whole.minio_mlflow,
+            )
+        },
         "mlflow": {
             "env": _environment(
                 PGPASSWORD=whole.postgres_mlflow,
                 MLFLOW_AUTH_ADMIN_PASSWORD=whole.mlflow_admin,
+                MLFLOW_WORKER_PASSWORD=whole.mlflow_worker,
+                MLFLOW_READER_PASSWORD=whole.mlflow_reader,
                 MLFLOW_FLASK_SERVER_SECRET_KEY=whole.mlflow_flask_secret_key,
-                AWS_ACCESS_KEY_ID=minio.USER,
-                AWS_SECRET_ACCESS_KEY=whole.minio_root,
+                AWS_ACCESS_KEY_ID=minio.MLFLOW_USER,
+                AWS_SECRET_ACCESS_KEY=whole.minio_mlflow,
             )
         },
-        "airflow": {
-            "env": airflow
-            + _environment(
-                MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
-                TRADEWIND_DATABASE_URL=tradewind,
-                AIRFLOW_CONN_TRADING=redis.airflow_connection(
-                    "trading", whole.redis_trading, *REDIS
-                ),
-            ),
+        "airflow": {"env": _environment(**airflow, **connection)},
+        "airflow-init": {"env": _environment(**airflow), "admin": whole.airflow_admin},
+        "airflow-worker": {
+            "env": _environment(
+                **celery,
+                **connection,
+                MLFLOW_TRACKING_PASSWORD=whole.mlflow_worker,
+                TRADEWIND_DATABASE_URL=_database("research", whole),
+            )
         },
-        "airflow-init": {"env": airflow, "admin": whole.airflow_admin},
+        "airflow-dag-processor": {
+            "env": _environment(
+                AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=_database("airflow_dags", whole),
+                # What the watchers of streams are told is written with it.
+                AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
+            )
+        },
+        "trading-migrate": {
+            "env": _environment(TRADEWIND_DATABASE_URL=_database("tradewind", whole))
+        },
         "trading": {
             "env": _environment(
                 CELERY_BROKER_URL=trading,
                 CELERY_RESULT_BACKEND=trading,
-                TRADEWIND_DATABASE_URL=tradewind,
+                TRADEWIND_DATABASE_URL=_database("trading", whole),
             )
         },
         "credentials": {
@@ -185,6 +239,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
                 {
                     "airflow": {"user": "admin", "password": whole.airflow_admin},
                     "mlflow": {"user": "admin", "password": whole.mlflow_admin},
+                    "mlflow-reader": {"user": "reader", "password": whole.mlflow_reader},
                     "minio": {"user": minio.USER, "password": whole.minio_root},
                 }
             )
@@ -192,8 +247,9 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _database(role: str, password: str) -> str:
-    return f"postgresql+psycopg2://{role}:{quote(password, safe='')}@postgres:5432/{role}"
+def _database(role: str, whole: Secrets) -> str:
+    password = quote(getattr(whole, f"postgres_{role}"), safe="")
+    return f"postgresql+psycopg2://{role}:{password}@postgres:5432/{postgres.ROLES[role]}"
 
 
 def _environment(**values: str) -> str:
@@ -219,6 +275,7 @@ def _write(folder: Path, name: str, text: str, owner: int) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _own(folder: Path, owner: int) -> None:
-    if folder.stat().st_uid != owner:
-        os.chown(folder, owner, owner)
+def _own(folder: Path, owner: int, group: int) -> None:
+    found = folder.stat()
+    if (found.st_uid, found.st_gid) != (owner, group):
+        os.chown(folder, owner, group)
