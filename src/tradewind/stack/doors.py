@@ -147,12 +147,10 @@ def doors(
             if record.name.startswith(begin) and record.pid is not None:
                 name = f"door {record.name}: secrets of others"
                 yield guarded(name, partial(_held, name, environment(record), allowed, secrets))
-    for role, statements in _STATEMENTS.items():
-        yield from _all(f"role {role}", statements, partial(_sql, settings, secrets, role))
-    for account, requests in _REQUESTS.items():
-        field = "mlflow_worker" if account == "tradewind" else f"mlflow_{account}"
-        login = account, getattr(secrets, field)
-        yield from _all(f"MLflow's {account}", requests, partial(_asked, settings, login))
+    for role in _STATEMENTS:
+        yield from _of_role(settings, secrets, role)
+    yield from _of_account(settings, "tradewind", secrets.mlflow_worker)
+    yield from _of_account(settings, "reader", secrets.mlflow_reader)
     if minio.is_used(Layout(settings.state)):
         name = "door MinIO's mlflow: another bucket"
         yield guarded(name, partial(_other_bucket, name, settings, secrets))
@@ -171,47 +169,67 @@ def _held(
     return Check(name)
 
 
-def _all(who: str, tried: dict[str, Any], shut: Callable[[Any], bool]) -> Iterator[Check]:
-    def check(name: str, what: Any) -> Check:  # noqa: ANN401 - a statement or a request
-        return Check(name) if shut(what) else Check(name, "it is open", _AGAIN)
-
-    for door, what in tried.items():
-        name = f"door {who}: {door}"
-        yield guarded(name, partial(check, name, what))
-
-
-def _sql(settings: Settings, secrets: Secrets, role: str, statement: str) -> bool:
+def _of_role(settings: Settings, secrets: Secrets, role: str) -> Iterator[Check]:
     import psycopg2
 
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=settings.postgres_port, user=role, dbname=postgres.ROLES[role],
-        password=getattr(secrets, f"postgres_{role}"), connect_timeout=5,
-        options="-c lock_timeout=2000",
-    )  # fmt: skip
+    who = f"role {role}"
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-    except psycopg2.errors.InsufficientPrivilege:
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=settings.postgres_port, user=role,
+            dbname=postgres.ROLES[role], password=getattr(secrets, f"postgres_{role}"),
+            connect_timeout=5, options="-c lock_timeout=2000",
+        )  # fmt: skip
+    except psycopg2.OperationalError as error:
+        yield _not_tried(who, error)
+        return
+
+    def is_open(statement: str) -> bool:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+        except psycopg2.errors.InsufficientPrivilege:
+            return False
+        finally:
+            connection.rollback()
         return True
+
+    try:
+        for door, statement in _STATEMENTS[role].items():
+            yield _tried(who, door, partial(is_open, statement))
     finally:
-        connection.rollback()
         connection.close()
-    return False
 
 
-def _asked(
-    settings: Settings, login: tuple[str, str], asked: tuple[str, str, dict[str, Any]]
-) -> bool:
+def _of_account(settings: Settings, account: str, password: str) -> Iterator[Check]:
     import httpx
 
-    method, path, content = asked
-    answer = httpx.request(
-        method, f"{settings.mlflow_url}/api/2.0/mlflow/{path}", json=content, auth=login,
-        timeout=15, trust_env=False,
-    )  # fmt: skip
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        raise PermissionError(f"MLflow refuses the password of {login[0]}")
-    return answer.status_code == httpx.codes.FORBIDDEN
+    who = f"MLflow's {account}"
+    with httpx.Client(
+        base_url=f"{settings.mlflow_url}/api/2.0/mlflow", auth=(account, password), timeout=15,
+        trust_env=False,
+    ) as client:  # fmt: skip
+
+        def is_open(method: str, path: str, content: dict[str, Any]) -> bool:
+            answer = client.request(method, f"/{path}", json=content)
+            return answer.status_code != httpx.codes.FORBIDDEN
+
+        try:
+            client.get("/experiments/get", params={"experiment_id": "0"}).raise_for_status()
+        except httpx.HTTPError as error:
+            yield _not_tried(who, error)
+            return
+        for door, request in _REQUESTS[account].items():
+            yield _tried(who, door, partial(is_open, *request))
+
+
+def _tried(who: str, door: str, is_open: Callable[[], bool]) -> Check:
+    name = f"door {who}: {door}"
+    return guarded(name, lambda: Check(name, "it is open", _AGAIN) if is_open() else Check(name))
+
+
+def _not_tried(who: str, error: Exception) -> Check:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return Check(f"doors of {who}", f"they could not be tried: {said}", "tradewind status")
 
 
 def _other_bucket(name: str, settings: Settings, secrets: Secrets) -> Check:
