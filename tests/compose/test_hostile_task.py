@@ -31,6 +31,8 @@ def test_a_hostile_task_is_refused_at_each_door(
     assert made.is_success, made.text
     run = f"{path}/dagRuns/{made.json()['dag_run_id']}"
     wait_until(lambda: airflow.get(run).json()["state"] in {"success", "failed"}, 300)
+    log = airflow.get(f"{run}/taskInstances/tries/logs/1").text
+    assert airflow.get(run).json()["state"] == "success", log[-3000:]
     value = f"{run}/taskInstances/tries/xcomEntries/return_value"
     found = airflow.get(value, params={"deserialize": "true"}).json()["value"]
     assert len(found) >= 70

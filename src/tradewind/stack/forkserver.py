@@ -174,7 +174,6 @@ def _run(request: Request) -> NoReturn:
     given = json.loads(Path(request["given"]).read_bytes())
     os.environ.clear()
     os.environ.update(given["environment"])
-    read_again()
     os.chdir(request["cwd"])
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for output in (1, 2):
@@ -186,6 +185,7 @@ def _run(request: Request) -> NoReturn:
     os.lseek(source, 0, os.SEEK_SET)
     os.dup2(source, 0)
     os.close(source)
+    read_again()
     gc.set_threshold(*_COLLECTED_AFTER)
     gc.enable()
     command: list[str] = request["command"]

@@ -4,6 +4,7 @@ A fork server imports Airflow without any secret in its environment. A program t
 has an environment of its own, in which its own database is named.
 """
 
+import os
 import sys
 from typing import Final
 
@@ -26,14 +27,15 @@ FOREIGN: Final = (
     ),
 )
 
+_DATABASE: Final = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 NO_DATABASE: Final = "sqlite://"
 """What is said to be Airflow's database to who has none: an empty one in its own memory."""
 
 
 def read_again() -> None:
-    """Have Airflow, if it is imported, open the database that the environment names."""
+    """Have Airflow, if it is imported and this is a program of it, open its database."""
     settings = sys.modules.get("airflow.settings")
-    if settings is not None:
+    if settings is not None and _DATABASE in os.environ:
         settings.dispose_orm(do_log=False)
         settings.configure_vars()
         settings.configure_orm()

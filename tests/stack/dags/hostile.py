@@ -68,14 +68,17 @@ def _(_told: dict[str, Any]) -> object:
 
 
 def _memory() -> Iterator[bytes]:
-    """Yield what this process can write in its memory, which it has from its worker."""
+    """Yield what this process can write in its memory, which it has from its worker, in parts."""
+    size, overlap = 2**24, 4096
     with Path("/proc/self/maps").open() as maps, Path("/proc/self/mem").open("rb") as memory:
         for line in maps:
             where, rights = line.split()[:2]
             start, end = (int(each, 16) for each in where.split("-"))
-            if rights.startswith("rw") and "[v" not in line:
-                memory.seek(start)
-                yield memory.read(end - start)
+            if not rights.startswith("rw") or "[v" in line:
+                continue
+            for begin in range(start, end, size):
+                memory.seek(begin)
+                yield memory.read(min(size + overlap, end - begin))
 
 
 @door("memory: secrets of others", "none found")
