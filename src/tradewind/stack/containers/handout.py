@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, postgres, redis
+from tradewind.stack.reread import NO_DATABASE
 from tradewind.stack.secrets import Secrets
 
 __all__ = ["OWNERS", "PREFIX", "hand_out", "own_volumes"]
@@ -211,6 +212,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
         "airflow-init": {"env": _environment(**airflow), "admin": whole.airflow_admin},
         "airflow-worker": {
             "env": _environment(
+                AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=NO_DATABASE,
                 **celery,
                 **connection,
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_worker,
