@@ -158,7 +158,7 @@ def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> N
     own_volumes(tmp_path)
     assert owners == {
         "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
-        "logs": 10001, "dag-processor": 10009, "state": 10008,
+        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008,
     }  # fmt: skip
     # The logs of tasks are written by one service and shown by others, of the same group.
     assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o2775

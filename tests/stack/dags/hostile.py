@@ -9,6 +9,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -49,8 +50,9 @@ for variable in (
 
         section, _, key = variable.removeprefix("AIRFLOW__").partition("__")
         found = [os.environ.get(variable, ""), conf.get(section.lower(), key.lower(), fallback="")]
-        for entry in Path("/proc/self/environ").read_text(errors="replace").split("\0"):
-            found += [entry.partition("=")[2]] * entry.startswith(f"{variable}=")
+        with suppress(PermissionError):  # where a process may not even read its own
+            for entry in Path("/proc/self/environ").read_text(errors="replace").split("\0"):
+                found += [entry.partition("=")[2]] * entry.startswith(f"{variable}=")
         # Airflow makes one up, for itself, where it is not told.
         if _digests(found) & set(told["digests"].values()):
             return variable
@@ -81,7 +83,7 @@ def _memory() -> Iterator[bytes]:
                 yield memory.read(min(size + overlap, end - begin))
 
 
-@door("memory: secrets of others", "none found")
+@door("memory: secrets of others", "none found|Permission denied")
 def _(told: dict[str, Any]) -> object:
     digests = {digest: name for name, digest in told["digests"].items()}
     found = set()
@@ -98,24 +100,26 @@ def _(told: dict[str, Any]) -> object:
     raise NothingThereError(f"none found of {len(digests)}")
 
 
-def _others() -> list[int]:
-    """Return all processes but this one."""
-    found = {int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
-    return sorted(found - {os.getpid()})
+def _others() -> dict[int, str]:
+    """Return the command lines of all processes but this one."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            found[int(path.name)] = (path / "cmdline").read_text(errors="replace")
+    found.pop(os.getpid(), None)
+    return found
 
 
-@door("processes: the environment of another", "Permission denied")
-def _(_told: dict[str, Any]) -> object:
-    refusal: Exception = NothingThereError("no other process")
+@door("processes: secrets in the environment of another", "no secret of others")
+def _(told: dict[str, Any]) -> object:
+    texts = []
     for pid in _others():
-        try:
-            text = Path(f"/proc/{pid}/environ").read_text(errors="replace")
-        except OSError as error:
-            refusal = refusal if isinstance(refusal, PermissionError) else error
-            continue
-        if text:
-            return text.split("\0")[0]
-    raise refusal
+        with suppress(OSError):
+            texts += Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+    words = [word for text in texts for word in re.findall(r"[A-Za-z0-9_-]{20,}", text)]
+    if _digests(words) & set(told["digests"].values()):
+        return "found"
+    raise NothingThereError("no secret of others")
 
 
 @door("processes: the memory of its worker", "Permission denied")
@@ -123,16 +127,21 @@ def _(_told: dict[str, Any]) -> object:
     return Path(f"/proc/{os.getppid()}/mem").open("rb")
 
 
-@door("processes: a signal to its worker", "Operation not permitted")
+@door("processes: a signal to another service", "Operation not permitted|none is here")
 def _(_told: dict[str, Any]) -> object:
-    os.kill(os.getppid(), signal.SIG_DFL)  # 0, which does nothing
-    return "sent"
-
-
-@door("processes: a signal to the first", "Operation not permitted")
-def _(_told: dict[str, Any]) -> object:
-    os.kill(1, signal.SIG_DFL)
-    return "sent"
+    services = (
+        "api-server",
+        "api_server",
+        "dag-processor",
+        "postgres",
+        "redis-server",
+        "scheduler",
+    )
+    for pid, command in _others().items():
+        if any(service in command for service in services):
+            os.kill(pid, signal.SIG_DFL)  # 0, which does nothing
+            return f"sent to {command!r}"
+    raise NothingThereError("none is here")
 
 
 BELOW = "/run/secrets/" if IN_CONTAINER else f"{STATE}/"
@@ -372,7 +381,7 @@ def _(_told: dict[str, Any]) -> object:
     return _airflow("variables", jwt.encode(claims, key * 3, algorithm="HS512"))
 
 
-@door("Airflow: the token of its task, at the API of people", "401|403|no token")
+@door("Airflow: the token of its task, at the API of people", "401|403|no token|Permission denied")
 def _(_told: dict[str, Any]) -> object:
     tokens: set[bytes] = set()
     for part in _memory():

@@ -51,6 +51,7 @@ VOLUME_OWNERS = {
     "minio": "minio",
     "scratch": "mlflow",
     "logs": "airflow",
+    "logs/tasks": "airflow",
     "logs/dag-processor": "airflow-dag-processor",
     "state": "airflow-worker",
 }
