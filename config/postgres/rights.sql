@@ -82,6 +82,10 @@ BEGIN;
 CREATE SCHEMA IF NOT EXISTS celery;
 ALTER SCHEMA celery OWNER TO airflow_results;
 ALTER ROLE airflow_results IN DATABASE airflow SET search_path = celery;
+-- Airflow's owner counts them, and throws old ones away.
+GRANT USAGE ON SCHEMA celery TO airflow;
+ALTER DEFAULT PRIVILEGES FOR ROLE airflow_results IN SCHEMA celery GRANT SELECT, DELETE ON TABLES TO airflow;
+GRANT SELECT, DELETE ON ALL TABLES IN SCHEMA celery TO airflow;
 -- Those of an earlier version.
 SELECT format('ALTER %s public.%I SET SCHEMA celery', kind, relname)
 FROM (SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, relname FROM pg_class

@@ -55,6 +55,7 @@ def ask(server: RunningPostgres, role: str, statement: str) -> None:
         ("tradewind", ("DELETE FROM trading.halts", "SELECT * FROM trial_ledger")),
         ("airflow_results", ("INSERT INTO celery_taskmeta VALUES (1)",)),
         ("airflow_results", ("SELECT nextval('task_id_sequence')", "CREATE TABLE more (i int)")),
+        ("airflow", ("SELECT * FROM celery.celery_taskmeta", "DELETE FROM celery.more")),
         ("airflow_dags", ("INSERT INTO dag VALUES (1)", "DELETE FROM dag")),
     ],
 )  # fmt: skip
