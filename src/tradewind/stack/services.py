@@ -72,8 +72,9 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
             forks=True,
         ),
         *_mlflow(settings, layout, secrets, mlflow | _mlflow_secrets(settings, layout, secrets)),
-        *_trading(settings, layout, secrets, base),
+        _trading_tables(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
+        _trading_worker(settings, layout, secrets, base),
     ]
 
 
@@ -305,16 +306,15 @@ def _airflow(
     ]  # fmt: skip
 
 
-def _trading(
+def _trading_worker(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
-) -> list[Service]:
+) -> Service:
     # Executed, not forked from Airflow's server: what sends orders has none of Airflow's code in
     # its memory. It costs two seconds of CPU, beside a start that takes longer.
-    migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
     name = "trading-worker"
     beat = layout.heartbeat(name)
     address = redis.address("trading", secrets.redis_trading, "127.0.0.1", settings.redis_port)
-    worker = Service(
+    return Service(
         name,
         [sys.executable, "-m", "tradewind.stack.confined", str(beat), _program("celery"),
          "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
@@ -330,19 +330,22 @@ def _trading(
         probe=probes.heartbeat_file(beat),
         grace=60.0,  # a warm shutdown lets a running task finish
     )  # fmt: skip
-    return [
-        Service(
-            "trading-migrate",
-            [sys.executable, "-m", "tradewind.trading.migrate"],
-            {**base, "TRADEWIND_DATABASE_URL": _database("tradewind", settings, secrets)},
-            needs=("databases",),
-            done_file=layout.postgres_dir / "trading-migrated",
-            # A migration's file is never changed, so their names say what there is to do. The
-            # tables of evidence are made beside.
-            done_value=" ".join(sorted(["evidence", *(p.stem for p in migrations.glob("*.py"))])),
-        ),
-        worker,
-    ]
+
+
+def _trading_tables(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> Service:
+    migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
+    return Service(
+        "trading-migrate",
+        [sys.executable, "-m", "tradewind.trading.migrate"],
+        {**base, "TRADEWIND_DATABASE_URL": _database("tradewind", settings, secrets)},
+        needs=("databases",),
+        done_file=layout.postgres_dir / "trading-migrated",
+        # A migration's file is never changed, so their names say what there is to do. The tables
+        # of evidence are made beside.
+        done_value=" ".join(sorted(["evidence", *(p.stem for p in migrations.glob("*.py"))])),
+    )
 
 
 def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
