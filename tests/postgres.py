@@ -58,6 +58,10 @@ class RunningPostgres:
         """Make roles and databases, in a server that runs."""
         initialise(CONFIG / "init.sql", self._secrets, self._port)
 
+    def set_rights(self) -> None:
+        """Say what each role may do, once all tables are there."""
+        initialise(CONFIG / "rights.sql", self._secrets, self._port)
+
     def start(self) -> None:
         """Start the server, and wait until it answers.
 

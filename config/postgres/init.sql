@@ -1,22 +1,42 @@
--- Databases and roles, each role the owner of its own database and let into no other.
--- Runs at each start, in containers at the first one: running it again changes nothing but what somebody
--- has changed since, and the passwords it is given.
+-- Databases and roles: each database has an owner, which is let into no other, and roles that may do
+-- less than the owner; what those may do is in rights.sql.
+-- Runs at each start: running it again changes nothing but what somebody has changed since, and the
+-- passwords it is given.
 \set ON_ERROR_STOP on
 \getenv airflow_password AIRFLOW_DB_PASSWORD
 \getenv mlflow_password MLFLOW_DB_PASSWORD
 \getenv tradewind_password TRADEWIND_DB_PASSWORD
+\getenv research_password RESEARCH_DB_PASSWORD
+\getenv trading_password TRADING_DB_PASSWORD
+\getenv airflow_results_password AIRFLOW_RESULTS_DB_PASSWORD
+\getenv airflow_dags_password AIRFLOW_DAGS_DB_PASSWORD
 
-SELECT format('CREATE ROLE %I', name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) r (name)
+CREATE TEMPORARY TABLE wanted (name text, database text, password text);
+INSERT INTO wanted VALUES
+  ('airflow', 'airflow', :'airflow_password'),
+  ('airflow_dags', 'airflow', :'airflow_dags_password'),
+  ('airflow_results', 'airflow', :'airflow_results_password'),
+  ('mlflow', 'mlflow', :'mlflow_password'),
+  ('research', 'tradewind', :'research_password'),
+  ('tradewind', 'tradewind', :'tradewind_password'),
+  ('trading', 'tradewind', :'trading_password');
+
+SELECT format('CREATE ROLE %I', name) FROM wanted
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 
-ALTER ROLE airflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'airflow_password';
-ALTER ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'mlflow_password';
-ALTER ROLE tradewind LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT -1 PASSWORD :'tradewind_password';
+SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
+              'CONNECTION LIMIT -1 PASSWORD %L', name, password) FROM wanted \gexec
 
-SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM (VALUES ('airflow'), ('mlflow'), ('tradewind')) d (name)
-WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+-- No role may do what another may.
+SELECT format('REVOKE %I FROM %I', granted.rolname, name) FROM wanted
+JOIN pg_roles member ON member.rolname = name
+JOIN pg_auth_members m ON m.member = member.oid
+JOIN pg_roles granted ON granted.oid = m.roleid \gexec
 
-REVOKE CONNECT ON DATABASE airflow FROM mlflow, tradewind;
-REVOKE CONNECT ON DATABASE mlflow FROM airflow, tradewind;
-REVOKE CONNECT ON DATABASE tradewind FROM airflow, mlflow;
+SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM wanted
+WHERE name = database AND NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+
 REVOKE CONNECT, TEMPORARY ON DATABASE airflow, mlflow, tradewind, postgres, template1 FROM PUBLIC;
+SELECT format(CASE WHEN w.database = d.database THEN 'GRANT CONNECT ON DATABASE %I TO %I'
+              ELSE 'REVOKE CONNECT ON DATABASE %I FROM %I' END, d.database, w.name)
+FROM wanted w CROSS JOIN (SELECT DISTINCT database FROM wanted) d \gexec

@@ -1,11 +1,17 @@
 #!/bin/bash
-# Databases, roles and grants. The image runs this on the first start of an empty volume; to run it
-# again (after a change of passwords): docker compose exec postgres bash /docker-entrypoint-initdb.d/databases.sh
+# Databases and roles. The image runs this on the first start of an empty volume, without words and as
+# a part of its own script; with the word `rights` the service `postgres-rights` runs it at each start,
+# over the network: databases and roles as above, and then what the roles may do.
 (
   set -eu
-  AIRFLOW_DB_PASSWORD=$(cat /run/secrets/postgres/airflow)
-  MLFLOW_DB_PASSWORD=$(cat /run/secrets/postgres/mlflow)
-  TRADEWIND_DB_PASSWORD=$(cat /run/secrets/postgres/tradewind)
-  export AIRFLOW_DB_PASSWORD MLFLOW_DB_PASSWORD TRADEWIND_DB_PASSWORD
-  psql -X -q -U postgres -d postgres -f /etc/tradewind/postgres/init.sql
+  for role in airflow airflow_dags airflow_results mlflow research tradewind trading; do
+    export "${role^^}_DB_PASSWORD=$(cat "/run/secrets/postgres/$role")"
+  done
+  scripts=(-f /etc/tradewind/postgres/init.sql)
+  if [ "${1:-}" = rights ]; then
+    PGHOST=postgres PGPASSWORD=$(cat /run/secrets/postgres/superuser)
+    export PGHOST PGPASSWORD
+    scripts+=(-f /etc/tradewind/postgres/rights.sql)
+  fi
+  psql -X -q -U postgres -d postgres "${scripts[@]}"
 )

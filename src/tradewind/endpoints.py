@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 __all__ = [
     "APPLICATIONS",
     "DATABASES",
+    "ROLES",
     "ObjectStore",
     "PostgresServer",
     "RedisServer",
@@ -22,6 +23,17 @@ __all__ = [
 
 DATABASES: Final = ("airflow", "mlflow", "tradewind")
 """What is kept in PostgreSQL: each has a database, and a role that owns it."""
+
+ROLES: Final = {
+    "airflow": "airflow",
+    "airflow_dags": "airflow",
+    "airflow_results": "airflow",
+    "mlflow": "mlflow",
+    "research": "tradewind",
+    "tradewind": "tradewind",
+    "trading": "tradewind",
+}
+"""The one database that each role is let into; the owner of each has its name."""
 
 APPLICATIONS: Final = ("airflow", "trading")
 """What shares Redis: each has a database of its own, in this order from the first."""
@@ -54,9 +66,9 @@ class PostgresServer:
     prefix: str = ""
     theirs: bool = False
 
-    def name(self, database: str) -> str:
-        """Return how one of `DATABASES`, and the role that owns it, is called here."""
-        return self.prefix + database
+    def name(self, role: str) -> str:
+        """Return how one of `ROLES`, or of `DATABASES`, is called here."""
+        return self.prefix + role
 
     @property
     def tls(self) -> dict[str, str]:
@@ -64,18 +76,18 @@ class PostgresServer:
         told = {"sslmode": self.sslmode, "sslrootcert": self.sslrootcert}
         return {key: value for key, value in told.items() if value}
 
-    def url(self, database: str, password: str) -> str:
+    def url(self, role: str, password: str) -> str:
         """Return the address at which a role reaches its database, for SQLAlchemy."""
-        return self._url("postgresql+psycopg2", database, password, self.tls)
+        return self._url("postgresql+psycopg2", role, password, self.tls)
 
-    def for_asyncpg(self, database: str, password: str) -> dict[str, str]:
+    def for_asyncpg(self, role: str, password: str) -> dict[str, str]:
         """Return what Airflow's asynchronous engine is told: its driver has other words for TLS.
 
         The file of the CA it takes from libpq's variable alone.
         """
         if not self.tls:
             return {}
-        address = self._url("postgresql+asyncpg", database, password, {"ssl": self.sslmode})
+        address = self._url("postgresql+asyncpg", role, password, {"ssl": self.sslmode})
         told = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": address}
         return told | ({"PGSSLROOTCERT": self.sslrootcert} if self.sslrootcert else {})
 
@@ -84,11 +96,11 @@ class PostgresServer:
         told = {"PGHOST": self.host, "PGPORT": str(self.port)}
         return told | {f"PG{key.upper()}": value for key, value in self.tls.items()}
 
-    def _url(self, driver: str, database: str, password: str, told: dict[str, str]) -> str:
-        role = quote(self.name(database), safe="")
+    def _url(self, driver: str, role: str, password: str, told: dict[str, str]) -> str:
+        user, database = self.name(role), self.name(ROLES[role])
         host = f"[{self.host}]" if ":" in self.host else self.host
         query = f"?{urlencode(told)}" if told else ""
-        return f"{driver}://{role}:{quote(password, safe='')}@{host}:{self.port}/{role}{query}"
+        return f"{driver}://{user}:{quote(password, safe='')}@{host}:{self.port}/{database}{query}"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

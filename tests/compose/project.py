@@ -30,7 +30,10 @@ PORTS = {
 }
 # PostgreSQL, Redis, MinIO's S3 and the scheduler's health page: for other containers only.
 INNER_PORTS = (5432, 6379, 9000, 8974)
-ONE_SHOTS = {"secrets", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate"}
+ONE_SHOTS = {
+    "secrets", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate",
+    "postgres-rights",
+}  # fmt: skip
 AIRFLOW = {
     "airflow-webserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer",
     "airflow-worker",

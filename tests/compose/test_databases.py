@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from tests.compose.project import Project, run
+from tradewind.endpoints import ROLES
 
-ROLES = ("airflow", "mlflow", "tradewind")
+DATABASES = ("airflow", "mlflow", "tradewind")
 SCRIPT = "/docker-entrypoint-initdb.d/databases.sh"
 
 
@@ -24,13 +25,13 @@ def test_the_first_start_made_databases_roles_and_permissions(project: Project) 
         "SELECT datname, pg_get_userbyid(datdba) FROM pg_database "
         "WHERE NOT datistemplate AND datname <> 'postgres' ORDER BY 1"
     )
-    assert owners == [[name, name] for name in ROLES]
+    assert owners == [[name, name] for name in DATABASES]
     rights = project.sql(
         "SELECT rolname, rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, "
         "rolbypassrls, left(rolpassword, 13) FROM pg_authid "
         "WHERE rolname !~ '^pg_' AND rolname <> 'postgres' ORDER BY 1"
     )
-    assert rights == [[name, "t", *"fffff", "SCRAM-SHA-256"] for name in ROLES]
+    assert rights == [[name, "t", *"fffff", "SCRAM-SHA-256"] for name in sorted(ROLES)]
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -38,12 +39,13 @@ def test_a_role_enters_its_own_database_and_no_other(
     project: Project, secrets: dict[str, str], role: str
 ) -> None:
     password = secrets[f"postgres_{role}"]
-    assert connect(project, role, role, password) == f"{role} in {role}"
-    others = [name for name in (*ROLES, "postgres", "template1") if name != role]
+    own = ROLES[role]
+    assert connect(project, role, own, password) == f"{role} in {own}"
+    others = {*DATABASES, "postgres", "template1"} - {own}
     assert len(others) == 4
     for other in others:
         assert "permission denied for database" in connect(project, role, other, password)
-    assert "password authentication failed" in connect(project, role, role, "wrong")
+    assert "password authentication failed" in connect(project, role, own, "wrong")
 
 
 @pytest.mark.usefixtures("training")
@@ -56,12 +58,18 @@ def test_each_service_uses_its_own(project: Project) -> None:
     found = {(by_address[address], user, database) for address, user, database in users}
     assert ("mlflow", "mlflow", "mlflow") in found
     assert ("airflow-scheduler", "airflow", "airflow") in found
-    assert ("trading-worker", "tradewind", "tradewind") in found
-    # Airflow's tasks keep the ledger of trials and the signals.
-    own = {"airflow-worker": {"airflow", "tradewind"}, "trading-worker": {"tradewind"}}
+    assert ("airflow-dag-processor", "airflow_dags", "airflow") in found
+    assert ("trading-worker", "trading", "tradewind") in found
+    # Airflow's tasks keep the ledger of trials and the signals; how they end is kept by Celery.
+    own = {
+        "airflow-worker": {"airflow_results", "research"},
+        "airflow-dag-processor": {"airflow_dags"},
+        "mlflow": {"mlflow"},
+        "trading-worker": {"trading"},
+    }
     for service, user, database in found:
-        assert user == database
-        assert user in own.get(service, {service.split("-")[0]})
+        assert ROLES[user] == database
+        assert user in own.get(service, {"airflow", "airflow_results"})
 
 
 def on_database(container: Any) -> bool:
@@ -106,5 +114,6 @@ def test_initialising_by_hand_changes_nothing_but_the_salt(
     }  # fmt: skip
     assert changed == set(ROLES)  # it did run
     for role in ROLES:
-        assert connect(project, role, role, secrets[f"postgres_{role}"]) == f"{role} in {role}"
+        own = ROLES[role]
+        assert connect(project, role, own, secrets[f"postgres_{role}"]) == f"{role} in {own}"
     project.wait_healthy()

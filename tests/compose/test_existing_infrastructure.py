@@ -24,7 +24,7 @@ def test_the_training_workflow_of_the_local_stack_succeeds(
     assert len(workers) == 2
     assert {task["hostname"] for task in training["tasks"]} <= workers
     query = (
-        "SELECT status, count(*) FROM celery_taskmeta WHERE date_done >= "
+        "SELECT status, count(*) FROM celery.celery_taskmeta WHERE date_done >= "
         f"'{training['start_date']}' GROUP BY status"
     )
 

@@ -169,7 +169,8 @@ def test_no_secret_is_shown(project: Project, secrets: dict[str, str]) -> None:
 def test_a_service_reads_its_own_secrets_and_no_others(project: Project) -> None:
     own = {
         "postgres": "postgres", "redis": "redis", "minio": "minio", "mlflow": "mlflow",
-        "trading-worker": "trading", "airflow-worker": "airflow", "airflow-webserver": "airflow",
+        "trading-worker": "trading", "airflow-worker": "airflow-worker",
+        "airflow-webserver": "airflow", "airflow-dag-processor": "airflow-dag-processor",
     }  # fmt: skip
     for service, directory in own.items():
         found = project.execute(

@@ -27,7 +27,7 @@ LONG_RUNNING = {
 }  # fmt: skip
 ONE_SHOTS = {
     "secrets", "credentials", "adopt", "minio-buckets", "mlflow-migrate", "airflow-init",
-    "trading-migrate",
+    "trading-migrate", "postgres-rights",
 }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_only_who_needs_a_store_shares_its_network() -> None:
     airflow = {name for name in LONG_RUNNING if name.startswith("airflow-")}
     assert by_network["database"] == {
         "postgres", "mlflow", "mlflow-migrate", "airflow-init", *airflow,
-        "trading-migrate", "trading-worker",
+        "trading-migrate", "trading-worker", "postgres-rights",
     }  # fmt: skip
     assert by_network["broker"] == {
         "redis", "airflow-webserver", "airflow-scheduler", "airflow-triggerer", "airflow-worker",
@@ -115,20 +115,26 @@ def test_the_order_is_stores_then_migrations_then_services() -> None:
     for name in LONG_RUNNING:
         if name.startswith("airflow-"):
             assert needs(name, healthy) == {"postgres", "redis"}
-            tables = {"trading-migrate"} if name == "airflow-worker" else set()
-            assert needs(name, done) == {"airflow-init", *tables}
+            assert needs(name, done) == {"airflow-init", "postgres-rights"}
+    # Rights are given to what the migrations made, before anybody needs them.
+    assert needs("postgres-rights", done) == {"airflow-init", "trading-migrate"}
     assert needs("trading-migrate", healthy) == {"postgres"}
     assert needs("trading-worker", healthy) == {"redis"}
-    assert needs("trading-worker", done) == {"trading-migrate"}
+    assert needs("trading-worker", done) == {"postgres-rights"}
 
 
-# Run by another user than the image's, it reads that one's secrets and writes no log that is kept.
+# Run by another user than the image's, each reads that one's secrets; airflow-init writes no log
+# that is kept.
 OTHERWISE = {
+    **{
+        name: {"SERVICE_USER"}
+        for name in ("airflow-dag-processor", "airflow-worker", "minio-buckets", "trading-migrate")
+    },
     "airflow-init": {
         "SERVICE_USER",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER",
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY",
-    }
+    },
 }
 
 
@@ -152,13 +158,20 @@ def test_no_secret_is_in_an_environment() -> None:
 
 
 def test_users_are_the_same_everywhere() -> None:
-    for service in ("postgres", "redis", "minio", "credentials", "airflow-init"):
+    for service in ("postgres", "redis", "minio", "credentials", "airflow-init", "trading-migrate"):
         assert SERVICES[service]["user"] == f"{OWNERS[service]}:{OWNERS[service]}"
+    assert SERVICES["postgres-rights"]["user"] == SERVICES["postgres"]["user"]
+    owner = OWNERS["minio-init"]
+    assert SERVICES["minio-buckets"]["user"] == f"{owner}:{owner}"
+    for service in ("airflow-worker", "airflow-dag-processor"):
+        assert SERVICES[service]["user"] == f"{OWNERS[service]}:{OWNERS['airflow']}"
+        assert SERVICES[service]["environment"]["SERVICE_USER"] == service
     for target in ("airflow", "mlflow", "trading"):
         stage = DOCKERFILE.split(f"\nFROM base AS {target}\n")[1].split("\nFROM ")[0]
         assert f"\nUSER {OWNERS[target]}:{OWNERS[target]}\n" in stage
         assert f"SERVICE_USER={target}" in stage
-    assert set(VOLUME_OWNERS) | {"secrets"} == set(COMPOSE["volumes"])
+    volumes = {name.partition("/")[0] for name in VOLUME_OWNERS}
+    assert volumes | {"secrets"} == set(COMPOSE["volumes"])
 
 
 def test_an_image_is_built_before_who_else_uses_it() -> None:

@@ -20,8 +20,11 @@ import pytest
 from tests.stack.airflow import Airflow, login
 from tests.support import free_ports, wait_until
 from tradewind.settings import FIELDS, Settings, load_settings
+from tradewind.stack import minio
+from tradewind.stack.doctor import environment_of
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
+from tradewind.stack.state import read_state
 
 MINIO = shutil.which("minio") is not None
 HERE = Path(__file__).parent
@@ -132,9 +135,9 @@ class Stack:
 
     def airflow_environment(self) -> dict[str, str]:
         """Return the environment of Airflow's services, for a command of its own beside them."""
-        pid = self.service("airflow-scheduler")["pid"]
-        text = Path(f"/proc/{pid}/environ").read_text()
-        return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+        state = read_state(Layout(self.settings.state))
+        assert state is not None
+        return environment_of(state.services["airflow-scheduler"], state)
 
     def kill(self, name: str) -> None:
         """Kill a service and all it started; wait until its supervisor has it back."""
@@ -175,6 +178,12 @@ def make_stack(home: Path) -> Stack:
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
     return Stack(home, environment)
+
+
+def root_login(stack: Stack) -> dict[str, str]:
+    """Return the variables by which an S3 client reaches MinIO with all rights."""
+    password = load_secrets(Layout(stack.settings.state)).minio_root
+    return minio.client_environment(stack.settings, minio.USER, password)
 
 
 def lay_struck(home: Path) -> None:

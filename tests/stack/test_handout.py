@@ -33,7 +33,9 @@ TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
 def owners(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Who got what, where the test itself may not give files away."""
     given: dict[str, int] = {}
-    monkeypatch.setattr(handout, "_own", lambda folder, owner: given.update({folder.name: owner}))
+    monkeypatch.setattr(
+        handout, "_own", lambda folder, owner, _group: given.update({folder.name: owner})
+    )
     if os.geteuid() != 0:
         monkeypatch.setattr(os, "fchown", lambda *_: None)
     return given
@@ -68,13 +70,27 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
     assert holders["postgres_superuser"] == {"secrets.json", "postgres"}
     assert holders["redis_admin"] == {"secrets.json", "redis"}
     # Redis itself has hashes. Airflow sends tasks to the trading application.
-    assert holders["redis_trading"] == {"secrets.json", "trading", "airflow"}
-    assert holders["redis_airflow"] == {"secrets.json", "airflow", "airflow-init"}
+    assert holders["redis_trading"] == {"secrets.json", "trading", "airflow", "airflow-worker"}
+    airflows = {"airflow", "airflow-init"}
+    assert holders["redis_airflow"] == {"secrets.json", *airflows, "airflow-worker"}
     # What logs in as Airflow's administrator is in no container that runs.
     assert holders["airflow_admin"] == {"secrets.json", "airflow-init", "credentials"}
-    assert holders["postgres_tradewind"] == {"secrets.json", "postgres", "trading", "airflow"}
-    assert holders["postgres_airflow"] == {"secrets.json", "postgres", "airflow", "airflow-init"}
-    assert holders["minio_root"] == {"secrets.json", "minio", "mlflow", "credentials"}
+    assert holders["postgres_tradewind"] == {"secrets.json", "postgres", "trading-migrate"}
+    assert holders["postgres_airflow"] == {"secrets.json", "postgres", *airflows}
+    assert holders["minio_root"] == {"secrets.json", "minio", "minio-init", "credentials"}
+    for key in ("airflow_jwt_secret", "airflow_api_secret_key"):
+        assert holders[key] == {"secrets.json", *airflows}
+    # What runs an author's code has its own roles and accounts.
+    assert {name for name, found in holders.items() if "airflow-worker" in found} == {
+        "redis_airflow", "redis_trading", "postgres_airflow_results", "postgres_research",
+        "mlflow_worker",
+    }  # fmt: skip
+    assert {name for name, found in holders.items() if "airflow-dag-processor" in found} == {
+        "postgres_airflow_dags", "airflow_fernet_key",
+    }  # fmt: skip
+    assert {name for name, found in holders.items() if "trading" in found} == {
+        "redis_trading", "postgres_trading",
+    }  # fmt: skip
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
@@ -146,11 +162,15 @@ def test_new_secrets_are_not_made_for_old_data(tmp_path: Path) -> None:
 
 
 def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> None:
+    for volume in ("postgres", "redis", "minio", "scratch", "logs", "state"):
+        (tmp_path / volume).mkdir()
     own_volumes(tmp_path)
     assert owners == {
         "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
-        "logs": 10001, "state": 10001,
+        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008,
     }  # fmt: skip
+    # The logs of tasks are written by one service and shown by others, of the same group.
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o2775
 
 
 def test_services_of_a_team_are_handed_out_as_dotenv_names_them(tmp_path: Path) -> None:

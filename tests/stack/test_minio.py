@@ -10,14 +10,12 @@ import boto3
 import httpx
 import pytest
 
-from tests.stack.conftest import NewStack, Stack
+from tests.stack.conftest import NewStack, Stack, root_login
 from tests.support import wait_until
 from tradewind.registry.provenance import collect
 from tradewind.registry.retrieval import verify_round_trip
 from tradewind.registry.tracking import log_training
 from tradewind.stack.layout import Layout
-from tradewind.stack.minio import client_environment
-from tradewind.stack.secrets import load_secrets
 
 PART = (
     "postgres", "databases", "redis", "minio", "minio-buckets",
@@ -30,7 +28,7 @@ PROBE = "tradewind-probe"
 
 @contextmanager
 def s3_client(stack: Stack) -> Iterator[Any]:
-    environment = client_environment(stack.settings, load_secrets(Layout(stack.settings.state)))
+    environment = root_login(stack)
     client = boto3.client(
         "s3",
         endpoint_url=environment["MLFLOW_S3_ENDPOINT_URL"],

@@ -9,13 +9,10 @@ import boto3
 import polars as pl
 import pytest
 
-from tests.stack.conftest import NewStack
+from tests.stack.conftest import NewStack, root_login
 from tradewind.errors import SnapshotError
 from tradewind.market.sources import sample
 from tradewind.market.store.bar_store import Appended, BarStore
-from tradewind.stack.layout import Layout
-from tradewind.stack.minio import client_environment
-from tradewind.stack.secrets import load_secrets
 
 LOADED = datetime(2013, 3, 2, tzinfo=UTC)
 
@@ -26,8 +23,7 @@ def store(new_stack: NewStack, tmp_path: Path) -> Iterator[BarStore]:
     del stack.environment["TRADEWIND_ARTIFACT_STORE"]
     try:
         stack.ok("up", "--detach", timeout=1800)
-        secrets = load_secrets(Layout(stack.settings.state))
-        login = client_environment(stack.settings, secrets)
+        login = root_login(stack)
         client = boto3.client(
             "s3",
             endpoint_url=login["MLFLOW_S3_ENDPOINT_URL"],

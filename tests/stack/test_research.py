@@ -118,7 +118,7 @@ def test_celery_workers_ran_the_batches(stack: Stack, sweep: list[dict[str, Any]
     assert {task["executor"] or "default" for task in sweep} == {"default"}
     # Celery's own record: as many successes as tasks that ran, and more.
     [[succeeded]] = stack.rows(
-        "SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'", database="airflow"
+        "SELECT count(*) FROM celery.celery_taskmeta WHERE status = 'SUCCESS'", database="airflow"
     )
     ran = [task for task in sweep if task["state"] == "success"]
     assert succeeded >= len(ran) >= BATCHES + 4

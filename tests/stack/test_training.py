@@ -48,7 +48,7 @@ def test_celery_workers_ran_the_run_and_it_succeeded(stack: Stack, airflow: Airf
     assert option["sections"][0]["options"][0]["value"].startswith("CeleryExecutor:")
     # Celery's own record: workers write a result for each task they ran.
     [[succeeded]] = stack.rows(
-        "SELECT count(*) FROM celery_taskmeta WHERE status = 'SUCCESS'", database="airflow"
+        "SELECT count(*) FROM celery.celery_taskmeta WHERE status = 'SUCCESS'", database="airflow"
     )
     assert succeeded >= len(tasks)
 

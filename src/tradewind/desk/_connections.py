@@ -16,7 +16,7 @@ from tradewind.stack.state import read_state
 if TYPE_CHECKING:
     from tradewind.desk.airflow_client import AirflowClient
 
-__all__ = ["PATIENCE", "airflow", "ledger_url", "trigger_when_known", "use_mlflow"]
+__all__ = ["PATIENCE", "airflow", "book_url", "ledger_url", "trigger_when_known", "use_mlflow"]
 
 PATIENCE = 180.0  # seconds; a service that was killed is back in one of its three minutes
 _NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
@@ -68,8 +68,16 @@ def use_mlflow(settings: Settings, *, patient: bool = True) -> None:
 
 
 def ledger_url(settings: Settings) -> str:
-    """Return the address of the database with the ledger of trials and the signals."""
-    return postgres_server(settings).url("tradewind", _secrets(settings).postgres_tradewind)
+    """Return the address of the database with the ledger of trials and the signals.
+
+    In the role of a task of research, which may add to them.
+    """
+    return postgres_server(settings).url("research", _secrets(settings).postgres_research)
+
+
+def book_url(settings: Settings) -> str:
+    """Return the address of the same database in the role that adds to the trading book."""
+    return postgres_server(settings).url("trading", _secrets(settings).postgres_trading)
 
 
 def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:

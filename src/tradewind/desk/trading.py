@@ -190,6 +190,6 @@ def _url(settings: Settings) -> str:
     """Return the book's address: as a service has it set, or that of this machine's stack."""
     if settings.database_url is not None:
         return settings.database_url
-    from tradewind.desk._connections import ledger_url
+    from tradewind.desk._connections import book_url
 
-    return ledger_url(settings)
+    return book_url(settings)

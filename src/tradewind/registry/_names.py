@@ -2,6 +2,9 @@
 
 from typing import Final
 
+WORKER: Final = "tradewind"
+"""The account of Airflow's workers, who make the runs of tasks."""
+
 PREFIX: Final = "tradewind."
 
 SNAPSHOT_ID: Final = PREFIX + "snapshot_id"

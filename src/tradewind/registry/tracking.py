@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import RunInfo
+    from mlflow.entities import Run, RunInfo
 
     from tradewind.market.validation.findings import Finding
     from tradewind.registry.flavours import Kind
@@ -197,8 +198,17 @@ def _settle_earlier_attempts(
             registered = ModelVersionRef(str(first.name), str(first.version), run_id, experiment_id)
         elif not versions:
             client.set_terminated(run_id, "KILLED")
-            client.delete_run(run_id)  # MLflow keeps it among the deleted ones
+            if _is_own(attempt):
+                client.delete_run(run_id)  # MLflow keeps it among the deleted ones
     return registered
+
+
+def _is_own(run: "Run") -> bool:
+    """Tell whether the account that is logged in may delete a run: workers may their own alone."""
+    from mlflow.utils.mlflow_tags import MLFLOW_USER
+
+    account = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    return account != names.WORKER or run.data.tags.get(MLFLOW_USER) == account
 
 
 def _log_params(client: "MlflowClient", run_id: str, strategy: Strategy) -> None:

@@ -1,5 +1,6 @@
 """Checks of a stack: what is wrong, and how to mend it."""
 
+import json
 import os
 import re
 import shutil
@@ -12,24 +13,25 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tradewind.endpoints import ROLES
 from tradewind.errors import SecretsError, TradewindError
 from tradewind.settings import Settings
 from tradewind.stack import minio
 from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
+from tradewind.stack.doors import doors
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, are_lost, load_secrets
 from tradewind.stack.servers import postgres_server
-from tradewind.stack.state import StackState, read_state
+from tradewind.stack.state import ServiceState, StackState, read_state
 from tradewind.stack.theirs import connect
 
-__all__ = ["databases", "diagnose", "import_error"]
+__all__ = ["databases", "diagnose", "environment_of", "import_error"]
 
 # A task of these is deferred until somebody answers; no worker holds it meanwhile.
 WAITS_FOR_A_PERSON = "airflow.providers.standard.operators.hitl"
-ROLES = ("airflow", "mlflow", "tradewind")
 SET_RIGHT = (
     "tradewind down, then tradewind up --detach: a start sets roles, passwords and rights as "
     "config/postgres/init.sql and the secrets file say"
@@ -40,10 +42,10 @@ SHARED_SECRETS = {
     "AIRFLOW__API_AUTH__JWT_SECRET": "airflow_jwt_secret",
     "AIRFLOW__API__SECRET_KEY": "airflow_api_secret_key",
     "AIRFLOW__CORE__FERNET_KEY": "airflow_fernet_key",
-    "MLFLOW_TRACKING_PASSWORD": "mlflow_admin",
+    "MLFLOW_TRACKING_PASSWORD": "mlflow_worker",
     "MLFLOW_FLASK_SERVER_SECRET_KEY": "mlflow_flask_secret_key",
     "MINIO_ROOT_PASSWORD": "minio_root",
-    "AWS_SECRET_ACCESS_KEY": "minio_root",
+    "AWS_SECRET_ACCESS_KEY": "minio_mlflow",
 }
 
 
@@ -84,6 +86,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
         "trading": longest_celery_task,
     }
     yield from isolation(settings, secrets, workers, longest)
+    yield from doors(settings, secrets, state, lambda record: environment_of(record, state))
     yield guarded("airflow login", lambda: _airflow_login(settings, secrets))
     yield guarded("mlflow login", lambda: _mlflow_login(settings, secrets))
     yield guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
@@ -166,7 +169,7 @@ def _secrets_agree(state: StackState, secrets: Secrets) -> Check:
     for record in state.services.values():
         if record.pid is None or record.step:
             continue
-        variables = _environment_of(record.pid)
+        variables = environment_of(record, state)
         for variable, name in SHARED_SECRETS.items():
             if variable in variables:
                 looked_at += 1
@@ -183,9 +186,15 @@ def _secrets_agree(state: StackState, secrets: Secrets) -> Check:
     return Check("secrets agree")
 
 
-def _environment_of(pid: int) -> dict[str, str]:
+def environment_of(record: ServiceState, state: StackState) -> dict[str, str]:
+    """Return the environment that a service was started with, where it can be read."""
     try:
-        text = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+        for entry in Path(f"/proc/{state.pid}/fd").iterdir():
+            # What was given to a service that was forked is a file in its supervisor's memory.
+            if str(entry.readlink()).startswith(f"/memfd:{record.name} "):
+                given: dict[str, str] = json.loads(entry.read_bytes())["environment"]
+                return given
+        text = Path(f"/proc/{record.pid}/environ").read_bytes().decode(errors="replace")
     except OSError:
         return {}
     return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
@@ -208,15 +217,14 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
         login = server.name(role), getattr(secrets, f"postgres_{role}")
         connect(server, login, server.name(database)).close()
 
+    own = ROLES[role]
     try:
-        enter(role)
+        enter(own)
     except psycopg2.OperationalError as error:
         said = str(error).strip()
         return Check(name, f"role {role} cannot enter it: {said}", _way_into_database(said))
     entered = []
-    for other in ROLES:
-        if other == role:
-            continue
+    for other in sorted({*ROLES.values(), "postgres"} - {own}):
         try:
             enter(other)
         except psycopg2.OperationalError as error:

@@ -7,9 +7,11 @@ one process that has imported them, they share both.
 It reads requests from its standard input and writes replies to its standard output, one JSON
 object a line (`tradewind.stack.spawning` is the other end):
 
-- ``{"id": 1, "command": [...], "environment": {...}, "log": path, "cwd": path, "stdin": text}``
-  is answered with ``{"id": 1, "pid": 4711}`` and, when that process has ended, with
-  ``{"ended": 4711, "code": 0}``. The command is a Python script, or ``python -m`` and a module.
+- ``{"id": 1, "command": [...], "given": path, "log": path, "cwd": path}`` is answered with
+  ``{"id": 1, "pid": 4711}`` and, when that process has ended, with ``{"ended": 4711, "code": 0}``.
+  The command is a Python script, or ``python -m`` and a module. The file that is given holds
+  ``{"environment": {...}, "stdin": text}``; the new process alone reads it, so that no secret of
+  one program is ever in the memory of another.
   ``"imports": [...]`` are more modules that it needs: it is forked when they are imported, and
   who needs none of them before.
 - ``{"id": 2}`` is answered with ``{"id": 2}``.
@@ -34,6 +36,7 @@ from typing import IO, Any, NoReturn
 from setproctitle import setproctitle
 
 from tradewind.stack.percent import allow_percent_signs
+from tradewind.stack.reread import read_again
 from tradewind.workers.warm import import_or_warn
 
 __all__ = ["main"]
@@ -168,8 +171,9 @@ def _ended() -> Iterator[tuple[int, int]]:
 def _run(request: Request) -> NoReturn:
     """Become the program of the request: its session, environment, files and arguments."""
     os.setsid()
+    given = json.loads(Path(request["given"]).read_bytes())
     os.environ.clear()
-    os.environ.update(request["environment"])
+    os.environ.update(given["environment"])
     os.chdir(request["cwd"])
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     for output in (1, 2):
@@ -177,10 +181,11 @@ def _run(request: Request) -> NoReturn:
     os.close(log)
     source = os.memfd_create("stdin")  # not a pipe, which would wait for its reader: for us
     with os.fdopen(os.dup(source), "wb") as sink:
-        sink.write(request["stdin"].encode())
+        sink.write(given["stdin"].encode())
     os.lseek(source, 0, os.SEEK_SET)
     os.dup2(source, 0)
     os.close(source)
+    read_again()
     gc.set_threshold(*_COLLECTED_AFTER)
     gc.enable()
     command: list[str] = request["command"]

@@ -70,6 +70,22 @@ class Layout:
         """What Airflow insists on having; its settings come from the environment."""
         return self.root / "airflow"
 
+    @property
+    def temporary_dir(self) -> Path:
+        """Temporary files of tasks, where those of the machine are on the way to what is hidden."""
+        return self.root / "tmp"
+
+    def private(self) -> list[Path]:
+        """Return what is there and none of a task's business: passwords, stores, logs of services.
+
+        A task has the rest: bars, Airflow's folder, the logs of tasks.
+        """
+        of_services = (
+            self.secrets_file, self.run_dir, self.postgres_dir, self.redis_dir, self.minio_dir,
+            self.artifacts_dir, self.root / "artifact-store", *self.logs_dir.glob("*.log"),
+        )  # fmt: skip
+        return [path.resolve() for path in of_services if path.exists()]
+
     def service_log(self, service: str) -> Path:
         """Log file of a service."""
         return self.logs_dir / f"{service}.log"

@@ -252,6 +252,11 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
             "user": "admin",
             "password": secrets.mlflow_admin,
         },
+        "mlflow-reader": {
+            "address": f"http://localhost:{settings.mlflow_port}",
+            "user": "reader",
+            "password": secrets.mlflow_reader,
+        },
     }
 
 

@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
 from tradewind.errors import StackError
 from tradewind.settings import Settings
@@ -14,9 +16,11 @@ from tradewind.stack.service import Service
 
 __all__ = [
     "BUCKET",
+    "MLFLOW_USER",
     "USER",
     "client_environment",
     "create_bucket",
+    "create_user",
     "is_chosen",
     "is_used",
     "note_theirs",
@@ -25,6 +29,29 @@ __all__ = [
 
 BUCKET = "mlflow"
 USER = "tradewind"
+"""The root login, with which a person looks at the console."""
+MLFLOW_USER = "mlflow"
+"""MLflow's own, which may use the bucket and nothing else."""
+
+
+_POLICY: Final = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketVersions",
+                       "s3:ListBucketMultipartUploads"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}"],
+        },
+        {
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:GetObjectVersion",
+                       "s3:DeleteObjectVersion", "s3:AbortMultipartUpload",
+                       "s3:ListMultipartUploadParts"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}/*"],
+        },
+    ],
+}  # fmt: skip
 
 
 def is_chosen(settings: Settings, layout: Layout) -> bool:
@@ -92,12 +119,12 @@ def _record(layout: Layout) -> Path:
     return layout.root / "artifact-store"
 
 
-def client_environment(settings: Settings, secrets: Secrets) -> dict[str, str]:
+def client_environment(settings: Settings, user: str, password: str) -> dict[str, str]:
     """Variables by which an S3 client reaches MinIO."""
     return {
         "MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{settings.minio_port}",
-        "AWS_ACCESS_KEY_ID": USER,
-        "AWS_SECRET_ACCESS_KEY": secrets.minio_root,
+        "AWS_ACCESS_KEY_ID": user,
+        "AWS_SECRET_ACCESS_KEY": password,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
 
@@ -126,9 +153,15 @@ def services(
             "minio-buckets",
             [],
             needs=("minio",),
-            prepare=lambda: create_bucket(client_environment(settings, secrets)),
+            prepare=lambda: _prepare(settings, secrets),
         ),
     ]  # fmt: skip
+
+
+def _prepare(settings: Settings, secrets: Secrets) -> None:
+    root = client_environment(settings, USER, secrets.minio_root)
+    create_bucket(root)
+    create_user(root, secrets.minio_mlflow)
 
 
 def create_bucket(environment: Mapping[str, str]) -> None:
@@ -151,3 +184,29 @@ def create_bucket(environment: Mapping[str, str]) -> None:
     if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
         client.create_bucket(Bucket=BUCKET)
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+def create_user(environment: Mapping[str, str], password: str) -> None:
+    """Make the user that MLflow is, or set its password and its rights.
+
+    Parameters
+    ----------
+    environment : mapping
+        As from `client_environment`, of the root login.
+    password : str
+    """
+    from minio import MinioAdmin
+    from minio.credentials.providers import StaticProvider
+
+    address = urlsplit(environment["MLFLOW_S3_ENDPOINT_URL"])
+    admin = MinioAdmin(
+        endpoint=address.netloc,
+        credentials=StaticProvider(
+            environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+        ),
+        region=environment["AWS_DEFAULT_REGION"],
+        secure=address.scheme == "https",
+    )
+    admin.policy_add(MLFLOW_USER, policy=_POLICY)
+    admin.user_add(MLFLOW_USER, password)
+    admin.policy_set(MLFLOW_USER, user=MLFLOW_USER)

@@ -7,6 +7,7 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+from tradewind.endpoints import ROLES
 from tradewind.errors import StackError
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
@@ -104,7 +105,7 @@ def create_cluster(layout: Layout, secrets: Secrets) -> None:
 
 
 def initialise(script: Path, secrets: Secrets, port: int) -> None:
-    """Run the script that makes databases and roles, or sets right what was changed of them.
+    """Run a script that makes databases, roles and rights, or sets right what was changed of them.
 
     Raises
     ------
@@ -114,9 +115,7 @@ def initialise(script: Path, secrets: Secrets, port: int) -> None:
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PGPASSWORD": secrets.postgres_superuser,
-        "AIRFLOW_DB_PASSWORD": secrets.postgres_airflow,
-        "MLFLOW_DB_PASSWORD": secrets.postgres_mlflow,
-        "TRADEWIND_DB_PASSWORD": secrets.postgres_tradewind,
+        **{f"{role.upper()}_DB_PASSWORD": getattr(secrets, f"postgres_{role}") for role in ROLES},
     }
     _run(
         [program("psql"), "-X", "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres",

@@ -6,6 +6,7 @@ import secrets
 import shlex
 import stat
 from dataclasses import asdict, dataclass, field, fields
+from typing import Final
 
 from tradewind.errors import SecretsError
 from tradewind.stack.layout import Layout, write_atomically
@@ -39,17 +40,34 @@ class Secrets:
     airflow_api_secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     mlflow_admin: str = field(default_factory=_password)
     mlflow_flask_secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    postgres_research: str = field(default_factory=_password)
+    postgres_trading: str = field(default_factory=_password)
+    postgres_airflow_results: str = field(default_factory=_password)
+    postgres_airflow_dags: str = field(default_factory=_password)
+    minio_mlflow: str = field(default_factory=_password)
+    mlflow_worker: str = field(default_factory=_password)
+    mlflow_reader: str = field(default_factory=_password)
     # As user:password.
     redis_login: str = ""
     objects_login: str = ""
 
 
-OF_OTHERS = {each.name for each in fields(Secrets) if each.default == ""}
+ADDED: Final = frozenset(
+    {
+        "postgres_research", "postgres_trading", "postgres_airflow_results",
+        "postgres_airflow_dags", "minio_mlflow", "mlflow_worker", "mlflow_reader",
+    }
+)  # fmt: skip
+"""Secrets that a file of an earlier version lacks: the next start makes them."""
+
+OF_OTHERS: Final = frozenset(each.name for each in fields(Secrets) if each.default == "")
 """Logins of services that a team runs: nobody makes them, and they may be missing."""
 
 
 def ensure_secrets(layout: Layout) -> Secrets:
-    """Return the secrets of a state directory, making them if it has none.
+    """Return the secrets of a state directory, making those that it lacks.
+
+    A directory of an earlier version lacks the `ADDED`.
 
     Raises
     ------
@@ -58,6 +76,9 @@ def ensure_secrets(layout: Layout) -> Secrets:
     """
     if not layout.secrets_file.exists() and not are_lost(layout):
         save_secrets(layout, Secrets())
+    content = _read(layout)
+    if ADDED - content.keys() and not _misnamed(content):
+        save_secrets(layout, Secrets(**content))
     return load_secrets(layout)
 
 
@@ -84,8 +105,24 @@ def load_secrets(layout: Layout) -> Secrets:
     Raises
     ------
     SecretsError
-        If the file is missing, damaged, or readable by others.
+        If the file is missing, damaged, readable by others, or of an earlier version.
     """
+    content = _read(layout)
+    path = layout.secrets_file
+    if wrong := _misnamed(content):
+        raise SecretsError(
+            f"{path} is damaged: {', '.join(sorted(wrong))} missing or unknown. Put the file back "
+            f"as it was, or, {_anew(layout)}"
+        )
+    if lacking := ADDED - content.keys():
+        raise SecretsError(
+            f"{path} was written by an earlier version and lacks {', '.join(sorted(lacking))}: "
+            "tradewind down, then tradewind up --detach makes them"
+        )
+    return Secrets(**content)
+
+
+def _read(layout: Layout) -> dict[str, str]:
     path = layout.secrets_file
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -106,14 +143,13 @@ def load_secrets(layout: Layout) -> Secrets:
             f"{path} can be read by others (mode {mode:04o}): chmod 600 {shlex.quote(str(path))}; "
             f"and if this machine has other users, who may know what is in it, {_anew(layout)}"
         )
+    return content if isinstance(content, dict) else {}
+
+
+def _misnamed(content: dict[str, str]) -> set[str]:
+    """Return the names that no version has, and those that every version has and are missing."""
     expected = {f.name for f in fields(Secrets)}
-    found = set(content) if isinstance(content, dict) else set()
-    if not isinstance(content, dict) or (found ^ expected) - OF_OTHERS:
-        raise SecretsError(
-            f"{path} is damaged: {', '.join(sorted(expected ^ found))} missing or unknown. Put the "
-            f"file back as it was, or, {_anew(layout)}"
-        )
-    return Secrets(**content)
+    return (content.keys() - expected) | (expected - ADDED - OF_OTHERS - content.keys())
 
 
 def _anew(layout: Layout) -> str:

@@ -15,9 +15,10 @@ from tradewind.errors import StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
-from tradewind.stack import minio, postgres, probes, redis, theirs
+from tradewind.stack import minio, people, postgres, probes, redis, theirs
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
+from tradewind.stack.reread import NO_DATABASE
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.servers import object_store, postgres_server, redis_server
 from tradewind.stack.service import Service
@@ -27,8 +28,10 @@ __all__ = ["services"]
 
 # All that is Python is forked by one process, but for what has to do with orders.
 FORK_SERVER = "forkserver"
+RIGHTS = "postgres-rights"
 # Imported once, before any of Airflow's services is forked: what two or more of them need. No
-# module that talks to the database when it is imported, or starts a thread, may be among them.
+# module that talks to the database when it is imported, starts a thread, or keeps a secret that it
+# reads of the environment, as Celery's executor does, may be among them.
 # MLflow's and the workers' modules follow while those start; what they share is imported once, too.
 AIRFLOW_MODULES = (
     "airflow.__main__",
@@ -39,7 +42,6 @@ AIRFLOW_MODULES = (
     "airflow.jobs.scheduler_job_runner",
     "airflow.jobs.triggerer_job_runner",
     "airflow.providers.celery.cli.celery_command",
-    "airflow.providers.celery.executors.celery_executor",
     "airflow.providers.fab.auth_manager.fab_auth_manager",
     "airflow.providers.standard.operators.python",
     "airflow.sdk.definitions.decorators",
@@ -57,21 +59,23 @@ MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Service]:
     """Return all services, each after those it needs."""
     base = _base_environment(settings)
-    mlflow = base | _mlflow_environment(settings, layout, secrets)
-    airflow = base | _airflow_environment(settings, layout, secrets)
+    mlflow = base | _mlflow_environment(settings, layout)
+    airflow = base | _airflow_environment(settings, layout)
     return [
         *_stores(settings, layout, secrets, base),
         # What a module reads when it is imported is the same for all, so the tasks' choices go
         # first: MLflow's client must not write to standard error, the server may do as it does.
+        # Every service is a copy of this process, tasks are copies of theirs: no secret is in it.
         Service(
             FORK_SERVER,
             [sys.executable, "-m", "tradewind.stack.forkserver", *AIRFLOW_MODULES],
             mlflow | airflow,
             forks=True,
         ),
-        *_mlflow(settings, layout, secrets, mlflow),
-        *_trading(settings, layout, secrets, base),
+        *_mlflow(settings, layout, secrets, mlflow | _mlflow_secrets(settings, layout, secrets)),
+        _trading_tables(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
+        _trading_worker(settings, layout, secrets, base),
     ]
 
 
@@ -135,40 +139,48 @@ def _redis(
     )
 
 
-def _mlflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
+def _mlflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     server = postgres_server(settings)
-    files = _files(settings, layout, secrets)
     return _merge(
         _read_config(settings.config_dir / "mlflow.env"),
         server.environment(),
         {
             "PGDATABASE": server.name("mlflow"),
             "PGUSER": server.name("mlflow"),
-            "PGPASSWORD": secrets.postgres_mlflow,
             "MLFLOW_HOST": "127.0.0.1",
             "MLFLOW_PORT": str(settings.mlflow_port),
             "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
-            "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
-            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
             "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
+            "MLFLOW_ARTIFACTS_DESTINATION": _files(settings, layout),
         },
-        files,
     )
 
 
-def _files(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
-    """Return where MLflow keeps its files, and its way to there."""
+def _files(settings: Settings, layout: Layout) -> str:
+    """Return where MLflow keeps its files."""
+    store = object_store(settings)
+    if store is not None:
+        return store.destination
+    if minio.is_chosen(settings, layout):
+        return f"s3://{minio.BUCKET}"
+    return layout.artifacts_dir.as_uri()
+
+
+def _mlflow_secrets(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
+    login = {
+        "PGPASSWORD": secrets.postgres_mlflow,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
+        "MLFLOW_WORKER_PASSWORD": secrets.mlflow_worker,
+        "MLFLOW_READER_PASSWORD": secrets.mlflow_reader,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
+    }
     store = object_store(settings)
     if store is not None:
         key, _, secret = secrets.objects_login.partition(":")
-        return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(key, secret)}
+        return login | store.environment(key, secret)
     if minio.is_chosen(settings, layout):
-        destination = f"s3://{minio.BUCKET}"
-        return {
-            "MLFLOW_ARTIFACTS_DESTINATION": destination,
-            **minio.client_environment(settings, secrets),
-        }
-    return {"MLFLOW_ARTIFACTS_DESTINATION": layout.artifacts_dir.as_uri()}
+        login |= minio.client_environment(settings, minio.MLFLOW_USER, secrets.minio_mlflow)
+    return login
 
 
 def _hosts(page: str) -> str:
@@ -214,21 +226,22 @@ def _mlflow(
 
 
 def _airflow(
-    settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
     program = _program("airflow")
+    environment = {**base, **_airflow_secrets(settings, secrets)}
     migrated = (FORK_SERVER, "airflow-migrate")
-    ready = (*migrated, "redis")
+    ready = (*migrated, "redis", RIGHTS)
     # Making the administrator also writes the roles, and so do these when they start: two that do
     # it in an empty database at one moment break each other's unique keys.
-    roles_written = (FORK_SERVER, "airflow-admin")
+    roles_written = (FORK_SERVER, "airflow-roles")
     marker = f"{version('apache-airflow')} {version('apache-airflow-providers-fab')}"
     long_running = [
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
             environment,
-            needs=roles_written,
+            needs=(*roles_written, RIGHTS),
             probe=probes.airflow_api(settings.airflow_url),
             ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),
             address=settings.airflow_url,
@@ -249,8 +262,8 @@ def _airflow(
         Service(
             "airflow-dag-processor",
             [program, "dag-processor"],
-            environment,
-            needs=roles_written,
+            {**base, **_dag_processor_secrets(settings, secrets)},
+            needs=(*roles_written, RIGHTS),
             probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
@@ -259,7 +272,7 @@ def _airflow(
             "airflow-triggerer",
             [program, "triggerer", "--skip-serve-logs"],
             environment,
-            needs=migrated,
+            needs=(*migrated, RIGHTS),
             probe=probes.airflow_job(settings.airflow_url, "triggerer"),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
@@ -274,8 +287,12 @@ def _airflow(
                 # The log folder is shared, so no worker has to serve its logs.
                 [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
                  "--without-mingle", "--celery-hostname", f"{name}@localhost"],
-                {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
-                needs=(*ready, "trading-migrate"),  # tasks write to its tables
+                {
+                    **base,
+                    **_worker_secrets(settings, secrets),
+                    "WORKER_HEARTBEAT_FILE": str(beat),
+                },
+                needs=ready,
                 probe=probes.heartbeat_file(beat),
                 grace=60.0,  # a warm shutdown lets a running task finish
                 forked_by=FORK_SERVER,
@@ -303,54 +320,72 @@ def _airflow(
             forked_by=FORK_SERVER,
             stdin=f"{secrets.airflow_admin}\n" * 2,
         ),
+        Service(
+            "airflow-roles",
+            [sys.executable, "-m", "tradewind.stack.people"],
+            environment,
+            needs=(FORK_SERVER, "airflow-admin"),
+            done_file=layout.postgres_dir / "airflow-roles",
+            done_value=people.mark(),
+            forked_by=FORK_SERVER,
+        ),
+        Service(
+            RIGHTS,
+            [],
+            needs=("airflow-migrate", "trading-migrate"),
+            prepare=lambda: postgres.initialise(
+                settings.config_dir / "postgres" / "rights.sql", secrets, settings.postgres_port
+            ),
+        ),
         *long_running,
     ]  # fmt: skip
 
 
-def _trading(
+def _trading_worker(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
-) -> list[Service]:
-    # Executed, not forked from Airflow's server: what sends orders has none of Airflow's code and
-    # secrets in its memory. It costs two seconds of CPU, beside a start that takes longer.
-    environment = {**base, "TRADEWIND_DATABASE_URL": _tradewind_database(settings, secrets)}
-    migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
+) -> Service:
+    # Executed, not forked from Airflow's server: what sends orders has none of Airflow's code in
+    # its memory. It costs two seconds of CPU, beside a start that takes longer.
     name = "trading-worker"
     beat = layout.heartbeat(name)
     address = redis_server(settings, secrets).url("trading", secrets.redis_trading)
-    worker = Service(
+    return Service(
         name,
-        [_program("celery"), "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
+        [sys.executable, "-m", "tradewind.stack.confined", str(beat), _program("celery"),
+         "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
          "--without-gossip", "--without-mingle", "--hostname", f"{name}@localhost"],
         {
-            **environment,
+            **base,
+            "TRADEWIND_DATABASE_URL": _database("trading", settings, secrets),
             "CELERY_BROKER_URL": address,
             "CELERY_RESULT_BACKEND": address,
             "WORKER_HEARTBEAT_FILE": str(beat),
         },
-        needs=("redis", "trading-migrate"),
+        needs=("redis", RIGHTS),
         probe=probes.heartbeat_file(beat),
         grace=60.0,  # a warm shutdown lets a running task finish
     )  # fmt: skip
-    return [
-        Service(
-            "trading-migrate",
-            [sys.executable, "-m", "tradewind.trading.migrate"],
-            environment,
-            needs=(_databases(settings),),
-            done_file=_marker(settings, layout, "trading-migrated"),
-            # A migration's file is never changed, so their names say what there is to do.
-            done_value=" ".join(sorted(path.stem for path in migrations.glob("*.py"))),
-        ),
-        worker,
-    ]
 
 
-def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
-    server, broker = postgres_server(settings), redis_server(settings, secrets)
-    database = server.url("airflow", secrets.postgres_airflow)
+def _trading_tables(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> Service:
+    migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
+    return Service(
+        "trading-migrate",
+        [sys.executable, "-m", "tradewind.trading.migrate"],
+        {**base, "TRADEWIND_DATABASE_URL": _database("tradewind", settings, secrets)},
+        needs=(_databases(settings),),
+        done_file=_marker(settings, layout, "trading-migrated"),
+        # A migration's file is never changed, so their names say what there is to do. The tables
+        # of evidence are made beside.
+        done_value=" ".join(sorted(["evidence", *(p.stem for p in migrations.glob("*.py"))])),
+    )
+
+
+def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     return _merge(
         _read_config(settings.config_dir / "airflow.env"),
-        server.for_asyncpg("airflow", secrets.postgres_airflow),
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
@@ -361,30 +396,71 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(
                 layout.logs_dir / "dag-processor"
             ),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-            "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
-            "AIRFLOW__CELERY__BROKER_URL": broker.url("airflow", secrets.redis_airflow),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": NO_DATABASE,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-            "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
-            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret,
-            "AIRFLOW__API__SECRET_KEY": secrets.airflow_api_secret_key,
             "AIRFLOW__API__BASE_URL": f"http://localhost:{settings.airflow_port}",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
                 settings.scheduler_health_port
             ),
             "MLFLOW_TRACKING_URI": settings.mlflow_url,
-            "MLFLOW_TRACKING_USERNAME": "admin",
-            "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
-            "TRADEWIND_DATABASE_URL": _tradewind_database(settings, secrets),
-            "AIRFLOW_CONN_TRADING": redis.airflow_connection(
-                broker, "trading", secrets.redis_trading
-            ),
         },
     )
 
 
-def _tradewind_database(settings: Settings, secrets: Secrets) -> str:
-    return postgres_server(settings).url("tradewind", secrets.postgres_tradewind)
+def _airflow_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Return the secrets of Airflow's own services, which run nothing that a user writes."""
+    return {
+        **postgres_server(settings).for_asyncpg("airflow", secrets.postgres_airflow),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _database("airflow", settings, secrets),
+        "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret,
+        "AIRFLOW__API__SECRET_KEY": secrets.airflow_api_secret_key,
+        **_tasks_of_airflow(settings, secrets),
+        **_tasks_of_trading(settings, secrets),
+    }
+
+
+def _worker_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Return what tasks need, in which authors of strategies say what is done."""
+    return {
+        **_tasks_of_airflow(settings, secrets),
+        **_tasks_of_trading(settings, secrets),
+        "MLFLOW_TRACKING_USERNAME": "tradewind",
+        "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_worker,
+        "TRADEWIND_DATABASE_URL": _database("research", settings, secrets),
+    }
+
+
+def _dag_processor_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Return what reading DAG files needs, which their authors write."""
+    return {
+        **postgres_server(settings).for_asyncpg("airflow_dags", secrets.postgres_airflow_dags),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _database("airflow_dags", settings, secrets),
+        # What the watchers of streams are told is written with it.
+        "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
+    }
+
+
+def _tasks_of_airflow(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    results = _database("airflow_results", settings, secrets)
+    return {
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{results}",
+        "AIRFLOW__CELERY__BROKER_URL": redis_server(settings, secrets).url(
+            "airflow", secrets.redis_airflow
+        ),
+    }
+
+
+def _tasks_of_trading(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    return {
+        "AIRFLOW_CONN_TRADING": redis.airflow_connection(
+            redis_server(settings, secrets), "trading", secrets.redis_trading
+        )
+    }
+
+
+def _database(role: str, settings: Settings, secrets: Secrets) -> str:
+    return postgres_server(settings).url(role, getattr(secrets, f"postgres_{role}"))
 
 
 def _databases(settings: Settings) -> str:

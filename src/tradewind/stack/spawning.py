@@ -96,11 +96,15 @@ class _Forked:
     started: int | None
     returncode: int | None = None
     _over: asyncio.Event = field(default_factory=asyncio.Event)
+    given: int | None = None
 
     def end(self, code: int) -> None:
         if self.returncode is None:
             self.returncode = code
             self._over.set()
+            if self.given is not None:
+                os.close(self.given)
+                self.given = None
 
     async def wait(self) -> int:
         await self._over.wait()
@@ -120,6 +124,7 @@ class ForkServer:
         self._ids = itertools.count(1)
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {0: asyncio.Future()}
         self._children: dict[int, _Forked] = {}
+        self._given: dict[int, int] = {}
         self._dead = False
         self._reader = asyncio.create_task(self._read())
 
@@ -176,22 +181,29 @@ class ForkServer:
         StackError
             If the server has died.
         """
+        given = _memory_file(
+            program.log.stem, {"environment": dict(program.environment), "stdin": program.stdin}
+        )
         answer = await self._ask(
             {
                 "command": program.command,
-                "environment": dict(program.environment),
+                # Not sent to the server, of which every program is a copy: only its own reads it.
+                "given": f"/proc/{os.getpid()}/fd/{given}",
                 "log": str(program.log),
                 "cwd": str(program.cwd),
-                "stdin": program.stdin,
                 "imports": program.imports,
-            }
+            },
+            given,
         )
         return self._children[answer["pid"]]
 
-    async def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        if self._process.stdin is None or self._dead:
-            raise StackError("its fork server has died")
+    async def _ask(self, request: dict[str, Any], given: int | None = None) -> dict[str, Any]:
         number = next(self._ids)
+        if given is not None:
+            self._given[number] = given
+        if self._process.stdin is None or self._dead:
+            self._close(number)
+            raise StackError("its fork server has died")
         self._asked[number] = answer = asyncio.Future[dict[str, Any]]()
         try:
             self._process.stdin.write(json.dumps({"id": number, **request}).encode() + b"\n")
@@ -204,6 +216,11 @@ class ForkServer:
             raise
         finally:
             del self._asked[number]
+
+    def _close(self, number: int) -> None:
+        """Close the memory file of a request that nothing was forked for."""
+        if (given := self._given.pop(number, None)) is not None:
+            os.close(given)
 
     async def _read(self) -> None:
         stdout = self._process.stdout
@@ -218,13 +235,16 @@ class ForkServer:
             asked = self._asked.get(reply["id"])
             if "pid" in reply:
                 # Noted here, not by who asked: the end may be told in the very next line.
-                child = _Forked(reply["pid"], started_at(reply["pid"]))
+                given = self._given.pop(reply["id"], None)
+                child = _Forked(reply["pid"], started_at(reply["pid"]), given=given)
                 self._children[child.pid] = child
                 if asked is None or asked.done():  # who asked has been told to stop meanwhile
                     child.send_signal(signal.SIGKILL)
             if asked is not None and not asked.done():
                 asked.set_result(reply)
         self._dead = True
+        for number in list(self._given):
+            self._close(number)
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(StackError("its fork server has died"))
@@ -235,3 +255,11 @@ class ForkServer:
         while is_same_process(orphan.pid, orphan.started):  # noqa: ASYNC110 - nobody would set it
             await asyncio.sleep(ORPHAN_POLL)
         orphan.end(UNKNOWN)
+
+
+def _memory_file(name: str, content: dict[str, Any]) -> int:
+    """Return a file in memory, which has no name that another user could open."""
+    descriptor = os.memfd_create(name)
+    with os.fdopen(os.dup(descriptor), "wb") as sink:
+        sink.write(json.dumps(content).encode())
+    return descriptor

@@ -1,4 +1,7 @@
-"""Bring the trading book's tables to the version of this code.
+"""Bring the trading book's tables to the version of this code, and make those of its evidence.
+
+The ledger of trials, the signals and what these were made of are made here, too, by the owner of
+the database: who adds to them may then do no more than that.
 
 ``python -m tradewind.trading.migrate`` is run at every start of a stack, by as many at once as
 like: one migrates, the others wait and find it done. All of it is one transaction, so that a
@@ -15,6 +18,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from tradewind.errors import TradewindError, TradingError
+from tradewind.research.trials import ledger_table
+from tradewind.trading import signal_inputs, signals
 from tradewind.trading.book.database import database_errors, open_database
 from tradewind.trading.book.schema import PAPER, SCHEMA
 from tradewind.trading.broker import BROKER
@@ -63,6 +68,8 @@ def migrate(url: str, broker: str = ON_PAPER) -> str:
         config = migration_config(connection, broker)
         _refuse_newer(connection, config)
         command.upgrade(config, "head")
+        for make in (ledger_table.make, signals.make_table, signal_inputs.make_table):
+            make(connection)
         return str(ScriptDirectory.from_config(config).get_current_head())
 
 

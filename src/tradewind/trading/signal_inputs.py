@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from tradewind.trading.book.database import database_errors
 
-__all__ = ["InputBook", "SignalInputs"]
+__all__ = ["InputBook", "SignalInputs", "make_table"]
 
 _metadata = sa.MetaData()
 _inputs = sa.Table(
@@ -104,12 +104,7 @@ class InputBook:
             database_errors("storing what signals are made of"),
             self._engine.begin() as connection,
         ):
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-            _metadata.create_all(connection)
-            if not _has_version(connection):
-                connection.execute(
-                    sa.text("ALTER TABLE signal_inputs ADD COLUMN code_version INTEGER")
-                )
+            make_table(connection)
             there = sa.select(_inputs.c.symbol).where(
                 _inputs.c.strategy == inputs.strategy,
                 _inputs.c.session == inputs.session,
@@ -160,6 +155,14 @@ class InputBook:
             )
             for session, of_session in found.items()
         ]
+
+
+def make_table(connection: sa.Connection) -> None:
+    """Make the table of inputs, or what an older version did not make of it."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    _metadata.create_all(connection)
+    if not _has_version(connection):
+        connection.execute(sa.text("ALTER TABLE signal_inputs ADD COLUMN code_version INTEGER"))
 
 
 def _has_version(connection: sa.Connection) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SignalBook",
     "SignalSet",
+    "make_table",
     "refuse_late_bars",
     "refuse_older_session",
     "signals_of",
@@ -44,7 +45,7 @@ _signals = sa.Table(
     # Added later: null where nobody wrote it down.
     sa.Column("tranches", sa.ARRAY(sa.Double)),
 )
-_ADD_TRANCHES = "ALTER TABLE signals ADD COLUMN IF NOT EXISTS tranches DOUBLE PRECISION[]"
+_ADD_TRANCHES = "ALTER TABLE signals ADD COLUMN tranches DOUBLE PRECISION[]"
 # Two workers that make a missing table at one moment break each other's catalogue entry.
 _LOCK = 7_301_001
 
@@ -209,9 +210,7 @@ class SignalBook:
             raise TradingError(f"no weights of {signals.strategy} for {signals.session} to store")
         try:
             with self._engine.begin() as connection:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-                _metadata.create_all(connection)
-                connection.execute(sa.text(_ADD_TRANCHES))
+                make_table(connection)
                 found = _read(connection, signals.strategy, signals.session, signals.model_version)
                 if found is not None:
                     return found
@@ -257,6 +256,14 @@ class SignalBook:
                 return _read(connection, strategy, session, model_version)
         except sa.exc.SQLAlchemyError as error:
             raise _refusal(error) from error
+
+
+def make_table(connection: sa.Connection) -> None:
+    """Make the table of signals, or what an older version did not make of it."""
+    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+    _metadata.create_all(connection)
+    if len(_columns(connection)) < len(_signals.c):
+        connection.execute(sa.text(_ADD_TRANCHES))
 
 
 def _refuse_no_numbers(signals: SignalSet) -> None:

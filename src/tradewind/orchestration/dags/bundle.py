@@ -15,6 +15,7 @@ from airflow.sdk import DAG
 from tradewind.orchestration.dags.common import id_of
 from tradewind.orchestration.dags.ingest_dags import ingest_dags
 from tradewind.orchestration.dags.strategy_dags import strategy_dags
+from tradewind.orchestration.runtime.confinement import confine_parsers
 from tradewind.settings import load_settings
 from tradewind.specs.folders import spec_files
 
@@ -28,6 +29,7 @@ class SpecBundle(BaseDagBundle):
 
     def __init__(self, **of_bundle: Any) -> None:  # noqa: ANN401 - what Airflow gives any bundle
         super().__init__(**of_bundle)
+        confine_parsers()
         self._texts: dict[str, str] = {}
         self._changed: set[str] = set()
 

@@ -6,6 +6,9 @@ asked in that moment, it still runs, and the supervisor, with nothing left to li
 when the next heartbeat is due. Such a task keeps its worker's slot for up to five seconds after its
 end.
 
+What a task runs its author has written, so it begins by giving up what is no business of its
+(`confinement`).
+
 And a task whose supervisor was killed would work on, unheard, beside the next try of itself. So the
 kernel ends it with its supervisor.
 
@@ -35,6 +38,7 @@ from tradewind.desk.failure_reasons import REASON, error_of
 from tradewind.host.parents import end_with
 from tradewind.orchestration import alerts
 from tradewind.orchestration.retries import OWN_ERRORS, OWN_TRIES, is_outage
+from tradewind.orchestration.runtime.confinement import confine_this_process
 
 __all__ = ["OWN_BUNDLE", "PromptSubprocess"]
 
@@ -102,6 +106,7 @@ class PromptSubprocess(ActivitySubprocess):
 
         def end_with_supervisor() -> None:
             end_with(supervisor)
+            confine_this_process()
             try:
                 target()
             except SystemExit as end:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from gunicorn.app.base import BaseApplication
 from mlflow.server import app, auth, constants
 from mlflow.server.auth import bootstrap_admin_user, create_app
+from mlflow.server.auth.config import read_auth_config
 from mlflow.server.handlers import (
     _get_artifact_repo_mlflow_artifacts,
     _get_tracking_store,
@@ -28,6 +29,7 @@ from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
 from tradewind.foreign import ForeignNames
+from tradewind.registry.server.accounts import confine, make_accounts
 from tradewind.registry.server.artifacts import SCHEME
 from tradewind.registry.server.first_view import begin_with_training
 from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_too
@@ -42,9 +44,11 @@ FOREIGN: Final = (
         (
             "mlflow.environment_variables:_MLFLOW_SERVER_BOOT_ID",
             "mlflow.environment_variables:_MLFLOW_SGI_NAME",
+            "mlflow.server.auth:auth_config",
             "mlflow.server.auth:bootstrap_admin_user",
             "mlflow.server.auth:create_app",
             "mlflow.server.auth:store",
+            "mlflow.server.auth.config:read_auth_config",
             "mlflow.server.auth.sqlalchemy_store:SqlAlchemyStore.authenticate_user",
             "mlflow.server.auth.sqlalchemy_store:SqlAlchemyStore.has_user",
             "mlflow.server.handlers:_get_artifact_repo_mlflow_artifacts",
@@ -81,6 +85,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         runs: Any = _get_tracking_store()  # the one that was opened above
         serve_writable(app, runs.engine, _get_artifact_repo_mlflow_artifacts)
         compare_for_strangers_too(auth.store)
+        confine()
         logins.before(app)
         served = create_app(app)
         logins.after(app)
@@ -96,6 +101,8 @@ def main() -> None:
         If a setting it needs is missing.
     """
     store = _setting("MLFLOW_BACKEND_STORE_URI")
+    # Read when MLflow was imported, where the administrator's password may not have been set.
+    auth.auth_config = read_auth_config()
     os.environ |= {
         constants.BACKEND_STORE_URI_ENV_VAR: store,
         constants.REGISTRY_STORE_URI_ENV_VAR: store,
@@ -112,7 +119,7 @@ def main() -> None:
     # Once, before the workers, for two that create the tables of users at the same time would
     # collide. In a process of its own, so that no worker inherits its connection.
     with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as once:
-        once.submit(bootstrap_admin_user).result()
+        once.submit(_make_accounts).result()
     # The fork server has imported Airflow, which gives the logger a handler; Gunicorn adds its own.
     logging.getLogger("gunicorn.error").handlers.clear()
     _Server(
@@ -128,6 +135,11 @@ def main() -> None:
             "control_socket_disable": True,
         }
     ).run()
+
+
+def _make_accounts() -> None:
+    bootstrap_admin_user()
+    make_accounts(auth.store)
 
 
 def _behind_server(destination: str) -> str:

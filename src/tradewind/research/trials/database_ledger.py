@@ -5,52 +5,16 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    Column,
-    Date,
-    DateTime,
-    Float,
-    Identity,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Row,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    select,
-    text,
-)
+from sqlalchemy import Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from tradewind.postgres import database_errors, open_engine
+from tradewind.research.trials import ledger_table
 from tradewind.research.trials.trial import Returns, Trial
 
 __all__ = ["DatabaseLedger"]
 
-_TABLES: Final = MetaData()
-_LEDGER: Final = Table(
-    "trial_ledger",
-    _TABLES,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("strategy", Text, nullable=False),
-    Column("configuration", Text, nullable=False),
-    Column("snapshot_id", Text, nullable=False),
-    Column("data_start", Date, nullable=False),
-    Column("data_end", Date, nullable=False),
-    Column("symbols", JSON, nullable=False),
-    Column("parameters", JSON, nullable=False),
-    Column("metrics", JSON, nullable=False),
-    Column("sharpe", Float(53)),
-    Column("n_sessions", Integer, nullable=False),
-    Column("failure", Text),
-    Column("returns", LargeBinary),
-    Column("recorded_at", DateTime(timezone=True), server_default=func.now(), nullable=False),
-    UniqueConstraint("strategy", "snapshot_id", "configuration"),
-)
+_LEDGER: Final = ledger_table.LEDGER
 _LIGHT: Final = [column for column in _LEDGER.c if column.name != "returns"]
 
 
@@ -73,9 +37,7 @@ class DatabaseLedger:
     def __init__(self, storage_url: str, *, durable: bool = True) -> None:
         self._engine = open_engine(storage_url, durable=durable)
         with database_errors("opening the ledger of trials"), self._engine.begin() as connection:
-            # Two processes that find no table would both make it.
-            connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('trial_ledger'))"))
-            _TABLES.create_all(connection)
+            ledger_table.make(connection)
 
     def __enter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tradewind.endpoints import (
+    ROLES,
     ObjectStore,
     PostgresServer,
     RedisServer,
@@ -26,6 +27,7 @@ from tradewind.endpoints import (
 )
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
+from tradewind.stack.reread import NO_DATABASE
 from tradewind.stack.secrets import OF_OTHERS, Secrets
 
 __all__ = [
@@ -51,12 +53,21 @@ OWNERS = {
     "redis": 10005,
     "credentials": 10006,
     "airflow-init": 10007,
+    # These run what authors of strategies and DAG files write: they share no file of secrets with
+    # Airflow's other services, only their group, for the logs of tasks.
+    "airflow-worker": 10008,
+    "airflow-dag-processor": 10009,
+    "trading-migrate": 10010,
+    "minio-init": 10011,
     "existing-postgres": 10012,
     "existing-redis": 10013,
     "existing-objects": 10014,
     "adopt": 10015,
 }
-"""User (and group) of each service's processes, and of its directory."""
+"""User of each service's processes, and of its directory."""
+
+SHARED_GROUP = ("airflow", "airflow-worker", "airflow-dag-processor")
+"""Who writes the logs of tasks, or shows them; the group is the first one's number."""
 
 VOLUME_OWNERS = {
     "postgres": "postgres",
@@ -64,8 +75,11 @@ VOLUME_OWNERS = {
     "minio": "minio",
     "scratch": "mlflow",
     "logs": "airflow",
-    "state": "airflow",
+    "logs/tasks": "airflow",
+    "logs/dag-processor": "airflow-dag-processor",
+    "state": "airflow-worker",
 }
+MINIO = ObjectStore("http://minio:9000", minio.BUCKET)  # by the name of its container
 PLACES = ("postgres", "redis", "minio")
 """Services of ours that only hold the place of a team's, where that is used."""
 
@@ -75,7 +89,13 @@ ADOPTED = "logins.json"
 _NAMES = {field.name for field in fields(Secrets)}
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
-LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
+LEAST_CHARACTERS = {
+    "mlflow_admin": 12,
+    "mlflow_reader": 12,
+    "mlflow_worker": 12,
+    "minio_mlflow": 8,
+    "minio_root": 8,
+}  # what MLflow and MinIO insist on
 
 
 def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, data: Path) -> None:
@@ -123,7 +143,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
             _write(folder, name, text, OWNERS[service])
         for gone in WITHDRAWN.get(service, ()):
             (folder / gone).unlink(missing_ok=True)
-        _own(folder, OWNERS[service])
+        _own(folder, OWNERS[service], OWNERS[service])
 
 
 @dataclass(frozen=True)
@@ -178,9 +198,25 @@ def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
 
 
 def own_volumes(root: Path) -> None:
-    """Give each volume to the user that writes it: a new volume belongs to root."""
+    """Give each volume to the user that writes it: a new volume belongs to root.
+
+    One that an earlier version gave to another user is handed over with all that is in it.
+    """
     for name, service in VOLUME_OWNERS.items():
-        _own(root / name, OWNERS[service])
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        owner, group = OWNERS[service], group_of(service)
+        if folder.stat().st_uid not in {0, owner}:
+            for path in folder.rglob("*"):
+                os.chown(path, owner, group, follow_symlinks=False)
+        _own(folder, owner, group)
+        if service in SHARED_GROUP:
+            folder.chmod(0o2775)
+
+
+def group_of(service: str) -> int:
+    """Return the group of a service's processes."""
+    return OWNERS[SHARED_GROUP[0] if service in SHARED_GROUP else service]
 
 
 def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
@@ -215,55 +251,79 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict[str, str]]:
-    postgres = where.postgres
-    database = postgres.url("airflow", whole.postgres_airflow)
-    tradewind = postgres.url("tradewind", whole.postgres_tradewind)
+    def database(role: str) -> str:
+        return where.postgres.url(role, getattr(whole, f"postgres_{role}"))
+
     trading = where.redis.url("trading", whole.redis_trading)
-    airflow = _environment(
-        **postgres.for_asyncpg("airflow", whole.postgres_airflow),
-        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
-        AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-        AIRFLOW__CELERY__BROKER_URL=where.redis.url("airflow", whole.redis_airflow),
-        AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
-        AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
-        AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
-    )
+    # What a service needs to hand out tasks, and to hear how they ended.
+    celery = {
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database('airflow_results')}",
+        "AIRFLOW__CELERY__BROKER_URL": where.redis.url("airflow", whole.redis_airflow),
+    }
+    connection = {
+        "AIRFLOW_CONN_TRADING": redis.airflow_connection(
+            where.redis, "trading", whole.redis_trading
+        )
+    }
+    airflow = {
+        **where.postgres.for_asyncpg("airflow", whole.postgres_airflow),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database("airflow"),
+        **celery,
+        "AIRFLOW__CORE__FERNET_KEY": whole.airflow_fernet_key,
+        "AIRFLOW__API__SECRET_KEY": whole.airflow_api_secret_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": whole.airflow_jwt_secret,
+    }
     return {
         "postgres": {
             "superuser": whole.postgres_superuser,
-            "airflow": whole.postgres_airflow,
-            "mlflow": whole.postgres_mlflow,
-            "tradewind": whole.postgres_tradewind,
+            **{role: getattr(whole, f"postgres_{role}") for role in ROLES},
         },
         "redis": {"users.acl": redis.render_users(acl_template, whole), "admin": whole.redis_admin},
         "minio": {"root-user": minio.USER, "root-password": whole.minio_root},
+        "minio-init": {
+            "env": _environment(
+                **MINIO.environment(minio.USER, whole.minio_root),
+                MINIO_MLFLOW_PASSWORD=whole.minio_mlflow,
+            )
+        },
         "mlflow": {
             "env": _environment(
-                **postgres.environment(),
-                PGDATABASE=postgres.name("mlflow"),
-                PGUSER=postgres.name("mlflow"),
+                **where.postgres.environment(),
+                PGDATABASE=where.postgres.name("mlflow"),
+                PGUSER=where.postgres.name("mlflow"),
                 PGPASSWORD=whole.postgres_mlflow,
                 MLFLOW_AUTH_ADMIN_PASSWORD=whole.mlflow_admin,
+                MLFLOW_WORKER_PASSWORD=whole.mlflow_worker,
+                MLFLOW_READER_PASSWORD=whole.mlflow_reader,
                 MLFLOW_FLASK_SERVER_SECRET_KEY=whole.mlflow_flask_secret_key,
                 **_files(whole, where.objects),
             )
         },
-        "airflow": {
-            "env": airflow
-            + _environment(
-                MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
-                TRADEWIND_DATABASE_URL=tradewind,
-                AIRFLOW_CONN_TRADING=redis.airflow_connection(
-                    where.redis, "trading", whole.redis_trading
-                ),
-            ),
+        "airflow": {"env": _environment(**airflow, **connection)},
+        "airflow-init": {"env": _environment(**airflow), "admin": whole.airflow_admin},
+        "airflow-worker": {
+            "env": _environment(
+                AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=NO_DATABASE,
+                **celery,
+                **connection,
+                MLFLOW_TRACKING_PASSWORD=whole.mlflow_worker,
+                TRADEWIND_DATABASE_URL=database("research"),
+            )
         },
-        "airflow-init": {"env": airflow, "admin": whole.airflow_admin},
+        "airflow-dag-processor": {
+            "env": _environment(
+                **where.postgres.for_asyncpg("airflow_dags", whole.postgres_airflow_dags),
+                AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database("airflow_dags"),
+                # What the watchers of streams are told is written with it.
+                AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
+            )
+        },
+        "trading-migrate": {"env": _environment(TRADEWIND_DATABASE_URL=database("tradewind"))},
         "trading": {
             "env": _environment(
                 CELERY_BROKER_URL=trading,
                 CELERY_RESULT_BACKEND=trading,
-                TRADEWIND_DATABASE_URL=tradewind,
+                TRADEWIND_DATABASE_URL=database("trading"),
             )
         },
         **_of_existing(whole, where),
@@ -272,6 +332,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 {
                     "airflow": {"user": "admin", "password": whole.airflow_admin},
                     "mlflow": {"user": "admin", "password": whole.mlflow_admin},
+                    "mlflow-reader": {"user": "reader", "password": whole.mlflow_reader},
                     "minio": {"user": minio.USER, "password": whole.minio_root},
                 }
             )
@@ -281,9 +342,9 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
 
 def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
     """Return where MLflow keeps its files, and its login there."""
-    store = objects or ObjectStore("http://minio:9000", minio.BUCKET)
+    store = objects or MINIO
     key, _, secret = whole.objects_login.partition(":")
-    login = (minio.USER, whole.minio_root) if objects is None else (key, secret)
+    login = (minio.MLFLOW_USER, whole.minio_mlflow) if objects is None else (key, secret)
     return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(*login)}
 
 
@@ -360,6 +421,7 @@ def _write(folder: Path, name: str, text: str, owner: int) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _own(folder: Path, owner: int) -> None:
-    if folder.stat().st_uid != owner:
-        os.chown(folder, owner, owner)
+def _own(folder: Path, owner: int, group: int) -> None:
+    found = folder.stat()
+    if (found.st_uid, found.st_gid) != (owner, group):
+        os.chown(folder, owner, group)

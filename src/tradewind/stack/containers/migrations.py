@@ -11,12 +11,13 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from tradewind.errors import StackError
+from tradewind.stack import people
 
 __all__ = ["migrate_airflow", "migrate_mlflow"]
 
 
 def migrate_airflow(admin_password: str) -> bool:
-    """Bring Airflow's schema to the installed version, and make the user ``admin``.
+    """Bring Airflow's schema to the installed version, and make the user ``admin`` and the roles.
 
     The database is the one of ``AIRFLOW__DATABASE__SQL_ALCHEMY_CONN``.
 
@@ -26,9 +27,7 @@ def migrate_airflow(admin_password: str) -> bool:
         Whether there was anything to do.
     """
     address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "", 1)
-    done = " ".join(
-        f"{name} {version(name)}" for name in ("apache-airflow", "apache-airflow-providers-fab")
-    )
+    done = f"apache-airflow {version('apache-airflow')}, roles {people.mark()}"
 
     def work() -> None:
         # One process for both commands: most of their time is the import of Airflow. Since no
@@ -44,6 +43,7 @@ def migrate_airflow(admin_password: str) -> bool:
         ):  # fmt: skip
             parsed = parser.parse_args(arguments)
             parsed.func(parsed)
+        people.make_roles()
 
     return _once(address, done, work)
 

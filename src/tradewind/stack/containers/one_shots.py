@@ -36,15 +36,16 @@ def print_credentials() -> None:
     """Print address, user and password of each web page."""
     logins = json.loads((SECRETS / "credentials" / "logins.json").read_text())
     for page, login in logins.items():
-        address = os.environ[f"{page.upper()}_ADDRESS"]
-        _say(f"{page:8} {address:24} {login['user']:10} {login['password']}")
+        address = os.environ[f"{page.partition('-')[0].upper()}_ADDRESS"]
+        _say(f"{page:13} {address:24} {login['user']:10} {login['password']}")
 
 
 def create_buckets() -> None:
-    """Make MLflow's bucket in MinIO."""
-    from tradewind.stack.minio import create_bucket
+    """Make MLflow's bucket in MinIO, and the user that may use it and nothing else."""
+    from tradewind.stack.minio import create_bucket, create_user
 
     create_bucket(os.environ)
+    create_user(os.environ, os.environ["MINIO_MLFLOW_PASSWORD"])
 
 
 def initialise_airflow() -> None:

@@ -1,0 +1,103 @@
+"""What each role may do in its database, as `config/postgres/rights.sql` says."""
+
+from collections.abc import Iterator
+
+import psycopg2
+import pytest
+
+from tests.postgres import RunningPostgres, running_postgres
+from tradewind.trading.migrate import migrate
+
+BOOKING = (
+    "INSERT INTO trading.bookings "
+    "(account, session, symbol, kind, shares, price, amount, reference) "
+    "VALUES ('{}', '2020-01-0{}', '', '{}', 0, 0, 100, '')"
+)
+EQUITY = "INSERT INTO trading.equity VALUES ('{}', '2020-01-0{}', {cash}, 0, {cash})"
+HALT = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"
+EVENT = "INSERT INTO trading.events (kind, payload) VALUES ('{}', '{{}}')"
+OLDER = "CREATE TYPE studydirection AS ENUM ('NOT_SET'); CREATE TABLE studies (d studydirection)"
+RESULTS = "CREATE SEQUENCE task_id_sequence; CREATE TABLE celery_taskmeta (id int)"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPostgres]:
+    """With tables that an earlier version left in `public`, and rights set twice."""
+    with running_postgres(tmp_path_factory.mktemp("rights")) as made:
+        migrate(made.url)
+        ask(made, "tradewind", OLDER)
+        ask(made, "airflow", f"{RESULTS}; CREATE TABLE ab_user (id int); CREATE TABLE dag (id int)")
+        for _ in range(2):
+            made.set_rights()
+        yield made
+
+
+def ask(server: RunningPostgres, role: str, statement: str) -> None:
+    connection = psycopg2.connect(server.url_of(role).replace("+psycopg2", ""))
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.commit()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("role", "statements"),
+    [
+        # A task opens an account with its capital, and halts it.
+        ("research", (BOOKING.format("a", 1, "capital"), EQUITY.format("a", 1, cash=100))),
+        ("research", (HALT.format("true"), EVENT.format("halt"))),
+        ("research", ("SELECT * FROM trading.fills", "SELECT * FROM signals")),
+        ("research", ("INSERT INTO studies DEFAULT VALUES", "CREATE TABLE more (i int)")),
+        ("trading", (HALT.format("false"), EVENT.format("resume"), "SELECT * FROM signals")),
+        ("trading", (BOOKING.format("b", 1, "buy"), "SELECT * FROM paper.orders")),
+        ("tradewind", ("DELETE FROM trading.halts", "SELECT * FROM trial_ledger")),
+        ("airflow_results", ("INSERT INTO celery_taskmeta VALUES (1)",)),
+        ("airflow_results", ("SELECT nextval('task_id_sequence')", "CREATE TABLE more (i int)")),
+        ("airflow", ("SELECT * FROM celery.celery_taskmeta", "DELETE FROM celery.more")),
+        ("airflow_dags", ("INSERT INTO dag VALUES (1)", "DELETE FROM dag")),
+    ],
+)  # fmt: skip
+def test_a_role_does_its_work(
+    server: RunningPostgres, role: str, statements: tuple[str, ...]
+) -> None:
+    for statement in statements:
+        ask(server, role, statement)
+
+
+@pytest.mark.parametrize(
+    ("role", "statement"),
+    [
+        ("research", BOOKING.format("c", 1, "dividend")),
+        ("research", BOOKING.format("b", 2, "buy")),
+        ("research", EQUITY.format("d", 1, cash=100)),
+        ("research", HALT.format("false")),
+        ("research", EVENT.format("resume")),
+        ("research", "UPDATE trading.halts SET halted = false"),
+        ("research", "DELETE FROM trial_ledger"),
+        ("research", "UPDATE signals SET weight = 1"),
+        ("research", "SELECT * FROM paper.orders"),
+        ("research", "CREATE TABLE public.trap (i int)"),
+        ("research", "SET ROLE tradewind"),
+        ("trading", "UPDATE trading.halts SET halted = true"),
+        ("trading", "SELECT * FROM trial_ledger"),
+        ("trading", "SELECT * FROM studies.studies"),
+        ("trading", "CREATE TABLE public.trap (i int)"),
+        ("airflow_results", "SELECT * FROM public.dag"),
+        ("airflow_dags", "SELECT * FROM ab_user"),
+        ("airflow_dags", "SELECT * FROM celery.celery_taskmeta"),
+        ("airflow_dags", "CREATE TABLE public.trap (i int)"),
+    ],
+)
+def test_a_role_does_nothing_else(server: RunningPostgres, role: str, statement: str) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask(server, role, statement)
+
+
+def test_capital_is_booked_once(server: RunningPostgres) -> None:
+    ask(server, "research", BOOKING.format("e", 1, "capital"))
+    ask(server, "research", EQUITY.format("e", 1, cash=100))
+    for statement in (BOOKING.format("e", 2, "capital"), EQUITY.format("e", 2, cash=100)):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(server, "research", statement)
