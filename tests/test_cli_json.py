@@ -25,6 +25,7 @@ from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.version_info import ModelSummary, VersionInfo
+from tradewind.stack.adoption import findings
 from tradewind.stack.checks import Check
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation
@@ -49,6 +50,12 @@ SNAPSHOT = SnapshotInfo(
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
+    "adopt": (
+        "stack.adoption.adopt",
+        findings.Adoption(
+            (findings.Part("redis", "a:1", [findings.Finding("users", "ready")], ["ACL SAVE"]),)
+        ), [],
+    ),
     "doctor": ("stack.doctor.diagnose", [Check("a", "b", "c")], []),
     "models list": ("desk.registry.models", [ModelSummary("m", VERSION, {"champion": 1})], []),
     "models show": ("desk.registry.versions", [VERSION], ["m"]),

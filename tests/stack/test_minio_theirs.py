@@ -22,6 +22,7 @@ from tradewind.stack.adoption import adopt
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 
+CHECKOUT = Path(__file__).parents[2]
 PART = ("postgres", "databases", "objects", "forkserver", "mlflow-migrate", "mlflow")
 ROOT, PASSWORD = "their-root", "their secret"
 KEY = "their/file"
@@ -85,7 +86,7 @@ def address(bucket: Bucket, path: str) -> str:
 
 
 def settings_of(tmp_path: Path, bucket: Bucket, path: str) -> Settings:
-    (tmp_path / "config").mkdir()
+    (tmp_path / "config").symlink_to(CHECKOUT / "config")
     return Settings(home=tmp_path, objects_url=address(bucket, path))
 
 

@@ -16,7 +16,7 @@ from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.servers import redis_server
-from tradewind.stack.shared_redis import shared_redis
+from tradewind.stack.shared_redis import foreign_prefixes, reached, shared_redis, use_own
 from tradewind.stack.theirs import redis_client
 
 __all__ = ["Longest", "isolation", "longest_celery_task"]
@@ -184,34 +184,18 @@ def _strangers(settings: Settings) -> Check:
 
 def _user(settings: Settings, secrets: Secrets, application: str) -> Check:
     """Try, as the user, what it must be able to do, and what it must not."""
-    from redis.exceptions import NoPermissionError
-
     name = f"redis user {application}"
     probe = f"doctor:{uuid.uuid4()}"
-    allowed: list[str] = []
     password = getattr(secrets, f"redis_{application}")
     number = APPLICATIONS.index(application)
     with _client(settings, application, password, number) as client:
-        client.set(f"{application}:{probe}", "1", ex=5)
-        client.publish(f"{application}:{probe}", "1")
-        others = [f"{other}:" for other in APPLICATIONS if other != application]
-        for prefix in (*others, ""):
-            key = prefix + probe
-            attempts: dict[str, Callable[..., object]] = {
-                f"read keys {prefix}*": partial(client.get, key),
-                f"write keys {prefix}*": partial(client.set, key, "1", ex=1),
-                f"publish to {prefix}*": partial(client.publish, key, "1"),
-            }
-            for what, attempt in attempts.items():
-                try:
-                    attempt()
-                except NoPermissionError:
-                    continue
-                allowed.append(what)
+        use_own(client, application, probe)
+        allowed = reached(client, application, probe)
     with _admin(settings, secrets) as admin:
         # Not tried in earnest: a subscription changes the connection, and these change the server.
         asked = {
-            f"subscribe to {prefix}*": f"SUBSCRIBE {prefix}{probe}" for prefix in (*others, "")
+            f"subscribe to {prefix}*": f"SUBSCRIBE {prefix}{probe}"
+            for prefix in foreign_prefixes(application)
         }
         asked |= {command: command for command in BEYOND_A_PREFIX}
         for what, command in asked.items():

@@ -14,7 +14,7 @@ from tradewind.stack.checks import Check, guarded
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.theirs import redis_client
 
-__all__ = ["shared_redis"]
+__all__ = ["foreign_prefixes", "reached", "shared_redis", "use_own"]
 
 _NEARLY_FULL = 0.9  # of maxmemory
 _MOST_KEYS = 1000  # looked at for one that is not ours
@@ -70,15 +70,44 @@ def _strangers(server: RedisServer) -> Check:
     return Check(name, f"{server} answers who has no login", f"set requirepass there; {_THEIRS}")
 
 
-def _user(server: RedisServer, secrets: Secrets, application: str) -> Check:
-    """Try, as the application, what it must be able to do, and what it must not."""
+def foreign_prefixes(application: str) -> tuple[str, ...]:
+    """Return what stands before the keys of the other applications, and before those of nobody."""
+    return (*(f"{other}:" for other in APPLICATIONS if other != application), "")
+
+
+def use_own(client: Any, application: str, probe: str) -> None:  # noqa: ANN401 - redis is imported late
+    """Write a key and publish a message as the application must be able to."""
+    client.set(f"{application}:{probe}", "1", ex=5)
+    client.publish(f"{application}:{probe}", "1")
+
+
+def reached(client: Any, application: str, probe: str) -> list[str]:  # noqa: ANN401 - redis is imported late
+    """Return what of others' keys and channels an application may touch, in words."""
     from redis.exceptions import NoPermissionError
 
+    allowed = []
+    for prefix in foreign_prefixes(application):
+        key = prefix + probe
+        attempts: dict[str, Callable[..., object]] = {
+            f"read keys {prefix}*": partial(client.get, key),
+            f"write keys {prefix}*": partial(client.set, key, "1", ex=1),
+            f"publish to {prefix}*": partial(client.publish, key, "1"),
+        }
+        for what, attempt in attempts.items():
+            try:
+                attempt()
+            except NoPermissionError:
+                continue
+            allowed.append(what)
+    return allowed
+
+
+def _user(server: RedisServer, secrets: Secrets, application: str) -> Check:
+    """Try, as the application, what it must be able to do, and what it must not."""
     name = f"redis user {application}"
     probe = f"doctor:{uuid.uuid4()}"
     with _client(server, secrets, application) as client:
-        client.set(f"{application}:{probe}", "1", ex=5)
-        client.publish(f"{application}:{probe}", "1")
+        use_own(client, application, probe)
         if server.login is not None:
             return Check(
                 name,
@@ -86,20 +115,7 @@ def _user(server: RedisServer, secrets: Secrets, application: str) -> Check:
                 f"no keys but {application}:* of database {server.number(application)} is held by "
                 "its settings, not by Redis",
             )
-        allowed = []
-        for prefix in (*(f"{other}:" for other in APPLICATIONS if other != application), ""):
-            key = prefix + probe
-            attempts: dict[str, Callable[..., object]] = {
-                f"read keys {prefix}*": partial(client.get, key),
-                f"write keys {prefix}*": partial(client.set, key, "1", ex=1),
-                f"publish to {prefix}*": partial(client.publish, key, "1"),
-            }
-            for what, attempt in attempts.items():
-                try:
-                    attempt()
-                except NoPermissionError:
-                    continue
-                allowed.append(what)
+        allowed = reached(client, application, probe)
     if not allowed:
         return Check(name)
     return Check(

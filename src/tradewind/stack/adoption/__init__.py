@@ -55,7 +55,8 @@ def adopt(settings: Settings, logins: Mapping[str, str], *, apply: bool = False)
         By a name of `LOGINS`: who may make roles and databases in PostgreSQL, users in Redis, and
         the key and secret of the object store.
     apply : bool
-        Whether to do what has to be done; else nothing is changed anywhere.
+        Whether to do what has to be done; else nothing stays changed anywhere: what is written to
+        see that it can be is deleted again.
 
     Returns
     -------
