@@ -12,6 +12,7 @@ from tests.support import free_ports, kill_tree, wait_until
 from tradewind.endpoints import PostgresServer
 from tradewind.stack.layout import Layout
 from tradewind.stack.postgres import create_cluster, initialise, server_command
+from tradewind.stack.rights import SETTERS, set_rights
 from tradewind.stack.secrets import ensure_secrets
 
 CONFIG = Path(__file__).parents[1] / "config" / "postgres"
@@ -60,7 +61,8 @@ class RunningPostgres:
 
     def set_rights(self) -> None:
         """Say what each role may do, once all tables are there."""
-        initialise(CONFIG / "rights.sql", self._secrets, self._port)
+        for role in SETTERS:
+            set_rights(self.url_of(role))
 
     def start(self) -> None:
         """Start the server, and wait until it answers.

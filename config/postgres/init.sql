@@ -1,5 +1,5 @@
 -- Databases and roles: each database has an owner, which is let into no other, and roles that may do
--- less than the owner; what those may do is in rights.sql.
+-- less than the owner; what those may do the owners say themselves (tradewind.stack.rights).
 -- Runs at each start: running it again changes nothing but what somebody has changed since, and the
 -- passwords it is given.
 \set ON_ERROR_STOP on
@@ -35,6 +35,10 @@ JOIN pg_roles granted ON granted.oid = m.roleid \gexec
 
 SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM wanted
 WHERE name = database AND NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec
+
+-- Where a role makes and finds tables, if not in `public`.
+ALTER ROLE airflow_results IN DATABASE airflow SET search_path = celery;
+ALTER ROLE research IN DATABASE tradewind SET search_path = studies, public;
 
 REVOKE CONNECT, TEMPORARY ON DATABASE airflow, mlflow, tradewind, postgres, template1 FROM PUBLIC;
 SELECT format(CASE WHEN w.database = d.database THEN 'GRANT CONNECT ON DATABASE %I TO %I'

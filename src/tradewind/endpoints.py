@@ -13,6 +13,7 @@ __all__ = [
     "APPLICATIONS",
     "DATABASES",
     "ROLES",
+    "SEARCH_PATHS",
     "ObjectStore",
     "PostgresServer",
     "RedisServer",
@@ -22,7 +23,7 @@ __all__ = [
 ]
 
 DATABASES: Final = ("airflow", "mlflow", "tradewind")
-"""What is kept in PostgreSQL: each has a database, and a role that owns it."""
+"""What is kept in PostgreSQL: each has a database, and a role of its name that owns it."""
 
 ROLES: Final = {
     "airflow": "airflow",
@@ -34,6 +35,9 @@ ROLES: Final = {
     "trading": "tradewind",
 }
 """The one database that each role is let into; the owner of each has its name."""
+
+SEARCH_PATHS: Final = {"airflow_results": "celery", "research": "studies, public"}
+"""Where in its database a role makes and finds tables, if not in `public`."""
 
 APPLICATIONS: Final = ("airflow", "trading")
 """What shares Redis: each has a database of its own, in this order from the first."""

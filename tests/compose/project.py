@@ -32,7 +32,7 @@ PORTS = {
 INNER_PORTS = (5432, 6379, 9000, 8974)
 ONE_SHOTS = {
     "secrets", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate",
-    "postgres-rights",
+    "postgres-roles",
 }  # fmt: skip
 AIRFLOW = {
     "airflow-webserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer",

@@ -27,7 +27,7 @@ LONG_RUNNING = {
 }  # fmt: skip
 ONE_SHOTS = {
     "secrets", "credentials", "adopt", "minio-buckets", "mlflow-migrate", "airflow-init",
-    "trading-migrate", "postgres-rights",
+    "trading-migrate", "postgres-roles",
 }  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_only_who_needs_a_store_shares_its_network() -> None:
     airflow = {name for name in LONG_RUNNING if name.startswith("airflow-")}
     assert by_network["database"] == {
         "postgres", "mlflow", "mlflow-migrate", "airflow-init", *airflow,
-        "trading-migrate", "trading-worker", "postgres-rights",
+        "trading-migrate", "trading-worker", "postgres-roles",
     }  # fmt: skip
     assert by_network["broker"] == {
         "redis", "airflow-webserver", "airflow-scheduler", "airflow-triggerer", "airflow-worker",
@@ -115,12 +115,14 @@ def test_the_order_is_stores_then_migrations_then_services() -> None:
     for name in LONG_RUNNING:
         if name.startswith("airflow-"):
             assert needs(name, healthy) == {"postgres", "redis"}
-            assert needs(name, done) == {"airflow-init", "postgres-rights"}
-    # Rights are given to what the migrations made, before anybody needs them.
-    assert needs("postgres-rights", done) == {"airflow-init", "trading-migrate"}
-    assert needs("trading-migrate", healthy) == {"postgres"}
+            assert needs(name, done) == {"airflow-init", "trading-migrate"}
+    # Migrations say what roles may do: these are there before, also in an older volume.
+    assert needs("postgres-roles", healthy) == {"postgres"}
+    for name in ("airflow-init", "mlflow-migrate", "trading-migrate"):
+        assert needs(name, healthy) == {"postgres"}
+        assert needs(name, done) == {"postgres-roles"}
     assert needs("trading-worker", healthy) == {"redis"}
-    assert needs("trading-worker", done) == {"postgres-rights"}
+    assert needs("trading-worker", done) == {"trading-migrate"}
 
 
 # Run by another user than the image's, each reads that one's secrets; airflow-init writes no log
@@ -160,7 +162,7 @@ def test_no_secret_is_in_an_environment() -> None:
 def test_users_are_the_same_everywhere() -> None:
     for service in ("postgres", "redis", "minio", "credentials", "airflow-init", "trading-migrate"):
         assert SERVICES[service]["user"] == f"{OWNERS[service]}:{OWNERS[service]}"
-    assert SERVICES["postgres-rights"]["user"] == SERVICES["postgres"]["user"]
+    assert SERVICES["postgres-roles"]["user"] == SERVICES["postgres"]["user"]
     owner = OWNERS["minio-init"]
     assert SERVICES["minio-buckets"]["user"] == f"{owner}:{owner}"
     for service in ("airflow-worker", "airflow-dag-processor"):

@@ -1,7 +1,7 @@
 """What `tradewind adopt` finds at a team's services, and what it makes there."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,9 +16,12 @@ from tests.tls import make_authority, tls_before
 from tradewind.settings import Settings
 from tradewind.stack.adoption import Adoption, adopt
 from tradewind.stack.layout import Layout
+from tradewind.stack.rights import SETTERS, set_rights
 from tradewind.stack.secrets import Secrets, load_secrets
-from tradewind.stack.servers import redis_server
+from tradewind.stack.servers import postgres_server, redis_server
 from tradewind.stack.shared_redis import shared_redis
+from tradewind.stack.theirs import connect
+from tradewind.trading.migrate import migrate
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -72,6 +75,24 @@ def test_who_may_make_roles_and_databases_need_be_no_superuser(
     again = adopt(given, {}, apply=True)
     assert again.ready
     assert [part.commands for part in again.parts] == [[]]
+    # Its owners say what others may do: there is no superuser of ours.
+    server = postgres_server(given)
+    migrate(server.url("tradewind", secrets.postgres_tradewind))
+    for role in SETTERS:
+        set_rights(server.url(role, getattr(secrets, f"postgres_{role}")))
+
+    def ask(statement: str) -> None:
+        login = "cloud_research", secrets.postgres_research
+        with closing(connect(server, login, "cloud_tradewind")) as asking, asking.cursor() as one:
+            one.execute(statement)
+            asking.commit()
+
+    ask("CREATE TABLE studies (i int); SELECT FROM studies.studies; SELECT FROM trading.fills")
+    halt = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"
+    ask(halt.format("true"))
+    for refused in (halt.format("false"), "CREATE TABLE public.trap (i int)"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(refused)
 
 
 def test_the_commands_it_prints_do_the_same(team: Team, settings: Settings) -> None:
@@ -98,7 +119,8 @@ def test_names_that_others_have_taken_are_left_alone(team: Team, settings: Setti
     assert team.execute(names) == [(0,)]
 
 
-@pytest.mark.parametrize("done", [1, 2, 5])
+# 12: an earlier version had the owners of the databases alone.
+@pytest.mark.parametrize("done", [1, 2, 5, 12, 13])
 def test_what_broke_off_is_finished(team: Team, settings: Settings, done: int) -> None:
     prefix = f"broken{done}_"
     given = on_postgres(team, settings, prefix)

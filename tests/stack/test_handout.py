@@ -81,16 +81,15 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
     for key in ("airflow_jwt_secret", "airflow_api_secret_key"):
         assert holders[key] == {"secrets.json", *airflows}
     # What runs an author's code has its own roles and accounts.
-    assert {name for name, found in holders.items() if "airflow-worker" in found} == {
-        "redis_airflow", "redis_trading", "postgres_airflow_results", "postgres_research",
-        "mlflow_worker",
-    }  # fmt: skip
-    assert {name for name, found in holders.items() if "airflow-dag-processor" in found} == {
-        "postgres_airflow_dags", "airflow_fernet_key",
-    }  # fmt: skip
-    assert {name for name, found in holders.items() if "trading" in found} == {
-        "redis_trading", "postgres_trading",
-    }  # fmt: skip
+    for service, expected in {
+        "airflow-worker": {
+            "redis_airflow", "redis_trading", "postgres_airflow_results", "postgres_research",
+            "mlflow_worker",
+        },
+        "airflow-dag-processor": {"postgres_airflow_dags", "airflow_fernet_key"},
+        "trading": {"redis_trading", "postgres_trading"},
+    }.items():  # fmt: skip
+        assert {name for name in holders if whole[name] and service in holders[name]} == expected
 
 
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What each role may do in its database, as `config/postgres/rights.sql` says."""
+"""What each role may do in its database, as the databases' owners say."""
 
 from collections.abc import Iterator
 
@@ -93,6 +93,52 @@ def test_a_role_does_its_work(
 def test_a_role_does_nothing_else(server: RunningPostgres, role: str, statement: str) -> None:
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         ask(server, role, statement)
+
+
+def test_what_was_changed_is_set_right(server: RunningPostgres) -> None:
+    """Rights that somebody gave, a policy that lets more through, a table that is open to all."""
+    ask(server, "tradewind", "GRANT UPDATE ON trading.halts, signals TO research, PUBLIC")
+    ask(server, "tradewind", "CREATE POLICY more ON trading.halts TO research USING (true)")
+    ask(server, "tradewind", "DROP POLICY research_halts ON trading.halts")
+    ask(
+        server, "tradewind",
+        "CREATE POLICY research_halts ON trading.halts FOR INSERT TO research WITH CHECK (true)",
+    )  # fmt: skip
+    ask(server, "tradewind", "GRANT CONNECT ON DATABASE tradewind TO mlflow")
+    ask(server, "research", HALT.format("false"))
+    server.set_rights()
+    for statement in (HALT.format("false"), "UPDATE trading.halts SET halted = false"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(server, "research", statement)
+    ask(server, "research", HALT.format("true"))
+    url = server.url_of("mlflow").replace("+psycopg2", "").removesuffix("mlflow") + "tradewind"
+    with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+        psycopg2.connect(url)
+
+
+def test_a_schema_of_another_owner_keeps_nothing_else_open(server: RunningPostgres) -> None:
+    """As before PostgreSQL 15, where only a superuser can close it."""
+    trap = "CREATE TABLE public.trap (i int)"
+    superuser = psycopg2.connect(
+        host="127.0.0.1", port=server.port, user="postgres", password=server.superuser,
+        dbname="tradewind",
+    )  # fmt: skip
+    superuser.autocommit = True
+    try:
+        with superuser.cursor() as cursor:
+            cursor.execute(
+                "ALTER SCHEMA public OWNER TO postgres; GRANT ALL ON SCHEMA public TO PUBLIC"
+            )
+            server.set_rights()
+            ask(server, "research", f"{trap}; DROP TABLE public.trap")
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                ask(server, "research", HALT.format("false"))
+            cursor.execute("ALTER SCHEMA public OWNER TO tradewind")
+        server.set_rights()
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(server, "research", trap)
+    finally:
+        superuser.close()
 
 
 def test_capital_is_booked_once(server: RunningPostgres) -> None:

@@ -25,7 +25,9 @@ from tradewind.stack.checks import Check, guarded
 from tradewind.stack.confined import NOT_ENFORCED, PACKAGE, confine
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
+from tradewind.stack.servers import postgres_server
 from tradewind.stack.state import ServiceState, StackState
+from tradewind.stack.theirs import connect
 
 __all__ = ["HELD", "doors"]
 
@@ -49,8 +51,9 @@ _HALTS: Final = {
     "change a halt": "UPDATE trading.halts SET halted = false WHERE false",
     "forget a halt": "DELETE FROM trading.halts WHERE false",
 }
+# Names of roles stand in braces: a team's server may call them otherwise.
 _OWNER: Final = {
-    "become the owner": "SET ROLE tradewind",
+    "become the owner": "SET ROLE {tradewind}",
     "make a table in public": "CREATE TABLE public.door (i int)",
 }
 _STATEMENTS: Final = {
@@ -83,7 +86,7 @@ _STATEMENTS: Final = {
         "read connections": "SELECT FROM public.connection LIMIT 0",
         "read variables": "SELECT FROM public.variable LIMIT 0",
         "change a task's state": "UPDATE public.task_instance SET state = state WHERE false",
-        "become the owner": "SET ROLE airflow",
+        "become the owner": "SET ROLE {airflow}",
     },
     "airflow_dags": {
         "read users": "SELECT FROM public.ab_user LIMIT 0",
@@ -95,7 +98,7 @@ _STATEMENTS: Final = {
         "(id, permission_view_id, role_id) SELECT -1, p.id, r.id FROM public.ab_permission_view p "
         "JOIN public.ab_view_menu v ON v.id = p.view_menu_id CROSS JOIN public.ab_role r "
         "WHERE v.name = 'Connections' LIMIT 1",
-        "become the owner": "SET ROLE airflow",
+        "become the owner": "SET ROLE {airflow}",
     },
 }  # fmt: skip
 
@@ -172,14 +175,13 @@ def _held(
 
 def _of_role(settings: Settings, secrets: Secrets, role: str) -> Iterator[Check]:
     import psycopg2
+    from psycopg2 import sql
 
-    who = f"role {role}"
+    who, server = f"role {role}", postgres_server(settings)
+    names = {each: sql.Identifier(server.name(each)) for each in ROLES}
+    login = server.name(role), getattr(secrets, f"postgres_{role}")
     try:
-        connection = psycopg2.connect(
-            host="127.0.0.1", port=settings.postgres_port, user=role,
-            dbname=ROLES[role], password=getattr(secrets, f"postgres_{role}"),
-            connect_timeout=5, options="-c lock_timeout=2000",
-        )  # fmt: skip
+        connection = connect(server, login, server.name(ROLES[role]))
     except psycopg2.OperationalError as error:
         yield _not_tried(who, error)
         return
@@ -187,7 +189,8 @@ def _of_role(settings: Settings, secrets: Secrets, role: str) -> Iterator[Check]
     def is_open(statement: str) -> bool:
         try:
             with connection.cursor() as cursor:
-                cursor.execute(statement)
+                cursor.execute("SET LOCAL lock_timeout = 2000")
+                cursor.execute(sql.SQL(statement).format(**names))
         except psycopg2.errors.InsufficientPrivilege:
             return False
         finally:

@@ -105,7 +105,7 @@ def create_cluster(layout: Layout, secrets: Secrets) -> None:
 
 
 def initialise(script: Path, secrets: Secrets, port: int) -> None:
-    """Run a script that makes databases, roles and rights, or sets right what was changed of them.
+    """Run a script that makes databases and roles, or sets right what was changed of them.
 
     Raises
     ------

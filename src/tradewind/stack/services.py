@@ -15,7 +15,7 @@ from tradewind.errors import StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
-from tradewind.stack import minio, people, postgres, probes, redis, theirs
+from tradewind.stack import minio, people, postgres, probes, redis, rights, theirs
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.reread import NO_DATABASE
@@ -332,10 +332,8 @@ def _airflow(
         Service(
             RIGHTS,
             [],
-            needs=("airflow-migrate", "trading-migrate"),
-            prepare=lambda: postgres.initialise(
-                settings.config_dir / "postgres" / "rights.sql", secrets, settings.postgres_port
-            ),
+            needs=("airflow-migrate", "mlflow-migrate", "trading-migrate"),
+            prepare=lambda: _set_rights(settings, secrets),
         ),
         *long_running,
     ]  # fmt: skip
@@ -461,6 +459,11 @@ def _tasks_of_trading(settings: Settings, secrets: Secrets) -> dict[str, str]:
 
 def _database(role: str, settings: Settings, secrets: Secrets) -> str:
     return postgres_server(settings).url(role, getattr(secrets, f"postgres_{role}"))
+
+
+def _set_rights(settings: Settings, secrets: Secrets) -> None:
+    for role in rights.SETTERS:
+        rights.set_rights(_database(role, settings, secrets))
 
 
 def _databases(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tradewind.endpoints import APPLICATIONS, DATABASES, ObjectStore, PostgresServer, RedisServer
+from tradewind.endpoints import APPLICATIONS, ROLES, ObjectStore, PostgresServer, RedisServer
 from tradewind.stack.probes import TIMEOUT, Probe, ProbeFailure
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.service import Service
@@ -99,10 +99,11 @@ def probe_postgres(server: PostgresServer, secrets: Secrets) -> Probe:
     def probe(_started: float) -> None:
         import psycopg2
 
-        for database in DATABASES:
-            name = server.name(database)
+        for role, database in ROLES.items():
+            name = server.name(role)
+            login = name, getattr(secrets, f"postgres_{role}")
             try:
-                connection = connect(server, (name, getattr(secrets, f"postgres_{database}")), name)
+                connection = connect(server, login, server.name(database))
                 try:
                     with connection.cursor() as cursor:
                         cursor.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""A team's PostgreSQL: three databases of ours, each with the role that owns it."""
+"""A team's PostgreSQL: three databases of ours, each with its owner, and roles that may do less."""
 
 import base64
 import hashlib
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tradewind.endpoints import DATABASES, PostgresServer
+from tradewind.endpoints import DATABASES, ROLES, SEARCH_PATHS, PostgresServer
 from tradewind.stack.adoption.findings import Part, clock, midpoint
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.theirs import connect
@@ -18,6 +18,8 @@ __all__ = ["adopt"]
 _OLDEST: Final = 140000  # Airflow and MLflow are tested with no older one
 _USUAL, _MOST = 45, 250  # connections of all our services: what they keep, and what they may take
 _MAINTENANCE: Final = ("postgres", "template1")
+_OWNED_PUBLIC: Final = 150000  # from here on the owner of a database has its schema `public`, too
+_IN_ORDER: Final = (*DATABASES, *(role for role in ROLES if role not in DATABASES))
 
 
 def adopt(
@@ -46,7 +48,7 @@ def adopt(
             "and are not shown while TRADEWIND_POSTGRES_URL is set",
         )
     refused = {
-        name: said for name in DATABASES if (said := _refused(server, secrets, name)) is not None
+        role: said for role in _IN_ORDER if (said := _refused(server, secrets, role)) is not None
     }
     if not refused:
         owner = server.name("tradewind")
@@ -55,7 +57,7 @@ def adopt(
             _look(part, connection, server)
         finally:
             connection.close()
-        part.note("roles and databases", "ready", ", ".join(map(server.name, DATABASES)))
+        part.note("roles and databases", "ready", ", ".join(map(server.name, _IN_ORDER)))
         return part
     if not login:
         part.note(
@@ -63,7 +65,7 @@ def adopt(
             f"{' '.join(set(refused.values()))}. Give ADOPT_POSTGRES_LOGIN=user:password of who "
             "may make them, or have the commands run there",
         )  # fmt: skip
-        part.commands += [each for name in DATABASES for each in _commands(server, secrets, name)]
+        part.commands += [each for role in refused for each in _commands(server, secrets, role)]
         return part
     user, _, password = login.partition(":")
     try:
@@ -73,6 +75,8 @@ def adopt(
         return part
     try:
         _make(part, connection, server, secrets, refused, apply=apply)
+    except psycopg2.Error as error:
+        part.note("login", "in the way", f"{user}: {str(error).strip()}")
     finally:
         connection.close()
     return part
@@ -104,15 +108,17 @@ def _enter(server: PostgresServer, login: tuple[str, str]) -> Any:  # noqa: ANN4
     return connect(server, login, last)
 
 
-def _refused(server: PostgresServer, secrets: Secrets, database: str) -> str | None:
+def _refused(server: PostgresServer, secrets: Secrets, role: str) -> str | None:
     """Return why a role of ours is not let into its database, None if it is."""
     import psycopg2
 
-    name = server.name(database)
+    login = server.name(role), getattr(secrets, f"postgres_{role}")
     try:
-        connect(server, (name, getattr(secrets, f"postgres_{database}")), name).close()
+        connect(server, login, server.name(ROLES[role])).close()
     except psycopg2.OperationalError as error:
-        return str(error).strip().splitlines()[-1]
+        # It has tried each address of the host, and without TLS after with it: the last counts.
+        said = str(error).strip()
+        return " ".join(said[max(0, said.rfind("connection to server")) :].split())
     return None
 
 
@@ -125,6 +131,14 @@ def _look(part: Part, connection: Any, server: PostgresServer) -> None:  # noqa:
         )  # fmt: skip
     else:
         part.note("version", "ready", str(version // 10000))
+    if version < _OWNED_PUBLIC:
+        owners = ", ".join(map(server.name, DATABASES))
+        part.note(
+            "schema public", "note",
+            "before PostgreSQL 15 each role of a database may make tables and functions in its "
+            f"schema public, and our owners may not forbid it. A superuser may, in each of {owners}"
+            ": ALTER SCHEMA public OWNER TO the database's owner",
+        )  # fmt: skip
     with connection.cursor() as cursor:
         with midpoint() as now:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
@@ -143,7 +157,7 @@ def _look(part: Part, connection: Any, server: PostgresServer) -> None:  # noqa:
         cursor.execute(
             "SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND NOT usename = ANY(%s)",
-            (list(map(server.name, DATABASES)),),
+            (list(map(server.name, ROLES)),),
         )
         [left] = cursor.fetchone()
     if left < _USUAL:
@@ -186,22 +200,22 @@ def _make(
         existing = _names(part, cursor, server, refused)
         if part.blocked:
             return
-        for database in refused:
-            commands = _commands(server, secrets, database, superuser=superuser)
-            if server.name(database) in existing:  # made before a crash
+        for role in refused:
+            commands = _commands(server, secrets, role, superuser=superuser)
+            if server.name(role) in existing:  # made before a crash
                 commands = commands[1:]
             if apply:
                 for command in commands:
                     cursor.execute(command)
-                part.note(f"database {server.name(database)}", "done")
+                part.note(_what(server, role), "done")
             else:
                 part.commands += commands
-                part.note(f"database {server.name(database)}", "to do")
+                part.note(_what(server, role), "to do")
     if apply:
-        for database in refused:
-            said = _refused(server, secrets, database)
+        for role in refused:
+            said = _refused(server, secrets, role)
             if said is not None:
-                part.note(f"database {server.name(database)}", "in the way", said)
+                part.note(_what(server, role), "in the way", said)
 
 
 def _names(part: Part, cursor: Any, server: PostgresServer, refused: Mapping[str, str]) -> set[str]:  # noqa: ANN401 - psycopg2 is imported late
@@ -210,9 +224,9 @@ def _names(part: Part, cursor: Any, server: PostgresServer, refused: Mapping[str
     existing = {name for (name,) in cursor.fetchall()}
     cursor.execute("SELECT datname, pg_get_userbyid(datdba) FROM pg_database")
     owners = dict(cursor.fetchall())
-    for database, said in refused.items():
-        name = server.name(database)
-        if owners.get(name, name) != name:
+    for role, said in refused.items():
+        name = server.name(role)
+        if role in DATABASES and owners.get(name, name) != name:
             _taken(part, f"database {name} belongs to {owners[name]}")
         elif name in existing and not _is_ours(said):
             _taken(part, f"role {name} is there, with a password that is none of ours")
@@ -221,7 +235,11 @@ def _names(part: Part, cursor: Any, server: PostgresServer, refused: Mapping[str
 
 def _is_ours(said: str) -> bool:
     """Whether a role took our password: the database is looked for after that."""
-    return "database" in said and "does not exist" in said
+    return "database" in said and ("does not exist" in said or "permission denied" in said)
+
+
+def _what(server: PostgresServer, role: str) -> str:
+    return f"{'database' if role in DATABASES else 'role'} {server.name(role)}"
 
 
 def _taken(part: Part, said: str) -> None:
@@ -233,21 +251,33 @@ def _taken(part: Part, said: str) -> None:
 
 
 def _commands(
-    server: PostgresServer, secrets: Secrets, database: str, *, superuser: bool = False
+    server: PostgresServer, secrets: Secrets, role: str, *, superuser: bool = False
 ) -> list[str]:
-    """Return what makes a role and its database, with the password as SCRAM keeps it."""
-    name = server.name(database)
-    role = f'"{name}"'  # a name is letters, digits and _
-    password = getattr(secrets, f"postgres_{database}")
-    verifier = _verifier(password)
+    """Return what makes a role, with the password as SCRAM keeps it, and the database it owns.
+
+    What another role may do in a database its owner says, at each start.
+    """
+    name, database = f'"{server.name(role)}"', f'"{server.name(ROLES[role])}"'
+    verifier = _verifier(getattr(secrets, f"postgres_{role}"))
+    create = (
+        f"CREATE ROLE {name} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
+        f"PASSWORD '{verifier}'"
+    )
+    if role not in DATABASES:
+        path = SEARCH_PATHS.get(role)
+        search = [f"ALTER ROLE {name} IN DATABASE {database} SET search_path = {path}"]
+        return [
+            create,
+            *(search if path else []),
+            f"GRANT CONNECT ON DATABASE {database} TO {name}",
+        ]
     # Who makes a database for a role must be able to act as that role.
-    grant = [] if superuser else [f"GRANT {role} TO CURRENT_USER"]
+    grant = [] if superuser else [f"GRANT {name} TO CURRENT_USER"]
     return [
-        f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
-        f"PASSWORD '{verifier}'",
+        create,
         *grant,
-        f"CREATE DATABASE {role} OWNER {role} ENCODING 'UTF8' TEMPLATE template0",
-        f"REVOKE CONNECT, TEMPORARY ON DATABASE {role} FROM PUBLIC",
+        f"CREATE DATABASE {database} OWNER {name} ENCODING 'UTF8' TEMPLATE template0",
+        f"REVOKE CONNECT, TEMPORARY ON DATABASE {database} FROM PUBLIC",
     ]
 
 

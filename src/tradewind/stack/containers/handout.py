@@ -10,30 +10,21 @@ import secrets as random
 import shlex
 import shutil
 from base64 import urlsafe_b64decode
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from tradewind.endpoints import (
-    ROLES,
-    ObjectStore,
-    PostgresServer,
-    RedisServer,
-    read_objects_url,
-    read_postgres_url,
-    read_redis_url,
-)
+from tradewind.endpoints import ROLES, ObjectStore, PostgresServer, RedisServer
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
 from tradewind.stack.reread import NO_DATABASE
 from tradewind.stack.secrets import OF_OTHERS, Secrets
+from tradewind.stack.servers import Servers, read_servers
 
 __all__ = [
     "OWNERS",
     "PREFIX",
-    "Servers",
     "hand_out",
     "keep_logins",
     "own_volumes",
@@ -146,55 +137,32 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
         _own(folder, OWNERS[service], OWNERS[service])
 
 
-@dataclass(frozen=True)
-class Servers:
-    """Where the stores are that containers use: by the names of ours, or as ``.env`` says.
-
-    Attributes
-    ----------
-    postgres, redis
-    objects
-        The team's bucket; None for that of our MinIO.
-    """
-
-    postgres: PostgresServer
-    redis: RedisServer
-    objects: ObjectStore | None
-
-
 def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
-    """Return where the stores are.
+    """Return where the stores are: by the names of our containers, or as ``.env`` says.
 
     Raises
     ------
     SecretsError
-        If `given` names one by what is no address.
+        If `given` names one by what is no address, or by the name of a container of ours.
     """
-
-    def read(name: str, reader: Callable[[str], Any]) -> Any:  # noqa: ANN401 - as the reader says
-        text = given.get(name)
-        if not text:
-            return None
-        try:
-            found = reader(text)
-        except ValueError as error:
-            raise SecretsError(f".env: {name} {error}") from error
-        host = urlsplit(text).hostname
+    own = Servers(PostgresServer("postgres"), RedisServer("redis"))
+    try:
+        found = read_servers(given, own, whole.redis_login)
+    except ValueError as error:
+        raise SecretsError(f".env: {error}") from error
+    objects = urlsplit(found.objects.endpoint).hostname if found.objects else None
+    named = {
+        "POSTGRES": found.postgres.host if found.postgres.theirs else None,
+        "REDIS": found.redis.host if found.redis.theirs else None,
+        "OBJECTS": objects,
+    }
+    for kind, host in named.items():
         if host in PLACES:
             raise SecretsError(
-                f".env: {name} must name the service by its container (docker ps), such as "
-                f"team-{host}-1, not {host}: a service of ours has that name"
+                f".env: TRADEWIND_{kind}_URL must name the service by its container (docker ps), "
+                f"such as team-{host}-1, not {host}: a service of ours has that name"
             )
-        return found
-
-    broker = read("TRADEWIND_REDIS_URL", read_redis_url)
-    if broker is not None and whole.redis_login:
-        broker = broker.sharing(whole.redis_login)
-    return Servers(
-        read("TRADEWIND_POSTGRES_URL", read_postgres_url) or PostgresServer("postgres"),
-        broker or RedisServer("redis"),
-        read("TRADEWIND_OBJECTS_URL", read_objects_url),
-    )
+    return found
 
 
 def own_volumes(root: Path) -> None:

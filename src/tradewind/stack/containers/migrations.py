@@ -7,13 +7,14 @@ find that there is nothing to do takes seven.
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
 from tradewind.errors import StackError
 from tradewind.stack import people
 
-__all__ = ["migrate_airflow", "migrate_mlflow"]
+__all__ = ["migrate_airflow", "migrate_mlflow", "migrate_trading"]
 
 
 def migrate_airflow(admin_password: str) -> bool:
@@ -72,6 +73,21 @@ def migrate_mlflow() -> bool:
             raise StackError(f"`mlflow db upgrade` ended with exit code {ended.returncode}")
 
     return _once("postgresql:///", f"mlflow {version('mlflow')}", work)
+
+
+def migrate_trading() -> None:
+    """Bring the tables of research and trading to this version.
+
+    The database is the one of ``TRADEWIND_DATABASE_URL``.
+
+    Raises
+    ------
+    StackError
+        If that refuses; its own message is above it in the log.
+    """
+    ended = subprocess.run([sys.executable, "-m", "tradewind.trading.migrate"], check=False)
+    if ended.returncode:
+        raise StackError(f"the migration of trading ended with exit code {ended.returncode}")
 
 
 def _once(address: str, done: str, work: Callable[[], None]) -> bool:

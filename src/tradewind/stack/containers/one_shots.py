@@ -49,18 +49,33 @@ def create_buckets() -> None:
 
 
 def initialise_airflow() -> None:
-    """Migrate Airflow's database and make its administrator."""
+    """Migrate Airflow's database, make its administrator, and set what its other roles may do."""
     from tradewind.stack.containers.migrations import migrate_airflow
+    from tradewind.stack.rights import set_rights
 
     changed = migrate_airflow((SECRETS / "airflow-init" / "admin").read_text())
+    set_rights(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    set_rights(os.environ["AIRFLOW__CELERY__RESULT_BACKEND"])
     _say("migrated" if changed else "nothing to migrate")
 
 
 def migrate_mlflow() -> None:
-    """Migrate MLflow's database."""
+    """Migrate MLflow's database, and let nobody else in."""
     from tradewind.stack.containers import migrations
+    from tradewind.stack.rights import set_rights
 
-    _say("migrated" if migrations.migrate_mlflow() else "nothing to migrate")
+    changed = migrations.migrate_mlflow()
+    set_rights("postgresql:///")  # of the variables PG*
+    _say("migrated" if changed else "nothing to migrate")
+
+
+def migrate_trading() -> None:
+    """Migrate the database of research and trading, and set what its other roles may do."""
+    from tradewind.stack.containers.migrations import migrate_trading as migrate
+    from tradewind.stack.rights import set_rights
+
+    migrate()
+    set_rights(os.environ["TRADEWIND_DATABASE_URL"])
 
 
 ONE_SHOTS: dict[str, Callable[[], None]] = {
@@ -69,6 +84,7 @@ ONE_SHOTS: dict[str, Callable[[], None]] = {
     "buckets": create_buckets,
     "airflow-init": initialise_airflow,
     "mlflow-migrate": migrate_mlflow,
+    "trading-migrate": migrate_trading,
 }
 
 
