@@ -1,6 +1,7 @@
 """What the command line shows: progress, tables, logins."""
 
 from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.housekeeping import disk, disk_in_short, removed
 from tradewind.display.progress import counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
@@ -22,6 +23,8 @@ __all__ = [
     "comparison",
     "counting",
     "credentials",
+    "disk",
+    "disk_in_short",
     "explanation",
     "fills",
     "findings",
@@ -34,6 +37,7 @@ __all__ = [
     "positions",
     "promotion",
     "reconciled",
+    "removed",
     "reproduction",
     "signals",
     "snapshots",
