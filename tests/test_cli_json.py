@@ -27,6 +27,7 @@ from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.version_info import ModelSummary, VersionInfo
+from tradewind.stack.adoption import findings
 from tradewind.stack.checks import Check
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation
@@ -56,6 +57,12 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     ),
     "disk": (
         "desk.disk.disk_usage", DiskUsage(1, 2, NOW, (Part("bars", None, NAN),), NAN, None), [],
+    ),
+    "adopt": (
+        "stack.adoption.adopt",
+        findings.Adoption(
+            (findings.Part("redis", "a:1", [findings.Finding("users", "ready")], ["ACL SAVE"]),)
+        ), [],
     ),
     "doctor": ("stack.doctor.diagnose", [Check("a", "b", "c")], []),
     "models list": ("desk.registry.models", [ModelSummary("m", VERSION, {"champion": 1})], []),
