@@ -28,8 +28,8 @@ from tests.stack.airflow import Airflow, login
 from tests.stack.conftest import DAGS, Stack, commit, make_stack
 from tradewind.orchestration.runtime.cleaning import clean
 from tradewind.stack.layout import Layout
-from tradewind.stack.postgres import database_url
 from tradewind.stack.secrets import load_secrets
+from tradewind.stack.servers import postgres_server
 
 __all__ = ["main"]
 
@@ -76,9 +76,7 @@ class Desk:
         self.stack, self.airflow = stack, airflow
         layout = Layout(stack.settings.state)
         secret = load_secrets(layout).postgres_airflow
-        self.engine = sa.create_engine(
-            database_url("airflow", secret, stack.settings.postgres_port)
-        )
+        self.engine = sa.create_engine(postgres_server(stack.settings).url("airflow", secret))
         self.logs = layout.logs_dir / "tasks"
         self.parsed = layout.logs_dir / "dag-processor"
         self.run = airflow.trigger(_DAG)

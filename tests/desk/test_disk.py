@@ -3,6 +3,7 @@
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,6 +95,23 @@ def test_what_is_not_ours_fills_the_disk_too(
         record(settings, day, bars=GB)
     assert disk_usage(settings).days_left == pytest.approx(2)
     assert not check_disk(settings)[0].ok
+
+
+def test_what_a_teams_own_services_keep_does_not_fill_this_disk(
+    settings: Settings, free: Callable[[float], None]
+) -> None:
+    names = ["database mlflow", "Redis", "MLflow's files"]
+    for day in range(5):
+        free(30 * GB)
+        record(settings, day, **{name: day * GB for name in [*names, "Airflow's logs"]})
+    assert disk_usage(settings).growth == pytest.approx(4 * GB)
+    theirs = replace(
+        settings,
+        postgres_url="postgresql://db.desk:5432/",
+        redis_url="redis://cache.desk:6379/2",
+        objects_url="https://s3.desk/research",
+    )
+    assert disk_usage(theirs).growth == pytest.approx(GB)
 
 
 def test_a_disk_that_is_nearly_full_is_told_without_any_record(

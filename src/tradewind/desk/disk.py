@@ -21,6 +21,8 @@ from tradewind.stack.layout import Layout, write_atomically
 __all__ = ["DiskUsage", "Part", "check_disk", "disk_usage", "judged", "record_sizes"]
 
 BARS: Final = "bars"
+# What a team's own service may keep, and the setting that says so.
+_THEIRS: Final = {"Redis": "redis_url", "MLflow's files": "objects_url"}
 _KEPT: Final = 400  # records, a day apart
 _RECENT: Final = 15  # records by which growth is told
 _SHORTEST: Final = 1.5  # days that these must cover
@@ -187,6 +189,10 @@ def _slope(points: Sequence[tuple[datetime, float]]) -> float | None:
 
 def _is_here(settings: Settings, part: Part) -> bool:
     """Tell whether a part lies on the disk with the state directory."""
+    if part.name.startswith("database "):
+        return not settings.postgres_url
+    if part.name in _THEIRS:
+        return not getattr(settings, _THEIRS[part.name])
     if part.name != BARS:
         return True
     store = Path(settings.market_store)
