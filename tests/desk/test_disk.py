@@ -103,7 +103,7 @@ def test_what_a_teams_own_services_keep_does_not_fill_this_disk(
     names = ["database mlflow", "Redis", "MLflow's files"]
     for day in range(5):
         free(30 * GB)
-        record(settings, day, **{name: day * GB for name in [*names, "Airflow's logs"]})
+        record(settings, day, **dict.fromkeys([*names, "Airflow's logs"], day * GB))
     assert disk_usage(settings).growth == pytest.approx(4 * GB)
     theirs = replace(
         settings,
