@@ -26,6 +26,7 @@
     │   ├── ReconciliationError            the book and the broker differ; each difference is named
     │   └── TradingHaltedError             the kill switch is on: no order leaves
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
+    ├── HousekeepingError                  something old could not be removed, or a disk fills up
     └── StackError                         the local stack cannot do what was asked
         ├── PortTakenError                 another process holds a port that a service needs
         ├── ServiceFailedError             a service died or did not become healthy
@@ -38,6 +39,7 @@ __all__ = [
     "BacktestError",
     "BarValidationError",
     "FitError",
+    "HousekeepingError",
     "LeakError",
     "LedgerError",
     "MarketDataError",
@@ -160,6 +162,10 @@ class TradingHaltedError(TradingError):
 
 class OrchestrationError(TradewindError):
     """Airflow refused, is out of reach, or a run failed."""
+
+
+class HousekeepingError(TradewindError):
+    """Something old could not be removed, or a disk is about to be full."""
 
 
 class StackError(TradewindError):

@@ -27,6 +27,7 @@ _MODULE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST: Final = 4096
 _SHOWN: Final = 100
+_LONGEST_KEPT: Final = 36_500  # days
 
 
 def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a number, text or path
@@ -195,5 +196,7 @@ _RULES: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "broker": _broker,
     "mlflow_public_url": _web_address,
     "alert_url": _web_address,
+    "keep_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
+    "keep_deleted_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
     "start_timeout": _seconds,
 }

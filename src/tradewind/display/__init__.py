@@ -1,6 +1,7 @@
 """What the command line shows: progress, tables, logins."""
 
 from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.housekeeping import disk, disk_in_short, removed
 from tradewind.display.progress import counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
@@ -23,6 +24,8 @@ __all__ = [
     "comparison",
     "counting",
     "credentials",
+    "disk",
+    "disk_in_short",
     "explanation",
     "fills",
     "findings",
@@ -35,6 +38,7 @@ __all__ = [
     "positions",
     "promotion",
     "reconciled",
+    "removed",
     "reproduction",
     "signals",
     "snapshots",

@@ -106,24 +106,25 @@ _NONE: Final = "999999999"
 # Of something that does not exist, which MLflow says to who may ask.
 _REQUESTS: Final[dict[str, dict[str, tuple[str, str, dict[str, Any]]]]] = {
     "tradewind": {
-        "see users": ("GET", "users/list", {}),
-        "make a user": ("POST", "users/create", {}),
+        "see users": ("GET", "mlflow/users/list", {}),
+        "make a user": ("POST", "mlflow/users/create", {}),
         "make an administrator": (
-            "PATCH", "users/update-admin", {"username": "nobody", "is_admin": True},
+            "PATCH", "mlflow/users/update-admin", {"username": "nobody", "is_admin": True},
         ),
         "set a password": (
-            "PATCH", "users/update-password", {"username": "nobody", "password": "x" * 20},
+            "PATCH", "mlflow/users/update-password", {"username": "nobody", "password": "x" * 20},
         ),
-        "delete a user": ("DELETE", "users/delete", {"username": "nobody"}),
-        "delete an experiment": ("POST", "experiments/delete", {"experiment_id": _NONE}),
-        "delete a model": ("DELETE", "registered-models/delete", {"name": "no model"}),
+        "delete a user": ("DELETE", "mlflow/users/delete", {"username": "nobody"}),
+        "delete an experiment": ("POST", "mlflow/experiments/delete", {"experiment_id": _NONE}),
+        "delete a model": ("DELETE", "mlflow/registered-models/delete", {"name": "no model"}),
     },
     "reader": {
-        "see users": ("GET", "users/list", {}),
-        "make an experiment": ("POST", "experiments/create", {}),
-        "make a model": ("POST", "registered-models/create", {}),
-        "log a run": ("POST", "runs/create", {"experiment_id": _NONE}),
-        "delete an experiment": ("POST", "experiments/delete", {"experiment_id": _NONE}),
+        "see users": ("GET", "mlflow/users/list", {}),
+        "make an experiment": ("POST", "mlflow/experiments/create", {}),
+        "make a model": ("POST", "mlflow/registered-models/create", {}),
+        "log a run": ("POST", "mlflow/runs/create", {"experiment_id": _NONE}),
+        "delete an experiment": ("POST", "mlflow/experiments/delete", {"experiment_id": _NONE}),
+        "empty the bin": ("POST", "tradewind/housekeeping", {"dry_run": True}),
     },
 }  # fmt: skip
 
@@ -209,7 +210,7 @@ def _of_account(settings: Settings, account: str, password: str) -> Iterator[Che
 
     who = f"MLflow's {account}"
     with httpx.Client(
-        base_url=f"{settings.mlflow_url}/api/2.0/mlflow", auth=(account, password), timeout=15,
+        base_url=f"{settings.mlflow_url}/api/2.0", auth=(account, password), timeout=15,
         trust_env=False,
     ) as client:  # fmt: skip
 
@@ -218,7 +219,7 @@ def _of_account(settings: Settings, account: str, password: str) -> Iterator[Che
             return answer.status_code != httpx.codes.FORBIDDEN
 
         try:
-            client.get("/experiments/get", params={"experiment_id": "0"}).raise_for_status()
+            client.get("/mlflow/experiments/get", params={"experiment_id": "0"}).raise_for_status()
         except httpx.HTTPError as error:
             yield _not_tried(who, error)
             return

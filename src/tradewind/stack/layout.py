@@ -82,9 +82,14 @@ class Layout:
         """
         of_services = (
             self.secrets_file, self.run_dir, self.postgres_dir, self.redis_dir, self.minio_dir,
-            self.artifacts_dir, self.root / "artifact-store", *self.logs_dir.glob("*.log"),
+            self.artifacts_dir, self.root / "artifact-store", *self.logs_dir.glob("*.log*"),
         )  # fmt: skip
         return [path.resolve() for path in of_services if path.exists()]
+
+    @property
+    def housekeeping_dir(self) -> Path:
+        """What takes how much space, by day."""
+        return self.root / "housekeeping"
 
     def service_log(self, service: str) -> Path:
         """Log file of a service."""
@@ -129,7 +134,7 @@ class Layout:
             self.root.chmod(0o700)
             for folder in (
                 self.run_dir, self.logs_dir, self.postgres_dir, self.redis_dir,
-                self.artifacts_dir, self.airflow_home, self.root / "market",
+                self.artifacts_dir, self.airflow_home, self.housekeeping_dir, self.root / "market",
             ):  # fmt: skip
                 folder.mkdir(exist_ok=True)
         self.check_writable()

@@ -277,11 +277,13 @@ def _of_airflow(database: _Database) -> None:
 
 
 def _of_airflow_results(database: _Database) -> None:
-    # Airflow's owner counts what the workers wrote down, and throws old results away.
+    # Airflow's owner counts what the workers wrote down, and throws old results away, which it
+    # locks first: that is an UPDATE.
+    rights = "SELECT, UPDATE, DELETE"
     database.run(
-        "ALTER DEFAULT PRIVILEGES IN SCHEMA celery GRANT SELECT, DELETE ON TABLES TO {airflow}"
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA celery GRANT {rights} ON TABLES TO {{airflow}}"
     )
-    database.grant("SELECT, DELETE", "celery", database.own("celery"), "airflow")
+    database.grant(rights, "celery", database.own("celery"), "airflow")
 
 
 _SET: Final[dict[str, Callable[[_Database], None]]] = {

@@ -20,7 +20,7 @@ from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 
 from tradewind.errors import SettingsError
 from tradewind.foreign import ForeignNames
-from tradewind.registry._names import WORKER
+from tradewind.registry._names import ERASING_PATH, WORKER
 
 if TYPE_CHECKING:
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
@@ -132,6 +132,8 @@ def confine() -> None:
         for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
             if request[0].endswith(ending):
                 auth.BEFORE_REQUEST_VALIDATORS[request] = _or_worker(validator, allowed)
+    # Erasing what was deleted long ago is none of the reader's business.
+    auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "POST"] = lambda: _user() != READER
     for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
         if request[0].endswith(("/mlflow/users/list", "/mlflow/roles/list")):
             auth.BEFORE_REQUEST_VALIDATORS[request] = _if_a_person(validator)
