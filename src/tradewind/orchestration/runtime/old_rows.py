@@ -32,7 +32,8 @@ _ROWS_AT_ONCE: Final = 5_000
 _WORTH_A_VACUUM: Final = 1_000  # rows
 _DEAD: Final = """
     SELECT relname FROM pg_stat_user_tables
-    WHERE schemaname = ANY (current_schemas(false)) AND relname = ANY (:tables) AND n_dead_tup > :least"""
+    WHERE schemaname = ANY (current_schemas(false)) AND relname = ANY (:tables)
+    AND n_dead_tup > :least"""
 # The scheduler reads a result within seconds, and Airflow's own tables say how a task ended.
 _RESULTS_KEPT: Final = timedelta(days=7)
 _PATIENCE: Final = "SET LOCAL lock_timeout = '20s'"
