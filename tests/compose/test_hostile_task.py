@@ -33,6 +33,8 @@ def test_a_hostile_task_is_refused_at_each_door(
     wait_until(lambda: airflow.get(run).json()["state"] in {"success", "failed"}, 300)
     log = airflow.get(f"{run}/taskInstances/tries/logs/1").text
     assert airflow.get(run).json()["state"] == "success", log[-3000:]
+    deferred = airflow.get(f"{run}/taskInstances/defers/logs/1").text
+    assert "is not of an installed package" in deferred
     value = f"{run}/taskInstances/tries/xcomEntries/return_value"
     found = airflow.get(value, params={"deserialize": "true"}).json()["value"]
     assert len(found) >= 70

@@ -20,7 +20,7 @@ from tradewind.host import landlock
 from tradewind.settings import Settings, load_settings
 from tradewind.stack.layout import Layout
 
-__all__ = ["NOT_ENFORCED", "PACKAGE", "confine", "main"]
+__all__ = ["NOT_ENFORCED", "PACKAGE", "code_folders", "confine", "main"]
 
 PACKAGE: Final = Path(landlock.__file__).parents[1]
 """The folder of tradewind's own code."""
@@ -47,7 +47,7 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
         If the kernel has Landlock and refuses.
     """
     layout = Layout(settings.state)
-    hidden, read_only = layout.private(), _code(settings)
+    hidden, read_only = layout.private(), code_folders(settings)
     if heartbeat is not None:
         heartbeat.touch()
         os.utime(heartbeat, (0, 0))  # nobody's heart has beaten yet
@@ -64,8 +64,11 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
     landlock.confine(hidden, read_only)
 
 
-def _code(settings: Settings) -> list[Path]:
-    """Return the folders of code that other services run, and of their settings."""
+def code_folders(settings: Settings) -> list[Path]:
+    """Return the folders of code that other services run, and of their settings.
+
+    No task can change what is in them.
+    """
     found = (
         Path(sys.prefix), PACKAGE, settings.config_dir,
         settings.home / "plugins", settings.home / ".env",

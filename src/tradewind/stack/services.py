@@ -270,7 +270,13 @@ def _airflow(
         ),
         Service(
             "airflow-triggerer",
-            [program, "triggerer", "--skip-serve-logs"],
+            # With the keys of Airflow, and what tasks tell it to wait for.
+            [
+                sys.executable,
+                "-m",
+                "tradewind.orchestration.runtime.triggerer",
+                "--skip-serve-logs",
+            ],
             environment,
             needs=(*migrated, RIGHTS),
             probe=probes.airflow_job(settings.airflow_url, "triggerer"),

@@ -8,18 +8,22 @@ import hashlib
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 Door = Callable[[dict[str, Any]], object]
 DOORS: dict[str, tuple[Door, str]] = {}
 STATE = Path(os.environ.get("TRADEWIND_STATE_DIR", "/nowhere"))
 IN_CONTAINER = Path("/run/secrets").is_dir()
+# Where the triggerer may write, and tasks may look.
+MADE_BY_TRIGGERER = Path(os.environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"], "made-by-triggerer")
 
 
 class NothingThereError(Exception):
@@ -418,13 +422,33 @@ def _tried(name: str, told: dict[str, Any]) -> dict[str, Any]:
     return {"shut": shut, "said": said[:500]}
 
 
+class Program(BaseTrigger):
+    """Has the triggerer, which has Airflow's keys, call what runs a program."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "subprocess.Popen", {"args": ["touch", str(MADE_BY_TRIGGERER)]}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        yield TriggerEvent("not this")
+
+
+@door("triggerer: a program", "No such file")
+def _(_told: dict[str, Any]) -> object:
+    return MADE_BY_TRIGGERER.stat()  # the task before this one asked for it
+
+
 with DAG("hostile", schedule=None, is_paused_upon_creation=False):
 
-    @task
+    @task(retries=0)
+    def defers() -> None:
+        MADE_BY_TRIGGERER.unlink(missing_ok=True)
+        raise TaskDeferred(trigger=Program(), method_name="execute")
+
+    @task(trigger_rule="all_done")
     def tries() -> dict[str, dict[str, Any]]:
         from airflow.sdk import get_current_context
 
         told = dict(get_current_context()["dag_run"].conf or {})
         return {name: _tried(name, told) for name in DOORS}
 
-    tries()
+    defers() >> tries()
