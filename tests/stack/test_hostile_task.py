@@ -18,9 +18,8 @@ def test_a_hostile_task_is_refused_at_each_door(
     told = told_of(mlflow, asdict(load_secrets(Layout(stack.settings.state))))
     answer = airflow.post("/dags/hostile/dagRuns", {"logical_date": None, "conf": told})
     run_id = answer["dag_run_id"]
-    state, tasks = airflow.finished("hostile", run_id)
-    assert state == "success"
-    [defers] = [task for task in tasks if task["task_id"] == "defers"]
+    assert airflow.finished("hostile", run_id)[0] == "success"
+    [defers] = [task for task in airflow.tasks("hostile", run_id) if task["task_id"] == "defers"]
     assert "is not of an installed package" in str(airflow.log("hostile", run_id, defers, 1))
     found = airflow.returned("hostile", run_id, "tries")
     assert len(found) >= 70

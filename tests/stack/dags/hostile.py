@@ -442,7 +442,8 @@ with DAG("hostile", schedule=None, is_paused_upon_creation=False):
     @task(retries=0)
     def defers() -> None:
         MADE_BY_TRIGGERER.unlink(missing_ok=True)
-        raise TaskDeferred(trigger=Program(), method_name="execute")
+        trigger = Program()  # type: ignore[no-untyped-call] # Airflow's
+        raise TaskDeferred(trigger=trigger, method_name="execute")
 
     @task(trigger_rule="all_done")
     def tries() -> dict[str, dict[str, Any]]:
