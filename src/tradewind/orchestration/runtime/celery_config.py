@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
 
+from tradewind.orchestration.runtime.plain_results import read_results_plainly
 from tradewind.orchestration.runtime.rehearsal import connect_rehearsal
 from tradewind.workers.heartbeat import connect_heartbeat
 from tradewind.workers.redelivery import connect_redelivery
@@ -27,6 +28,7 @@ CELERY_CONFIG: dict[str, Any] = {
     },
 }
 
+read_results_plainly()
 connect_heartbeat()
 connect_redelivery(reconnected=True)
 connect_warm_up()
