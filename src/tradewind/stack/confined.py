@@ -47,7 +47,7 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
         If the kernel has Landlock and refuses.
     """
     layout = Layout(settings.state)
-    hidden, read_only = layout.private(), code_folders(settings)
+    hidden, read_only = layout.private(), [*code_folders(settings), *layout.airflow_settings()]
     if heartbeat is not None:
         heartbeat.touch()
         os.utime(heartbeat, (0, 0))  # nobody's heart has beaten yet

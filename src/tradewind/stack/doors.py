@@ -301,6 +301,9 @@ def _try_machine(supervisor: int) -> dict[str, bool]:
         ),
         "signal another process": signalled,
         "change the code of services": partial(opened, PACKAGE / "__init__.py", "ab"),
+        "change the settings of Airflow": partial(
+            opened, layout.airflow_home / "airflow.cfg", "ab"
+        ),
     }
     return {door: _is_open(attempt) for door, attempt in attempts.items()}
 

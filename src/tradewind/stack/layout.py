@@ -13,6 +13,8 @@ from tradewind.suggestions import did_you_mean
 
 __all__ = ["Layout", "write_atomically", "writing"]
 
+_BUNDLES = "bundles"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -78,13 +80,23 @@ class Layout:
     def private(self) -> list[Path]:
         """Return what is there and none of a task's business: passwords, stores, logs of services.
 
-        A task has the rest: bars, Airflow's folder, the logs of tasks.
+        A task has the rest: bars, Airflow's copies of DAG files, the logs of tasks.
         """
         of_services = (
             self.secrets_file, self.run_dir, self.postgres_dir, self.redis_dir, self.minio_dir,
             self.artifacts_dir, self.root / "artifact-store", *self.logs_dir.glob("*.log*"),
         )  # fmt: skip
         return [path.resolve() for path in of_services if path.exists()]
+
+    def airflow_settings(self) -> list[Path]:
+        """Return what Airflow's services read, or run, of its folder when they start.
+
+        Those that are not there among it: a task must not make them, either.
+        """
+        home = self.airflow_home.resolve()
+        there = {path.name for path in home.iterdir()} if home.exists() else set()
+        named = {"airflow.cfg", "webserver_config.py", "config", "plugins"}
+        return [home / name for name in sorted(there | named) if name != _BUNDLES]
 
     @property
     def housekeeping_dir(self) -> Path:
@@ -135,6 +147,7 @@ class Layout:
             for folder in (
                 self.run_dir, self.logs_dir, self.postgres_dir, self.redis_dir,
                 self.artifacts_dir, self.airflow_home, self.housekeeping_dir, self.root / "market",
+                self.airflow_home / _BUNDLES,
             ):  # fmt: skip
                 folder.mkdir(exist_ok=True)
         self.check_writable()

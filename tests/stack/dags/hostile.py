@@ -159,6 +159,7 @@ FILES = (
     else [str(STATE / name) for name in (
         "secrets.json", "run/users.acl", "run/state.json", "postgres/data/PG_VERSION",
         "redis/appendonlydir", "artifacts", "logs/airflow-webserver.log", "logs/trading-worker.log",
+        "airflow", "airflow/airflow.cfg",
     )]
 )  # fmt: skip
 for file in FILES:
