@@ -103,28 +103,30 @@ _STATEMENTS: Final = {
 }  # fmt: skip
 
 _NONE: Final = "999999999"
-# Of something that does not exist, which MLflow says to who may ask.
+# Of something that does not exist, which MLflow says to who may ask; below its API, or at its root.
 _REQUESTS: Final[dict[str, dict[str, tuple[str, str, dict[str, Any]]]]] = {
     "tradewind": {
-        "see users": ("GET", "mlflow/users/list", {}),
-        "make a user": ("POST", "mlflow/users/create", {}),
+        "see users": ("GET", "users/list", {}),
+        "make a user": ("POST", "users/create", {}),
         "make an administrator": (
-            "PATCH", "mlflow/users/update-admin", {"username": "nobody", "is_admin": True},
+            "PATCH", "users/update-admin", {"username": "nobody", "is_admin": True},
         ),
         "set a password": (
-            "PATCH", "mlflow/users/update-password", {"username": "nobody", "password": "x" * 20},
+            "PATCH", "users/update-password", {"username": "nobody", "password": "x" * 20},
         ),
-        "delete a user": ("DELETE", "mlflow/users/delete", {"username": "nobody"}),
-        "delete an experiment": ("POST", "mlflow/experiments/delete", {"experiment_id": _NONE}),
-        "delete a model": ("DELETE", "mlflow/registered-models/delete", {"name": "no model"}),
+        "delete a user": ("DELETE", "users/delete", {"username": "nobody"}),
+        "delete an experiment": ("POST", "experiments/delete", {"experiment_id": _NONE}),
+        "delete a model": ("DELETE", "registered-models/delete", {"name": "no model"}),
+        "ask the assistant": ("GET", "/ajax-api/3.0/mlflow/assistant/config", {}),
+        "see keys of others": ("GET", "/api/3.0/mlflow/gateway/secrets/list", {}),
     },
     "reader": {
-        "see users": ("GET", "mlflow/users/list", {}),
-        "make an experiment": ("POST", "mlflow/experiments/create", {}),
-        "make a model": ("POST", "mlflow/registered-models/create", {}),
-        "log a run": ("POST", "mlflow/runs/create", {"experiment_id": _NONE}),
-        "delete an experiment": ("POST", "mlflow/experiments/delete", {"experiment_id": _NONE}),
-        "empty the bin": ("POST", "tradewind/housekeeping", {"dry_run": True}),
+        "see users": ("GET", "users/list", {}),
+        "make an experiment": ("POST", "experiments/create", {}),
+        "make a model": ("POST", "registered-models/create", {}),
+        "log a run": ("POST", "runs/create", {"experiment_id": _NONE}),
+        "delete an experiment": ("POST", "experiments/delete", {"experiment_id": _NONE}),
+        "empty the bin": ("POST", "/api/2.0/tradewind/housekeeping", {"dry_run": True}),
     },
 }  # fmt: skip
 
@@ -210,16 +212,19 @@ def _of_account(settings: Settings, account: str, password: str) -> Iterator[Che
 
     who = f"MLflow's {account}"
     with httpx.Client(
-        base_url=f"{settings.mlflow_url}/api/2.0", auth=(account, password), timeout=15,
+        base_url=settings.mlflow_url, auth=(account, password), timeout=15,
         trust_env=False,
     ) as client:  # fmt: skip
 
         def is_open(method: str, path: str, content: dict[str, Any]) -> bool:
-            answer = client.request(method, f"/{path}", json=content)
+            whole = path if path.startswith("/") else f"/api/2.0/mlflow/{path}"
+            answer = client.request(method, whole, json=content)
             return answer.status_code != httpx.codes.FORBIDDEN
 
         try:
-            client.get("/mlflow/experiments/get", params={"experiment_id": "0"}).raise_for_status()
+            client.get(
+                "/api/2.0/mlflow/experiments/get", params={"experiment_id": "0"}
+            ).raise_for_status()
         except httpx.HTTPError as error:
             yield _not_tried(who, error)
             return

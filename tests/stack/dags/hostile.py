@@ -295,12 +295,14 @@ def _(_told: dict[str, Any]) -> object:
 # --- MLflow.
 
 
-def _mlflow(method: str, path: str, content: dict[str, Any], user: str | None = None) -> object:
+def _mlflow(
+    method: str, path: str, content: dict[str, Any], user: str | None = None, api: str = "api/2.0"
+) -> object:
     import httpx
 
     login = user or os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
     answer = httpx.request(
-        method, f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/{path}", auth=login,
+        method, f"{os.environ['MLFLOW_TRACKING_URI']}/{api}/mlflow/{path}", auth=login,
         params=content if method == "GET" else None, json=None if method == "GET" else content,
         timeout=60, trust_env=False,
     )  # fmt: skip
@@ -352,6 +354,16 @@ def _(_told: dict[str, Any]) -> object:
     made = client.get_experiment_by_name("hostile")
     own = made.experiment_id if made else client.create_experiment("hostile")
     return _mlflow("POST", "experiments/delete", {"experiment_id": own})
+
+
+@door("MLflow: the assistant, which runs commands on its machine", FORBIDDEN)
+def _(_told: dict[str, Any]) -> object:
+    return _mlflow("GET", "assistant/config", {}, api="ajax-api/3.0")
+
+
+@door("MLflow: keys for others' models", FORBIDDEN)
+def _(_told: dict[str, Any]) -> object:
+    return _mlflow("GET", "gateway/secrets/list", {}, api="api/3.0")
 
 
 @door("MLflow: as admin", "401")

@@ -33,6 +33,7 @@ FOREIGN: Final = (
         (
             "mlflow.server.auth:BEFORE_REQUEST_VALIDATORS",
             "mlflow.server.auth:_can_create_in_workspace",
+            "mlflow.server.auth:_find_fastapi_validator",
             "mlflow.server.auth:_get_request_param",
             "mlflow.server.auth:authenticate_request",
             "mlflow.server.auth:sender_is_admin",
@@ -63,6 +64,11 @@ _GRANTS: Final = {
     permissions.RESOURCE_TYPE_REGISTERED_MODEL: permissions.EDIT.name,
     permissions.RESOURCE_TYPE_PROMPT: permissions.EDIT.name,
 }
+
+_OF_PEOPLE: Final = ("/mlflow/users/list", "/mlflow/roles/list")
+_TALKS: Final = ("/gateway", "/invoke", "/prompt-optimization/")
+"""In paths with which the server asks others, or works, for whoever asks it."""
+_ASSISTANT: Final = ("/mlflow/assistant", "/ajax-api/3.0/jobs", *_TALKS)
 
 Validator = Callable[[], bool]
 
@@ -135,10 +141,26 @@ def confine() -> None:
     # Erasing what was deleted long ago is none of the reader's business.
     auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "POST"] = lambda: _user() != READER
     for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
-        if request[0].endswith(("/mlflow/users/list", "/mlflow/roles/list")):
+        if request[0].endswith(_OF_PEOPLE) or any(part in request[0] for part in _TALKS):
             auth.BEFORE_REQUEST_VALIDATORS[request] = _if_a_person(validator)
         elif request[0].endswith("/mlflow/demo/generate"):  # which anybody might ask for
             auth.BEFORE_REQUEST_VALIDATORS[request] = auth.sender_is_admin
+
+    _keep_the_assistant_for_people()
+
+
+def _keep_the_assistant_for_people() -> None:
+    """Refuse the accounts what has the server run commands for whoever asks from its machine."""
+    find = auth._find_fastapi_validator  # noqa: SLF001 - asked before all that is not Flask's
+
+    async def only_people(username: str, _request: object) -> bool:
+        return username not in PASSWORDS
+
+    @wraps(find)
+    def found(path: str, method: str) -> Any:  # noqa: ANN401 - a function of MLflow's
+        return only_people if any(part in path for part in _ASSISTANT) else find(path, method)
+
+    auth._find_fastapi_validator = found  # noqa: SLF001
 
 
 def _let_readers_make_nothing() -> None:
