@@ -138,7 +138,8 @@ def confine() -> None:
         for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
             if request[0].endswith(ending):
                 auth.BEFORE_REQUEST_VALIDATORS[request] = _or_worker(validator, allowed)
-    # Erasing what was deleted long ago is none of the reader's business.
+    # Anybody may see how large the stores are; to erase what was deleted is not the reader's.
+    auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "GET"] = lambda: True
     auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "POST"] = lambda: _user() != READER
     for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
         if request[0].endswith(_OF_PEOPLE) or any(part in request[0] for part in _TALKS):
