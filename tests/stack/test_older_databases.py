@@ -8,6 +8,7 @@ import psycopg2
 import pytest
 import sqlalchemy as sa
 from celery import Celery
+from celery.backends.database.models import ResultModelBase, TaskExtended
 
 from tests.postgres import RunningPostgres
 from tradewind.endpoints import DATABASES
@@ -95,6 +96,28 @@ def test_results_of_celery_are_read_and_added_to(server: RunningPostgres) -> Non
         count = sa.text("SELECT task_id FROM celery.celery_taskmeta ORDER BY 1 FOR UPDATE")
         assert list(connection.scalars(count)) == ["new", "older"]
         connection.execute(sa.text("DELETE FROM celery.celery_taskmeta"))
+    owner.dispose()
+
+
+def test_results_are_kept_as_celery_makes_its_tables(server: RunningPostgres) -> None:
+    """Where Celery changes them, an owner has to: who writes results may not."""
+    assert TaskExtended.__table__ in ResultModelBase.metadata.sorted_tables
+    engine = sa.create_engine(server.url)
+    ResultModelBase.metadata.create_all(engine)
+    described = sa.text(
+        "SELECT table_name, column_name, data_type, character_maximum_length, is_nullable "
+        "FROM information_schema.columns WHERE table_name IN "
+        "('celery_taskmeta', 'celery_tasksetmeta') ORDER BY table_name, ordinal_position"
+    )
+    with engine.connect() as connection:
+        expected = connection.execute(described).all()
+    engine.dispose()
+    owner = sa.create_engine(server.url_of("airflow"))
+    with owner.begin() as connection:
+        connection.execute(sa.text("DROP TABLE celery.celery_taskmeta, celery.celery_tasksetmeta"))
+    server.set_rights()
+    with owner.connect() as connection:
+        assert connection.execute(described).all() == expected
     owner.dispose()
 
 

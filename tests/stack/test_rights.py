@@ -17,7 +17,7 @@ EQUITY = "INSERT INTO trading.equity VALUES ('{}', '2020-01-0{}', {cash}, 0, {ca
 HALT = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"
 EVENT = "INSERT INTO trading.events (kind, payload) VALUES ('{}', '{{}}')"
 OLDER = "CREATE TYPE studydirection AS ENUM ('NOT_SET'); CREATE TABLE studies (d studydirection)"
-RESULTS = "CREATE SEQUENCE task_id_sequence; CREATE TABLE celery_taskmeta (id int)"
+RESULTS = "CREATE SEQUENCE task_id_sequence; CREATE TABLE celery_taskmeta (id int, date_done date)"
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +54,8 @@ def ask(server: RunningPostgres, role: str, statement: str) -> None:
         ("trading", (BOOKING.format("b", 1, "buy"), "SELECT * FROM paper.orders")),
         ("tradewind", ("DELETE FROM trading.halts", "SELECT * FROM trial_ledger")),
         ("airflow_results", ("INSERT INTO celery_taskmeta VALUES (1)",)),
-        ("airflow_results", ("SELECT nextval('task_id_sequence')", "CREATE TABLE more (i int)")),
-        ("airflow", ("SELECT * FROM celery.celery_taskmeta", "DELETE FROM celery.more")),
+        ("airflow_results", ("SELECT nextval('task_id_sequence')",)),
+        ("airflow", ("DELETE FROM celery.celery_taskmeta",)),
         ("airflow_dags", ("INSERT INTO dag VALUES (1)", "DELETE FROM dag")),
     ],
 )  # fmt: skip
@@ -85,6 +85,9 @@ def test_a_role_does_its_work(
         ("trading", "SELECT * FROM studies.studies"),
         ("trading", "CREATE TABLE public.trap (i int)"),
         ("airflow_results", "SELECT * FROM public.dag"),
+        ("airflow_results", "CREATE TABLE celery.more (i int)"),
+        ("airflow_results", "CREATE FUNCTION celery.trap() RETURNS int LANGUAGE sql AS 'SELECT 1'"),
+        ("airflow_results", "ALTER TABLE celery.celery_taskmeta ADD COLUMN more int"),
         ("airflow_dags", "SELECT * FROM ab_user"),
         ("airflow_dags", "SELECT * FROM celery.celery_taskmeta"),
         ("airflow_dags", "CREATE TABLE public.trap (i int)"),

@@ -23,6 +23,21 @@ _STUDIES: Final = (
 _RESULTS: Final = (
     "celery_taskmeta", "celery_tasksetmeta", "task_id_sequence", "taskset_id_sequence",
 )  # fmt: skip
+# As Celery makes them. Made by the owner: whoever owns a table can have it run functions of their
+# own as who uses it, and the owner throws old results away.
+_MAKE_RESULTS: Final = """
+    CREATE SEQUENCE IF NOT EXISTS celery.task_id_sequence;
+    CREATE SEQUENCE IF NOT EXISTS celery.taskset_id_sequence;
+    CREATE TABLE IF NOT EXISTS celery.celery_taskmeta (
+        id integer PRIMARY KEY, task_id varchar(155) UNIQUE, status varchar(50), result bytea,
+        date_done timestamp, traceback text, name varchar(155), args bytea, kwargs bytea,
+        worker varchar(155), retries integer, queue varchar(155));
+    CREATE TABLE IF NOT EXISTS celery.celery_tasksetmeta (
+        id integer PRIMARY KEY, taskset_id varchar(155) UNIQUE, result bytea, date_done timestamp);
+    CREATE INDEX IF NOT EXISTS ix_celery_taskmeta_date_done ON celery.celery_taskmeta (date_done);
+    CREATE INDEX IF NOT EXISTS ix_celery_tasksetmeta_date_done
+        ON celery.celery_tasksetmeta (date_done)
+"""
 _TABLE: Final = "SELECT, INSERT, UPDATE, DELETE"
 
 # Tasks open accounts on the terms of a champion, say what was quoted and when an exchange opens;
@@ -168,7 +183,7 @@ class _Database:
             self.run(f"ALTER {kind} public.{{name}} SET SCHEMA {schema}", name=name)
 
     def share(self, schema: str, role: str) -> None:
-        """Let a role use what was moved to its schema, in which it makes its own."""
+        """Let a role use what is there of this one's."""
         self.grant(_TABLE, schema, self.own(schema), role)
         for name in self.own(schema, "S"):
             self.run(f"GRANT USAGE, SELECT ON SEQUENCE {schema}.{{name}} TO {{{role}}}", name=name)
@@ -256,8 +271,10 @@ def _of_airflow(database: _Database) -> None:
     run = database.run
     # How tasks of Celery ended: two tables in a schema of their own, all that a worker sees here.
     run("CREATE SCHEMA IF NOT EXISTS celery")
-    run("GRANT USAGE, CREATE ON SCHEMA celery TO {airflow_results}")
+    run("REVOKE ALL ON SCHEMA celery FROM PUBLIC, {airflow_results}, {airflow_dags}")
+    run("GRANT USAGE ON SCHEMA celery TO {airflow_results}")
     database.move("celery", _RESULTS)
+    run(_MAKE_RESULTS)
     database.share("celery", "airflow_results")
     # The DAG processor runs what authors of DAG files write. It writes what it has read in them,
     # and reads the rest, but neither users nor their sessions; it begins no run, and changes no
@@ -276,21 +293,10 @@ def _of_airflow(database: _Database) -> None:
         database.rows("public", {(_ALLOWED, "dags"): policy})
 
 
-def _of_airflow_results(database: _Database) -> None:
-    # Airflow's owner counts what the workers wrote down, and throws old results away, which it
-    # locks first: that is an UPDATE.
-    rights = "SELECT, UPDATE, DELETE"
-    database.run(
-        f"ALTER DEFAULT PRIVILEGES IN SCHEMA celery GRANT {rights} ON TABLES TO {{airflow}}"
-    )
-    database.grant(rights, "celery", database.own("celery"), "airflow")
-
-
 _SET: Final[dict[str, Callable[[_Database], None]]] = {
     "airflow": _of_airflow,
-    "airflow_results": _of_airflow_results,
     "mlflow": _close,
     "tradewind": _of_tradewind,
 }
 SETTERS: Final = tuple(_SET)
-"""The roles that set rights, in the order in which they do: to what is theirs."""
+"""The roles that set rights, each to what is its own."""

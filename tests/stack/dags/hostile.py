@@ -258,6 +258,12 @@ for name in ("ab_user", "connection", "variable", "task_instance", "serialized_d
         return _sql("", "airflow", statement, own="AIRFLOW__CELERY__RESULT_BACKEND")
 
 
+@door("database airflow: a trap for who reads results", "permission denied")
+def _(_told: dict[str, Any]) -> object:
+    trap = "CREATE FUNCTION celery.trap() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'"
+    return _sql("", "airflow", trap, own="AIRFLOW__CELERY__RESULT_BACKEND")
+
+
 # --- Redis.
 
 

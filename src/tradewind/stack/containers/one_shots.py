@@ -55,7 +55,6 @@ def initialise_airflow() -> None:
 
     changed = migrate_airflow((SECRETS / "airflow-init" / "admin").read_text())
     set_rights(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-    set_rights(os.environ["AIRFLOW__CELERY__RESULT_BACKEND"])
     _say("migrated" if changed else "nothing to migrate")
 
 
