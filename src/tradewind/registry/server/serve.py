@@ -34,6 +34,7 @@ from tradewind.registry.server.artifacts import SCHEME
 from tradewind.registry.server.erasing import serve_erasing
 from tradewind.registry.server.first_view import begin_with_training
 from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_too
+from tradewind.registry.server.own_files import keep_to_own_files
 from tradewind.registry.server.stores import batched
 from tradewind.registry.server.writable import serve_writable
 from tradewind.settings import load_settings
@@ -82,6 +83,7 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         store = os.environ[constants.BACKEND_STORE_URI_ENV_VAR]
         root = os.environ[constants.ARTIFACT_ROOT_ENV_VAR]
         initialize_backend_stores(batched(store), store, root)
+        keep_to_own_files(os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR])
         logins = OneAtATime()
         begin_with_training(app)
         runs: Any = _get_tracking_store()  # the one that was opened above
