@@ -24,7 +24,9 @@ def told_of(mlflow: httpx.Client, secrets: dict[str, str]) -> dict[str, Any]:
 
 def marks(secrets: dict[str, str]) -> dict[str, Any]:
     """Return how each secret of others begins, and by what it is known if it is found whole."""
-    others = {name: value.rstrip("=") for name, value in secrets.items() if name not in OWN}
+    others = {
+        name: value.rstrip("=") for name, value in secrets.items() if value and name not in OWN
+    }
     return {
         "begins": [value[:5] for value in others.values()],
         "digests": {name: hashlib.sha256(v.encode()).hexdigest() for name, v in others.items()},
