@@ -55,6 +55,7 @@ OWNERS = {
     "existing-redis": 10013,
     "existing-objects": 10014,
     "adopt": 10015,
+    "proxy": 10016,
 }
 """User (and group) of each service's processes, and of its directory."""
 
@@ -65,7 +66,11 @@ VOLUME_OWNERS = {
     "scratch": "mlflow",
     "logs": "airflow",
     "state": "airflow",
+    "tls": "proxy",
 }
+ADDED = {"tls"}
+"""Volumes that only some projects have."""
+
 PLACES = ("postgres", "redis", "minio")
 """Services of ours that only hold the place of a team's, where that is used."""
 
@@ -180,7 +185,8 @@ def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
 def own_volumes(root: Path) -> None:
     """Give each volume to the user that writes it: a new volume belongs to root."""
     for name, service in VOLUME_OWNERS.items():
-        _own(root / name, OWNERS[service])
+        if name not in ADDED or (root / name).exists():
+            _own(root / name, OWNERS[service])
 
 
 def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
