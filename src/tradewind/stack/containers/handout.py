@@ -55,7 +55,7 @@ OWNERS = {
     "existing-redis": 10013,
     "existing-objects": 10014,
     "adopt": 10015,
-    "proxy": 10016,
+    "proxy": 10017,
 }
 """User (and group) of each service's processes, and of its directory."""
 
