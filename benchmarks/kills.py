@@ -6,7 +6,8 @@ Trainings, sweeps, bars that become orders and fills, runs of MLflow and tasks o
 on at once, each begun again when it has ended, through clients that wait as `train --wait` does.
 Meanwhile one service after the other is killed: all its processes, its first one, or any one of
 them. In the end whatever was acknowledged must be there, once; nothing may be stuck; and nobody has
-mended anything. `--seed` draws the same services and moments again.
+mended anything. `--seed` draws the same services and moments again. With `--idle` each service is
+killed in turn while nothing else goes on, which says how long it takes by itself.
 """
 
 import argparse
@@ -163,23 +164,29 @@ class Campaign:
 
     def kill(self, pause: tuple[float, float]) -> Kill:
         """Kill a service, or one of its processes, and wait until it is healthy, and a while."""
-        running = {
-            name: record.pid for name, record in self._services().items()
-            if record.pid is not None and not record.step
-        }  # fmt: skip
-        name = self._draw.choice(sorted(running))
-        pid = running[name]
+        name = self._draw.choice(self.killable())
+        done = self.strike(name, self._draw.choice(("all", "the first", "any")))
+        time.sleep(self._draw.uniform(*pause))
+        return done
+
+    def killable(self) -> list[str]:
+        """Return the names of the services that run."""
+        services = self._services().items()
+        return sorted(name for name, each in services if each.pid is not None and not each.step)
+
+    def strike(self, name: str, what: str) -> Kill:
+        """Kill all processes of a service, its first one, or any, and wait until it is healthy."""
+        pid = self._services()[name].pid
+        if pid is None:
+            raise AssertionError(f"{name} does not run")
         members = session_members([pid])[pid] or [pid]
-        what = self._draw.choice(("all", "the first", "any"))
         at = time.time()
         with suppress(ProcessLookupError):
             if what == "all":
                 os.killpg(pid, signal.SIGKILL)
             else:
                 os.kill(pid if what == "the first" else self._draw.choice(members), signal.SIGKILL)
-        took = self._until_healthy(name, pid, what, at)
-        time.sleep(self._draw.uniform(*pause))
-        return Kill(name, what, at, took)
+        return Kill(name, what, at, self._until_healthy(name, pid, what, at))
 
     def _until_healthy(self, name: str, pid: int, what: str, at: float) -> float:
         """Return after how many seconds a service is well; any one of its processes may do."""
@@ -358,6 +365,18 @@ def run(
     return done, campaign.check()
 
 
+def strike_each(stack: Stack, rounds: int, seed: int) -> tuple[list[Kill], Found]:
+    """Kill each service in turn on a stack that does nothing else."""
+    campaign = Campaign(stack, seed)
+    done: list[Kill] = []
+    for _ in range(rounds):
+        for name in campaign.killable():
+            done.append(campaign.strike(name, "all"))
+            print(f"{name}: {done[-1].seconds:.1f} s", flush=True)
+            wait_until(lambda: stack.status()["healthy"], 300, of=stack.status)
+    return done, Found()
+
+
 def _table(kills: list[Kill], found: Found) -> str:
     by_service: dict[str, list[float]] = defaultdict(list)
     for kill in kills:
@@ -388,6 +407,7 @@ def main() -> None:
     """Run it on a stack of its own, print it, write it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--idle", type=int, metavar="ROUNDS", help="each service, nothing else")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--pause", type=float, nargs=2, default=(2.0, 12.0), help="seconds between")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no kill after these")
@@ -402,16 +422,20 @@ def main() -> None:
         commit(stack.home)
         try:
             stack.ok("up", "--detach", timeout=1800)
-            kills, found = run(
-                stack, kills=asked.kills, seed=asked.seed, pause=tuple(asked.pause),
-                traded=asked.sessions, minutes=asked.minutes,
-            )  # fmt: skip
+            if asked.idle:
+                kills, found = strike_each(stack, asked.idle, asked.seed)
+            else:
+                kills, found = run(
+                    stack, kills=asked.kills, seed=asked.seed, pause=tuple(asked.pause),
+                    traded=asked.sessions, minutes=asked.minutes,
+                )  # fmt: skip
         finally:
             stack.run("down")
     text = f"# Kills\n\n{len(kills)} kills, seed {asked.seed}.\n\n{_table(kills, found)}"
     print(text)
     asked.results.mkdir(exist_ok=True)
-    at = asked.results / f"kills-{time.strftime('%Y-%m-%d')}"
+    kind = "kills-idle" if asked.idle else "kills"
+    at = asked.results / f"{kind}-{time.strftime('%Y-%m-%d')}"
     at.with_suffix(".md").write_text(text)
     seconds = round(time.monotonic() - began)
     at.with_suffix(".json").write_text(_record(asked.seed, seconds, kills, found))

@@ -24,7 +24,7 @@ from tradewind.market.sources import sample
 from tradewind.registry import tracking
 from tradewind.registry.flavours import load_model
 from tradewind.research.evaluation.dataset import prepare
-from tradewind.research.models.model import Predictor, fit, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, fit, matrix, predict_rows
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 
@@ -70,7 +70,7 @@ def main(who: str) -> None:
     if who == "ours":
         trip = _ours(model, dataset.rows.select(strategy.feature_names).tail(5), strategy)
     else:
-        requirements = tracking._requirements(strategy.model.kind) if who == TOLD else None
+        requirements = tracking._requirements(strategy.model) if who == TOLD else None
         trip = _plain(model, strategy, requirements)
     for _ in sys.stdin:
         began = time.perf_counter()
@@ -81,32 +81,34 @@ def main(who: str) -> None:
         print(taken, file=told, flush=True)
 
 
-def _ours(model: Predictor, example: pl.DataFrame, strategy: Strategy) -> Callable[[], Predictor]:
+def _ours(
+    model: FittedModel, example: pl.DataFrame, strategy: Strategy
+) -> Callable[[], FittedModel]:
     import mlflow
 
     client = mlflow.MlflowClient()
     trained: Any = SimpleNamespace(model=model, input_example=example)
 
-    def trip() -> Predictor:
+    def trip() -> FittedModel:
         with mlflow.start_run() as run:
             made = tracking._register(client, trained, strategy, run.info, {})
-        return load_model(f"models:/{made.name}/{made.version}", strategy.model.kind)
+        return load_model(f"models:/{made.name}/{made.version}", strategy.model)
 
     return trip
 
 
 def _plain(
-    model: Predictor, strategy: Strategy, requirements: list[str] | None
-) -> Callable[[], Predictor]:
+    model: FittedModel, strategy: Strategy, requirements: list[str] | None
+) -> Callable[[], FittedModel]:
     import mlflow.lightgbm
 
-    def trip() -> Predictor:
+    def trip() -> FittedModel:
         with mlflow.start_run():
             made = mlflow.lightgbm.log_model(
-                model, registered_model_name=strategy.name, pip_requirements=requirements
+                model.native, registered_model_name=strategy.name, pip_requirements=requirements
             )
         address = f"models:/{strategy.name}/{made.registered_model_version}"
-        found: Predictor = mlflow.lightgbm.load_model(address)
+        found: FittedModel = mlflow.lightgbm.load_model(address)
         return found
 
     return trip

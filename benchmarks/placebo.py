@@ -36,7 +36,7 @@ from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.walk_forward import Score, score
-from tradewind.research.models.model import Bins
+from tradewind.research.models.model import share
 from tradewind.research.statistics import performance
 from tradewind.research.statistics.alpha import alpha_figures, alpha_probability
 from tradewind.research.statistics.inference import deflated_sharpe, probabilistic_sharpe
@@ -220,10 +220,10 @@ def swept(task: tuple[int | None, int]) -> Swept:
     span = dataset.data_start, dataset.data_end
     ledger = MemoryLedger()
     outcomes: list[tuple[Score, Strategy]] = []
-    bins = [Bins() for _ in dataset.windows]  # as a batch of a sweep does
+    shared = [share(strategy) for _ in dataset.windows]  # as a batch of a sweep does
     for parameters in draw(strategy)[:trials]:
         tried = strategy.with_parameters(parameters)
-        outcomes.append((score(dataset, tried, bins=bins), tried))
+        outcomes.append((score(dataset, tried, shared=shared), tried))
         ledger.enter(Trial.of(outcomes[-1][0], tried, snapshot_id="placebo", span=span))
     first = outcomes[0][0]
     best, chosen = max(outcomes, key=lambda each: each[0].metrics["sharpe"])

@@ -24,7 +24,17 @@ __all__ = ["FIELDS", "Settings", "load_settings"]
 PREFIX = "TRADEWIND_"
 # Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
 ONLY_COMPOSE = frozenset(
-    {"TRADEWIND_BIND", "TRADEWIND_CERTIFICATES", "TRADEWIND_IMAGE_TAG", "TRADEWIND_NETWORK"}
+    {
+        "TRADEWIND_BIND",
+        "TRADEWIND_CERTIFICATES",
+        "TRADEWIND_IMAGE_TAG",
+        "TRADEWIND_NETWORK",
+        "TRADEWIND_TLS",
+        "TRADEWIND_TLS_AIRFLOW_PORT",
+        "TRADEWIND_TLS_BIND",
+        "TRADEWIND_TLS_MLFLOW_PORT",
+        "TRADEWIND_TLS_NAME",
+    }
 )
 ArtifactStore = Literal["auto", "directory", "minio"]
 

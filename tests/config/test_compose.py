@@ -16,9 +16,11 @@ from tradewind.stack.secrets import Secrets
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
-EXISTING = "".join(
-    (CHECKOUT / f"compose.{name}.yaml").read_text() for name in ("postgres", "redis", "objects")
+ADDED = "".join(
+    (CHECKOUT / f"compose.{name}.yaml").read_text()
+    for name in ("postgres", "redis", "objects", "tls")
 )
+TLS: dict[str, Any] = yaml.safe_load((CHECKOUT / "compose.tls.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (CHECKOUT / "docker" / "Dockerfile").read_text()
 LONG_RUNNING = {
@@ -173,7 +175,8 @@ def test_users_are_the_same_everywhere() -> None:
         assert f"\nUSER {OWNERS[target]}:{OWNERS[target]}\n" in stage
         assert f"SERVICE_USER={target}" in stage
     volumes = {name.partition("/")[0] for name in VOLUME_OWNERS}
-    assert volumes | {"secrets"} == set(COMPOSE["volumes"])
+    assert TLS["services"]["proxy"]["user"] == f"{OWNERS['proxy']}:{OWNERS['proxy']}"
+    assert volumes | {"secrets"} == {*COMPOSE["volumes"], *TLS["volumes"]}
 
 
 def test_an_image_is_built_before_who_else_uses_it() -> None:
@@ -199,8 +202,8 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     example = (CHECKOUT / ".env.example").read_text()
     offered = re.findall(r"^#([A-Z_]+)=(.*)$", example, flags=re.MULTILINE)
     assert not re.findall(r"^[^#\n]", example, flags=re.MULTILINE)
-    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT + EXISTING))
-    used |= dict.fromkeys(re.findall(r"\$\{([A-Z_]+):\?", EXISTING), "")
+    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT + ADDED))
+    used |= dict.fromkeys(re.findall(r"\$\{([A-Z_]+):\?", ADDED), "")
     secrets = {SECRET + name.upper() for name in Secrets.__dataclass_fields__}
     # A checkout is no setting in its own file, and only services have the database's address set.
     settings = {PREFIX + name.upper() for name in FIELDS if name not in {"home", "database_url"}}

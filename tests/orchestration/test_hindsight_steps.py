@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 import sqlalchemy as sa
 
+from tests.models import fitted
 from tests.trading.books import TERMS
 from tradewind.errors import LeakError
 from tradewind.market.sources import sample
@@ -86,7 +87,7 @@ def champion(
             name="momentum", version=1, aliases=("champion",), run_id="0", metrics={}, tags={},
             created=dt.datetime.now(dt.UTC), decision=None,
         )  # fmt: skip
-        made = RegisteredModel(Echo(), info, Strategy.model_validate(said), "a" * 64)
+        made = RegisteredModel(fitted(Echo()), info, Strategy.model_validate(said), "a" * 64)
         monkeypatch.setattr(live, "champion_of", lambda _: made)
         return made
 
@@ -136,7 +137,7 @@ def test_a_peek_that_cutting_missed_stops_the_strategy_when_it_shows(
         **{**{f: getattr(model.info, f) for f in model.info.__slots__}, "version": 2}
     )
     assert hindsight.look_back(
-        RegisteredModel(Echo(), newer, model.strategy, "a" * 64), _snapshot()[1]
+        RegisteredModel(fitted(Echo()), newer, model.strategy, "a" * 64), _snapshot()[1]
     ).faults == ()  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.models import fitted
 from tradewind.errors import RegistryError
 from tradewind.market.sources import sample
 from tradewind.registry.flavours import load_model, log_model, packages
@@ -68,9 +69,9 @@ class Logged:
             self.info = log_model(
                 self.model,
                 name="model",
-                signature=infer_signature(self.example, self.model.predict(self.example)),
+                signature=infer_signature(self.example, self.model.native.predict(self.example)),
                 input_example=self.example,
-                pip_requirements=packages(self.strategy.model.kind),
+                pip_requirements=packages(self.strategy.model),
             )
 
 
@@ -85,9 +86,9 @@ def test_a_model_comes_back_as_it_was_and_leaves_no_files_behind(
 ) -> None:
     logged = Logged(name, bars)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    back = load_model(logged.info.model_uri, logged.strategy.model.kind)
+    back = load_model(logged.info.model_uri, logged.strategy.model)
     assert list(tmp_path.iterdir()) == []
-    assert type(back) is type(logged.model)
+    assert type(back.native) is type(logged.model.native)
     expected = predict_rows(logged.model, logged.inputs)
     assert predict_rows(back, logged.inputs).tobytes() == expected.tobytes()
     assert np.unique(expected).size > 10
@@ -109,7 +110,7 @@ def test_a_model_is_native_described_and_no_pickle(
     example: Any = model.load_input_example(str(folder))
     np.testing.assert_array_equal(example.to_numpy(), logged.example.to_numpy())
     wanted = (folder / "requirements.txt").read_text().split()
-    assert set(packages(logged.strategy.model.kind)) <= set(wanted)
+    assert set(packages(logged.strategy.model)) <= set(wanted)
     files = [file for file in folder.rglob("*") if file.is_file()]
     assert len(files) > 3
     assert [file for file in files if file.suffix in {".pkl", ".pickle", ".lock"}] == []
@@ -144,11 +145,16 @@ print(json.dumps(found))
         np.testing.assert_allclose(found[name], predictions, rtol=1e-9)  # BLAS rounds otherwise
 
 
-@pytest.mark.parametrize(("name", "kind"), [("rule", "ridge"), ("ridge", "ma_crossover")])
-def test_a_model_of_another_kind_is_refused(name: str, kind: Any, bars: pl.DataFrame) -> None:
+@pytest.mark.parametrize(("name", "other"), [("rule", "ridge"), ("ridge", "rule")])
+def test_a_model_of_another_kind_is_refused(name: str, other: str, bars: pl.DataFrame) -> None:
     logged = Logged(name, bars)
     with pytest.raises(RegistryError, match=rf"{logged.info.model_uri} .*Train it again"):
-        load_model(logged.info.model_uri, kind)
+        load_model(logged.info.model_uri, Logged(other, bars).strategy.model)
+
+
+def test_a_flavour_that_there_is_not_is_refused() -> None:
+    with pytest.raises(RegistryError, match=r"plain is to be kept as 'none'\. There are"):
+        load_model("models:/any/1", fitted(None).fields)
 
 
 def test_types_that_no_ridge_has_are_not_made(
@@ -166,4 +172,4 @@ def test_types_that_no_ridge_has_are_not_made(
     skops.io.dump({"model": Surprise()}, folder / "model.skops")
     client.log_model_artifacts(logged.info.model_id, str(folder))
     with pytest.raises(RegistryError, match=r"types that no ridge has: .*Surprise"):
-        load_model(logged.info.model_uri, "ridge")
+        load_model(logged.info.model_uri, logged.strategy.model)

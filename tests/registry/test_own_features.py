@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.models import fitted
 from tradewind.errors import ReproductionError
 from tradewind.registry.retrieval import RegisteredModel, refuse_other_features
 from tradewind.registry.version_info import VersionInfo
 from tradewind.research.features.own_code import feature_code_hash
-from tradewind.research.models.model import Rule
 from tradewind.research.strategy.files import load_strategies
 from tradewind.research.strategy.strategy import Strategy
 
@@ -26,7 +26,7 @@ def registered(strategy: Strategy, tags: dict[str, str]) -> RegisteredModel:
         created=datetime(2013, 3, 2, tzinfo=UTC),
         decision=None,
     )
-    return RegisteredModel(Rule("x"), info, strategy, "a" * 64)
+    return RegisteredModel(fitted(None), info, strategy, "a" * 64)
 
 
 def test_a_model_is_not_asked_by_features_that_were_edited_since(

@@ -232,7 +232,7 @@ def test_a_model_comes_with_signature_and_example(register: Register, training: 
     assert example is not None
     np.testing.assert_array_equal(example.to_numpy(), training.result.input_example.to_numpy())
     served = mlflow.pyfunc.load_model(uri).predict(example)
-    np.testing.assert_array_equal(served, training.result.model.predict(example))
+    np.testing.assert_array_equal(served, training.result.model.native.predict(example))
 
 
 def test_the_champion_predicts_what_it_did_in_training(register: Register, training: Any) -> None:
@@ -243,8 +243,8 @@ def test_the_champion_predicts_what_it_did_in_training(register: Register, train
     assert model.strategy.name == ref.name
     assert model.strategy.features == training.strategy.features
     assert model.snapshot_id == training.snapshot_id
-    booster: Any = model.model  # lightgbm.Booster
-    assert booster.model_to_string() == training.result.model.model_to_string()
+    booster = model.model.native  # lightgbm.Booster
+    assert booster.model_to_string() == training.result.model.native.model_to_string()
     assert verify_round_trip(ref.name, "champion", training.store) == 60
 
 
@@ -343,8 +343,9 @@ def test_a_retry_replaces_an_interrupted_try(
         def predict(self, _: object) -> None:
             raise InterruptedTryError
 
+    broken = replace(training.result.model, native=Booster())
     with pytest.raises(InterruptedTryError):
-        register(replace(training.result, model=Booster()), origin=ORIGIN)
+        register(replace(training.result, model=broken), origin=ORIGIN)
     ref = register(origin=ORIGIN)
     assert ref.version == "1"
     experiment = client.get_experiment_by_name(ref.name)

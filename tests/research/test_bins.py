@@ -13,7 +13,7 @@ from tradewind.errors import FitError
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.walk_forward import score
 from tradewind.research.models._bins import Bins, binning
-from tradewind.research.models.model import fit, matrix
+from tradewind.research.models.model import fit, matrix, predict_rows
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.trials.parameter_sets import draw
@@ -52,7 +52,7 @@ def test_trials_that_share_bins_score_the_same_to_the_bit(
     bins = [Bins() for _ in dataset.windows]
     trials = [ranker.with_parameters(drawn) for drawn in draw(ranker)[:3]]
     for trial in trials:
-        alone, shared = score(dataset, trial), score(dataset, trial, bins=bins)
+        alone, shared = score(dataset, trial), score(dataset, trial, shared=bins)
         assert shared.predictions.equals(alone.predictions)
         assert shared.equity.equals(alone.equity)
         assert shared.metrics == alone.metrics
@@ -92,9 +92,10 @@ def test_features_too_thin_to_split_are_left_out_as_before(objective: str, order
         trial = strategy.with_parameters(
             {"min_data_in_leaf": least, "feature_fraction": fraction, "rounds": 10}
         )
-        alone, shared = fit(rows, trial), fit(rows, trial, bins=bins)
+        alone, shared = fit(rows, trial), fit(rows, trial, shared=bins)
         data = matrix(rows, trial)
-        assert np.array_equal(shared.predict(data), alone.predict(data)), (least, fraction)
+        one, other = (predict_rows(model, data) for model in (shared, alone))
+        assert np.array_equal(one, other), (least, fraction)
 
 
 def test_rows_are_binned_once_and_again_where_a_parameter_has_a_say() -> None:
@@ -126,6 +127,6 @@ def test_what_lightgbm_refuses_is_refused_alike() -> None:
     errors = []
     for bins in (None, Bins()):
         with pytest.raises(FitError) as error:
-            fit(rows, trial, bins=bins)
+            fit(rows, trial, shared=bins)
         errors.append(str(error.value))
     assert errors[0] == errors[1]

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.models import fitted
 from tradewind.market.bars import adjusted
 from tradewind.research.features.compute import CODE_VERSION
 from tradewind.research.monitoring.hindsight import Hindsight, Known, known_of, look_back
@@ -27,6 +28,9 @@ class Echo:
         return np.asarray(data)[:, 0]
 
 
+ECHO = fitted(Echo())
+
+
 def replayed(
     bars: pl.DataFrame, strategy: Strategy, sessions: int, before: Callable[[dt.date], None]
 ) -> tuple[list[tuple[str, Known]], dict[str, pl.DataFrame]]:
@@ -36,7 +40,7 @@ def replayed(
     for day in days[-sessions - 1 : -1]:
         before(day)
         snapshots[str(day)] = bars.filter(pl.col("session") <= day)
-        [known] = known_of(Echo(), snapshots[str(day)], strategy, day)
+        [known] = known_of(ECHO, snapshots[str(day)], strategy, day)
         stored.append((str(day), known))
     before(days[-1])
     return stored, snapshots
@@ -51,7 +55,11 @@ def looked_back(
 ) -> Hindsight:
     stored, snapshots = replayed(bars, strategy, 5, before)
     return look_back(
-        Echo(), strategy, stored, bars=bars if now is None else now, read=snapshots.__getitem__
+        ECHO,
+        strategy,
+        stored,
+        bars=bars if now is None else now,
+        read=snapshots.__getitem__,
     )
 
 
@@ -61,13 +69,13 @@ def test_what_is_honest_is_the_same_later(bars: pl.DataFrame, strategy: Strategy
 
 def test_stored_sessions_hold_features_and_predictions(bars: pl.DataFrame, own: Own) -> None:
     day = dt.date(2012, 3, 1)
-    [known] = known_of(Echo(), bars.filter(pl.col("session") <= day), own(CHANGE), day)
+    [known] = known_of(ECHO, bars.filter(pl.col("session") <= day), own(CHANGE), day)
     closes = adjusted(bars).filter(pl.col("symbol") == "IBM", pl.col("session") <= day)["close"]
     assert known.features["IBM"]["x"] == pytest.approx(closes[-1] / closes[-2] - 1.0, abs=1e-15)
     assert known.predictions["IBM"] == known.features["IBM"]["x"]
     begin = bars["session"].min()
     assert isinstance(begin, dt.date)
-    [first] = known_of(Echo(), bars.filter(pl.col("session") <= day), own(CHANGE), begin)
+    [first] = known_of(ECHO, bars.filter(pl.col("session") <= day), own(CHANGE), begin)
     assert first.features["IBM"] == {"x": None}
     assert "IBM" not in first.predictions
 
@@ -121,7 +129,7 @@ def feature():
 def test_code_that_is_another_one_by_now_is_found(bars: pl.DataFrame, own: Own) -> None:
     stored, snapshots = replayed(bars, own(CHANGE), 2, lambda _: None)
     edited = own(f"{CHANGE} * 1.001")
-    found = look_back(Echo(), edited, stored, bars=bars, read=snapshots.__getitem__)
+    found = look_back(ECHO, edited, stored, bars=bars, read=snapshots.__getitem__)
     assert len(found.faults) == 2
 
 
@@ -146,7 +154,7 @@ def test_later_splits_and_dividends_are_neither(bars: pl.DataFrame, strategy: St
 
 def test_nothing_stored_is_nothing_found(bars: pl.DataFrame, strategy: Strategy) -> None:
     nothing: dict[str, pl.DataFrame] = {}
-    assert look_back(Echo(), strategy, [], bars=bars, read=nothing.__getitem__) == Hindsight()
+    assert look_back(ECHO, strategy, [], bars=bars, read=nothing.__getitem__) == Hindsight()
 
 
 @pytest.mark.parametrize("symbols", [("IBM",), ("AAPL", "IBM", "MSFT")])
@@ -176,8 +184,8 @@ def test_what_rounding_leaves_of_nothing_halts_nobody(
     for rest, faults in ((1.1e-16, 0), (-1e-13, 0), (1e-9, 5)):
         stored, snapshots = replayed(flat, made(rest), 5, lambda _: None)
         found = look_back(
-            SplitsAtZero(), made(rest),
-            [(name, known_of(SplitsAtZero(), snapshots[name], made(rest), known.session)[0])
+            fitted(SplitsAtZero()), made(rest),
+            [(name, known_of(fitted(SplitsAtZero()), snapshots[name], made(rest), known.session)[0])
              for name, known in stored],
             bars=flat, read=snapshots.__getitem__,
         )  # fmt: skip
@@ -210,7 +218,7 @@ def test_what_another_version_of_the_code_computed_is_said_and_not_compared(
             (name, other(known, version))
             for (name, known), version in zip(stored, versions, strict=True)
         ]
-        return look_back(Echo(), strategy, told, bars=bars, read=snapshots.__getitem__)
+        return look_back(ECHO, strategy, told, bars=bars, read=snapshots.__getitem__)
 
     old, older = CODE_VERSION - 1, CODE_VERSION - 2
     found = back(older, old, old, old, old)

@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import polars as pl
 import pytest
@@ -8,8 +6,9 @@ from tests.support import typed
 from tradewind.errors import FitError, ResearchError
 from tradewind.research.features.compute import compute_features
 from tradewind.research.features.labels import compute_labels
+from tradewind.research.models.crossover import Rule
 from tradewind.research.models.model import (
-    Rule,
+    FittedModel,
     fingerprint,
     fit,
     importance,
@@ -112,7 +111,7 @@ def test_a_fingerprint_is_that_of_what_was_learnt(
     assert len(alike) == 1
     assert len(alike.pop()) == 64
     if kind == "rule":
-        assert fingerprint(Rule("ma_ratio_50_201")) != fingerprint(model)
+        assert fingerprint(FittedModel(this.model, Rule("ma_ratio_50_201"))) != fingerprint(model)
         return
     before = fingerprint(model)
     predict_rows(model, matrix(rows, this))  # being asked teaches it nothing
@@ -130,8 +129,8 @@ def test_every_number_of_a_ridge_counts(rows: pl.DataFrame, strategy: Strategy) 
     for step, attribute in (
         ("scale", "mean_"), ("scale", "scale_"), ("ridge", "coef_"), ("ridge", "intercept_"),
     ):  # fmt: skip
-        model: Any = fit(rows, of_kind(strategy, "ridge"))
-        part = model.named_steps[step]
+        model = fit(rows, of_kind(strategy, "ridge"))
+        part = model.native.named_steps[step]
         setattr(part, attribute, np.nextafter(getattr(part, attribute), np.inf))
         found.add(fingerprint(model))
     assert len(found | {fingerprint(fit(rows, of_kind(strategy, "ridge")))}) == 5
@@ -170,13 +169,13 @@ def test_a_rule_predicts_its_only_feature(
     this = of_kind(strategy, "rule")
     features = compute_features(bars, this)
     model = fit(rows.clear(), this)
-    assert model == Rule("ma_ratio_50_200")
+    assert model.native == Rule("ma_ratio_50_200")
     assert np.array_equal(
         predict_rows(model, matrix(features, this)), features["ma_ratio_50_200"].to_numpy()
     )
     assert importance(model, this.feature_names) == {}
     with pytest.raises(ValueError, match="too many values"):
-        model.predict(np.zeros((3, 2)))
+        predict_rows(model, np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize("kind", LEARNERS)

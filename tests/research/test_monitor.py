@@ -3,6 +3,7 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
+from tests.models import fitted
 from tradewind.research.monitoring.monitor import inspect
 from tradewind.research.strategy.strategy import Strategy
 
@@ -24,7 +25,7 @@ def test_the_watch_goes_on_when_a_symbol_that_is_held_was_delisted(
     for paid in (0.0, -0.3):
         rules = free.model_copy(update={"delisting_return": paid})
         report = inspect(
-            Always(),
+            fitted(Always()),
             ended,
             strategy.model_copy(update={"backtest": rules}),
             trained_until=trained_until,

@@ -1,11 +1,13 @@
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.models import fitted
 from tests.research.holes import PLACE, punched, walk
 from tradewind.errors import ResearchError, StrategyError
 from tradewind.research.evaluation.predict import predict, wanted_weights
@@ -18,9 +20,9 @@ def test_a_model_read_back_from_its_file_predicts_the_reference(
 ) -> None:
     import lightgbm
 
-    assert isinstance(trained.model, lightgbm.Booster)
-    trained.model.save_model(tmp_path / "model.lgb")
-    fetched = lightgbm.Booster(model_file=tmp_path / "model.lgb")
+    assert isinstance(trained.model.native, lightgbm.Booster)
+    trained.model.native.save_model(tmp_path / "model.lgb")
+    fetched = replace(trained.model, native=lightgbm.Booster(model_file=tmp_path / "model.lgb"))
     assert predict(fetched, bars, strategy, sessions=20).equals(trained.reference)
 
 
@@ -82,6 +84,9 @@ class First:
         return data[:, 0]
 
 
+FIRST = fitted(First())
+
+
 def test_sessions_are_those_of_the_bars_not_of_the_rows(
     holed: Callable[[str, str], Strategy],
 ) -> None:
@@ -89,9 +94,9 @@ def test_sessions_are_those_of_the_bars_not_of_the_rows(
     days = bars.get_column("session").unique().sort().to_list()
     broken = punched(punched(bars, "A", days[-3:]), "B", days[-3:-1])
     for missing in ("drop_row", "hold"):
-        found = predict(First(), broken, holed("AB", missing), sessions=3)
+        found = predict(FIRST, broken, holed("AB", missing), sessions=3)
         assert found.select("symbol", "session").rows() == [("B", days[-1])]
-        four = predict(First(), broken, holed("AB", missing), sessions=4)
+        four = predict(FIRST, broken, holed("AB", missing), sessions=4)
         assert four.get_column("session").to_list() == [days[-4], days[-4], days[-1]]
 
 
@@ -104,11 +109,11 @@ def test_by_default_what_cannot_be_predicted_is_refused_by_name(
     strategy = holed("AB", "refuse")
     message = f"feature x of B in 1 session \\({days[-1]}\\).*drop_row.*hold"
     with pytest.raises(StrategyError, match=message):
-        predict(First(), punched(bars, "B", days[-1:]), strategy, sessions=sessions)
+        predict(FIRST, punched(bars, "B", days[-1:]), strategy, sessions=sessions)
     long_ago = punched(bars, "B", days[20:22])
-    assert predict(First(), long_ago, strategy, sessions=sessions).height == 2 * sessions
+    assert predict(FIRST, long_ago, strategy, sessions=sessions).height == 2 * sessions
     with pytest.raises(StrategyError, match=f"feature x of B in 2 sessions \\({days[20]}"):
-        predict(First(), long_ago, strategy, sessions=50)
+        predict(FIRST, long_ago, strategy, sessions=50)
 
 
 @pytest.mark.parametrize("missing", ["refuse", "drop_row", "hold"])
@@ -120,12 +125,12 @@ def test_a_last_session_that_nobody_can_be_predicted_for_is_always_an_error(
     broken = punched(punched(bars, "A", days[-1:]), "B", days[-2:])
     for ask in (predict, wanted_weights):
         with pytest.raises(ResearchError, match=f"x of A.*{days[-1]}|{days[-1]}.*x of A"):
-            ask(First(), broken, holed("AB", missing), sessions=5)
+            ask(FIRST, broken, holed("AB", missing), sessions=5)
     with pytest.raises(ResearchError, match="still in its warm-up"):
-        predict(First(), bars.filter(pl.col("session").is_in(days[:5])), holed("AB", missing))
+        predict(FIRST, bars.filter(pl.col("session").is_in(days[:5])), holed("AB", missing))
     # B's last bar is older, so nothing is known of it: that is no hole.
     gone = bars.filter((pl.col("symbol") == "A") | (pl.col("session") < days[-1]))
-    assert predict(First(), gone, holed("AB", missing))["symbol"].to_list() == ["A"]
+    assert predict(FIRST, gone, holed("AB", missing))["symbol"].to_list() == ["A"]
 
 
 def test_no_sessions_are_refused(

@@ -1,6 +1,5 @@
 import datetime as dt
 import math
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -92,7 +91,7 @@ def test_training_twice_gives_the_same_to_the_last_bit(
     assert again.predictions.equals(trained.predictions)
     assert again.reference.equals(trained.reference)
     assert again.metrics == trained.metrics
-    models: list[Any] = [again.model, trained.model]  # lightgbm.Booster
+    models = [again.model.native, trained.model.native]  # lightgbm.Booster
     trees = [model.model_to_string().split("\nparameters:")[0] for model in models]
     assert trees[0] == trees[1]
 
@@ -136,7 +135,7 @@ def test_the_example_and_reference_are_those_of_the_latest_sessions(
     assert trained.input_example.height == 5
     assert tuple(trained.input_example.columns) == trained.feature_names
     assert set(trained.input_example.dtypes) == {pl.Float64}
-    model: Any = trained.model  # lightgbm.Booster
+    model = trained.model.native  # lightgbm.Booster
     assert model.feature_name() == list(trained.feature_names)
     assert (trained.data_start, trained.data_end) == (dt.date(2000, 3, 1), dt.date(2013, 3, 1))
 

@@ -25,7 +25,7 @@ CONNECTION_ENDS = (
     '", "schema": "1", "extra": {"global_keyprefix": "trading:", "default_queue": "trading", '
     '"acks_late": true}}'
 )
-EXISTING = {"existing-postgres", "existing-redis", "existing-objects", "adopt"}
+WITHOUT_SHARE = {"existing-postgres", "existing-redis", "existing-objects", "adopt", "proxy"}
 TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
 
 
@@ -49,7 +49,7 @@ def test_each_service_gets_a_closed_folder_with_closed_files(
     tmp_path: Path, owners: dict[str, int]
 ) -> None:
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
-    given = {service: owner for service, owner in OWNERS.items() if service not in EXISTING}
+    given = {service: owner for service, owner in OWNERS.items() if service not in WITHOUT_SHARE}
     assert owners == given
     assert len(set(OWNERS.values())) == len(OWNERS)
     assert {p.name for p in tmp_path.iterdir()} == {*given, "secrets.json"}
@@ -199,7 +199,7 @@ def test_services_of_a_team_are_handed_out_as_dotenv_names_them(tmp_path: Path) 
     assert "redis://:theirs@cache:6379/6" in shares(tmp_path)["trading/env"]
     assert json.loads((tmp_path / "secrets.json").read_text())["objects_login"] == "key:a secret"
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
-    assert not EXISTING & {path.name for path in tmp_path.iterdir()}
+    assert not WITHOUT_SHARE & {path.name for path in tmp_path.iterdir()}
 
 
 def test_an_address_that_is_none_is_refused_by_name(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ def test_no_service_asks_a_proxy_for_this_machine(
 def test_mlflow_answers_under_a_forwarded_port_and_its_public_name(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's modules about each other
-        from mlflow.server.security_utils import is_allowed_host_header
+        from mlflow.server.security_utils import (
+            is_allowed_host_header,
+            should_block_cors_request,
+        )
 
     settings = Settings(
         home=CHECKOUT, state_dir=tmp_path, mlflow_port=15500, artifact_store="directory",
@@ -71,3 +74,8 @@ def test_mlflow_answers_under_a_forwarded_port_and_its_public_name(tmp_path: Pat
         assert is_allowed_host_header(allowed, host), host
     for host in ("evil.example", "localhost.evil.example:15500", "evil.example:15500", ":1"):
         assert not is_allowed_host_header(allowed, host), host
+    origins = found.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"].split(",")
+    for origin in ("https://mlflow.example.com", "http://localhost:9500", "http://127.0.0.1:1"):
+        assert not should_block_cors_request(origin, "POST", origins), origin
+    for origin in ("https://evil.example", "http://mlflow.example.com"):
+        assert should_block_cors_request(origin, "POST", origins), origin

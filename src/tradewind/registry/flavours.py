@@ -1,21 +1,22 @@
-"""Models of each kind in MLflow: saved in the flavour that is native to it, never pickled.
+"""Models in MLflow: saved in the flavour that is native to each kind, never pickled.
 
 =============  =======================================  =========================================
-kind           flavour                                  what is in the registry
+flavour        MLflow's                                 what is in the registry
 =============  =======================================  =========================================
 lightgbm       ``mlflow.lightgbm``                      LightGBM's own text format
-ridge          ``mlflow.sklearn``, format ``skops``     parameters, and names of types to make
-ma_crossover   ``mlflow.pyfunc``, model from code       twenty lines of Python, and a feature
+skops          ``mlflow.sklearn``, format ``skops``     parameters, and names of types to make
+rule           ``mlflow.pyfunc``, model from code       twenty lines of Python, and a feature
 =============  =======================================  =========================================
 
 Each can also be loaded with ``mlflow.pyfunc.load_model``, without tradewind.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.errors import RegistryError
 
@@ -24,29 +25,23 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
     from mlflow.models.model import ModelInfo
 
-    from tradewind.research.models.model import Predictor
+    from tradewind.research.models.model import FittedModel
+    from tradewind.research.strategy.models import ModelFields
 
-__all__ = ["Kind", "load_model", "log_model", "packages"]
+__all__ = ["load_model", "log_model", "packages"]
 
-Kind = Literal["lightgbm", "ridge", "ma_crossover"]
 _RULE_CODE = Path(__file__).with_name("rule_code.py")
 
 
-def packages(kind: Kind) -> tuple[str, ...]:
+def packages(fields: "ModelFields") -> tuple[str, ...]:
     """Return the names of the packages that loading and asking a model takes, beside MLflow."""
-    match kind:
-        case "lightgbm":
-            return ("lightgbm", "numpy", "pandas")
-        case "ridge":
-            return ("numpy", "pandas", "scikit-learn", "skops")
-        case "ma_crossover":
-            return ("numpy", "pandas")
-        case _:
-            assert_never(kind)
+    from tradewind.research.models.model import code_of
+
+    return code_of(fields).PACKAGES
 
 
 def log_model(
-    model: "Predictor",
+    model: "FittedModel",
     *,
     name: str,
     signature: "ModelSignature",
@@ -57,7 +52,7 @@ def log_model(
 
     Parameters
     ----------
-    model : Predictor
+    model : FittedModel
         As returned by `tradewind.research.models.model.fit`.
     name : str
         Of the logged model within its run.
@@ -69,84 +64,107 @@ def log_model(
 
     Raises
     ------
+    RegistryError
+        If the kind names no flavour that there is.
     MlflowException
         If MLflow refuses or is out of reach.
     """
-    from tradewind.research.models.model import Rule
-
     common: dict[str, Any] = {
         "name": name,
         "signature": signature,
         "input_example": input_example,
         "pip_requirements": list(pip_requirements),
     }
-    info: ModelInfo
-    if isinstance(model, Rule):
-        import mlflow.pyfunc
-
-        config = {"feature": model.feature}
-        info = mlflow.pyfunc.log_model(python_model=str(_RULE_CODE), model_config=config, **common)
-    elif hasattr(model, "named_steps"):
-        import mlflow.sklearn
-
-        _import_skops()
-        # An empty list: types that skops knows to be harmless, and no others.
-        info = mlflow.sklearn.log_model(
-            model, serialization_format="skops", skops_trusted_types=[], **common
-        )
-    else:
-        import mlflow.lightgbm
-
-        info = mlflow.lightgbm.log_model(model, **common)
-    return info
+    return _flavour(model.fields).log(model.native, common)
 
 
-def load_model(uri: str, kind: Kind) -> "Predictor":
+def load_model(uri: str, fields: "ModelFields") -> "FittedModel":
     """Load a model that `log_model` logged.
 
     Parameters
     ----------
     uri : str
         Such as ``models:/momentum/3``.
-    kind : {"lightgbm", "ridge", "ma_crossover"}
+    fields : ModelFields
         Of the strategy that it was trained by.
 
     Returns
     -------
-    Predictor
+    FittedModel
         Predicts what the logged model did, bit for bit.
 
     Raises
     ------
     RegistryError
-        If the model is of another kind, or holds what may not be loaded.
+        If the model is of another kind, or holds what may not be loaded; or the kind names no
+        flavour that there is.
     MlflowException
         If MLflow knows no such model or is out of reach.
     """
-    match kind:
-        case "lightgbm":
-            return _load_lightgbm(uri)
-        case "ridge":
-            return _load_ridge(uri)
-        case "ma_crossover":
-            return _load_rule(uri)
-        case _:
-            assert_never(kind)
+    from tradewind.research.models.model import FittedModel
+
+    return FittedModel(fields, _flavour(fields).load(uri))
+
+
+@dataclass(frozen=True)
+class _Flavour:
+    """How what a kind's library makes is logged, and loaded again."""
+
+    log: "Callable[[Any, dict[str, Any]], ModelInfo]"
+    load: Callable[[str], Any]
+
+
+def _flavour(fields: "ModelFields") -> _Flavour:
+    from tradewind.research.models.model import code_of
+
+    name = code_of(fields).FLAVOUR
+    if name not in _FLAVOURS:
+        raise RegistryError(
+            f"the model {fields.kind} is to be kept as {name!r}. There are: {', '.join(_FLAVOURS)}"
+        )
+    return _FLAVOURS[name]
+
+
+def _log_lightgbm(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
+    import mlflow.lightgbm
+
+    info: ModelInfo = mlflow.lightgbm.log_model(model, **common)
+    return info
+
+
+def _log_skops(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
+    import mlflow.sklearn
+
+    _import_skops()
+    # An empty list: types that skops knows to be harmless, and no others.
+    info: ModelInfo = mlflow.sklearn.log_model(
+        model, serialization_format="skops", skops_trusted_types=[], **common
+    )
+    return info
+
+
+def _log_rule(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
+    import mlflow.pyfunc
+
+    config = {"feature": model.feature}
+    info: ModelInfo = mlflow.pyfunc.log_model(
+        python_model=str(_RULE_CODE), model_config=config, **common
+    )
+    return info
 
 
 # Each into a folder of our own: MLflow leaves its own behind, which fills the memory that /tmp is
 # in a container.
 
 
-def _load_lightgbm(uri: str) -> "Predictor":
+def _load_lightgbm(uri: str) -> Any:  # noqa: ANN401 - a lightgbm.Booster
     import mlflow.lightgbm
 
     with TemporaryDirectory(prefix="tradewind-") as folder:
-        model: Predictor = mlflow.lightgbm.load_model(uri, dst_path=folder)
-    return model
+        return mlflow.lightgbm.load_model(uri, dst_path=folder)
 
 
-def _load_ridge(uri: str) -> "Predictor":
+def _load_skops(uri: str) -> Any:  # noqa: ANN401 - a sklearn.pipeline.Pipeline
     from mlflow.artifacts import download_artifacts
 
     skops_io = _import_skops()
@@ -157,19 +175,18 @@ def _load_ridge(uri: str) -> "Predictor":
         if not file.is_file():
             raise RegistryError(f"{uri} holds no {file.name}; it is no ridge. Train it again")
         try:
-            model: Predictor = skops_io.load(file, trusted=[])
+            return skops_io.load(file, trusted=[])
         except skops_io.exceptions.UntrustedTypesFoundException as error:
             raise RegistryError(
                 f"{uri} holds types that no ridge has: {error}. Somebody changed it; train it again"
             ) from error
-    return model
 
 
-def _load_rule(uri: str) -> "Predictor":
+def _load_rule(uri: str) -> Any:  # noqa: ANN401 - a Rule
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
-    from tradewind.research.models.model import Rule
+    from tradewind.research.models.crossover import Rule
 
     with TemporaryDirectory(prefix="tradewind-") as folder:
         about = Model.load(download_artifacts(uri, dst_path=folder))
@@ -188,3 +205,10 @@ def _import_skops() -> Any:  # noqa: ANN401 - skops has no types
         import skops.io
         import skops.io.exceptions
     return skops.io
+
+
+_FLAVOURS: Final = {
+    "lightgbm": _Flavour(_log_lightgbm, _load_lightgbm),
+    "skops": _Flavour(_log_skops, _load_skops),
+    "rule": _Flavour(_log_rule, _load_rule),
+}

@@ -21,7 +21,7 @@ from tradewind.research.strategy.strategy import Strategy
 if TYPE_CHECKING:
     import polars as pl
 
-    from tradewind.research.models.model import Predictor
+    from tradewind.research.models.model import FittedModel
     from tradewind.research.training import TrainingResult
     from tradewind.research.trials.ledger import TrialSummary
 
@@ -101,7 +101,7 @@ class _Record:
 
     info: VersionInfo
     strategy: Strategy
-    model: "Predictor"
+    model: "FittedModel"
     frames: Mapping[str, "pl.DataFrame"]
 
 
@@ -219,7 +219,7 @@ def _fetch(name: str, version: int) -> _Record:
             ) from error
         files = (names.REFERENCE_FILE, names.OUT_OF_SAMPLE_FILE, names.EQUITY_FILE)
         frames = {file: read_parquet(download(info, file)) for file in files}
-        model = load_model(f"models:/{name}/{version}", strategy.model.kind)
+        model = load_model(f"models:/{name}/{version}", strategy.model)
     return _Record(info, strategy, model, frames)
 
 
@@ -255,7 +255,7 @@ def _dates(info: VersionInfo, again: "TrainingResult") -> list[Difference]:
     ]
 
 
-def _of_model(record: _Record, now: "Predictor") -> list[Difference]:
+def _of_model(record: _Record, now: "FittedModel") -> list[Difference]:
     """Return whether the model learnt something else, or the registry holds another than then."""
     from tradewind.research.models.model import fingerprint
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tradewind.market.store.bar_store import BarStore
-    from tradewind.research.models.model import Predictor
+    from tradewind.research.models.model import FittedModel
 
 __all__ = ["RegisteredModel", "load_registered", "refuse_other_features", "verify_round_trip"]
 
@@ -27,7 +27,7 @@ __all__ = ["RegisteredModel", "load_registered", "refuse_other_features", "verif
 class RegisteredModel:
     """A model as it was registered, with what it was trained by and on."""
 
-    model: "Predictor"
+    model: "FittedModel"
     info: VersionInfo
     strategy: Strategy
     """As it was at training time; the file of the same name may have changed since."""
@@ -67,7 +67,7 @@ def load_registered(name: str, which: str | int = names.CHAMPION) -> RegisteredM
     # By number, not by alias: the alias may have moved since.
     uri = f"models:/{name}/{info.version}"
     with mlflow_errors(f"fetching {uri}"):
-        model = load_model(uri, strategy.model.kind)
+        model = load_model(uri, strategy.model)
     return RegisteredModel(model, info, strategy, required_tag(info, names.SNAPSHOT_ID))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run, RunInfo
 
     from tradewind.market.validation.findings import Finding
-    from tradewind.registry.flavours import Kind
+    from tradewind.research.strategy.models import ModelFields
     from tradewind.research.tearsheet.report import Report
     from tradewind.research.training import TrainingResult
 
@@ -259,9 +259,9 @@ def _register(
     model = log_model(
         result.model,
         name=names.MODEL,
-        signature=infer_signature(example, result.model.predict(example)),
+        signature=infer_signature(example, result.model.native.predict(example)),
         input_example=example,
-        pip_requirements=_requirements(strategy.model.kind),
+        pip_requirements=_requirements(strategy.model),
     )
     # Not log_model's own registered_model_name: this way the version is born with its tags, and
     # a crash between the two leaves nothing in the registry without evidence. By the client, since
@@ -279,14 +279,14 @@ def _register(
     return ModelVersionRef(str(version.name), str(version.version), run.run_id, run.experiment_id)
 
 
-def _requirements(kind: "Kind") -> list[str]:
+def _requirements(fields: "ModelFields") -> list[str]:
     """Return what loads a kind of model, with the versions that are here."""
     import mlflow
 
     from tradewind.registry.flavours import packages
 
     # MLflow's not from the installed packages: a worker has only its client, mlflow-skinny.
-    installed = (f"{name}=={installed_version(name)}" for name in packages(kind))
+    installed = (f"{name}=={installed_version(name)}" for name in packages(fields))
     return [f"mlflow=={mlflow.__version__}", *installed]
 
 

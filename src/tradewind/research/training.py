@@ -15,7 +15,7 @@ from tradewind.research.evaluation.predict import predict_defined
 from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
 from tradewind.research.features.leaks import refuse_lookahead
 from tradewind.research.features.undefined import Undefined
-from tradewind.research.models.model import Predictor, fit, importance
+from tradewind.research.models.model import FittedModel, fit, importance
 from tradewind.research.statistics import inference
 from tradewind.research.statistics.alpha import alpha_probability
 from tradewind.research.strategy.strategy import Strategy
@@ -56,7 +56,7 @@ class TrainingResult:
     equity : DataFrame, a row a session
         As returned by `tradewind.research.backtest.run.run_backtest`, with the columns
         benchmark_return and mix_return.
-    model : Predictor
+    model : FittedModel
         The final model, fitted on the latest training window whose labels are known. It is
         none of the models that were judged, but their successor.
     feature_names : tuple of str
@@ -83,7 +83,7 @@ class TrainingResult:
     metrics: dict[str, float]
     predictions: pl.DataFrame
     equity: pl.DataFrame
-    model: Predictor
+    model: FittedModel
     feature_names: tuple[str, ...]
     input_example: pl.DataFrame
     reference: pl.DataFrame

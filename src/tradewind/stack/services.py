@@ -151,6 +151,7 @@ def _mlflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             "MLFLOW_PORT": str(settings.mlflow_port),
             "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
             "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": _origin(settings.mlflow_page),
             "MLFLOW_ARTIFACTS_DESTINATION": _files(settings, layout),
         },
     )
@@ -191,6 +192,15 @@ def _hosts(page: str) -> str:
     here = ("localhost", "127.0.0.1", "[::1]")
     any_port = ("localhost:*", "127.0.0.1:*", "[[]::1]:*")  # patterns, in which [ begins a set
     return ",".join([*here, *any_port, urlsplit(page).netloc])
+
+
+def _origin(page: str) -> str:
+    """Return what a browser says it comes from: MLflow takes changes from no other site.
+
+    This machine's own names are taken without.
+    """
+    site = urlsplit(page)
+    return f"{site.scheme}://{site.netloc}"
 
 
 def _mlflow(

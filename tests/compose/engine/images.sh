@@ -91,5 +91,6 @@ build_images() {
   stand_in python:3.13-slim-trixie python
   stand_in postgres:17-trixie postgres
   stand_in redis:8-trixie redis
+  stand_in caddy:2.11-alpine caddy
   stand_in "$minio" minio "$cache/minio"
 }

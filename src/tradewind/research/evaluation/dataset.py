@@ -17,7 +17,6 @@ from tradewind.research.features.compute import compute_features, find_features
 from tradewind.research.features.labels import compute_labels
 from tradewind.research.features.undefined import Undefined, refuse_undefined
 from tradewind.research.features.universe import select_bars, within
-from tradewind.research.strategy.models import MaCrossover
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["LEAST_FOLDS", "Dataset", "Window", "prepare"]
@@ -191,14 +190,11 @@ def _preparation(strategy: Strategy) -> Mapping[str, Any]:
 
 def _longest_trial(strategy: Strategy) -> Strategy | None:
     """Return the trial with the longest warm-up; None where parameters do not change it."""
-    if strategy.sweep is None or not isinstance(strategy.model, MaCrossover):
+    if strategy.sweep is None:
         return None
-    swept = strategy.sweep.parameters
-    slow = max(swept["slow"].ends) if "slow" in swept else strategy.model.slow
-    fast = min(swept["fast"].ends) if "fast" in swept else strategy.model.fast
-    # Not validated again: a record may have values that no file may have any more.
-    model = strategy.model.model_copy(update={"fast": fast, "slow": slow})
-    return strategy.model_copy(update={"model": model})
+    swept = {name: values.ends for name, values in strategy.sweep.parameters.items()}
+    model = strategy.model.of_longest_warmup(swept)
+    return None if model is None else strategy.model_copy(update={"model": model})
 
 
 def _windows(rows: pl.DataFrame, strategy: Strategy) -> tuple[Window, ...]:

@@ -11,20 +11,20 @@ from tradewind.research.backtest.positions import target_weights
 from tradewind.research.features.compute import Features, compute_features, find_features
 from tradewind.research.features.undefined import refuse_undefined
 from tradewind.research.features.universe import select_bars
-from tradewind.research.models.model import Predictor, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, matrix, predict_rows
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["predict", "predict_defined", "wanted_weights"]
 
 
 def predict(
-    model: Predictor, bars: pl.DataFrame, strategy: Strategy, *, sessions: int = 1
+    model: FittedModel, bars: pl.DataFrame, strategy: Strategy, *, sessions: int = 1
 ) -> pl.DataFrame:
     """Predict for the last sessions of the bars.
 
     Parameters
     ----------
-    model : Predictor
+    model : FittedModel
         A model from training, or the same fetched from a registry.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold the strategy's symbols.
@@ -57,7 +57,7 @@ def predict(
 
 
 def predict_defined(
-    model: Predictor, bars: pl.DataFrame, strategy: Strategy, *, sessions: int
+    model: FittedModel, bars: pl.DataFrame, strategy: Strategy, *, sessions: int
 ) -> pl.DataFrame:
     """Predict wherever all features are defined, whatever the strategy says of other rows.
 
@@ -91,7 +91,7 @@ def predict_defined(
 
 
 def wanted_weights(
-    model: Predictor,
+    model: FittedModel,
     bars: pl.DataFrame,
     strategy: Strategy,
     *,
@@ -157,7 +157,7 @@ class _Known:
         used = select_bars(bars, strategy)
         return cls(find_features(used, strategy), used.get_column("session").unique().sort())
 
-    def predicted(self, model: Predictor, strategy: Strategy, sessions: int) -> pl.DataFrame:
+    def predicted(self, model: FittedModel, strategy: Strategy, sessions: int) -> pl.DataFrame:
         """Predict for the last sessions, if their undefined features are allowed."""
         asked = pl.col("session") >= self.sessions.tail(sessions)[0]
         refuse_undefined(self.features.undefined.where(asked), strategy)
@@ -182,7 +182,7 @@ class _Known:
         return reach
 
 
-def _predicted(model: Predictor, features: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+def _predicted(model: FittedModel, features: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     rows = features.sort("session", "symbol")
     if rows.is_empty():  # LightGBM refuses to predict for none
         return rows.select(*KEY, pl.lit(None, pl.Float64).alias("prediction"))

@@ -15,7 +15,7 @@ from tradewind.research.backtest.benchmark import benchmark_returns, mix_returns
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.dataset import Dataset, Window
-from tradewind.research.models.model import Bins, fit, matrix, predict_rows
+from tradewind.research.models.model import fit, matrix, predict_rows
 from tradewind.research.statistics import inference, performance
 from tradewind.research.statistics.alpha import alpha_figures
 from tradewind.research.strategy.strategy import Strategy
@@ -119,7 +119,7 @@ def score(
     *,
     num_threads: int = 1,
     on_fold: OnFold | None = None,
-    bins: Sequence[Bins] | None = None,
+    shared: Sequence[object] | None = None,
 ) -> Score:
     """Fit, predict and trade every fold; a trial of a sweep is this.
 
@@ -132,7 +132,7 @@ def score(
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
-    bins : sequence of Bins, optional
+    shared : sequence, optional
         One for each fold, shared by all trials on this dataset: see
         `tradewind.research.models.model.fit`.
 
@@ -154,7 +154,7 @@ def score(
             dataset.train_rows(window),
             strategy,
             num_threads=num_threads,
-            bins=None if bins is None else bins[index],
+            shared=None if shared is None else shared[index],
         )
         test = dataset.test_rows(window)
         prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
@@ -179,7 +179,7 @@ def judge(
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
-    Parameters and errors are those of `score`, without `bins`: each model bins its own rows.
+    Parameters and errors are those of `score`, without `shared`.
     """
     scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     predictions, equity = scored.predictions, scored.equity

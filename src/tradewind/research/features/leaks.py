@@ -45,7 +45,6 @@ from tradewind.research.features._tables_compared import (
 )
 from tradewind.research.features.universe import select_bars
 from tradewind.research.strategy.features import Across, Compared, Custom, FeatureSpec
-from tradewind.research.strategy.models import MaCrossover
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["refuse_lookahead"]
@@ -144,9 +143,9 @@ class _Check:
     ) -> None:
         if not features:
             return
-        strategy = self._strategy.model_copy(update={"features": tuple(features)})
-        if isinstance(strategy.model, MaCrossover):
-            strategy = self._strategy  # which brings its own feature
+        strategy = self._strategy  # whose model may bring its own features
+        if strategy.model.brings is None:
+            strategy = strategy.model_copy(update={"features": tuple(features)})
         self._process = process
         try:
             self._compare(strategy, cuts)

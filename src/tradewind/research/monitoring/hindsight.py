@@ -28,7 +28,7 @@ import polars as pl
 from tradewind.market.bars import KEY
 from tradewind.research.features.compute import CODE_VERSION, FeatureTable
 from tradewind.research.features.universe import select_bars, within
-from tradewind.research.models.model import Predictor, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, matrix, predict_rows
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["Hindsight", "Known", "known_of", "look_back"]
@@ -80,13 +80,13 @@ class Hindsight:
 
 
 def known_of(
-    model: Predictor, bars: pl.DataFrame, strategy: Strategy, *sessions: date
+    model: FittedModel, bars: pl.DataFrame, strategy: Strategy, *sessions: date
 ) -> list[Known]:
     """Compute the features of sessions, and predict from them.
 
     Parameters
     ----------
-    model : Predictor
+    model : FittedModel
     bars : DataFrame of shape (n_bars, 9)
         Validated bars that hold the strategy's symbols.
     strategy : Strategy
@@ -103,7 +103,7 @@ def known_of(
 
 
 def look_back(
-    model: Predictor,
+    model: FittedModel,
     strategy: Strategy,
     stored: Sequence[tuple[str, Known]],
     *,
@@ -114,7 +114,7 @@ def look_back(
 
     Parameters
     ----------
-    model : Predictor
+    model : FittedModel
         The model that decided.
     strategy : Strategy
         As the model was trained with.
@@ -175,7 +175,7 @@ def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
     )
 
 
-def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
+def _known(model: FittedModel, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
     rows = table.filter(pl.col("session") == session).select("symbol", *strategy.feature_names)
     whole = rows.drop_nulls()
     predicted = [] if whole.is_empty() else predict_rows(model, matrix(whole, strategy)).tolist()
@@ -187,7 +187,7 @@ def _known(model: Predictor, table: pl.DataFrame, strategy: Strategy, session: d
     )
 
 
-def _cut(model: Predictor, bars: pl.DataFrame, strategy: Strategy, session: date) -> Known:
+def _cut(model: FittedModel, bars: pl.DataFrame, strategy: Strategy, session: date) -> Known:
     """Return what today's bars up to a session give for it, with the symbols that have bars."""
     mine = pl.col("symbol").is_in(list(strategy.universe.symbols)) & (pl.col("session") <= session)
     known = within(bars.filter(mine), strategy)

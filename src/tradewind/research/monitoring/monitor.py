@@ -11,7 +11,7 @@ from tradewind.market.calendar import sessions_per_year
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.predict import wanted_weights
 from tradewind.research.features.compute import find_features
-from tradewind.research.models.model import Predictor
+from tradewind.research.models.model import FittedModel
 from tradewind.research.monitoring.drift import LEAST_LIVE_SESSIONS, feature_drift
 from tradewind.research.statistics.inference import performance_probability
 from tradewind.research.statistics.performance import Returns, sharpe
@@ -48,7 +48,7 @@ class WatchReport:
 
 
 def inspect(
-    model: Predictor,
+    model: FittedModel,
     bars: pl.DataFrame,
     strategy: Strategy,
     *,
@@ -59,7 +59,7 @@ def inspect(
 
     Parameters
     ----------
-    model : Predictor
+    model : FittedModel
         The champion.
     bars : DataFrame of shape (n_bars, 9)
         Validated bars from before the training to now.
@@ -114,7 +114,7 @@ def inspect(
 
 
 def _live_returns(
-    model: Predictor, bars: pl.DataFrame, strategy: Strategy, trained_until: date
+    model: FittedModel, bars: pl.DataFrame, strategy: Strategy, trained_until: date
 ) -> Returns:
     """Return the returns of the champion's weights after the training's last bar."""
     sessions = bars.get_column("session").unique().sort()

@@ -18,7 +18,7 @@ from pydantic_core import PydanticCustomError
 
 from tradewind.market.spec_types import SpecName, Words
 from tradewind.research.strategy.feature_files import why_no_function
-from tradewind.research.strategy.features import Across, Custom, FeatureSpec, MaRatio
+from tradewind.research.strategy.features import Across, Custom, FeatureSpec
 from tradewind.research.strategy.fields import Part
 from tradewind.research.strategy.judging import (
     Backtest,
@@ -29,7 +29,7 @@ from tradewind.research.strategy.judging import (
     SymbolBenchmark,
     WalkForward,
 )
-from tradewind.research.strategy.models import MaCrossover, ModelSpec
+from tradewind.research.strategy.models import ModelSpec
 from tradewind.research.strategy.risk import Risk
 from tradewind.research.strategy.sweep import Sweep
 from tradewind.research.strategy.universe import Universe
@@ -163,11 +163,9 @@ class Strategy(Part):
 
     @property
     def inputs(self) -> tuple[FeatureSpec, ...]:
-        """Features the model is given: those of the file, or the one a rule brings."""
-        if isinstance(self.model, MaCrossover):
-            # Its lengths were checked as those of the model, unless they are a record's.
-            return (MaRatio.model_construct(fast=self.model.fast, slow=self.model.slow),)
-        return self.features
+        """Features the model is given: those of the file, or those that its kind brings."""
+        brought = self.model.brings
+        return self.features if brought is None else brought
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -313,9 +311,9 @@ class Strategy(Part):
 
     @model_validator(mode="after")
     def _inputs_suit_the_model(self) -> Self:
-        rule = isinstance(self.model, MaCrossover)
-        if rule == bool(self.features):
-            message = "brings its own feature; list none" if rule else "needs a feature or more"
+        brought = self.model.brings is not None
+        if brought == bool(self.features):
+            message = "brings its own feature; list none" if brought else "needs a feature or more"
             raise PydanticCustomError(
                 "features",
                 "the model {kind} " + message,
@@ -360,8 +358,10 @@ class Strategy(Part):
                 "long_short needs two symbols or more",
                 {"field": "backtest.positions"},
             )
-        if getattr(self.model, "objective", None) == "lambdarank":
+        if field := self.model.compares_symbols:
             raise PydanticCustomError(
-                "objective", "lambdarank needs two symbols or more", {"field": "model.objective"}
+                "model",
+                "{value} needs two symbols or more",
+                {"field": f"model.{field}", "value": getattr(self.model, field)},
             )
         return self

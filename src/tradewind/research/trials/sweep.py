@@ -17,7 +17,7 @@ import polars as pl
 from tradewind.errors import BacktestError, FitError, SplitError, SweepError
 from tradewind.research.evaluation.dataset import Dataset, prepare
 from tradewind.research.evaluation.walk_forward import Score, score
-from tradewind.research.models.model import Bins
+from tradewind.research.models.model import share
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.strategy.sweep import Choices, Range, Sweep
 from tradewind.research.trials.database_ledger import DatabaseLedger
@@ -206,7 +206,7 @@ def run_batch(
         refuse_another(study_name, study.identity, _identity(strategy, **data))
         dataset = prepare(bars, strategy)
         # Freed with the batch: about a byte a row and feature of every fold, and twelve a row.
-        bins = [Bins() for _ in dataset.windows]
+        shared = [share(strategy) for _ in dataset.windows]
         span = dataset.data_start, dataset.data_end
         total = len(study.trials())
         start = batch * total // sweep.batches % total
@@ -219,7 +219,7 @@ def run_batch(
                     if claim is None:
                         continue
                     tried = strategy.with_parameters(claim.parameters)
-                    outcome = _outcome(dataset, bins, tried, sweep, num_threads)
+                    outcome = _outcome(dataset, shared, tried, sweep, num_threads)
                     ledger.enter(Trial.of(outcome, tried, span=span, **data))
                     study.finish(claim, _value(outcome, sweep))
                 done[number] = isinstance(outcome, Score)
@@ -312,14 +312,14 @@ def _data_of(identity: Mapping[str, str]) -> dict[str, str]:
 
 
 def _outcome(
-    dataset: Dataset, bins: Sequence[Bins], strategy: Strategy, sweep: Sweep, num_threads: int
+    dataset: Dataset, shared: Sequence[object], strategy: Strategy, sweep: Sweep, num_threads: int
 ) -> Score | str:
     """Return a trial's score, or why it failed."""
     try:
         # Only a rule's parameters change its features, and a rule bins nothing.
         suited = dataset if dataset.suits(strategy) else prepare(dataset.bars, strategy)
-        shared = bins if suited is dataset else None
-        scored = score(suited, strategy, num_threads=num_threads, bins=shared)
+        kept = shared if suited is dataset else None
+        scored = score(suited, strategy, num_threads=num_threads, shared=kept)
     except (BacktestError, FitError, SplitError) as error:
         return str(error)
     if not math.isfinite(scored.metrics[sweep.objective]):

@@ -54,6 +54,7 @@ OWNERS = {
     "existing-redis": 10013,
     "existing-objects": 10014,
     "adopt": 10015,
+    "proxy": 10017,
 }
 """User of each service's processes, and of its directory."""
 
@@ -69,7 +70,11 @@ VOLUME_OWNERS = {
     "logs/tasks": "airflow",
     "logs/dag-processor": "airflow-dag-processor",
     "state": "airflow-worker",
+    "tls": "proxy",
 }
+ADDED = {"tls"}
+"""Volumes that only some projects have."""
+
 MINIO = ObjectStore("http://minio:9000", minio.BUCKET)  # by the name of its container
 PLACES = ("postgres", "redis", "minio")
 """Services of ours that only hold the place of a team's, where that is used."""
@@ -172,6 +177,8 @@ def own_volumes(root: Path) -> None:
     """
     for name, service in VOLUME_OWNERS.items():
         folder = root / name
+        if name in ADDED and not folder.exists():
+            continue
         folder.mkdir(parents=True, exist_ok=True)
         owner, group = OWNERS[service], group_of(service)
         if folder.stat().st_uid not in {0, owner}:

@@ -1,0 +1,156 @@
+"""Gradient-boosted trees by LightGBM, the same bit for bit with any number of cores.
+
+References
+----------
+Ke et al. (2017), LightGBM: A Highly Efficient Gradient Boosting Decision Tree. Burges (2010), From
+RankNet to LambdaRank to LambdaMART.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tradewind.errors import FitError
+from tradewind.research.models._bins import Bins
+from tradewind.research.models.rows import matrix
+from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.strategy.models import LightGbm
+from tradewind.research.strategy.strategy import Strategy
+
+if TYPE_CHECKING:
+    import lightgbm
+
+__all__ = [
+    "FLAVOUR", "GRADES", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "share",
+]  # fmt: skip
+
+FLAVOUR: Final = "lightgbm"
+PACKAGES: Final = ("lightgbm", "numpy", "pandas")
+LEARNS: Final = True
+GRADES: Final = 5
+"""Grades of relevance that lambdarank tells apart within a session: fifths of its labels."""
+
+
+def share() -> Bins:
+    """Return what fits on the same rows share: rows that are binned once."""
+    return Bins()
+
+
+def fit(
+    rows: pl.DataFrame,
+    strategy: Strategy,
+    parameters: LightGbm,
+    *,
+    num_threads: int,
+    shared: Bins | None,
+) -> "lightgbm.Booster":
+    """Grow trees by least squares or by lambdarank.
+
+    One line of a model's text depends on `shared`, and so its hash; predictions do not.
+
+    Raises
+    ------
+    FitError
+        If LightGBM refuses the parameters, such as a fraction of the rows that leaves none.
+    """
+    # Imported here: its OpenMP threads must not exist before a worker forks.
+    import lightgbm
+
+    settings: dict[str, Any] = {
+        "objective": parameters.objective,
+        "learning_rate": parameters.learning_rate,
+        "num_leaves": parameters.num_leaves,
+        "min_data_in_leaf": parameters.min_data_in_leaf,
+        "feature_fraction": parameters.feature_fraction,
+        "bagging_fraction": parameters.bagging_fraction,
+        "bagging_freq": int(parameters.bagging_fraction < 1.0),
+        "lambda_l2": parameters.lambda_l2,
+        "seed": strategy.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": num_threads,
+        "verbosity": -1,
+    }
+    if parameters.objective == "lambdarank":
+        # The gain of a grade is its number, and every pair of a session counts: for a portfolio
+        # that is long and short, the worst symbol matters as much as the best.
+        settings["label_gain"] = list(range(GRADES))
+        settings["lambdarank_truncation_level"] = int(_sizes(rows).max())
+    booster: lightgbm.Booster
+
+    def make(settings: Mapping[str, Any]) -> "lightgbm.Dataset":
+        return _tree_rows(rows.sort("session", "symbol"), strategy, settings)
+
+    with threads_limited_to(num_threads):
+        try:
+            if shared is None:
+                data = make(settings)
+            else:
+                data, settings = shared.binned(settings, make)
+            booster = lightgbm.train(
+                settings,
+                data,
+                num_boost_round=parameters.rounds,
+                # Else LightGBM writes the model as text and reads it again to release the rows,
+                # which are kept here.
+                keep_training_booster=shared is not None,
+            )
+        except lightgbm.basic.LightGBMError as error:
+            raise FitError(
+                f"strategy {strategy.name}: LightGBM cannot fit {rows.height} rows with "
+                f"{parameters!r}: {' '.join(str(error).split())}; change the model's parameters"
+            ) from error
+    return booster
+
+
+def predict(
+    model: "lightgbm.Booster", features: NDArray[np.float64], *, num_threads: int
+) -> NDArray[np.float64]:
+    """Return one prediction a row, shape (n_rows,)."""
+    with threads_limited_to(num_threads):
+        return np.asarray(model.predict(features), dtype=np.float64)
+
+
+def importance(model: "lightgbm.Booster") -> Sequence[float]:
+    """Return how much splits on each feature reduced the loss, in all (gain)."""
+    gains: Sequence[float] = model.feature_importance(importance_type="gain").tolist()
+    return gains
+
+
+def learnt(model: "lightgbm.Booster") -> Iterator[bytes]:
+    """Yield LightGBM's own text, without the line that says on how many cores it was grown."""
+    for line in model.model_to_string().splitlines(keepends=True):
+        if not line.startswith("[num_threads:"):
+            yield line.encode()
+
+
+def _tree_rows(
+    rows: pl.DataFrame, strategy: Strategy, settings: Mapping[str, Any]
+) -> "lightgbm.Dataset":
+    """Return rows sorted by session as LightGBM needs them, not binned yet."""
+    import lightgbm
+
+    ranked = settings["objective"] == "lambdarank"
+    labels = rows.select(_grade()).to_series() if ranked else rows.get_column("label")
+    return lightgbm.Dataset(
+        matrix(rows, strategy),
+        labels.to_numpy(),
+        group=_sizes(rows) if ranked else None,
+        feature_name=list(strategy.feature_names),
+        params=dict(settings),
+    )
+
+
+def _sizes(rows: pl.DataFrame) -> NDArray[np.uint32]:
+    """Return how many rows each session has, in the order in which sessions first come."""
+    sizes = rows.group_by("session", maintain_order=True).len()
+    return sizes.get_column("len").to_numpy()
+
+
+def _grade() -> pl.Expr:
+    """Return the quintile of each label in its session, from 0; equal labels have the same."""
+    below = pl.col("label").rank("min").cast(pl.Int64) - 1
+    return (below * GRADES // pl.len()).over("session")

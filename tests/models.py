@@ -1,0 +1,26 @@
+"""A kind of model of the tests' own: whatever predicts by itself."""
+
+from typing import Any, ClassVar, Final, Literal
+
+from numpy.typing import NDArray
+
+from tradewind.research.models.model import FittedModel
+from tradewind.research.strategy.models import ModelFields
+
+FLAVOUR: Final = "none"
+PACKAGES: Final = ()
+LEARNS: Final = False
+
+
+class Plain(ModelFields):
+    code: ClassVar[str] = "tests.models"
+    kind: Literal["plain"] = "plain"
+
+
+def fitted(native: Any) -> FittedModel:
+    """Return what has a method `predict` as a fitted model."""
+    return FittedModel(Plain(), native)
+
+
+def predict(model: Any, features: NDArray[Any], *, num_threads: int) -> Any:  # noqa: ARG001
+    return model.predict(features)

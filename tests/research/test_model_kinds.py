@@ -1,0 +1,55 @@
+"""Kinds of models that installed packages offer by entry points."""
+
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint
+from typing import Literal
+
+import pytest
+from pydantic import ValidationError
+
+from tradewind.research.models.model import code_of
+from tradewind.research.strategy import models
+from tradewind.research.strategy.models import GROUP, LightGbm, ModelFields
+
+
+class Offered(ModelFields):
+    kind: Literal["offered"]
+
+
+def offer(*points: tuple[str, str]) -> list[type[ModelFields]]:
+    return models._offered(EntryPoint(name, value, GROUP) for name, value in points)
+
+
+def test_a_strangers_kind_stands_beside_ours() -> None:
+    ours = ("lightgbm", "tradewind.research.strategy.models:LightGbm")
+    assert offer(ours, ("offered", f"{__name__}:Offered")) == [LightGbm, Offered]
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        (["nowhere.at_all:Model"], "cannot be imported from nowhere.at_all:Model: ModuleNotFound"),
+        (["json:loads"], "is json:loads, which is no subclass of ModelFields"),
+        ([f"{__name__}:Offered"], "whose field kind is not Literal['mine']"),
+        (["json:loads", "json:dumps"], "is offered more than once, by json:dumps, json:loads"),
+    ],
+)
+def test_one_that_cannot_be_used_says_so_where_it_is_named(points: Sequence[str], why: str) -> None:
+    [found] = offer(*(("mine", value) for value in points))
+    with pytest.raises(ValidationError, match="the kind 'mine' ") as refused:
+        found.model_validate({"kind": "mine", "anything": 1})
+    assert why in str(refused.value)
+
+
+def test_without_any_the_installation_is_called_broken() -> None:
+    with pytest.raises(ImportError, match="install tradewind again"):
+        offer()
+
+
+@pytest.mark.parametrize("kind", models._offered(), ids=lambda kind: str(kind.__name__))
+def test_each_shipped_kind_has_its_functions(kind: type[ModelFields]) -> None:
+    code = code_of(kind.model_construct(kind=""))
+    for name in ("share", "fit", "predict", "importance", "learnt"):
+        assert callable(getattr(code, name))
+    assert code.FLAVOUR
+    assert code.PACKAGES
