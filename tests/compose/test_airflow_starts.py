@@ -11,18 +11,18 @@ from tests.compose.project import AIRFLOW, Project
 
 def test_the_five_services_run_each_with_its_command(project: Project) -> None:
     expected = {
-        "airflow-webserver": "api-server",
-        "airflow-scheduler": "scheduler",
-        "airflow-dag-processor": "dag-processor",
-        "airflow-triggerer": "triggerer",
-        "airflow-worker": "celery worker",
+        "airflow-webserver": "airflow api-server",
+        "airflow-scheduler": "airflow scheduler",
+        "airflow-dag-processor": "airflow dag-processor",
+        "airflow-triggerer": "python -m tradewind.orchestration.runtime.triggerer",
+        "airflow-worker": "airflow celery worker",
     }
     found = project.containers(*expected)
     assert {c.service for c in found} == AIRFLOW
     for c in found:
         assert c.state["Status"] == "running"
         assert c.health == "healthy"
-        assert " ".join(c.about["Config"]["Cmd"]).startswith(f"airflow {expected[c.service]}")
+        assert " ".join(c.about["Config"]["Cmd"]).startswith(expected[c.service])
 
 
 def test_every_component_says_that_it_is_well(airflow: httpx.Client) -> None:
