@@ -14,6 +14,7 @@ from redis.exceptions import NoPermissionError
 from tests.stack.team import PASSWORD, Team, running_team
 from tests.tls import make_authority, tls_before
 from tradewind.settings import Settings
+from tradewind.stack import doors, theirs
 from tradewind.stack.adoption import Adoption, adopt
 from tradewind.stack.layout import Layout
 from tradewind.stack.rights import SETTERS, set_rights
@@ -86,6 +87,13 @@ def test_who_may_make_roles_and_databases_need_be_no_superuser(
         with closing(connect(server, login, "cloud_tradewind")) as asking, asking.cursor() as one:
             one.execute(statement)
             asking.commit()
+
+    tried = [
+        check for role in ("research", "trading") for check in doors._of_role(given, secrets, role)
+    ]
+    assert len(tried) > 15
+    assert {check.name: check.problem for check in tried if check.problem} == {}
+    theirs.probe_postgres(server, secrets)(0.0)  # each role is let in
 
     ask("CREATE TABLE studies (i int); SELECT FROM studies.studies; SELECT FROM trading.fills")
     halt = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"

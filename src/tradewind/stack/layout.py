@@ -91,10 +91,13 @@ class Layout:
     def airflow_settings(self) -> list[Path]:
         """Return what Airflow's services read, or run, of its folder when they start.
 
-        Those that are not there among it: a task must not make them, either.
+        Those that are not there among it: a task must not make them, either. Nothing where that
+        folder is not here, as in containers, which have one each.
         """
         home = self.airflow_home.resolve()
-        there = {path.name for path in home.iterdir()} if home.exists() else set()
+        if not home.exists():
+            return []
+        there = {path.name for path in home.iterdir()}
         named = {"airflow.cfg", "webserver_config.py", "config", "plugins"}
         return [home / name for name in sorted(there | named) if name != _BUNDLES]
 

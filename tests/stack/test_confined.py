@@ -1,0 +1,72 @@
+"""What a confined process of the local stack keeps, tried in one of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tradewind.host import landlock
+from tradewind.stack.layout import Layout
+
+TRY = """
+import json, sys
+from pathlib import Path
+from tradewind.settings import load_settings
+from tradewind.stack.confined import confine
+
+settings = load_settings()
+confine(settings)
+found = {}
+for name in sys.argv[1:]:
+    path = settings.state / name
+    try:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+        found[name] = "written"
+    except PermissionError:
+        found[name] = "refused"
+print(json.dumps(found))
+"""
+
+
+def written(home: Path, *names: str) -> dict[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRY, *names], capture_output=True, text=True,
+        check=True, env={"TRADEWIND_HOME": str(home), "PATH": ""},
+    )  # fmt: skip
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    assert landlock.version(), "this kernel has no Landlock"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "plugins").mkdir()
+    return tmp_path
+
+
+def test_what_airflow_reads_at_its_start_is_not_changed(home: Path) -> None:
+    Layout(home / ".tradewind").create()
+    (home / ".tradewind" / "airflow" / "airflow.cfg").write_text("")
+    assert written(
+        home, "airflow/airflow.cfg", "airflow/webserver_config.py",
+        "airflow/config/airflow_local_settings.py", "airflow/bundles/specs.py", "market/bars",
+        "housekeeping/sizes.jsonl", "secrets.json",
+    ) == {
+        "airflow/airflow.cfg": "refused",
+        "airflow/webserver_config.py": "refused",
+        "airflow/config/airflow_local_settings.py": "refused",
+        "airflow/bundles/specs.py": "written",
+        "market/bars": "written",
+        "housekeeping/sizes.jsonl": "written",
+        "secrets.json": "refused",
+    }  # fmt: skip
+
+
+def test_a_state_directory_of_containers_takes_new_folders(home: Path) -> None:
+    """There all that is hidden is another container's, and nobody makes folders beforehand."""
+    (home / ".tradewind").mkdir()
+    names = ("housekeeping/sizes.jsonl", "matplotlib/fonts.json", "market/bars")
+    assert written(home, *names) == dict.fromkeys(names, "written")
