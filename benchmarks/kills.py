@@ -313,6 +313,7 @@ class Campaign:
             "SELECT study_name, count(*), count(*) FILTER (WHERE state = 'COMPLETE') FROM trials "
             "JOIN studies USING (study_id) WHERE study_name LIKE %s GROUP BY 1",
             f"{SWEPT}-%",
+            role="research",
         )
         self.found.done["studies"] = len(studies)
         for name, trials, complete in studies:

@@ -102,24 +102,27 @@ class Stack:
     def json(self, *words: str) -> Any:
         return json.loads(self.ok(*words, "--json"))
 
-    def rows(self, query: str, *values: object, database: str = "tradewind") -> list[Any]:
-        """Ask a database as the role that owns it."""
-        with self._cursor(database) as cursor:
+    def rows(
+        self, query: str, *values: object, database: str = "tradewind", role: str = ""
+    ) -> list[Any]:
+        """Ask a database as a role of it, or as the one that owns it."""
+        with self._cursor(database, role) as cursor:
             cursor.execute(query, values)
             return cursor.fetchall()
 
-    def change(self, statement: str, *values: object) -> None:
+    def change(self, statement: str, *values: object, role: str = "") -> None:
         """Change the database `tradewind`, and keep the change."""
-        with self._cursor("tradewind") as cursor:
+        with self._cursor("tradewind", role) as cursor:
             cursor.execute(statement, values)
             cursor.connection.commit()
 
     @contextmanager
-    def _cursor(self, database: str) -> Iterator[Any]:
-        password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{database}")
+    def _cursor(self, database: str, role: str = "") -> Iterator[Any]:
+        user = role or database
+        password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{user}")
         connection = psycopg2.connect(
             host="127.0.0.1", port=self.settings.postgres_port,
-            user=database, dbname=database, password=password,
+            user=user, dbname=database, password=password,
         )  # fmt: skip
         try:
             with connection.cursor() as cursor:

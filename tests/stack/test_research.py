@@ -107,8 +107,8 @@ def test_a_killed_batch_is_tried_again_and_no_trial_is_lost_or_repeated(
     assert len(set(range(TRIALS)) - set(judged)) <= 1
     states = stack.rows(
         "SELECT trials.state, count(*) FROM trials JOIN studies USING (study_id) "
-        "WHERE study_name LIKE 'swept-%%' GROUP BY 1"
-    )
+        "WHERE study_name LIKE 'swept-%%' GROUP BY 1", role="research",
+    )  # fmt: skip
     assert states == [("COMPLETE", TRIALS)]
 
 
@@ -187,12 +187,15 @@ def test_a_run_whose_sweep_the_version_before_planned_goes_on_after_an_upgrade(
     """0.1.0 named no study, and judged with other code: the trials are judged anew."""
     assert stack.json("models", "show", "swept") == [swept]
     study = "SELECT study_id FROM studies WHERE starts_with(study_name, 'swept-')"
-    stack.change(f"UPDATE studies SET study_name = '0.1.0' WHERE study_id IN ({study})")
+    stack.change(
+        f"UPDATE studies SET study_name = '0.1.0' WHERE study_id IN ({study})", role="research"
+    )
     airflow.say("train_swept", swept_run, "plan_sweep", None, "study")
     airflow.clear("train_swept", swept_run, "train")
     state, states = airflow.finished("train_swept", swept_run)
     assert state == "success", states
-    [[trials]] = stack.rows(f"SELECT count(*) FROM trials WHERE study_id IN ({study})")
+    count = f"SELECT count(*) FROM trials WHERE study_id IN ({study})"
+    [[trials]] = stack.rows(count, role="research")
     assert trials == TRIALS
 
 
