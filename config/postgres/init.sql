@@ -27,11 +27,12 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name) \gexec
 SELECT format('ALTER ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
               'CONNECTION LIMIT -1 PASSWORD %L', name, password) FROM wanted \gexec
 
--- No role may do what another may.
+-- No role may do what another may, but for tradewind: it backs up the tables that tasks make.
 SELECT format('REVOKE %I FROM %I', granted.rolname, name) FROM wanted
 JOIN pg_roles member ON member.rolname = name
 JOIN pg_auth_members m ON m.member = member.oid
-JOIN pg_roles granted ON granted.oid = m.roleid \gexec
+JOIN pg_roles granted ON granted.oid = m.roleid AND (granted.rolname, name) <> ('research', 'tradewind') \gexec
+GRANT research TO tradewind;
 
 SELECT format('CREATE DATABASE %I OWNER %I', name, name) FROM wanted
 WHERE name = database AND NOT EXISTS (SELECT FROM pg_database WHERE datname = name) \gexec

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 __all__ = [
     "APPLICATIONS",
     "DATABASES",
+    "MAKERS",
     "ROLES",
     "SEARCH_PATHS",
     "ObjectStore",
@@ -38,6 +39,9 @@ ROLES: Final = {
 
 SEARCH_PATHS: Final = {"airflow_results": "celery", "research": "studies, public"}
 """Where in its database a role makes and finds tables, if not in `public`."""
+
+MAKERS: Final = ("research",)
+"""Roles that make tables of their own; the owner of the database may use them, for its backups."""
 
 APPLICATIONS: Final = ("airflow", "trading")
 """What shares Redis: each has a database of its own, in this order from the first."""

@@ -96,6 +96,9 @@ def test_who_may_make_roles_and_databases_need_be_no_superuser(
     theirs.probe_postgres(server, secrets)(0.0)  # each role is let in
 
     ask("CREATE TABLE studies (i int); SELECT FROM studies.studies; SELECT FROM trading.fills")
+    owner = "cloud_tradewind", secrets.postgres_tradewind
+    with closing(connect(server, owner, "cloud_tradewind")) as asking, asking.cursor() as one:
+        one.execute("SELECT FROM studies.studies")  # to back it up
     halt = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"
     ask(halt.format("true"))
     for refused in (halt.format("false"), "CREATE TABLE public.trap (i int)"):

@@ -50,6 +50,8 @@ def ask(server: RunningPostgres, role: str, statement: str) -> None:
         ("research", (HALT.format("true"), EVENT.format("halt"))),
         ("research", ("SELECT * FROM trading.fills", "SELECT * FROM signals")),
         ("research", ("INSERT INTO studies DEFAULT VALUES", "CREATE TABLE more (i int)")),
+        # The owner backs up, and replaces, what tasks have made.
+        ("tradewind", ("SELECT * FROM studies.more", "DROP TABLE studies.more")),
         ("trading", (HALT.format("false"), EVENT.format("resume"), "SELECT * FROM signals")),
         ("trading", (BOOKING.format("b", 1, "buy"), "SELECT * FROM paper.orders")),
         ("tradewind", ("DELETE FROM trading.halts", "SELECT * FROM trial_ledger")),

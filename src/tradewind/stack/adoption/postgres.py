@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tradewind.endpoints import DATABASES, ROLES, SEARCH_PATHS, PostgresServer
+from tradewind.endpoints import DATABASES, MAKERS, ROLES, SEARCH_PATHS, PostgresServer
 from tradewind.stack.adoption.findings import Part, clock, midpoint
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.theirs import connect
@@ -269,6 +269,7 @@ def _commands(
         return [
             create,
             *(search if path else []),
+            *([f"GRANT {name} TO {database}"] if role in MAKERS else []),
             f"GRANT CONNECT ON DATABASE {database} TO {name}",
         ]
     # Who makes a database for a role must be able to act as that role.
