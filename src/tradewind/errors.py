@@ -27,6 +27,7 @@
     │   └── TradingHaltedError             the kill switch is on: no order leaves
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     └── StackError                         the local stack cannot do what was asked
+        ├── BackupError                    a backup cannot be made, is damaged or does not fit
         ├── PortTakenError                 another process holds a port that a service needs
         ├── ServiceFailedError             a service died or did not become healthy
         └── SecretsError                   secrets are missing, readable by others or disagree
@@ -36,6 +37,7 @@ A message names what went wrong, where, and how to mend it.
 
 __all__ = [
     "BacktestError",
+    "BackupError",
     "BarValidationError",
     "FitError",
     "LeakError",
@@ -164,6 +166,10 @@ class OrchestrationError(TradewindError):
 
 class StackError(TradewindError):
     """The local stack cannot do what was asked."""
+
+
+class BackupError(StackError):
+    """A backup cannot be made, is damaged, or cannot be restored here."""
 
 
 class PortTakenError(StackError):

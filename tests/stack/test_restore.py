@@ -1,115 +1,106 @@
-"""The backup and the restore of docs/operations.md, line by line, on stores of their own."""
+"""A backup that was made while orders flowed and a sweep ran, restored where there is nothing."""
 
-import json
-import re
-import shlex
-import stat
-import subprocess
-import sys
-from pathlib import Path
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 
-from tests.stack.conftest import CHECKOUT, Stack, make_stack
-from tradewind.stack.layout import Layout
-from tradewind.stack.secrets import load_secrets
+from tests import sessions
+from tests.stack.airflow import Airflow, login
+from tests.stack.conftest import Stack, make_stack
+from tests.stack.playing import COUNT, EXECUTED, SWEPT, Played, count, trials
 
-PAGE = CHECKOUT / "docs" / "operations.md"
-
-
-def documented() -> tuple[str, str]:
-    """What the page says to run: for a backup, and for a restore."""
-    [section] = re.findall(
-        r"^## Backup and restore\n(.*?)^## ", PAGE.read_text(), re.DOTALL | re.MULTILINE
-    )
-    backup, restore = re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)
-    return backup, restore
-
-
-def carry_out(stack: Stack, commands: str, folder: Path) -> tuple[int, str, str]:
-    """Run commands as a shell does that ends with the first that fails; return what it said."""
-    programs = stack.home / "programs"
-    programs.mkdir(exist_ok=True)
-    docker = programs / "docker"
-    stand_in = shlex.join([sys.executable, "-X", "utf8", "-m", "tests.stack.docker_stand_in"])
-    docker.write_text(
-        f'#!/bin/sh\nexec env PYTHONPATH={shlex.quote(str(CHECKOUT))} {stand_in} "$@"\n'
-    )
-    docker.chmod(0o755)
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", commands],
-        cwd=folder, capture_output=True, text=True, check=False,
-        env={
-            **stack.environment,
-            "PATH": f"{programs}:{stack.environment['PATH']}", "STAND_IN_HOME": str(stack.home),
-        },
-    )  # fmt: skip
-    return done.returncode, done.stdout, done.stderr
+TRIALS = 16
+BOOK = {
+    "intents": "SELECT account, session, symbol, shares FROM trading.intents WHERE session <= %s",
+    "orders": "SELECT client_order_id, shares FROM trading.orders WHERE signal_session <= %s",
+    "equity": "SELECT session, cash, positions, equity FROM trading.equity WHERE session <= %s",
+    "bookings": "SELECT session, symbol, kind, shares, price, amount FROM trading.bookings "
+    "WHERE session <= %s",
+}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("where backup is")
-
-
-def test_what_was_backed_up_is_restored_without_a_complaint(tmp_path: Path, folder: Path) -> None:
-    backup, restore = documented()
-    before, after = (make_stack(tmp_path / name) for name in ("b e ä", "after"))
-    stores = [each.part("postgres", "databases") for each in (before, after)]
+def restored(
+    stack: Stack, played: Played, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Stack, dict[str, Any]]]:
+    """Another checkout with the same files of the user, and no data but the backup's."""
+    made = make_stack(tmp_path_factory.mktemp("restored") / "h o me")
+    for folder in ("strategies", "sources", "dags"):
+        shutil.copytree(stack.home / folder, made.home / folder, dirs_exist_ok=True)
     try:
-        stores[0].ok("up", "--detach")
-        for database in ("airflow", "mlflow", "tradewind"):
-            before.rows(
-                "CREATE TABLE kept AS SELECT n, %s AS said FROM generate_series(1, 1000) n; "
-                "COMMIT; SELECT 1", "it's; \\ ä", database=database,
-            )  # fmt: skip
-        layout = Layout(before.settings.state)
-        kept = {"artifacts/0/model.bin": bytes(range(256)), "market/bars/_delta_log/0.json": b"{}"}
-        for name, content in kept.items():
-            (layout.root / name).parent.mkdir(parents=True, exist_ok=True)
-            (layout.root / name).write_bytes(content)
-        secrets = load_secrets(layout)
-
-        assert carry_out(before, backup, folder) == (0, "", "")
-        assert stat.S_IMODE((folder / "backup").stat().st_mode) == 0o700
-        stores[0].ok("down")
-
-        assert carry_out(after, restore, folder) == (0, "", "")
-        restored = Layout(after.settings.state)
-        assert load_secrets(restored) == secrets
-        for name, content in kept.items():
-            assert (restored.root / name).read_bytes() == content
-        for database in ("airflow", "mlflow", "tradewind"):
-            # As the role that owns it, with its password of before.
-            assert after.rows(
-                "SELECT count(*), sum(n), min(said) FROM kept", database=database
-            ) == [(1000, 500500, "it's; \\ ä")]
-        checks = json.loads(after.run("doctor", "--json").stdout)
-        found = {each["name"]: each["problem"] for each in checks}
-        assert [found[f"database {name}"] for name in ("airflow", "mlflow", "tradewind")] == [
-            ""
-        ] * 3
+        refused = made.run("restore", str(played.place))
+        assert refused.returncode == 1
+        assert "--key" in refused.stderr
+        assert not (made.settings.state / "postgres").exists()
+        told = made.json("restore", str(played.place), "--key", str(played.key))
+        made.ok("up", "--detach", timeout=1800)
+        yield made, told
     finally:
-        for each in stores:
-            each.run("down")
+        made.run("down")
 
 
-def test_an_error_within_the_restore_ends_it(tmp_path: Path) -> None:
-    """As the page says: what cannot be restored is not passed over."""
-    _, restore = documented()
-    [command] = re.findall(r"sed -E .*\|\n.*", restore)
-    made = make_stack(tmp_path / "home")
-    stores = made.part("postgres", "databases")
-    (tmp_path / "backup").mkdir()
-    (tmp_path / "backup" / "databases.sql").write_text(
-        "DROP ROLE IF EXISTS postgres;\nCREATE ROLE postgres;\nCREATE TABLE one ();\n"
-        "CREATE TABLE no_such_schema.two ();\nCREATE TABLE three ();\n"
-    )
-    try:
-        stores.ok("up", "--detach")
-        code, _, said = carry_out(made, command, tmp_path)
-        assert code != 0
-        [problem] = [line for line in said.splitlines() if "ERROR" in line]
-        assert 'schema "no_such_schema" does not exist' in problem
-    finally:
-        stores.run("down")
+@pytest.fixture(scope="module")
+def resumed(restored: tuple[Stack, dict[str, Any]], played: Played) -> Iterator[Airflow]:
+    """Airflow, once what was under way has come to its end, and nobody helped."""
+    made, told = restored
+    page = made.json("credentials")["airflow"]
+    with login(page["address"], page["user"], page["password"]) as session:
+        for dag_id, run_id in played.interrupted.items():
+            state, tasks = session.finished(dag_id, run_id, 900)
+            assert state == "success", tasks
+            ended = session.get(f"/dags/{dag_id}/dagRuns/{run_id}")["end_date"]
+            # Else the backup would not have interrupted it.
+            assert datetime.fromisoformat(ended) > datetime.fromisoformat(told["backup"]["made"])
+        yield session
+
+
+@pytest.mark.usefixtures("resumed")
+def test_the_book_is_the_same_to_the_cent_with_each_order_once(
+    restored: tuple[Stack, dict[str, Any]], stack: Stack
+) -> None:
+    made, _ = restored
+    assert sessions.check_book(made.rows) > 5 * COUNT
+    for table, query in BOOK.items():
+        found, expected = (
+            sorted(map(str, each.rows(query, sessions.LAST))) for each in (made, stack)
+        )
+        assert found == expected, table
+        assert found
+    assert count(made, "trading.intents") == 3 * (COUNT + 1)
+    [compared] = made.json("trading", "reconcile", sessions.NAME)
+    assert compared["difference"] == ""
+
+
+def test_the_sweep_went_on_where_it_was(
+    restored: tuple[Stack, dict[str, Any]], stack: Stack, resumed: Airflow
+) -> None:
+    made, _ = restored
+    assert trials(made) == TRIALS
+    assert len(resumed.runs(EXECUTED)) == COUNT + 1
+    # Both systems went on by themselves, to the same trials.
+    query = "SELECT configuration, sharpe FROM trial_ledger WHERE strategy = %s ORDER BY 1"
+    assert made.rows(query, SWEPT) == stack.rows(query, SWEPT)
+
+
+@pytest.mark.usefixtures("resumed")
+def test_every_version_is_reproduced_bit_for_bit(restored: tuple[Stack, dict[str, Any]]) -> None:
+    made, told = restored
+    versions = {
+        (model["name"], version["version"])
+        for model in made.json("models", "list")
+        for version in made.json("models", "show", model["name"])
+    }
+    assert {name for name, _ in versions} >= {sessions.NAME, SWEPT}
+    assert len(versions) > told["versions"] >= 1
+    assert told["incomplete"] == []
+    for name, number in versions:
+        made.ok("reproduce", name, str(number))
+
+
+def test_there_is_nothing_to_mend(restored: tuple[Stack, dict[str, Any]]) -> None:
+    made, _ = restored
+    checks = made.json("doctor")
+    assert [check for check in checks if not check["ok"]] == []

@@ -1,7 +1,8 @@
 """What the command line shows: progress, tables, logins."""
 
+from tradewind.display.backup import backup_made, backups, restored, upgraded
 from tradewind.display.data import findings, snapshots, sources, stored
-from tradewind.display.progress import counting, note, starting, stopwatch, tasks
+from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
     forecast,
@@ -18,8 +19,11 @@ from tradewind.display.trading import explanation, fills, orders, pnl, positions
 
 __all__ = [
     "backtest",
+    "backup_made",
+    "backups",
     "checks",
     "comparison",
+    "copying",
     "counting",
     "credentials",
     "explanation",
@@ -35,6 +39,7 @@ __all__ = [
     "promotion",
     "reconciled",
     "reproduction",
+    "restored",
     "signals",
     "snapshots",
     "sources",
@@ -44,5 +49,6 @@ __all__ = [
     "stored",
     "tasks",
     "tear_sheet",
+    "upgraded",
     "versions",
 ]
