@@ -142,7 +142,8 @@ def test_what_was_backed_up_is_restored(
     assert kept.backups(setting.place) == [made.backup]
     secret = setting.key if encrypted else None
     found = kept.find(setting.place, None)
-    contents = checked(found, secret)
+    whole = checked(found, secret)
+    contents = whole.contents
     assert contents == made.contents
     assert [f"{v.model} {v.version}" for v in contents.incomplete()] == ["erased 2"]
     assert {each.folders for each in contents.registered} == {
@@ -151,8 +152,8 @@ def test_what_was_backed_up_is_restored(
 
     into = system(servers["into"], tmp_path / "restored")
     for _ in range(2):  # as after a restore that was interrupted
-        restore_databases(into, found, contents, secret)
-        restore_tree(into.trees["artifacts"], "artifacts", found, contents, secret)
+        restore_databases(into, whole)
+        restore_tree(into.trees["artifacts"], "artifacts", whole)
     for path, content in FILES.items():
         assert (tmp_path / "restored" / path).read_bytes() == content
     for name in NAMES:

@@ -49,7 +49,8 @@ class Login:
         import psycopg2
 
         words = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password",
-                 "PGDATABASE": "dbname", "PGSSLMODE": "sslmode", "PGSSLROOTCERT": "sslrootcert"}  # fmt: skip
+                 "PGDATABASE": "dbname", "PGSSLMODE": "sslmode",
+                 "PGSSLROOTCERT": "sslrootcert"}  # fmt: skip
         options: dict[str, Any] = {words[k]: value for k, value in self.environment.items()}
         try:
             made: connection = psycopg2.connect(**options, connect_timeout=10)
@@ -170,7 +171,8 @@ class Databases:
         login = self.logins[name]
         command = [
             self.program("pg_restore"), "--no-owner", "--no-privileges", "--clean", "--if-exists",
-            "--single-transaction", "--exit-on-error", f"--dbname={login.environment['PGDATABASE']}",
+            "--single-transaction", "--exit-on-error",
+            f"--dbname={login.environment['PGDATABASE']}",
         ]  # fmt: skip
         with tempfile.TemporaryFile() as said:
             with subprocess.Popen(

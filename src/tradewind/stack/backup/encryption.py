@@ -58,7 +58,9 @@ def make_key(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise BackupError(f"{path} exists, and no key is written over: name another file") from error
+        raise BackupError(
+            f"{path} exists, and no key is written over: name another file"
+        ) from error
     except OSError as error:
         raise BackupError(f"cannot write {path}: {error.strerror}. Name another file") from error
     with os.fdopen(descriptor, "w") as file:

@@ -156,9 +156,7 @@ def unfinished(place: Place, *, now: datetime) -> list[str]:
     names = place.names()
     whole = {name.partition("/")[0] for name in names if name.endswith(f"/{MANIFEST}")}
     begun = {name.partition("/")[0] for name in names} - whole
-    return sorted(
-        name for name in begun if is_name(name) and now - time_of(name) > _ABANDONED
-    )
+    return sorted(name for name in begun if is_name(name) and now - time_of(name) > _ABANDONED)
 
 
 def prune(place: Place, keep: int) -> list[str]:
@@ -192,5 +190,3 @@ def remove(place: Place, folder: str, names: list[str] | None = None) -> None:
     """Remove a backup, finished or not."""
     stored = [name for name in names or place.names() if name.startswith(f"{folder}/")]
     place.remove(sorted(stored, key=lambda name: not name.endswith(f"/{MANIFEST}")))
-
-

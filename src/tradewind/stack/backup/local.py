@@ -18,9 +18,14 @@ from tradewind.stack import minio, postgres
 from tradewind.stack.backup.databases import Databases, Login
 from tradewind.stack.backup.kept import Backup, find
 from tradewind.stack.backup.make import Made, make_backup
-from tradewind.stack.backup.manifest import Contents
 from tradewind.stack.backup.places import place_of
-from tradewind.stack.backup.restore import Restored, checked, restore_databases, restore_tree
+from tradewind.stack.backup.restore import (
+    Checked,
+    Restored,
+    checked,
+    restore_databases,
+    restore_tree,
+)
 from tradewind.stack.backup.system import System
 from tradewind.stack.backup.trees import MARKET, Folder, Objects, Tree
 from tradewind.stack.half_restored import MARK, half_restored, refuse_half_restored
@@ -186,42 +191,33 @@ def restore(
             f"there is data in {', '.join(map(str, present[:3]))}, and a restore writes over none. "
             "Set TRADEWIND_STATE_DIR to another folder, or say --replace, which sets it aside"
         )
-    contents = checked(backup, key, progress)
+    of_all = checked(backup, key, progress)
     layout.create()
     with only_supervisor(layout):
         clear_leftovers(layout)
         aside = _clear_the_way(settings, layout, backup, interrupted=bool(interrupted))
         layout.create()
-        _restore_all(settings, layout, backup, contents, key, progress)
+        _restore_all(settings, layout, of_all)
         (layout.root / MARK).unlink()
-    return Restored(backup, contents, aside)
+    return Restored(backup, of_all.contents, aside)
 
 
-def _restore_all(
-    settings: Settings,
-    layout: Layout,
-    backup: Backup,
-    contents: Contents,
-    key: str | None,
-    progress: Progress,
-) -> None:
-    restore_tree(
-        Folder(layout.root, only=_OURS, mode=0o600), "secrets", backup, contents, key, progress
-    )
+def _restore_all(settings: Settings, layout: Layout, of: Checked) -> None:
+    restore_tree(Folder(layout.root, only=_OURS, mode=0o600), "secrets", of)
     secrets = ensure_secrets(layout)  # with those that a newer version has besides
 
     def work() -> None:
         spare_this_machine(os.environ)
         system = local_system(settings, secrets)
-        if absent := contents.files.keys() - system.trees.keys():
+        if absent := of.contents.files.keys() - system.trees.keys():
             raise BackupError(
                 f"the backup has {', '.join(sorted(absent))}, and TRADEWIND_MARKET_STORE says that "
                 "bars are kept elsewhere: unset it, restore, and copy them there"
             )
-        restore_databases(system, backup, contents, key, progress)
+        restore_databases(system, of)
         for name, tree in system.trees.items():
-            if name in contents.files:
-                restore_tree(tree, name, backup, contents, key, progress)
+            if name in of.contents.files:
+                restore_tree(tree, name, of)
 
     _with_stores(settings, layout, secrets, work)
 

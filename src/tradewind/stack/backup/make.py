@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
-
 from tradewind.errors import BackupError
 from tradewind.stack.backup import kept
 from tradewind.stack.backup.archive import pack
@@ -88,7 +87,10 @@ def make_backup(
     try:
         contents = _copy(system, _Writer(place, name, tuple(encrypt_to), parts), progress)
         manifest = Manifest(
-            version=version("tradewind"), made=contents.made, encrypted_to=tuple(encrypt_to), parts=parts
+            version=version("tradewind"),
+            made=contents.made,
+            encrypted_to=tuple(encrypt_to),
+            parts=parts,
         )
         backup = Backup(place, name, manifest)
         backup.check(lambda done, total: progress("checking", done, total))
@@ -144,8 +146,8 @@ def _copy(system: System, writer: _Writer, progress: Progress) -> Contents:
         with writer.part(f"{name}.tar") as part:
             files[name] = pack(tree, part, _named(progress, name))
     contents = Contents(
-        version=version("tradewind"), made=made, migrations=known_migrations(), tables=tables, files=files,
-        registered=registered,
+        version=version("tradewind"), made=made, migrations=known_migrations(), tables=tables,
+        files=files, registered=registered,
     )  # fmt: skip
     with writer.part(CONTENTS) as part:
         part.write(contents.model_dump_json().encode())

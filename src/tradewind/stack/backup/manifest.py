@@ -13,7 +13,6 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-
 from tradewind.errors import BackupError
 
 __all__ = [
@@ -145,8 +144,8 @@ def read(kind: type[_T], text: bytes, where: str) -> _T:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"][:2]))
         raise BackupError(
-            f"{where} is damaged, or of a newer tradewind ({field}: {first['msg']}). Restore another "
-            "backup, or install the version that made it"
+            f"{where} is damaged, or of a newer tradewind ({field}: {first['msg']}). Restore "
+            "another backup, or install the version that made it"
         ) from error
 
 

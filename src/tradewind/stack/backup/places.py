@@ -54,6 +54,7 @@ class Directory:
         return str(self._root)
 
     def names(self) -> list[str]:
+        """Return the names of all files."""
         with self._told(self._root):
             return sorted(
                 f"{folder.name}/{file.name}"
@@ -64,6 +65,7 @@ class Directory:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to write to; all of it is kept when it is left."""
         path = self._root / name
         with self._told(path):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -75,11 +77,13 @@ class Directory:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to read."""
         path = self._root / name
         with self._told(path), path.open("rb") as file:
             yield file
 
     def put(self, name: str, content: bytes) -> None:
+        """Write a small file, whole or not at all."""
         path = self._root / name
         new = f"{name}.new"
         with self.writing(new) as file:
@@ -94,6 +98,7 @@ class Directory:
                     os.close(descriptor)
 
     def remove(self, names: list[str]) -> None:
+        """Remove files, in this order."""
         with self._told(self._root):
             for name in names:
                 (self._root / name).unlink(missing_ok=True)
@@ -112,7 +117,9 @@ class Directory:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 there = next(folder for folder in (path, *path.parents) if folder.exists())
                 free = shutil.disk_usage(there).free / 2**20
-                mend = f"the disk is full ({free:.0f} MB free): free space, or name another directory"
+                mend = (
+                    f"the disk is full ({free:.0f} MB free): free space, or name another directory"
+                )
             where = error.filename or path
             raise BackupError(f"{where}: {error.strerror or error}; {mend}") from error
 
@@ -142,6 +149,7 @@ class Bucket:
         return self._made
 
     def names(self) -> list[str]:
+        """Return the names of all files."""
         with self._told("the list of objects"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix
@@ -152,6 +160,8 @@ class Bucket:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to write to; all of it is kept when it is left."""
+
         def upload(reader: IO[bytes]) -> None:
             with self._told(name):
                 self._client.upload_fileobj(reader, self._bucket, self._prefix + name)
@@ -161,16 +171,19 @@ class Bucket:
 
     @contextmanager
     def reading(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file to read."""
         with self._told(name):
             body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
             with body:
                 yield body
 
     def put(self, name: str, content: bytes) -> None:
+        """Write a small file, whole or not at all."""
         with self._told(name):
             self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=content)
 
     def remove(self, names: list[str]) -> None:
+        """Remove files, in this order."""
         with self._told("objects to be removed"):
             for name in names:  # one by one: the order is what keeps a half-removed backup from use
                 self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)

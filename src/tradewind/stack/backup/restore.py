@@ -12,9 +12,28 @@ from tradewind.stack.backup.streams import CHUNK, hash_of
 from tradewind.stack.backup.system import System
 from tradewind.stack.backup.trees import Tree
 
-__all__ = ["Restored", "checked", "restore_databases", "restore_tree"]
+__all__ = ["Checked", "Restored", "checked", "restore_databases", "restore_tree"]
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A backup of which every part was found to be whole.
+
+    Attributes
+    ----------
+    backup : Backup
+    contents : Contents
+    key : str or None
+    progress : callable
+        Is told what is being restored, and how many of how many files of it.
+    """
+
+    backup: Backup
+    contents: Contents
+    key: str | None
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -34,8 +53,8 @@ class Restored:
     set_aside: str | None = None
 
 
-def checked(backup: Backup, key: str | None, progress: Progress = lambda *_: None) -> Contents:
-    """Read all of a backup, and return its contents; nothing is changed.
+def checked(backup: Backup, key: str | None, progress: Progress = lambda *_: None) -> Checked:
+    """Read all of a backup; nothing is changed.
 
     Raises
     ------
@@ -61,17 +80,10 @@ def checked(backup: Backup, key: str | None, progress: Progress = lambda *_: Non
             f"{backup.place}/{backup.name} has other parts than its contents say: "
             f"{', '.join(sorted(stored ^ whole))}. Restore another backup"
         )
-    return contents
+    return Checked(backup, contents, key, progress)
 
 
-def restore_tree(
-    tree: Tree,
-    name: str,
-    backup: Backup,
-    contents: Contents,
-    key: str | None,
-    progress: Progress = lambda *_: None,
-) -> None:
+def restore_tree(tree: Tree, name: str, of: Checked) -> None:
     """Write all files of a tree, and read them again.
 
     Raises
@@ -79,16 +91,16 @@ def restore_tree(
     BackupError
         If one cannot be written, or is not what it was.
     """
-    files = contents.files[name]
-    with backup.part(f"{name}.tar", key) as stream:
+    files = of.contents.files[name]
+    with of.backup.part(f"{name}.tar", of.key) as stream:
         for count, (path, file, content) in enumerate(
-            unpack(stream, files, f"{backup.name}/{name}.tar")
+            unpack(stream, files, f"{of.backup.name}/{name}.tar")
         ):
-            progress(name, count, len(files))
+            of.progress(name, count, len(files))
             tree.write(path, file.size, content)
     tree.settle()
     for count, (path, file) in enumerate(files.items()):
-        progress(f"proving {name}", count, len(files))
+        of.progress(f"proving {name}", count, len(files))
         _prove(tree, path, file)
 
 
@@ -109,13 +121,7 @@ def _file_of(content: IO[bytes]) -> File:
     return File(size=size, sha256=sha256)
 
 
-def restore_databases(
-    system: System,
-    backup: Backup,
-    contents: Contents,
-    key: str | None,
-    progress: Progress = lambda *_: None,
-) -> None:
+def restore_databases(system: System, of: Checked) -> None:
     """Restore all databases, and count their rows.
 
     Raises
@@ -123,9 +129,9 @@ def restore_databases(
     BackupError
         If PostgreSQL refuses, or a table has other rows than it had.
     """
-    for count, (name, tables) in enumerate(contents.tables.items()):
-        progress(f"database {name}", count, len(contents.tables))
-        with backup.part(f"{name}.dump", key) as stream:
+    for count, (name, tables) in enumerate(of.contents.tables.items()):
+        of.progress(f"database {name}", count, len(of.contents.tables))
+        with of.backup.part(f"{name}.dump", of.key) as stream:
             system.databases.restore(name, stream)
         found = system.databases.counts(name)
         if found != tables:

@@ -32,12 +32,15 @@ class Hashed(io.RawIOBase):
         self.refusal: OSError | None = None
 
     def writable(self) -> bool:
+        """Whether it can be written to."""
         return True
 
     def readable(self) -> bool:
+        """Whether it can be read."""
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Write, and count what the file beneath took."""
         try:
             self._file.write(data)
         except OSError as error:
@@ -47,6 +50,8 @@ class Hashed(io.RawIOBase):
         return len(data)
 
     def read(self, size: int = -1) -> bytes:
+        """Read, and count what came."""
+        """Write, and count what the file beneath took."""
         data = self._file.read(size)
         self._pass(data)
         return data

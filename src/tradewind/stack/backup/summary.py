@@ -58,9 +58,7 @@ class Summary:
 def listed(backup: Backup) -> Listed:
     """Return what a manifest says."""
     manifest = backup.manifest
-    return Listed(
-        backup.name, manifest.made, manifest.version, backup.size, manifest.encrypted_to
-    )
+    return Listed(backup.name, manifest.made, manifest.version, backup.size, manifest.encrypted_to)
 
 
 def summarised(

@@ -1,5 +1,6 @@
 """Files of the system by relative path: of a directory, of a bucket, or a few that are named."""
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -79,6 +80,7 @@ class Folder:
         return str(self.root)
 
     def paths(self) -> list[str]:
+        """Return the paths of all files there are now."""
         if self.only:
             return [name for name in self.only if (self.root / name).is_file()]
         found = []
@@ -93,6 +95,7 @@ class Folder:
 
     @contextmanager
     def reading(self, path: str) -> Iterator[tuple[int, IO[bytes]]]:
+        """Give size and file, for a path."""
         try:
             file = (self.root / path).open("rb")
         except FileNotFoundError:
@@ -104,13 +107,14 @@ class Folder:
         with file:
             yield os.fstat(file.fileno()).st_size, file
 
-    def write(self, path: str, size: int, content: IO[bytes]) -> None:
+    def write(self, path: str, size: int, content: IO[bytes]) -> None:  # noqa: ARG002
+        """Write a file, in the place of one of that name."""
         target = self.root / path
         try:
             made = [folder for folder in target.parents if not folder.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
-            with open(target, "xb", opener=self._open) as file:  # noqa: PTH123 - Path's has none
+            with open(target, "xb", opener=self._open) as file:
                 shutil.copyfileobj(content, file, CHUNK)
                 if self.owner is not None:
                     os.fchown(file.fileno(), self.owner, self.owner)
@@ -126,6 +130,7 @@ class Folder:
         return os.open(path, flags, self.mode)
 
     def settle(self) -> None:
+        """Wait until all that was written is on disk."""
         os.sync()
 
 
@@ -166,6 +171,7 @@ class Objects:
         return self._clients[0]
 
     def paths(self) -> list[str]:
+        """Return the paths of all files there are now."""
         with self._told("the list of objects"):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self.prefix
@@ -175,6 +181,7 @@ class Objects:
 
     @contextmanager
     def reading(self, path: str) -> Iterator[tuple[int, IO[bytes]]]:
+        """Give size and file, for a path."""
         from botocore.exceptions import ClientError
 
         with self._told(path):
@@ -188,6 +195,7 @@ class Objects:
                 yield found["ContentLength"], body
 
     def write(self, path: str, size: int, content: IO[bytes]) -> None:
+        """Write a file, in the place of one of that name."""
         with self._told(path):
             if size < _WHOLE:  # a single request; a file in parts takes three
                 self._client.put_object(
@@ -225,15 +233,16 @@ class Words:
         self._keep = keep
 
     def paths(self) -> list[str]:
+        """Return the paths of all files there are now."""
         return sorted(self._texts)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[tuple[int, IO[bytes]]]:
-        import io
-
+        """Give size and file, for a path."""
         yield len(self._texts[path]), io.BytesIO(self._texts[path])
 
     def write(self, path: str, size: int, content: IO[bytes]) -> None:
+        """Write a file, in the place of one of that name."""
         self._texts[path] = content.read(size)
         self._keep(path, self._texts[path])
 

@@ -1,4 +1,4 @@
-"""Upgrades the local stack: a backup, the new code's migrations, health, or back to where it was."""
+"""Upgrades the local stack: a backup, the new code's migrations, health, or back to before."""
 
 from collections.abc import Callable
 from contextlib import suppress
