@@ -49,10 +49,10 @@ class Played:
 def play(stack: Stack, airflow: Airflow, folder: Path) -> Played:
     """Trade `COUNT` sessions; `folder` is for the backup."""
     draw = random.Random(SEED)  # noqa: S311 -- moments, not secrets
-    sys.stdout.write(f"TRADED_SEED={SEED}\\n")
+    sys.stdout.write(f"TRADED_SEED={SEED}\n")
     text = (stack.home / "strategies" / "swept.yaml").read_text(encoding="utf-8")
     lay = stack.home / "strategies" / f"{SWEPT}.yaml"
-    lay.write_text(text.replace("\\nname: swept", f"\\nname: {SWEPT}", 1), encoding="utf-8")
+    lay.write_text(text.replace("\nname: swept", f"\nname: {SWEPT}", 1), encoding="utf-8")
     played = Played(stack.rows, folder / "backups", folder / "key", {})
 
     def during(number: int) -> None:
@@ -65,7 +65,7 @@ def play(stack: Stack, airflow: Airflow, folder: Path) -> Played:
         time.sleep(draw.uniform(0, 1))
         states = airflow.states(EXECUTED, run_id)
         stack.kill(service)
-        sys.stdout.write(f"{number}. {service} killed when {states}\\n")
+        sys.stdout.write(f"{number}. {service} killed when {states}\n")
 
     sessions.play(airflow, stack.home, COUNT, during)
     return played
@@ -82,7 +82,7 @@ def back_up(stack: Stack, airflow: Airflow, played: Played) -> None:
         public = stack.ok("backup-key", str(played.key)).strip()
         made = stack.json("backup", str(played.place), "--encrypt-to", public)
         assert count(stack, "trading.orders") < made["rows"]["tradewind"]
-    sys.stdout.write(f"{COUNT}. {made}\\n")
+    sys.stdout.write(f"{COUNT}. {made}\n")
 
 
 @contextmanager

@@ -409,7 +409,7 @@ def test_a_table_that_grows_is_copied_with_all_that_its_log_names(tmp_path: Path
             return super().reading(path)
 
     commit(0)
-    (log / ".half.json").write_text("being written")
+    (log / ".half.json.tmp").write_text("being written")
     found = pack(Growing(root, MARKET), io.BytesIO(), lambda *_: None)
     snapshots, logged, bars = (
         {int(Path(path).stem) for path in found if path.startswith(start) and path.endswith(end)}

@@ -11,6 +11,7 @@ from tests import sessions
 from tests.stack.airflow import Airflow, login
 from tests.stack.conftest import Stack, make_stack
 from tests.stack.playing import COUNT, EXECUTED, SWEPT, Played, count, trials
+from tests.support import wait_until
 
 TRIALS = 16
 BOOK = {
@@ -35,6 +36,8 @@ def restored(
         assert refused.returncode == 1
         assert "--key" in refused.stderr
         assert not (made.settings.state / "postgres").exists()
+        made.environment["TRADEWIND_BACKUP_TO"] = "by the clock"
+        made.environment["TRADEWIND_BACKUP_EVERY_HOURS"] = "24"
         told = made.json("restore", str(played.place), "--key", str(played.key))
         made.ok("up", "--detach", timeout=1800)
         yield made, told
@@ -100,7 +103,15 @@ def test_every_version_is_reproduced_bit_for_bit(restored: tuple[Stack, dict[str
         made.ok("reproduce", name, str(number))
 
 
+def test_the_stack_makes_backups_by_the_clock(restored: tuple[Stack, dict[str, Any]]) -> None:
+    made, _ = restored
+    wait_until(lambda: made.json("backups"), 300, of=lambda: made.run("logs", "backups").stdout)
+    assert made.service("backups")["state"] == "healthy"
+    [kept] = made.json("backups")
+    assert (made.home / "by the clock" / kept["name"] / "manifest.json").exists()
+
+
 def test_there_is_nothing_to_mend(restored: tuple[Stack, dict[str, Any]]) -> None:
     made, _ = restored
     checks = made.json("doctor")
-    assert [check for check in checks if not check["ok"]] == []
+    assert [check for check in checks if check["problem"]] == []

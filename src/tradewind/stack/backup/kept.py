@@ -35,7 +35,7 @@ class Backup:
     ----------
     place : Place
     name : str
-        Its folder, as in ``2026-11-30T021500Z``.
+        Its folder, as in ``2026-11-30T021500Z-4b1f``.
     manifest : Manifest
     """
 
@@ -136,8 +136,9 @@ def find(place: Place, name: str | None) -> Backup:
     BackupError
         If there is none.
     """
-    names = sorted({stored.partition("/")[0] for stored in place.names()})
-    whole = [each for each in names if is_name(each) and f"{each}/{MANIFEST}" in place.names()]
+    stored_names = place.names()
+    names = sorted({stored.partition("/")[0] for stored in stored_names})
+    whole = [each for each in names if is_name(each) and f"{each}/{MANIFEST}" in stored_names]
     wanted = name or (whole[-1] if whole else None)
     if wanted is None:
         raise BackupError(f"there is no backup in {place}: `tradewind backup DIR` makes one")

@@ -21,8 +21,10 @@ from tradewind.stack.backup.manifest import (
     File,
     Manifest,
     Version,
+    is_name,
     known_migrations,
     name_of,
+    time_of,
 )
 from tradewind.stack.backup.places import Place
 from tradewind.stack.backup.streams import Hashed
@@ -103,11 +105,11 @@ def make_backup(
 
 
 def _free_name(place: Place) -> str:
-    taken = {stored.partition("/")[0] for stored in place.names()}
-    at = datetime.now(UTC)
-    while name_of(at) in taken:  # two within a second
-        at += timedelta(seconds=1)
-    return name_of(at)
+    """Return a name that comes after all others, those of the same second among them."""
+    names = (stored.partition("/")[0] for stored in place.names())
+    last = max((time_of(name) for name in names if is_name(name)), default=None)
+    now = datetime.now(UTC).replace(microsecond=0)
+    return name_of(now if last is None or last < now else last + timedelta(seconds=1))
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ tables and versions, so it is a part like the others, and encrypted with them.
 """
 
 import re
+import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,7 +24,7 @@ __all__ = [
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 CONTENTS: Final = "contents.json"
-_NAME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{6}Z")
+_NAME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{6}Z)-[0-9a-f]{4}")
 _TIME: Final = "%Y-%m-%dT%H%M%SZ"
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -116,8 +117,8 @@ class Contents(_Record):
 
 
 def name_of(made: datetime) -> str:
-    """Return the name of a backup's folder: names sort as their times do."""
-    return made.astimezone(UTC).strftime(_TIME)
+    """Return a name for a backup's folder: names sort as their times do, and none comes twice."""
+    return f"{made.astimezone(UTC).strftime(_TIME)}-{secrets.token_hex(2)}"
 
 
 def is_name(text: str) -> bool:
@@ -127,7 +128,7 @@ def is_name(text: str) -> bool:
 
 def time_of(name: str) -> datetime:
     """Return the time that a backup's folder is named after."""
-    return datetime.strptime(name, _TIME).replace(tzinfo=UTC)
+    return datetime.strptime(name.rpartition("-")[0], _TIME).replace(tzinfo=UTC)
 
 
 def read(kind: type[_T], text: bytes, where: str) -> _T:

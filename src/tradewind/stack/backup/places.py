@@ -18,7 +18,7 @@ __all__ = ["Bucket", "Directory", "Place", "place_of"]
 
 
 class Place(Protocol):
-    """Files with names of one folder, as in ``2026-11-30T021500Z/manifest.json``."""
+    """Files with names of one folder, as in ``2026-11-30T021500Z-4b1f/manifest.json``."""
 
     def names(self) -> list[str]:
         """Return the names of all files."""
@@ -145,7 +145,7 @@ class Bucket:
             import boto3
 
             with self._told("the login"):
-                self._made = boto3.client("s3")
+                self._made = boto3.Session().client("s3")
         return self._made
 
     def names(self) -> list[str]:

@@ -51,7 +51,6 @@ class Hashed(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         """Read, and count what came."""
-        """Write, and count what the file beneath took."""
         data = self._file.read(size)
         self._pass(data)
         return data

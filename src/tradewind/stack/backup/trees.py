@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -87,10 +88,10 @@ class Folder:
         for folder, _, files in os.walk(self.root, onerror=_unreadable):
             below = os.path.relpath(folder, self.root)
             found += [os.path.normpath(os.path.join(below, name)) for name in files]  # noqa: PTH118 - many
-        # A pipe or a link is none of ours, and what is still being written has a dot before it.
+        # A pipe is none of ours; nor is what is still being written.
         return sorted(
             path for path in found
-            if not path.rpartition("/")[2].startswith(".") and (self.root / path).is_file()
+            if not _UNFINISHED.search(path) and (self.root / path).is_file()
         )  # fmt: skip
 
     @contextmanager
@@ -167,7 +168,7 @@ class Objects:
         if not self._clients:
             import boto3
 
-            self._clients.append(boto3.client("s3", **self.options))
+            self._clients.append(boto3.Session().client("s3", **self.options))
         return self._clients[0]
 
     def paths(self) -> list[str]:
@@ -218,6 +219,7 @@ class Objects:
             raise BackupError(f"{self}: {what}: {error}; see whether the store is up") from error
 
 
+_UNFINISHED: Final = re.compile(r"(^|/)[._][^/]*\.tmp$")
 _WHOLE: Final = 8 * CHUNK
 # MLflow's health check writes it and deletes it again.
 _PASSING: Final = frozenset({"tradewind-probe"})
