@@ -32,6 +32,7 @@ OWNERS = {
     "redis": 10005,
     "credentials": 10006,
     "airflow-init": 10007,
+    "backup": 10012,
 }
 """User (and group) of each service's processes, and of its directory."""
 
@@ -42,8 +43,15 @@ VOLUME_OWNERS = {
     "scratch": "mlflow",
     "logs": "airflow",
     "state": "airflow",
+    "backups": "backup",
 }
 MASTER = "secrets.json"
+# What a restore has left for the next start, in the folder of `backup`.
+RESTORED = "restored.json"
+# Of the folder and its files, where others of the group read them: a restore runs as the user that
+# bars belong to, and in this group besides.
+SHARED_MODES = {"backup": (0o770, 0o640)}
+_OF_STORES = ("postgres_", "redis_", "minio_")
 REDIS = ("redis", 6379)  # host and port of its container
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
@@ -81,18 +89,35 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
             "(`docker compose down --volumes`) to start anew."
         )
     found = json.loads(master.read_text()) if master.exists() else {}
+    restored = root / "backup" / RESTORED
+    if restored.exists():
+        found |= _not_of_stores(json.loads(restored.read_text()))
     known = {field.name for field in fields(Secrets)}
     whole = Secrets(**{name: found[name] for name in known & found.keys()} | chosen)
     # A secret of a newer version is kept: a return to an older image must not lose it.
     _write(root, MASTER, json.dumps(found | asdict(whole), indent=2), 0)
     for service, files in _shares(whole, acl_template).items():
         folder = root / service
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder_mode, mode = SHARED_MODES.get(service, (0o700, 0o600))
+        folder.mkdir(mode=folder_mode, exist_ok=True)
         for name, text in files.items():
-            _write(folder, name, text, OWNERS[service])
+            _write(folder, name, text, OWNERS[service], mode)
         for gone in WITHDRAWN.get(service, ()):
             (folder / gone).unlink(missing_ok=True)
         _own(folder, OWNERS[service])
+        folder.chmod(folder_mode)
+    restored.unlink(missing_ok=True)
+
+
+def _of_a_backup(whole: Secrets) -> dict[str, str]:
+    """Return what belongs to data, and what the stores let a backup in with."""
+    entrances = ("postgres_superuser", "redis_")
+    return {k: v for k, v in asdict(whole).items() if not k.startswith(entrances)}
+
+
+def _not_of_stores(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return what belongs to data: the stores have passwords of their own since they were made."""
+    return {name: value for name, value in secrets.items() if not name.startswith(_OF_STORES)}
 
 
 def own_volumes(root: Path) -> None:
@@ -180,6 +205,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
                 TRADEWIND_DATABASE_URL=tradewind,
             )
         },
+        "backup": {MASTER: json.dumps(_of_a_backup(whole), indent=2)},
         "credentials": {
             "logins.json": json.dumps(
                 {
@@ -201,7 +227,7 @@ def _environment(**values: str) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def _write(folder: Path, name: str, text: str, owner: int) -> None:
+def _write(folder: Path, name: str, text: str, owner: int, mode: int = 0o600) -> None:
     """Replace a file as a whole; leave it alone where it has this text already."""
     path = folder / name
     if path.exists() and path.read_text() == text:
@@ -214,6 +240,7 @@ def _write(folder: Path, name: str, text: str, owner: int) -> None:
             file.flush()
             os.fsync(file.fileno())
             os.fchown(file.fileno(), owner, owner)
+            os.fchmod(file.fileno(), mode)  # whatever the umask is
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
