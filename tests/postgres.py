@@ -9,8 +9,9 @@ from pathlib import Path
 import psycopg2
 
 from tests.support import free_ports, kill_tree, wait_until
+from tradewind.endpoints import PostgresServer
 from tradewind.stack.layout import Layout
-from tradewind.stack.postgres import create_cluster, database_url, initialise, server_command
+from tradewind.stack.postgres import create_cluster, initialise, server_command
 from tradewind.stack.secrets import ensure_secrets
 
 CONFIG = Path(__file__).parents[1] / "config" / "postgres"
@@ -34,7 +35,18 @@ class RunningPostgres:
 
     def url_of(self, role: str) -> str:
         """SQLAlchemy's URL of the database of a role."""
-        return database_url(role, getattr(self._secrets, f"postgres_{role}"), self._port)
+        server = PostgresServer(port=self._port)
+        return server.url(role, getattr(self._secrets, f"postgres_{role}"))
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
+    def superuser(self) -> str:
+        """Password of the user `postgres`."""
+        return self._secrets.postgres_superuser
 
     @property
     def pid(self) -> int:

@@ -11,8 +11,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support import free_ports, wait_until
+from tradewind import endpoints
+from tradewind.endpoints import APPLICATIONS
 from tradewind.stack.layout import Layout
-from tradewind.stack.redis import APPLICATIONS, server_command, write_users
+from tradewind.stack.redis import server_command, write_users
 from tradewind.stack.secrets import Secrets, ensure_secrets
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -67,13 +69,13 @@ class RedisServer:
     @property
     def url(self) -> str:
         """Where the user `trading` has its database."""
-        return f"redis://trading:{self.password}@127.0.0.1:{self.port}/{APPLICATIONS['trading']}"
+        return endpoints.RedisServer(port=self.port).url("trading", self.password)
 
     @property
     def admin(self) -> RedisClient:
         """The same database, for who may do everything."""
         return Redis(
-            port=self.port, db=APPLICATIONS["trading"], username="admin",
+            port=self.port, db=APPLICATIONS.index("trading"), username="admin",
             password=self.secrets.redis_admin, decode_responses=True,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.version_info import ModelSummary, VersionInfo
+from tradewind.stack.adoption import findings
 from tradewind.stack.backup.kept import Backup
 from tradewind.stack.backup.make import Made
 from tradewind.stack.backup.manifest import Contents, File, Manifest
@@ -64,6 +65,12 @@ MADE = Made(BACKUP, CONTENTS, [])
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
+    "adopt": (
+        "stack.adoption.adopt",
+        findings.Adoption(
+            (findings.Part("redis", "a:1", [findings.Finding("users", "ready")], ["ACL SAVE"]),)
+        ), [],
+    ),
     "doctor": ("stack.doctor.diagnose", [Check("a", "b", "c")], []),
     "backup": ("stack.backup.local.back_up", MADE, ["/b"]),
     "backups": ("stack.backup.kept.backups", [BACKUP], ["/b"]),

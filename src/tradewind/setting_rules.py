@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from tradewind.endpoints import read_objects_url, read_postgres_url, read_redis_url
 from tradewind.suggestions import did_you_mean
 
 __all__ = ["ARTIFACT_STORES", "BROKERS", "read_setting"]
@@ -192,6 +193,14 @@ def _web_address(text: str, _: Path) -> str:
     )
 
 
+def _read_by(read: Callable[[str], object]) -> Callable[[str, Path], str]:
+    def rule(text: str, _: Path) -> str:
+        read(text)
+        return text
+
+    return rule
+
+
 def _close(name: str, known: "tuple[str, ...] | list[str]") -> str:
     said = did_you_mean(name, known)
     return f". {said}" if said.startswith("Did") else ""
@@ -208,6 +217,9 @@ _RULES: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "airflow_worker_replicas": lambda text, _: _whole(text, 1, 64),
     "worker_modules": _modules,
     "artifact_store": _artifact_store,
+    "postgres_url": _read_by(read_postgres_url),
+    "redis_url": _read_by(read_redis_url),
+    "objects_url": _read_by(read_objects_url),
     "broker": _broker,
     "mlflow_public_url": _web_address,
     "alert_url": _web_address,

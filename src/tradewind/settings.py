@@ -23,7 +23,9 @@ __all__ = ["FIELDS", "Settings", "load_settings"]
 
 PREFIX = "TRADEWIND_"
 # Read by compose.yaml from the same `.env`; nothing here listens elsewhere or has images.
-ONLY_COMPOSE = frozenset({"TRADEWIND_BIND", "TRADEWIND_IMAGE_TAG"})
+ONLY_COMPOSE = frozenset(
+    {"TRADEWIND_BIND", "TRADEWIND_CERTIFICATES", "TRADEWIND_IMAGE_TAG", "TRADEWIND_NETWORK"}
+)
 ArtifactStore = Literal["auto", "directory", "minio"]
 
 
@@ -44,6 +46,9 @@ class Settings:
         The web pages and their APIs.
     postgres_port, redis_port : int
         The stores of the local stack.
+    postgres_url, redis_url, objects_url : str or None
+        A PostgreSQL, Redis and S3 bucket that a team runs already, in the place of the stack's own
+        (`tradewind adopt`). No login stands in them.
     scheduler_health_port : int
         Health page of Airflow's scheduler.
     minio_port, minio_console_port : int
@@ -86,6 +91,9 @@ class Settings:
     postgres_port: int = 15432
     redis_port: int = 16379
     scheduler_health_port: int = 18974
+    postgres_url: str | None = None
+    redis_url: str | None = None
+    objects_url: str | None = None
     minio_port: int = 19000
     minio_console_port: int = 9001
     airflow_worker_replicas: int = 2

@@ -308,12 +308,14 @@ class Project:
 
     def secrets(self) -> dict[str, str]:
         """All secrets by name, as the one container that may read them all sees them."""
-        return json.loads(
+        found = json.loads(
             self.compose(
                 "run", "--rm", "--no-deps", "--entrypoint", "cat", "secrets",
                 "/run/secrets/secrets.json",
             ).stdout
         )  # fmt: skip
+        # Those of services that a team runs are empty where there are none.
+        return {name: value for name, value in found.items() if value}
 
     # --- Pages
 

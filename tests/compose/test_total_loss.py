@@ -14,7 +14,7 @@ from tests.compose.test_recovery import keepsakes
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.disturbs, pytest.mark.usefixtures("training")]
-OF_STORES = ("postgres_", "redis_", "minio_")
+OF_STORES = ("postgres_", "redis_", "minio_", "objects_")
 
 
 def told(project: Project, *words: str) -> dict[str, Any]:

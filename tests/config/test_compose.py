@@ -16,6 +16,9 @@ from tradewind.stack.secrets import Secrets
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+EXISTING = "".join(
+    (CHECKOUT / f"compose.{name}.yaml").read_text() for name in ("postgres", "redis", "objects")
+)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (CHECKOUT / "docker" / "Dockerfile").read_text()
 LONG_RUNNING = {
@@ -23,7 +26,8 @@ LONG_RUNNING = {
     "airflow-dag-processor", "airflow-triggerer", "airflow-worker", "trading-worker",
 }  # fmt: skip
 ONE_SHOTS = {
-    "secrets", "credentials", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate",
+    "secrets", "credentials", "adopt", "minio-buckets", "mlflow-migrate", "airflow-init",
+    "trading-migrate",
     "backup", "backups", "restore",
 }  # fmt: skip
 
@@ -186,7 +190,8 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     example = (CHECKOUT / ".env.example").read_text()
     offered = re.findall(r"^#([A-Z_]+)=(.*)$", example, flags=re.MULTILINE)
     assert not re.findall(r"^[^#\n]", example, flags=re.MULTILINE)
-    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT))
+    used = dict(re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", TEXT + EXISTING))
+    used |= dict.fromkeys(re.findall(r"\$\{([A-Z_]+):\?", EXISTING), "")
     secrets = {SECRET + name.upper() for name in Secrets.__dataclass_fields__}
     # A checkout is no setting in its own file, and only services have the database's address set.
     settings = {PREFIX + name.upper() for name in FIELDS if name not in {"home", "database_url"}}

@@ -13,9 +13,10 @@ from celery import Celery
 
 from tests.redis_server import RedisClient
 from tests.stack.airflow import Airflow
+from tradewind.endpoints import APPLICATIONS
 from tradewind.stack.layout import Layout
-from tradewind.stack.redis import APPLICATIONS, address
 from tradewind.stack.secrets import load_secrets
+from tradewind.stack.servers import redis_server
 
 HEALTH = "trading.health"
 # A chain of tasks that do nothing: what they take is what Airflow takes.
@@ -88,16 +89,16 @@ class Trading:
 @contextmanager
 def trading_of(stack: Any) -> Iterator[Trading]:
     secrets = load_secrets(Layout(stack.settings.state))
-    port = stack.settings.redis_port
+    server = redis_server(stack.settings, secrets)
     app = Celery(
         set_as_current=False,
-        broker=address("trading", secrets.redis_trading, "127.0.0.1", port),
+        broker=server.url("trading", secrets.redis_trading),
         backend="disabled://",  # results are read in bulk, not subscribed to one by one
     )
     app.conf.broker_transport_options = {"global_keyprefix": "trading:"}
     with redis.Redis(
-        port=port, username="admin", password=secrets.redis_admin,
-        db=APPLICATIONS["trading"], decode_responses=True,
+        port=server.port, username="admin", password=secrets.redis_admin,
+        db=server.number("trading"), decode_responses=True,
     ) as admin:  # fmt: skip
         try:
             yield Trading(admin, app)
@@ -109,7 +110,7 @@ def strange_keys(stack: Any) -> set[str]:
     """Keys that lie in an application's database without its prefix."""
     secrets = load_secrets(Layout(stack.settings.state))
     found: set[str] = set()
-    for application, number in APPLICATIONS.items():
+    for number, application in enumerate(APPLICATIONS):
         with redis.Redis(
             port=stack.settings.redis_port, username="admin", password=secrets.redis_admin,
             db=number, decode_responses=True,

@@ -15,7 +15,7 @@ from tests.stack.airflow import Airflow
 from tests.stack.conftest import Stack
 from tests.support import wait_until
 
-COUNT = sessions.count_asked_for(5)
+COUNT = sessions.count_asked_for(3)
 KILLED = os.environ.get("TRADED_THROUGH_KILLS_OF", "airflow-triggerer trading-worker").split()
 SEED = os.environ.get("TRADED_SEED", str(random.SystemRandom().randrange(10**6)))
 STEPS = ("quote", "settle", "reconcile", "submit", "confirm")

@@ -4,14 +4,20 @@ import json
 import os
 import stat
 import subprocess
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from tradewind.errors import SecretsError
 from tradewind.stack.containers import handout
-from tradewind.stack.containers.handout import OWNERS, hand_out, own_volumes
+from tradewind.stack.containers.handout import (
+    OWNERS,
+    hand_out,
+    keep_logins,
+    own_volumes,
+    read_share,
+)
 from tradewind.stack.secrets import Secrets
 
 CHECKOUT = Path(__file__).parents[2]
@@ -19,6 +25,7 @@ CONNECTION_ENDS = (
     '", "schema": "1", "extra": {"global_keyprefix": "trading:", "default_queue": "trading", '
     '"acks_late": true}}'
 )
+EXISTING = {"existing-postgres", "existing-redis", "existing-objects", "adopt"}
 TEMPLATE = (CHECKOUT / "config" / "users.acl.template").read_text()
 
 
@@ -40,9 +47,10 @@ def test_each_service_gets_a_closed_folder_with_closed_files(
     tmp_path: Path, owners: dict[str, int]
 ) -> None:
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
-    assert owners == OWNERS
+    given = {service: owner for service, owner in OWNERS.items() if service not in EXISTING}
+    assert owners == given
     assert len(set(OWNERS.values())) == len(OWNERS)
-    assert {p.name for p in tmp_path.iterdir()} == {*OWNERS, "secrets.json"}
+    assert {p.name for p in tmp_path.iterdir()} == {*given, "secrets.json"}
     for path in tmp_path.rglob("*"):
         # A restore is in the group of `backup`, so that it can read and leave something there.
         modes = (0o770, 0o640) if "backup" in path.parts[-2:] else (0o700, 0o600)
@@ -57,6 +65,7 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
         name: {file.split("/")[0] for file, text in shares(tmp_path).items() if value in text}
         for name, value in whole.items()
     }
+    assert whole["redis_login"] == whole["objects_login"] == ""
     assert all(len(found) >= 2 for found in holders.values())
     assert holders["postgres_superuser"] == {"secrets.json", "postgres"}
     assert holders["redis_admin"] == {"secrets.json", "redis"}
@@ -108,7 +117,7 @@ def test_what_a_restore_left_is_handed_out_but_for_the_passwords_of_stores(tmp_p
     left = {name: f"of the backup: {name}" for name in made}
     (tmp_path / "backup" / "restored.json").write_text(json.dumps(left))
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
-    stores = ("postgres_", "redis_", "minio_")
+    stores = ("postgres_", "redis_", "minio_", "objects_")
     now = json.loads((tmp_path / "secrets.json").read_text())
     assert now == {n: made[n] if n.startswith(stores) else left[n] for n in made}
     assert (tmp_path / "airflow-init" / "admin").read_text() == left["airflow_admin"]
@@ -161,5 +170,44 @@ def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> N
     own_volumes(tmp_path)
     assert owners == {
         "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
-        "logs": 10001, "state": 10001, "backups": 10012,
+        "logs": 10001, "state": 10001, "backups": 10016,
     }  # fmt: skip
+
+
+def test_services_of_a_team_are_handed_out_as_dotenv_names_them(tmp_path: Path) -> None:
+    given: dict[str, str | None] = {
+        "TRADEWIND_POSTGRES_URL": "postgresql://db/?sslmode=verify-full&sslrootcert=/ca.pem"
+        "&prefix=desk_",
+        "TRADEWIND_REDIS_URL": "redis://cache/5",
+        "TRADEWIND_OBJECTS_URL": "https://s3.example.com/research/mlflow",
+        "SECRET_OBJECTS_LOGIN": "key:a secret",
+    }
+    hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    whole = json.loads((tmp_path / "secrets.json").read_text())
+    found = shares(tmp_path)
+    assert "@db:5432/desk_airflow?sslmode=verify-full" in found["airflow/env"]
+    assert "postgresql+asyncpg://desk_airflow" in found["airflow/env"]
+    assert "PGSSLROOTCERT=/ca.pem" in found["mlflow/env"]
+    assert "AWS_SECRET_ACCESS_KEY='a secret'" in found["mlflow/env"]
+    assert "MLFLOW_ARTIFACTS_DESTINATION=s3://research/mlflow" in found["mlflow/env"]
+    assert "redis://trading:" in found["trading/env"]
+    assert "@cache:6379/6" in found["trading/env"]
+    watching = read_share(tmp_path, "existing-postgres")
+    assert watching.postgres_airflow == whole["postgres_airflow"]
+    assert {watching.postgres_superuser, watching.redis_trading, watching.airflow_admin} == {""}
+    # A login that was adopted is taken up when secrets are handed out next.
+    keep_logins(tmp_path, replace(watching, redis_login=":theirs"))
+    hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    assert "redis://:theirs@cache:6379/6" in shares(tmp_path)["trading/env"]
+    assert json.loads((tmp_path / "secrets.json").read_text())["objects_login"] == "key:a secret"
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    assert not EXISTING & {path.name for path in tmp_path.iterdir()}
+
+
+def test_an_address_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
+    given = {"TRADEWIND_REDIS_URL": "redis://:secret@cache/2"}
+    with pytest.raises(SecretsError, match="TRADEWIND_REDIS_URL must have no login in it"):
+        hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    given = {"TRADEWIND_REDIS_URL": "redis://redis/2"}
+    with pytest.raises(SecretsError, match=r"by its container .docker ps., such as team-redis-1"):
+        hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")

@@ -102,7 +102,7 @@ def test_a_page_opens_behind_a_port_that_is_forwarded_under_another_number(
 def test_secrets_are_for_their_owner_alone(stack: Stack, secrets: Secrets) -> None:
     path = Layout(stack.settings.state).secrets_file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    values = set(vars(secrets).values())
+    values = set(vars(secrets).values()) - {""}  # no login of services that a team runs
     lines = [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"])]
     assert lines
     assert not [line for line in lines if any(value in line for value in values)]

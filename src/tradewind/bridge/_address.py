@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from tradewind.bridge.errors import ConnectionSettingsError
 
@@ -11,7 +11,7 @@ __all__ = ["AppAddress", "ConnectionLike"]
 
 _EXTRAS = frozenset(
     {"acks_late", "broker_scheme", "default_queue", "global_keyprefix", "poll_seconds",
-     "result_backend", "result_keyprefix"}
+     "result_backend", "result_keyprefix", "ssl_ca_certs"}
 )  # fmt: skip
 _REDIS = ("redis", "rediss")
 _DEFAULT_PORTS = {"redis": 6379, "rediss": 6379}
@@ -134,7 +134,17 @@ def _url(scheme: str, connection: ConnectionLike) -> str:
     port = connection.port or _DEFAULT_PORTS.get(scheme)
     address = connection.host + (f":{port}" if port else "")
     path = quote(connection.schema or ("0" if scheme in _REDIS else ""), safe="")
-    return f"{scheme}://{login}{'@' if login else ''}{address}/{path}"
+    return f"{scheme}://{login}{'@' if login else ''}{address}/{path}{_tls(scheme, connection)}"
+
+
+def _tls(scheme: str, connection: ConnectionLike) -> str:
+    """Return what kombu, Celery and redis-py all read of TLS; kombu uses none without it."""
+    if scheme != "rediss":
+        return ""
+    told = {"ssl_cert_reqs": "required"}
+    if ca := connection.extra_dejson.get("ssl_ca_certs"):
+        told["ssl_ca_certs"] = str(ca)
+    return f"?{urlencode(told)}"
 
 
 def _separated(prefix: str) -> str:

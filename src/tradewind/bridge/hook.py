@@ -19,7 +19,8 @@ class CeleryHook(BaseHook):
     celery_conn_id : str
         Host, port, login and password are the broker's; the schema is the number of a Redis
         database, or the virtual host of another broker. The extra may hold `global_keyprefix`,
-        `default_queue`, `result_backend`, `result_keyprefix`, `broker_scheme` and `poll_seconds`.
+        `default_queue`, `result_backend`, `result_keyprefix`, `broker_scheme`, `poll_seconds` and,
+        for a broker of scheme `rediss`, the file `ssl_ca_certs` of its CA.
     """
 
     conn_name_attr = "celery_conn_id"

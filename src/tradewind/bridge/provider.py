@@ -56,6 +56,9 @@ def get_provider_info() -> dict[str, Any]:
                         "Key prefix of results", "If it is not that of the broker"
                     ),
                     "broker_scheme": _field("Broker scheme", "redis, rediss, amqp or amqps"),
+                    "ssl_ca_certs": _field(
+                        "CA file", "Of a broker of scheme rediss; the system's CAs if empty"
+                    ),
                     "poll_seconds": _field(
                         "Poll", "Seconds between two looks at results nobody told of"
                     ),

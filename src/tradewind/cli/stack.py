@@ -94,6 +94,29 @@ def password(
 
 
 @app.command()
+def adopt(
+    *,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Do what is to do; else only look.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at the team's own PostgreSQL, Redis and bucket, and move in.
+
+    They are those of TRADEWIND_POSTGRES_URL, TRADEWIND_REDIS_URL and TRADEWIND_OBJECTS_URL. Logins
+    are given in the environment of this one command: ADOPT_POSTGRES_LOGIN, ADOPT_REDIS_LOGIN and
+    ADOPT_OBJECTS_LOGIN, each as user:password. Exit code 1 unless all is ready.
+    """
+    from tradewind import display
+    from tradewind.stack import adoption
+
+    logins = {name: os.environ.get(name, "") for name in adoption.LOGINS}
+    found = adoption.adopt(settings_of_folder(), logins, apply=apply)
+    print_json(found) if as_json else display.adoption(found)
+    raise typer.Exit(0 if found.ready else 1)
+
+
+@app.command()
 def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
     from tradewind import display

@@ -9,8 +9,8 @@ from tradewind.errors import OrchestrationError, StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout
-from tradewind.stack.postgres import database_url
 from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.servers import postgres_server
 from tradewind.stack.state import read_state
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def use_mlflow(settings: Settings, *, patient: bool = True) -> None:
 
 def ledger_url(settings: Settings) -> str:
     """Return the address of the database with the ledger of trials and the signals."""
-    password = _secrets(settings).postgres_tradewind
-    return database_url("tradewind", password, settings.postgres_port)
+    return postgres_server(settings).url("tradewind", _secrets(settings).postgres_tradewind)
 
 
 def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:

@@ -14,10 +14,11 @@ from tradewind.display.registry import (
     versions,
 )
 from tradewind.display.research import backtest, signals
-from tradewind.display.stack import checks, credentials, status
+from tradewind.display.stack import adoption, checks, credentials, status
 from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
 
 __all__ = [
+    "adoption",
     "backtest",
     "backup_made",
     "backups",

@@ -7,10 +7,12 @@ from tradewind.display import terminal
 from tradewind.display.tables import Grid, Number
 
 if TYPE_CHECKING:
+    from tradewind.stack.adoption import Adoption
     from tradewind.stack.checks import Check
 
 __all__ = [
     "COLOURS",
+    "adoption",
     "checks",
     "credentials",
     "status",
@@ -20,6 +22,11 @@ COLOURS = {
     "healthy": "green", "done": "green", "starting": "yellow", "waiting": "dim",
     "restarting": "yellow", "unhealthy": "red", "failed": "red", "orphaned": "red",
     "stopped": "dim", "unknown": "red",
+}  # fmt: skip
+
+
+_FOUND = {
+    "ready": "green", "done": "green", "note": "cyan", "to do": "yellow", "in the way": "red",
 }  # fmt: skip
 
 
@@ -57,11 +64,21 @@ def credentials(found: dict[str, dict[str, str]]) -> None:
     table.print(terminal.console)
 
 
+def adoption(found: "Adoption") -> None:
+    """Print what was found at each service of the team's, and the commands that are to be run."""
+    from tradewind.stack.adoption import in_words
+
+    for state, line in in_words(found):
+        terminal.in_one_piece(line, style=_FOUND.get(state or ""))
+
+
 def checks(found: "Sequence[Check]") -> None:
     """Print each check, and under what is wrong how to mend it."""
     for check in found:
         if check.ok:
             terminal.console.print(f"[green]ok[/]    {check.name}")
+            if check.note:
+                terminal.in_one_piece(f"      {check.note}")
         else:
             terminal.console.print(f"[red]wrong[/] {check.name}")
             for line in (*check.problem.splitlines(), f"mend: {check.mend}"):

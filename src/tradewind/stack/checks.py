@@ -8,11 +8,15 @@ __all__ = ["Check", "guarded"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at; `problem` is empty where it is well."""
+    """One thing looked at; `problem` is empty where it is well.
+
+    A `note` says what is well, and yet to be known.
+    """
 
     name: str
     problem: str = ""
     mend: str = ""
+    note: str = ""
 
     @property
     def ok(self) -> bool:

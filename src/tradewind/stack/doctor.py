@@ -15,12 +15,15 @@ from urllib.parse import quote
 from tradewind.errors import SecretsError, TradewindError
 from tradewind.settings import Settings
 from tradewind.stack import minio
+from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, are_lost, load_secrets
+from tradewind.stack.servers import postgres_server
 from tradewind.stack.state import StackState, read_state
+from tradewind.stack.theirs import connect
 
 __all__ = ["databases", "diagnose", "import_error"]
 
@@ -71,6 +74,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield _services(state)
     yield guarded("secrets agree", lambda: _secrets_agree(state, secrets))
     yield from databases(settings, secrets)
+    yield from _theirs(settings)
     workers = {
         application: sum(name.startswith(f"{application}-worker") for name in state.services)
         for application in ("airflow", "trading")
@@ -84,6 +88,22 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     yield guarded("mlflow login", lambda: _mlflow_login(settings, secrets))
     yield guarded("mlflow artifacts", lambda: _artifacts(settings, secrets))
     yield guarded("dag files", lambda: _dag_imports(settings, secrets))
+
+
+def _theirs(settings: Settings) -> Iterator[Check]:
+    """Look at the services that a team runs, with what our own may ask of them."""
+    try:
+        parts = adopt(settings, {}).parts
+    except TradewindError as error:
+        yield Check("services of the team", str(error), "tradewind adopt")
+        return
+    for part in parts:
+        for each in part.findings:
+            name = f"{part.service} {each.what}"
+            if each.state in ("to do", "in the way"):
+                yield Check(name, each.said, "tradewind adopt says what is to do, and where")
+            else:
+                yield Check(name, note=each.said if each.state == "note" else "")
 
 
 def _python() -> Check:
@@ -114,8 +134,10 @@ def _state_directory(layout: Layout) -> Check:
 def _ports(settings: Settings, state: StackState | None) -> Iterator[Check]:
     members = session_members(state.sessions()) if state else {}
     ours = {pid for pids in members.values() for pid in pids}
-    names = ["airflow_port", "mlflow_port", "postgres_port", "redis_port", "scheduler_health_port"]
-    if minio.is_used(Layout(settings.state)):
+    names = ["airflow_port", "mlflow_port", "scheduler_health_port"]
+    names += [] if settings.postgres_url else ["postgres_port"]
+    names += [] if settings.redis_url else ["redis_port"]
+    if not settings.objects_url and minio.is_used(Layout(settings.state)):
         names += ["minio_port", "minio_console_port"]
     for name in names:
         port = getattr(settings, name)
@@ -180,14 +202,14 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
 
     name = f"database {role}"
 
-    def connect(database: str) -> None:
-        psycopg2.connect(
-            host="127.0.0.1", port=settings.postgres_port, user=role, dbname=database,
-            password=getattr(secrets, f"postgres_{role}"), connect_timeout=5,
-        ).close()  # fmt: skip
+    server = postgres_server(settings)
+
+    def enter(database: str) -> None:
+        login = server.name(role), getattr(secrets, f"postgres_{role}")
+        connect(server, login, server.name(database)).close()
 
     try:
-        connect(role)
+        enter(role)
     except psycopg2.OperationalError as error:
         said = str(error).strip()
         return Check(name, f"role {role} cannot enter it: {said}", _way_into_database(said))
@@ -196,7 +218,7 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
         if other == role:
             continue
         try:
-            connect(other)
+            enter(other)
         except psycopg2.OperationalError as error:
             if "permission denied" not in str(error):
                 raise

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from tradewind.endpoints import APPLICATIONS, RedisServer
 from tradewind.settings import Settings
-from tradewind.stack import redis
 from tradewind.stack.checks import Check, guarded
-from tradewind.stack.ports import HOST
 from tradewind.stack.secrets import Secrets
+from tradewind.stack.servers import redis_server
+from tradewind.stack.shared_redis import foreign_prefixes, reached, shared_redis, use_own
+from tradewind.stack.theirs import redis_client
 
 __all__ = ["Longest", "isolation", "longest_celery_task"]
 
@@ -54,18 +56,25 @@ def isolation(
     Check
         Never raises for what it finds.
     """
-    yield guarded("redis eviction", lambda: _eviction(settings, secrets))
-    yield guarded("redis persistence", lambda: _persistence(settings, secrets))
-    yield guarded("redis memory", lambda: _memory(settings, secrets))
-    yield guarded("redis strangers", lambda: _strangers(settings))
-    for application in redis.APPLICATIONS:
-        yield guarded(f"redis user {application}", partial(_user, settings, secrets, application))
-    yield guarded("redis databases", lambda: _databases(settings, secrets))
+    if settings.redis_url:
+        yield from shared_redis(redis_server(settings, secrets), secrets)
+    else:
+        yield from _own_redis(settings, secrets)
     for application, find in longest.items():
         yield guarded(
             f"visibility timeout {application}",
             partial(_visibility, settings, secrets, application, workers[application], find),
         )
+
+
+def _own_redis(settings: Settings, secrets: Secrets) -> Iterator[Check]:
+    yield guarded("redis eviction", lambda: _eviction(settings, secrets))
+    yield guarded("redis persistence", lambda: _persistence(settings, secrets))
+    yield guarded("redis memory", lambda: _memory(settings, secrets))
+    yield guarded("redis strangers", lambda: _strangers(settings))
+    for application in APPLICATIONS:
+        yield guarded(f"redis user {application}", partial(_user, settings, secrets, application))
+    yield guarded("redis databases", lambda: _databases(settings, secrets))
 
 
 def longest_celery_task(answers: Mapping[str, Any]) -> tuple[float | None, str]:
@@ -83,16 +92,8 @@ def longest_celery_task(answers: Mapping[str, Any]) -> tuple[float | None, str]:
     return found
 
 
-def _client(settings: Settings, user: str | None, password: str | None, number: int = 0) -> Any:  # noqa: ANN401 - redis is imported late
-    from redis import Redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    # A refused login would be tried again for nine seconds.
-    return Redis(
-        host=HOST, port=settings.redis_port, db=number, username=user, password=password,
-        socket_timeout=TIMEOUT, decode_responses=True, retry=Retry(NoBackoff(), 0),
-    )  # fmt: skip
+def _client(settings: Settings, user: str, password: str, number: int = 0) -> Any:  # noqa: ANN401 - redis is imported late
+    return redis_client(RedisServer(port=settings.redis_port), (user, password), number)
 
 
 def _admin(settings: Settings, secrets: Secrets) -> Any:  # noqa: ANN401 - redis is imported late
@@ -162,7 +163,7 @@ def _memory(settings: Settings, secrets: Secrets) -> Check:
 
 def _largest_keys(settings: Settings, secrets: Secrets) -> list[str]:
     found: list[tuple[int, str]] = []
-    for number in redis.APPLICATIONS.values():
+    for number in range(len(APPLICATIONS)):
         with _client(settings, "admin", secrets.redis_admin, number) as client:
             for key in itertools.islice(client.scan_iter(count=1000), MOST_KEYS):
                 size = client.memory_usage(key, samples=5) or 0
@@ -174,7 +175,7 @@ def _strangers(settings: Settings) -> Check:
     from redis.exceptions import AuthenticationError
 
     try:
-        with _client(settings, None, None) as client:
+        with _client(settings, "", "") as client:
             client.ping()
     except AuthenticationError:
         return Check("redis strangers")
@@ -183,34 +184,18 @@ def _strangers(settings: Settings) -> Check:
 
 def _user(settings: Settings, secrets: Secrets, application: str) -> Check:
     """Try, as the user, what it must be able to do, and what it must not."""
-    from redis.exceptions import NoPermissionError
-
     name = f"redis user {application}"
     probe = f"doctor:{uuid.uuid4()}"
-    allowed: list[str] = []
     password = getattr(secrets, f"redis_{application}")
-    number = redis.APPLICATIONS[application]
+    number = APPLICATIONS.index(application)
     with _client(settings, application, password, number) as client:
-        client.set(f"{application}:{probe}", "1", ex=5)
-        client.publish(f"{application}:{probe}", "1")
-        others = [f"{other}:" for other in redis.APPLICATIONS if other != application]
-        for prefix in (*others, ""):
-            key = prefix + probe
-            attempts: dict[str, Callable[..., object]] = {
-                f"read keys {prefix}*": partial(client.get, key),
-                f"write keys {prefix}*": partial(client.set, key, "1", ex=1),
-                f"publish to {prefix}*": partial(client.publish, key, "1"),
-            }
-            for what, attempt in attempts.items():
-                try:
-                    attempt()
-                except NoPermissionError:
-                    continue
-                allowed.append(what)
+        use_own(client, application, probe)
+        allowed = reached(client, application, probe)
     with _admin(settings, secrets) as admin:
         # Not tried in earnest: a subscription changes the connection, and these change the server.
         asked = {
-            f"subscribe to {prefix}*": f"SUBSCRIBE {prefix}{probe}" for prefix in (*others, "")
+            f"subscribe to {prefix}*": f"SUBSCRIBE {prefix}{probe}"
+            for prefix in foreign_prefixes(application)
         }
         asked |= {command: command for command in BEYOND_A_PREFIX}
         for what, command in asked.items():
@@ -224,7 +209,7 @@ def _user(settings: Settings, secrets: Secrets, application: str) -> Check:
 def _databases(settings: Settings, secrets: Secrets) -> Check:
     """Ask Redis in which database each connection of an application is."""
     name = "redis databases"
-    used: dict[str, set[int]] = {application: set() for application in redis.APPLICATIONS}
+    used: dict[str, set[int]] = {application: set() for application in APPLICATIONS}
     with _admin(settings, secrets) as client:
         for connection in client.client_list():
             if connection["user"] in used:
@@ -233,11 +218,11 @@ def _databases(settings: Settings, secrets: Secrets) -> Check:
     if absent:
         return Check(name, f"nothing of {', '.join(absent)} is connected", "tradewind status")
     for application, numbers in used.items():
-        if numbers != {redis.APPLICATIONS[application]}:
+        if numbers != {APPLICATIONS.index(application)}:
             found = ", ".join(map(str, sorted(numbers)))
             return Check(
                 name,
-                f"{application} uses database {found}, not {redis.APPLICATIONS[application]} alone",
+                f"{application} uses database {found}, not {APPLICATIONS.index(application)} alone",
                 "stop what connects there: CLIENT LIST, as Redis's user admin, names its address",
             )
     return Check(name)
@@ -248,7 +233,9 @@ def _visibility(
 ) -> Check:
     """See that no task is delivered again, for want of an acknowledgement, while it runs."""
     name = f"visibility timeout {application}"
-    with _admin(settings, secrets) as client:
+    server = redis_server(settings, secrets)
+    login = server.user(application, getattr(secrets, f"redis_{application}"))
+    with redis_client(server, login, server.number(application)) as client:
         client.ping()  # Celery would try for minutes to reach one that is gone
     answers = _ask_workers(settings, secrets, application, workers)
     if len(answers) < workers:
@@ -288,7 +275,7 @@ def _ask_workers(
     password = getattr(secrets, f"redis_{application}")
     app = Celery(
         set_as_current=False,
-        broker=redis.address(application, password, HOST, settings.redis_port),
+        broker=redis_server(settings, secrets).url(application, password),
     )
     app.conf.broker_transport_options = {
         "global_keyprefix": f"{application}:", "socket_timeout": TIMEOUT,

@@ -19,6 +19,7 @@ __all__ = [
     "create_bucket",
     "is_chosen",
     "is_used",
+    "note_theirs",
     "services",
 ]
 
@@ -37,6 +38,11 @@ def is_chosen(settings: Settings, layout: Layout) -> bool:
         If MinIO was chosen and its program is missing, or the setting contradicts the choice.
     """
     record = _record(layout)
+    if record.exists() and record.read_text() == "theirs":
+        raise StackError(
+            "MLflow's files are kept in the bucket of a team, and TRADEWIND_OBJECTS_URL no longer "
+            "names it. Set it again, or start anew with another TRADEWIND_STATE_DIR."
+        )
     present = shutil.which("minio") is not None
     wanted = settings.artifact_store
     if wanted == "auto":
@@ -56,6 +62,24 @@ def is_chosen(settings: Settings, layout: Layout) -> bool:
     if not record.exists():
         write_atomically(record, wanted)
     return wanted == "minio"
+
+
+def note_theirs(layout: Layout) -> None:
+    """Note that MLflow's files are kept in a team's bucket, which another store would not have.
+
+    Raises
+    ------
+    StackError
+        If they are kept elsewhere by now.
+    """
+    record = _record(layout)
+    if record.exists() and record.read_text() != "theirs":
+        raise StackError(
+            f"TRADEWIND_OBJECTS_URL names a bucket, but MLflow's files are kept in "
+            f"{record.read_text()}. Unset it, or start anew with another TRADEWIND_STATE_DIR."
+        )
+    if not record.exists():
+        write_atomically(record, "theirs")
 
 
 def is_used(layout: Layout) -> bool:

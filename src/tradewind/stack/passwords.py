@@ -6,8 +6,8 @@ from dataclasses import replace
 from tradewind.errors import SecretsError, StackError
 from tradewind.settings import Settings
 from tradewind.stack.layout import Layout
-from tradewind.stack.postgres import database_url
 from tradewind.stack.secrets import Secrets, load_secrets, save_secrets
+from tradewind.stack.servers import postgres_server
 from tradewind.stack.services import services
 from tradewind.stack.state import read_state
 
@@ -81,7 +81,7 @@ def _in_mlflow(settings: Settings, secrets: Secrets, password: str) -> None:
         from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
     store = SqlAlchemyStore()
-    address = database_url("mlflow", secrets.postgres_mlflow, settings.postgres_port)
+    address = postgres_server(settings).url("mlflow", secrets.postgres_mlflow)
     try:
         store.init_db(address)
         store.update_user("admin", password)

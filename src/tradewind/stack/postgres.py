@@ -11,7 +11,7 @@ from tradewind.errors import StackError
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets
 
-__all__ = ["create_cluster", "database_url", "initialise", "server_command"]
+__all__ = ["create_cluster", "initialise", "server_command"]
 
 # Where it listens; how it behaves is in config/postgres/postgresql.conf.
 LISTENING = {
@@ -123,11 +123,6 @@ def initialise(script: Path, secrets: Secrets, port: int) -> None:
          "-d", "postgres", "-f", str(script)],
         environment,
     )  # fmt: skip
-
-
-def database_url(role: str, password: str, port: int) -> str:
-    """Return the address at which a role reaches its database, for SQLAlchemy."""
-    return f"postgresql+psycopg2://{role}:{password}@127.0.0.1:{port}/{role}"
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:

@@ -2,46 +2,41 @@
 
 import hashlib
 import json
-from urllib.parse import quote
 
+from tradewind.endpoints import APPLICATIONS, RedisServer
 from tradewind.stack.append_only import cut_zeros
 from tradewind.stack.layout import Layout, write_atomically
 from tradewind.stack.secrets import Secrets
 
 __all__ = [
-    "APPLICATIONS",
-    "address",
     "airflow_connection",
     "prepare",
     "render_users",
     "server_command",
+    "user_rules",
     "write_users",
 ]
 
-APPLICATIONS = {"airflow": 0, "trading": 1}
-"""Number of the database of each application; its user has the same name, and its prefix, too."""
 
-
-def address(application: str, password: str, host: str, port: int) -> str:
-    """Return where an application finds its database, with its login."""
-    number = APPLICATIONS[application]
-    return f"redis://{application}:{quote(password, safe='')}@{host}:{port}/{number}"
-
-
-def airflow_connection(application: str, password: str, host: str, port: int) -> str:
+def airflow_connection(server: RedisServer, application: str, password: str) -> str:
     """Return an application's Celery as Airflow's connection, in the form that a variable holds."""
+    login, secret = server.user(application, password)
+    tls = {"broker_scheme": server.scheme} if server.tls else {}
+    ca = {"ssl_ca_certs": server.ca_certs} if server.ca_certs else {}
     return json.dumps(
         {
             "conn_type": "celery",
-            "host": host,
-            "port": port,
-            "login": application,
-            "password": password,
-            "schema": str(APPLICATIONS[application]),
+            "host": server.host,
+            "port": server.port,
+            "login": login,
+            "password": secret,
+            "schema": str(server.number(application)),
             "extra": {
                 "global_keyprefix": f"{application}:",
                 "default_queue": application,
                 "acks_late": True,
+                **tls,
+                **ca,
             },
         }
     )
@@ -49,12 +44,22 @@ def airflow_connection(application: str, password: str, host: str, port: int) ->
 
 def render_users(template: str, secrets: Secrets) -> str:
     """Return the access list: hashes of passwords, never the passwords."""
-    hashes = {
+    return "\n".join(_rules(template, secrets, RedisServer())) + "\n"
+
+
+def user_rules(template: str, secrets: Secrets, server: RedisServer) -> list[str]:
+    """Return name and rules of each application's user, as ``ACL SETUSER`` takes them."""
+    rules = [line.removeprefix("user ") for line in _rules(template, secrets, server)]
+    return [rule for rule in rules if rule.split(" ", 1)[0] in APPLICATIONS]
+
+
+def _rules(template: str, secrets: Secrets, server: RedisServer) -> list[str]:
+    filled = {
         user: hashlib.sha256(getattr(secrets, f"redis_{user}").encode()).hexdigest()
         for user in ("admin", *APPLICATIONS)
-    }
-    rules = [line for line in template.splitlines() if line and not line.startswith("#")]
-    return "\n".join(rules).format(**hashes) + "\n"
+    } | {f"{name}_number": str(server.number(name)) for name in APPLICATIONS}
+    lines = [line for line in template.splitlines() if line and not line.startswith("#")]
+    return [line.format(**filled) for line in lines]
 
 
 def write_users(template: str, layout: Layout, secrets: Secrets) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from tradewind.errors import SecretsError
 from tradewind.stack.layout import Layout, write_atomically
 
-__all__ = ["Secrets", "are_lost", "ensure_secrets", "load_secrets", "save_secrets"]
+__all__ = ["OF_OTHERS", "Secrets", "are_lost", "ensure_secrets", "load_secrets", "save_secrets"]
 
 
 def _password() -> str:
@@ -39,6 +39,13 @@ class Secrets:
     airflow_api_secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     mlflow_admin: str = field(default_factory=_password)
     mlflow_flask_secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    # As user:password.
+    redis_login: str = ""
+    objects_login: str = ""
+
+
+OF_OTHERS = {each.name for each in fields(Secrets) if each.default == ""}
+"""Logins of services that a team runs: nobody makes them, and they may be missing."""
 
 
 def ensure_secrets(layout: Layout) -> Secrets:
@@ -67,7 +74,8 @@ def save_secrets(layout: Layout, secrets: Secrets) -> None:
     StackError
         If the disk is full or refuses.
     """
-    write_atomically(layout.secrets_file, json.dumps(asdict(secrets), indent=2))
+    kept = {name: each for name, each in asdict(secrets).items() if each or name not in OF_OTHERS}
+    write_atomically(layout.secrets_file, json.dumps(kept, indent=2))
 
 
 def load_secrets(layout: Layout) -> Secrets:
@@ -99,8 +107,8 @@ def load_secrets(layout: Layout) -> Secrets:
             f"and if this machine has other users, who may know what is in it, {_anew(layout)}"
         )
     expected = {f.name for f in fields(Secrets)}
-    if not isinstance(content, dict) or set(content) != expected:
-        found = set(content) if isinstance(content, dict) else set()
+    found = set(content) if isinstance(content, dict) else set()
+    if not isinstance(content, dict) or (found ^ expected) - OF_OTHERS:
         raise SecretsError(
             f"{path} is damaged: {', '.join(sorted(expected ^ found))} missing or unknown. Put the "
             f"file back as it was, or, {_anew(layout)}"

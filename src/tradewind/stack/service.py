@@ -70,3 +70,8 @@ class Service:
     def step(self) -> bool:
         """Whether it is done once, not kept running."""
         return self.probe is None and not self.forks
+
+    @property
+    def theirs(self) -> bool:
+        """Whether somebody else runs it: it is asked how it is, and neither started nor stopped."""
+        return self.probe is not None and not self.command

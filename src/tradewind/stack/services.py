@@ -15,11 +15,12 @@ from tradewind.errors import StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
-from tradewind.stack import minio, postgres, probes, redis
+from tradewind.stack import minio, postgres, probes, redis, theirs
 from tradewind.stack.backup.service import scheduled
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
+from tradewind.stack.servers import object_store, postgres_server, redis_server
 from tradewind.stack.service import Service
 from tradewind.workers.warm import MODULES as RESEARCH_MODULES
 
@@ -79,8 +80,23 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
 def _stores(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
+    found = [*_postgres(settings, layout, secrets, base), _redis(settings, layout, secrets, base)]
+    store = object_store(settings)
+    if store is not None:
+        minio.note_theirs(layout)
+        found.append(theirs.object_store(store, secrets))
+    elif minio.is_chosen(settings, layout):
+        found += minio.services(settings, layout, secrets, base)
+    return found
+
+
+def _postgres(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> list[Service]:
     config = settings.config_dir
-    found = [
+    if settings.postgres_url:
+        return [theirs.postgres(postgres_server(settings), secrets)]
+    return [
         Service(
             "postgres",
             postgres.server_command(
@@ -101,31 +117,35 @@ def _stores(
                 config / "postgres" / "init.sql", secrets, settings.postgres_port
             ),
         ),
-        Service(
-            "redis",
-            redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
-            base,
-            prepare=lambda: redis.prepare(
-                (config / "users.acl.template").read_text(), layout, secrets
-            ),
-            probe=probes.redis(settings.redis_port, secrets.redis_admin),
-            ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
-            address=f"127.0.0.1:{settings.redis_port}",
-        ),
     ]
-    if minio.is_chosen(settings, layout):
-        found += minio.services(settings, layout, secrets, base)
-    return found
+
+
+def _redis(
+    settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
+) -> Service:
+    config = settings.config_dir
+    if settings.redis_url:
+        return theirs.redis(redis_server(settings, secrets), secrets)
+    return Service(
+        "redis",
+        redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
+        base,
+        prepare=lambda: redis.prepare((config / "users.acl.template").read_text(), layout, secrets),
+        probe=probes.redis(settings.redis_port, secrets.redis_admin),
+        ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
+        address=f"127.0.0.1:{settings.redis_port}",
+    )
 
 
 def _mlflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
-    with_minio = minio.is_chosen(settings, layout)
+    server = postgres_server(settings)
+    files = _files(settings, layout, secrets)
     return _merge(
         _read_config(settings.config_dir / "mlflow.env"),
+        server.environment(),
         {
-            "PGHOST": "127.0.0.1",
-            "PGPORT": str(settings.postgres_port),
-            "PGUSER": "mlflow",
+            "PGDATABASE": server.name("mlflow"),
+            "PGUSER": server.name("mlflow"),
             "PGPASSWORD": secrets.postgres_mlflow,
             "MLFLOW_HOST": "127.0.0.1",
             "MLFLOW_PORT": str(settings.mlflow_port),
@@ -133,12 +153,24 @@ def _mlflow_environment(settings: Settings, layout: Layout, secrets: Secrets) ->
             "MLFLOW_AUTH_ADMIN_PASSWORD": secrets.mlflow_admin,
             "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.mlflow_flask_secret_key,
             "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
-            "MLFLOW_ARTIFACTS_DESTINATION": "s3://mlflow"
-            if with_minio
-            else layout.artifacts_dir.as_uri(),
         },
-        minio.client_environment(settings, secrets) if with_minio else {},
+        files,
     )
+
+
+def _files(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
+    """Return where MLflow keeps its files, and its way to there."""
+    store = object_store(settings)
+    if store is not None:
+        key, _, secret = secrets.objects_login.partition(":")
+        return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(key, secret)}
+    if minio.is_chosen(settings, layout):
+        destination = f"s3://{minio.BUCKET}"
+        return {
+            "MLFLOW_ARTIFACTS_DESTINATION": destination,
+            **minio.client_environment(settings, secrets),
+        }
+    return {"MLFLOW_ARTIFACTS_DESTINATION": layout.artifacts_dir.as_uri()}
 
 
 def _hosts(page: str) -> str:
@@ -154,16 +186,19 @@ def _hosts(page: str) -> str:
 def _mlflow(
     settings: Settings, layout: Layout, secrets: Secrets, environment: Mapping[str, str]
 ) -> list[Service]:
-    buckets = ("minio-buckets",) if minio.is_chosen(settings, layout) else ()
+    if settings.objects_url:
+        buckets: tuple[str, ...] = ("objects",)
+    else:
+        buckets = ("minio-buckets",) if minio.is_chosen(settings, layout) else ()
     return [
         Service(
             "mlflow-migrate",
-            [_program("mlflow"), "db", "upgrade", "postgresql+psycopg2:///mlflow"],
+            [_program("mlflow"), "db", "upgrade", environment["MLFLOW_BACKEND_STORE_URI"]],
             environment,
-            needs=("databases", FORK_SERVER),
+            needs=(_databases(settings), FORK_SERVER),
             forked_by=FORK_SERVER,
             imports=MLFLOW_MODULES,
-            done_file=layout.postgres_dir / "mlflow-migrated",
+            done_file=_marker(settings, layout, "mlflow-migrated"),
             done_value=version("mlflow"),
         ),
         Service(
@@ -254,9 +289,9 @@ def _airflow(
             "airflow-migrate",
             [program, "db", "migrate"],
             environment,
-            needs=(FORK_SERVER, "databases"),
+            needs=(FORK_SERVER, _databases(settings)),
             forked_by=FORK_SERVER,
-            done_file=layout.postgres_dir / "airflow-migrated",
+            done_file=_marker(settings, layout, "airflow-migrated"),
             done_value=marker,
         ),
         Service(
@@ -265,7 +300,7 @@ def _airflow(
              "--firstname", "tradewind", "--lastname", "admin", "--email", "admin@localhost"],
             environment,
             needs=migrated,
-            done_file=layout.postgres_dir / "airflow-admin",
+            done_file=_marker(settings, layout, "airflow-admin"),
             done_value="created",
             forked_by=FORK_SERVER,
             stdin=f"{secrets.airflow_admin}\n" * 2,
@@ -283,7 +318,7 @@ def _trading(
     migrations = Path(__file__).parents[1] / "trading" / "migrations" / "versions"
     name = "trading-worker"
     beat = layout.heartbeat(name)
-    address = redis.address("trading", secrets.redis_trading, "127.0.0.1", settings.redis_port)
+    address = redis_server(settings, secrets).url("trading", secrets.redis_trading)
     worker = Service(
         name,
         [_program("celery"), "--app", "tradewind.trading.app", "worker", "--loglevel", "INFO",
@@ -303,8 +338,8 @@ def _trading(
             "trading-migrate",
             [sys.executable, "-m", "tradewind.trading.migrate"],
             environment,
-            needs=("databases",),
-            done_file=layout.postgres_dir / "trading-migrated",
+            needs=(_databases(settings),),
+            done_file=_marker(settings, layout, "trading-migrated"),
             # A migration's file is never changed, so their names say what there is to do.
             done_value=" ".join(sorted(path.stem for path in migrations.glob("*.py"))),
         ),
@@ -313,9 +348,11 @@ def _trading(
 
 
 def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -> dict[str, str]:
-    database = postgres.database_url("airflow", secrets.postgres_airflow, settings.postgres_port)
+    server, broker = postgres_server(settings), redis_server(settings, secrets)
+    database = server.url("airflow", secrets.postgres_airflow)
     return _merge(
         _read_config(settings.config_dir / "airflow.env"),
+        server.for_asyncpg("airflow", secrets.postgres_airflow),
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
@@ -328,9 +365,7 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             ),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
-            "AIRFLOW__CELERY__BROKER_URL": redis.address(
-                "airflow", secrets.redis_airflow, "127.0.0.1", settings.redis_port
-            ),
+            "AIRFLOW__CELERY__BROKER_URL": broker.url("airflow", secrets.redis_airflow),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
             "AIRFLOW__CORE__FERNET_KEY": secrets.airflow_fernet_key,
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.airflow_jwt_secret,
@@ -344,14 +379,27 @@ def _airflow_environment(settings: Settings, layout: Layout, secrets: Secrets) -
             "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_admin,
             "TRADEWIND_DATABASE_URL": _tradewind_database(settings, secrets),
             "AIRFLOW_CONN_TRADING": redis.airflow_connection(
-                "trading", secrets.redis_trading, "127.0.0.1", settings.redis_port
+                broker, "trading", secrets.redis_trading
             ),
         },
     )
 
 
 def _tradewind_database(settings: Settings, secrets: Secrets) -> str:
-    return postgres.database_url("tradewind", secrets.postgres_tradewind, settings.postgres_port)
+    return postgres_server(settings).url("tradewind", secrets.postgres_tradewind)
+
+
+def _databases(settings: Settings) -> str:
+    """Name of the service after which the databases are there."""
+    return "postgres" if settings.postgres_url else "databases"
+
+
+def _marker(settings: Settings, layout: Layout, name: str) -> Path | None:
+    """Return where a step on the databases says that it was done: beside the data it changed.
+
+    A server of the team's has no such place, so there the step is done at each start.
+    """
+    return None if settings.postgres_url else layout.postgres_dir / name
 
 
 def _base_environment(settings: Settings) -> dict[str, str]:

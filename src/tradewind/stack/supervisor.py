@@ -117,6 +117,9 @@ class Supervisor:
         """
         for need in service.needs:
             await self._ready[need].wait()
+        if service.theirs:
+            await self._follow(service)
+            return
         restarts = 0
         while True:
             started, began = time.time(), time.monotonic()
@@ -159,6 +162,28 @@ class Supervisor:
                 await asyncio.sleep(BACK_OFF[restarts])
                 restarts += 1
             self.state.services[service.name].restarts += 1
+
+    async def _follow(self, service: Service) -> None:
+        """Ask a service that somebody else runs how it is, as long as the stack runs."""
+        began, ready = time.monotonic(), self._ready[service.name]
+        self._set(service, "starting")
+        while True:
+            reason = await _failure_of(service, time.time())
+            if reason is None:
+                self._set(service, "healthy")
+                ready.set()
+            elif ready.is_set():
+                self._set(service, "unhealthy", reason)
+            elif time.monotonic() - began > self._start_timeout:
+                self._set(service, "failed", reason)
+                raise ServiceFailedError(
+                    f"{service.name} at {service.address} is not healthy after "
+                    f"{self._start_timeout:g} s: {reason}. Ask who runs it; tradewind adopt says "
+                    "what it needs"
+                )
+            else:
+                self.state.services[service.name].detail = reason
+            await asyncio.sleep(WATCH_POLL if ready.is_set() else START_POLL)
 
     def _missing(self, service: Service) -> list[str]:
         """Names of what a service needs, directly or not, and that is not well now."""
@@ -271,15 +296,12 @@ class Supervisor:
         raise self._failure(service, ending(process))
 
     async def _probe(self, service: Service, process: Process, started: float) -> str | None:
+        if not isinstance(process, ForkServer):
+            return await _failure_of(service, started)
         try:
-            if isinstance(process, ForkServer):
-                async with asyncio.timeout(PING_TIMEOUT):
-                    await process.ping()
-            elif service.probe is not None:
-                await asyncio.to_thread(service.probe, started)
-        except ProbeFailure as failure:
-            return str(failure)
-        except Exception as error:  # noqa: BLE001 - an answer no probe foresaw is no health either
+            async with asyncio.timeout(PING_TIMEOUT):
+                await process.ping()
+        except Exception as error:  # noqa: BLE001 - an answer nobody foresaw is no health either
             return f"{type(error).__name__}: {error}"
         return None
 
@@ -356,6 +378,18 @@ class Supervisor:
             if self.state.seconds is None:  # nobody would learn that the start succeeded
                 raise self._unwritten
             self._publish()
+
+
+async def _failure_of(service: Service, started: float) -> str | None:
+    """Return why a service is not healthy, as its probe says; None if it is."""
+    try:
+        if service.probe is not None:
+            await asyncio.to_thread(service.probe, started)
+    except ProbeFailure as failure:
+        return str(failure)
+    except Exception as error:  # noqa: BLE001 - an answer no probe foresaw is no health either
+        return f"{type(error).__name__}: {error}"
+    return None
 
 
 async def _ended_within(process: Process, seconds: float) -> bool:

@@ -8,17 +8,36 @@ import json
 import os
 import secrets as random
 import shlex
+import shutil
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import urlsplit
 
+from tradewind.endpoints import (
+    ObjectStore,
+    PostgresServer,
+    RedisServer,
+    read_objects_url,
+    read_postgres_url,
+    read_redis_url,
+)
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets
 
-__all__ = ["OWNERS", "PREFIX", "hand_out", "own_volumes"]
+__all__ = [
+    "OWNERS",
+    "PREFIX",
+    "Servers",
+    "hand_out",
+    "keep_logins",
+    "own_volumes",
+    "read_share",
+    "servers",
+]
 
 PREFIX = "SECRET_"
 """What a name in ``.env`` starts with: ``SECRET_AIRFLOW_ADMIN`` sets ``airflow_admin``."""
@@ -32,7 +51,11 @@ OWNERS = {
     "redis": 10005,
     "credentials": 10006,
     "airflow-init": 10007,
-    "backup": 10012,
+    "existing-postgres": 10012,
+    "existing-redis": 10013,
+    "existing-objects": 10014,
+    "adopt": 10015,
+    "backup": 10016,
 }
 """User (and group) of each service's processes, and of its directory."""
 
@@ -45,14 +68,19 @@ VOLUME_OWNERS = {
     "state": "airflow",
     "backups": "backup",
 }
+PLACES = ("postgres", "redis", "minio")
+"""Services of ours that only hold the place of a team's, where that is used."""
+
 MASTER = "secrets.json"
 # What a restore has left for the next start, in the folder of `backup`.
 RESTORED = "restored.json"
 # Of the folder and its files, where others of the group read them: a restore runs as the user that
 # bars belong to, and in this group besides.
 SHARED_MODES = {"backup": (0o770, 0o640)}
-_OF_STORES = ("postgres_", "redis_", "minio_")
-REDIS = ("redis", 6379)  # host and port of its container
+_OF_STORES = ("postgres_", "redis_", "minio_", "objects_")
+SHARE = "secrets.json"  # of who looks at a team's services
+ADOPTED = "logins.json"
+_NAMES = {field.name for field in fields(Secrets)}
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
 LEAST_CHARACTERS = {"mlflow_admin": 12, "minio_root": 8}  # what MLflow and MinIO insist on
@@ -92,11 +120,14 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
     restored = root / "backup" / RESTORED
     if restored.exists():
         found |= _not_of_stores(json.loads(restored.read_text()))
-    known = {field.name for field in fields(Secrets)}
-    whole = Secrets(**{name: found[name] for name in known & found.keys()} | chosen)
+    chosen = _adopted(root) | chosen
+    whole = Secrets(**{name: found[name] for name in _NAMES & found.keys()} | chosen)
     # A secret of a newer version is kept: a return to an older image must not lose it.
     _write(root, MASTER, json.dumps(found | asdict(whole), indent=2), 0)
-    for service, files in _shares(whole, acl_template).items():
+    shares = _shares(whole, servers(given, whole), acl_template)
+    for service in OWNERS.keys() - shares.keys():  # of a service that is no longer used
+        shutil.rmtree(root / service, ignore_errors=True)
+    for service, files in shares.items():
         folder = root / service
         folder_mode, mode = SHARED_MODES.get(service, (0o700, 0o600))
         folder.mkdir(mode=folder_mode, exist_ok=True)
@@ -120,6 +151,57 @@ def _not_of_stores(secrets: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in secrets.items() if not name.startswith(_OF_STORES)}
 
 
+@dataclass(frozen=True)
+class Servers:
+    """Where the stores are that containers use: by the names of ours, or as ``.env`` says.
+
+    Attributes
+    ----------
+    postgres, redis
+    objects
+        The team's bucket; None for that of our MinIO.
+    """
+
+    postgres: PostgresServer
+    redis: RedisServer
+    objects: ObjectStore | None
+
+
+def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
+    """Return where the stores are.
+
+    Raises
+    ------
+    SecretsError
+        If `given` names one by what is no address.
+    """
+
+    def read(name: str, reader: Callable[[str], Any]) -> Any:  # noqa: ANN401 - as the reader says
+        text = given.get(name)
+        if not text:
+            return None
+        try:
+            found = reader(text)
+        except ValueError as error:
+            raise SecretsError(f".env: {name} {error}") from error
+        host = urlsplit(text).hostname
+        if host in PLACES:
+            raise SecretsError(
+                f".env: {name} must name the service by its container (docker ps), such as "
+                f"team-{host}-1, not {host}: a service of ours has that name"
+            )
+        return found
+
+    broker = read("TRADEWIND_REDIS_URL", read_redis_url)
+    if broker is not None and whole.redis_login:
+        broker = broker.sharing(whole.redis_login)
+    return Servers(
+        read("TRADEWIND_POSTGRES_URL", read_postgres_url) or PostgresServer("postgres"),
+        broker or RedisServer("redis"),
+        read("TRADEWIND_OBJECTS_URL", read_objects_url),
+    )
+
+
 def own_volumes(root: Path) -> None:
     """Give each volume to the user that writes it: a new volume belongs to root."""
     for name, service in VOLUME_OWNERS.items():
@@ -127,7 +209,7 @@ def own_volumes(root: Path) -> None:
 
 
 def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
-    known = {field.name for field in fields(Secrets)}
+    known = _NAMES
     chosen: dict[str, str] = {}
     for key, value in given.items():
         if not key.startswith(PREFIX):
@@ -157,14 +239,16 @@ def _chosen(given: Mapping[str, str | None]) -> dict[str, str]:
     return chosen
 
 
-def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
-    database = _database("airflow", whole.postgres_airflow)
-    tradewind = _database("tradewind", whole.postgres_tradewind)
-    trading = redis.address("trading", whole.redis_trading, *REDIS)
+def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict[str, str]]:
+    postgres = where.postgres
+    database = postgres.url("airflow", whole.postgres_airflow)
+    tradewind = postgres.url("tradewind", whole.postgres_tradewind)
+    trading = where.redis.url("trading", whole.redis_trading)
     airflow = _environment(
+        **postgres.for_asyncpg("airflow", whole.postgres_airflow),
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=database,
         AIRFLOW__CELERY__RESULT_BACKEND=f"db+{database}",
-        AIRFLOW__CELERY__BROKER_URL=redis.address("airflow", whole.redis_airflow, *REDIS),
+        AIRFLOW__CELERY__BROKER_URL=where.redis.url("airflow", whole.redis_airflow),
         AIRFLOW__CORE__FERNET_KEY=whole.airflow_fernet_key,
         AIRFLOW__API__SECRET_KEY=whole.airflow_api_secret_key,
         AIRFLOW__API_AUTH__JWT_SECRET=whole.airflow_jwt_secret,
@@ -180,11 +264,13 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
         "minio": {"root-user": minio.USER, "root-password": whole.minio_root},
         "mlflow": {
             "env": _environment(
+                **postgres.environment(),
+                PGDATABASE=postgres.name("mlflow"),
+                PGUSER=postgres.name("mlflow"),
                 PGPASSWORD=whole.postgres_mlflow,
                 MLFLOW_AUTH_ADMIN_PASSWORD=whole.mlflow_admin,
                 MLFLOW_FLASK_SERVER_SECRET_KEY=whole.mlflow_flask_secret_key,
-                AWS_ACCESS_KEY_ID=minio.USER,
-                AWS_SECRET_ACCESS_KEY=whole.minio_root,
+                **_files(whole, where.objects),
             )
         },
         "airflow": {
@@ -193,7 +279,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_admin,
                 TRADEWIND_DATABASE_URL=tradewind,
                 AIRFLOW_CONN_TRADING=redis.airflow_connection(
-                    "trading", whole.redis_trading, *REDIS
+                    where.redis, "trading", whole.redis_trading
                 ),
             ),
         },
@@ -206,6 +292,7 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
             )
         },
         "backup": {MASTER: json.dumps(_of_a_backup(whole), indent=2)},
+        **_of_existing(whole, where),
         "credentials": {
             "logins.json": json.dumps(
                 {
@@ -218,8 +305,62 @@ def _shares(whole: Secrets, acl_template: str) -> dict[str, dict[str, str]]:
     }
 
 
-def _database(role: str, password: str) -> str:
-    return f"postgresql+psycopg2://{role}:{quote(password, safe='')}@postgres:5432/{role}"
+def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
+    """Return where MLflow keeps its files, and its login there."""
+    store = objects or ObjectStore("http://minio:9000", minio.BUCKET)
+    key, _, secret = whole.objects_login.partition(":")
+    login = (minio.USER, whole.minio_root) if objects is None else (key, secret)
+    return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(*login)}
+
+
+def _of_existing(whole: Secrets, where: Servers) -> dict[str, dict[str, str]]:
+    """Return what each that watches a team's service logs in with, and no other secret."""
+    wanted = {
+        "postgres": where.postgres.theirs,
+        "redis": where.redis.theirs,
+        "objects": where.objects is not None,
+    }
+    kinds = [kind for kind, theirs in wanted.items() if theirs]
+    found = {f"existing-{kind}": {SHARE: _only(whole, kind)} for kind in kinds}
+    return found | ({"adopt": {SHARE: _only(whole, *kinds)}} if kinds else {})
+
+
+def _only(whole: Secrets, *kinds: str) -> str:
+    """Return secrets of some kinds of service as JSON, the others empty, and none of an admin."""
+    administrators = {"postgres_superuser", "redis_admin"}
+    kept = {
+        name: value if name.startswith(kinds) and name not in administrators else ""
+        for name, value in asdict(whole).items()
+    }
+    return json.dumps(kept)
+
+
+def read_share(root: Path, service: str) -> Secrets:
+    """Return what a service was given that has to do with a team's services.
+
+    Raises
+    ------
+    SecretsError
+        If it was given nothing: ``.env`` names no such service.
+    """
+    path = root / service / SHARE
+    if not path.exists():
+        raise SecretsError(
+            "nothing was handed out for it: name the service in .env (docs/existing-services.md)"
+        )
+    return Secrets(**json.loads(path.read_text()))
+
+
+def keep_logins(root: Path, whole: Secrets) -> None:
+    """Keep the logins that were adopted, for `hand_out` to take up when it is run next."""
+    text = json.dumps({name: getattr(whole, name) for name in OF_OTHERS})
+    _write(root / "adopt", ADOPTED, text, OWNERS["adopt"])
+
+
+def _adopted(root: Path) -> dict[str, str]:
+    path = root / "adopt" / ADOPTED
+    found = json.loads(path.read_text()) if path.exists() else {}
+    return {name: found[name] for name in OF_OTHERS & found.keys() if found[name]}
 
 
 def _environment(**values: str) -> str:

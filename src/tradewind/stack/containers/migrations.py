@@ -51,7 +51,7 @@ def migrate_airflow(admin_password: str) -> bool:
 def migrate_mlflow() -> bool:
     """Bring MLflow's schema to the installed version.
 
-    The server, user and password are those of the ``PG*`` variables.
+    The server, database, user and password are those of the ``PG*`` variables.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def migrate_mlflow() -> bool:
         if ended.returncode:
             raise StackError(f"`mlflow db upgrade` ended with exit code {ended.returncode}")
 
-    return _once("postgresql:///mlflow", f"mlflow {version('mlflow')}", work)
+    return _once("postgresql:///", f"mlflow {version('mlflow')}", work)
 
 
 def _once(address: str, done: str, work: Callable[[], None]) -> bool:
