@@ -1,16 +1,22 @@
-"""The databases at one moment: dumps, rows by table, and how they are restored."""
+"""The databases at one moment: dumps, rows by table, and how they are restored.
+
+All of it is done by the role that owns a database, and with what belongs to it: a server may be a
+team's, with others' databases on it, and others' tables and extensions in ours.
+"""
 
 import os
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from tradewind.endpoints import PostgresServer
 from tradewind.errors import BackupError
-from tradewind.stack.backup.streams import CHUNK
+from tradewind.stack.backup.streams import CHUNK, fed
+from tradewind.stack.backup.tls import through_tls
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -19,12 +25,67 @@ __all__ = ["Databases", "Login", "Snapshot"]
 
 _LONGEST: Final = 60.0  # seconds in which a moment without a commit is looked for
 _STEP: Final = 0.002  # seconds
+# Who may do what is set at each start, for the roles that a system has.
+_WITHOUT: Final = ("--no-owner", "--no-privileges", "--no-policies")
 _TABLES: Final = """
     SELECT format('%I.%I', n.nspname, c.relname)
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    AND pg_has_role(c.relowner, 'USAGE')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = c.tableoid AND d.objid = c.oid
+                    AND d.deptype = 'e')
     ORDER BY 1
 """
+# Removes what belongs to the role, and nothing that others have made or that hangs on theirs; and
+# the note of a migration that was done, which what is restored may lack. What a table brings with
+# it goes with the table.
+_EMPTY: Final = """
+DO $$
+DECLARE
+  statement text;
+BEGIN
+  EXECUTE format('COMMENT ON DATABASE %I IS NULL', current_database());
+  FOR statement IN
+    WITH ours AS (
+      SELECT CASE c.relkind WHEN 'v' THEN 1 WHEN 'm' THEN 2 WHEN 'S' THEN 4 ELSE 3 END AS step,
+             CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                            WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
+             format('%I.%I', n.nspname, c.relname) AS name,
+             c.tableoid AS catalog, c.oid, c.relowner AS owner
+      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('v', 'm', 'r', 'p', 'S') AND n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 5, 'ROUTINE', format('%I.%I(%s)', n.nspname, p.proname,
+                                  pg_get_function_identity_arguments(p.oid)),
+             p.tableoid, p.oid, p.proowner
+      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^pg_'
+      UNION ALL
+      SELECT 6, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END,
+             format('%I.%I', n.nspname, t.typname), t.tableoid, t.oid, t.typowner
+      FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+      LEFT JOIN pg_class c ON c.oid = t.typrelid
+      WHERE n.nspname !~ '^pg_' AND (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c')
+      UNION ALL
+      SELECT 7, 'SCHEMA', format('%I', nspname), tableoid, oid, nspowner
+      FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'public'
+    )
+    SELECT format('DROP %s %s', kind, string_agg(name, ', ' ORDER BY name)) FROM ours
+    WHERE pg_has_role(owner, 'USAGE')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = ours.catalog AND d.objid = ours.oid
+                    AND d.deptype IN ('a', 'e', 'i'))
+    GROUP BY step, kind ORDER BY step
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+END
+$$;
+"""
+# What pg_restore says first, and a server before PostgreSQL 17 does not know.
+_LIMIT: Final = b"\nSET transaction_timeout = 0;\n"
+_LIMIT_IF_KNOWN: Final = (
+    b"\nSELECT set_config(name, '0', false) FROM pg_catalog.pg_settings "
+    b"WHERE name = 'transaction_timeout';\n"
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +93,15 @@ class Login:
     """How a database is reached by the role that owns it: libpq's variables."""
 
     environment: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def at(cls, server: PostgresServer, database: str, password: str) -> "Login":
+        """Return the login of the owner of one of our databases."""
+        name = server.name(database)
+        # A team's may speak TLS unasked, and then nothing goes there in the clear.
+        told = {"PGSSLMODE": "prefer"} if server.theirs else {}
+        told |= {**server.environment(), "PGDATABASE": name, "PGUSER": name}
+        return cls(told | {"PGPASSWORD": password})
 
     @property
     def host(self) -> str:
@@ -140,12 +210,15 @@ class Databases:
             If `pg_dump` fails; the message has its last lines.
         """
         command = [
-            self.program("pg_dump"), "--format=custom", "--no-owner", "--no-privileges",
+            self.program("pg_dump"), "--format=custom", *_WITHOUT, "--exclude-extension=*",
             f"--snapshot={snapshot.id}",
         ]  # fmt: skip
-        with tempfile.TemporaryFile() as said:
+        with (
+            through_tls(snapshot.login.environment) as login,
+            tempfile.TemporaryFile() as said,
+        ):
             with subprocess.Popen(
-                command, env=_environment(snapshot.login), stdout=subprocess.PIPE, stderr=said,
+                command, env=_environment(login), stdout=subprocess.PIPE, stderr=said,
                 stdin=subprocess.DEVNULL, cwd="/",
             ) as process:  # fmt: skip
                 assert process.stdout is not None  # noqa: S101 - for mypy
@@ -159,50 +232,104 @@ class Databases:
         return _counted(snapshot.connection)
 
     def restore(self, name: str, of: IO[bytes]) -> None:
-        """Restore a database from a stream, all of it or nothing.
-
-        What an earlier attempt restored is restored anew.
+        """Restore a database from a stream in the place of what is in it, all of it or nothing.
 
         Raises
         ------
         BackupError
-            If `pg_restore` fails; the message has its last lines.
+            If it cannot be; the message has the last lines of the program that says so. The
+            database is what it was then.
         """
         login = self.logins[name]
+        # A script with all that is to be done, in one transaction: that of `pg_restore` itself
+        # cannot begin with a statement of ours.
         command = [
-            self.program("pg_restore"), "--no-owner", "--no-privileges", "--clean", "--if-exists",
-            "--single-transaction", "--exit-on-error",
-            f"--dbname={login.environment['PGDATABASE']}",
+            self.program("psql"), "--no-psqlrc", "--quiet", "--output=/dev/null",
+            "--set=ON_ERROR_STOP=1", "--single-transaction", "--file=-",
         ]  # fmt: skip
-        with tempfile.TemporaryFile() as said:
+        with (
+            through_tls(login.environment) as environment,
+            tempfile.TemporaryFile() as said,
+        ):
             with subprocess.Popen(
-                command, env=_environment(login), stdin=subprocess.PIPE, stdout=said, stderr=said,
-                cwd="/",
+                command, env=_environment(environment), stdin=subprocess.PIPE, stdout=said,
+                stderr=said, cwd="/",
             ) as process:  # fmt: skip
                 assert process.stdin is not None  # noqa: S101 - for mypy
+                to = _Told(process.stdin)
                 try:
-                    while data := of.read(CHUNK):
-                        process.stdin.write(data)
-                    process.stdin.close()
-                except BrokenPipeError:
-                    pass  # its exit code says why
+                    to.write(_EMPTY.encode())
+                    with fed(lambda writer: self._script(of, writer)) as script:
+                        to.write(script.read(CHUNK).replace(_LIMIT, _LIMIT_IF_KNOWN, 1))
+                        while data := script.read(CHUNK):
+                            to.write(data)
+                    to.close()  # the script is whole: what it did is kept
                 except BaseException:
-                    process.kill()
-                    raise
-            _require(process.returncode, "pg_restore", said)
+                    if not to.refused:  # else its exit code says why
+                        process.kill()  # before its input ends, which would keep the half of it
+                        process.wait()
+                        raise
+            _require(process.returncode, "psql", said)
         with _closing(login.connect()) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute("ANALYZE")  # else queries are planned as for empty tables
+
+    def _script(self, of: IO[bytes], to: IO[bytes]) -> None:
+        """Write what restores a dump as a script of SQL."""
+        command = [self.program("pg_restore"), *_WITHOUT, "--file=-"]
+        with tempfile.TemporaryFile() as said:
+            with subprocess.Popen(
+                command, env=_environment({}), stdin=subprocess.PIPE, stdout=to, stderr=said,
+                cwd="/",
+            ) as process:  # fmt: skip
+                assert process.stdin is not None  # noqa: S101 - for mypy
+                taking = _Told(process.stdin)
+                try:
+                    while data := of.read(CHUNK):
+                        taking.write(data)
+                    taking.close()
+                except BaseException:
+                    if not taking.refused:  # else its exit code says why
+                        process.kill()
+                        raise
+            _require(process.returncode, "pg_restore", said)
 
     def filled(self) -> list[str]:
         """Return the databases that have tables."""
         return [name for name in self.logins if self.counts(name)]
 
 
-def _environment(login: Login) -> dict[str, str]:
+class _Told:
+    """What a program reads; knows whether it has stopped reading."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.refused = False
+
+    def write(self, data: bytes) -> None:
+        with self._noted():
+            self._file.write(data)
+            self._file.flush()
+
+    def close(self) -> None:
+        with self._noted():
+            self._file.close()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self.refused = True
+            with suppress(BrokenPipeError):
+                self._file.close()  # without what it still holds
+            raise
+
+
+def _environment(login: Mapping[str, str]) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return {**ours, **login.environment}
+    return {**ours, **login}
 
 
 def _require(code: int, program: str, said: IO[bytes]) -> None:

@@ -6,16 +6,24 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from tradewind.endpoints import DATABASES, ObjectStore
 from tradewind.errors import BackupError, ServiceFailedError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack import minio, postgres
 from tradewind.stack.backup.databases import Databases, Login
+from tradewind.stack.backup.elsewhere import (
+    as_secrets,
+    filled,
+    forget_queues,
+    secrets_that_open,
+    set_databases_aside,
+)
 from tradewind.stack.backup.kept import Backup, find
 from tradewind.stack.backup.make import Made, make_backup
 from tradewind.stack.backup.places import place_of
@@ -25,6 +33,7 @@ from tradewind.stack.backup.restore import (
     checked,
     restore_databases,
     restore_tree,
+    texts,
 )
 from tradewind.stack.backup.system import System
 from tradewind.stack.backup.trees import MARKET, Folder, Objects, Tree
@@ -32,7 +41,8 @@ from tradewind.stack.half_restored import MARK, half_restored, refuse_half_resto
 from tradewind.stack.layout import Layout, write_atomically, writing
 from tradewind.stack.leftovers import clear_leftovers, only_supervisor
 from tradewind.stack.ports import require_free
-from tradewind.stack.secrets import Secrets, ensure_secrets, load_secrets
+from tradewind.stack.secrets import Secrets, load_secrets
+from tradewind.stack.servers import object_store, postgres_server, redis_server
 from tradewind.stack.service import Service
 from tradewind.stack.services import services
 from tradewind.stack.state import read_state
@@ -44,19 +54,15 @@ Progress = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 # What is needed to read and write databases and files: Airflow and MLflow are not.
 _STORES: Final = ("postgres", "databases", "minio", "minio-buckets", "objects")
-_DATABASES: Final = ("airflow", "mlflow", "tradewind")
 # What a state directory has that a restore brings back, or that belongs to what it brings back.
-_DATA: Final = ("secrets.json", "artifact-store", "postgres", "redis", "artifacts", "minio")
+_DATA: Final = ("postgres", "redis", "artifacts", "minio")
 _OURS: Final = ("secrets.json", "artifact-store")
 
 
 def local_system(settings: Settings, secrets: Secrets) -> System:
     """Return what there is to back up of the local stack.
 
-    Raises
-    ------
-    BackupError
-        If bars are kept in an object store, which has backups of its own.
+    Bars that are kept in an object store are not of it: that has backups of its own.
     """
     layout = Layout(settings.state)
     trees: dict[str, Tree] = {
@@ -66,35 +72,22 @@ def local_system(settings: Settings, secrets: Secrets) -> System:
     if "://" not in settings.market_store:
         trees["market"] = Folder(Path(settings.market_store), MARKET)
     trees["logs"] = Folder(layout.logs_dir / "tasks")
-    return System(Databases(_logins(settings, secrets), postgres.program), trees)
-
-
-def _logins(settings: Settings, secrets: Secrets) -> dict[str, Login]:
-    """Return how the owner of each database reaches it."""
-    return {
-        name: Login(
-            {
-                "PGHOST": "127.0.0.1", "PGPORT": str(settings.postgres_port), "PGDATABASE": name,
-                "PGUSER": name, "PGPASSWORD": getattr(secrets, f"postgres_{name}"),
-            }
-        )
-        for name in _DATABASES
-    }  # fmt: skip
+    server = postgres_server(settings)
+    logins = {
+        name: Login.at(server, name, getattr(secrets, f"postgres_{name}")) for name in DATABASES
+    }
+    return System(Databases(logins, postgres.program), trees)
 
 
 def _artifacts(settings: Settings, layout: Layout, secrets: Secrets) -> Tree:
+    store = object_store(settings)
+    if store is not None:
+        key, _, secret = secrets.objects_login.partition(":")
+        return Objects.at(store, (key, secret))
     if not minio.is_used(layout):
         return Folder(layout.artifacts_dir)
-    login = minio.client_environment(settings, secrets)
-    return Objects(
-        minio.BUCKET,
-        options={
-            "endpoint_url": login["MLFLOW_S3_ENDPOINT_URL"],
-            "aws_access_key_id": login["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": login["AWS_SECRET_ACCESS_KEY"],
-            "region_name": login["AWS_DEFAULT_REGION"],
-        },
-    )
+    own = ObjectStore(f"http://127.0.0.1:{settings.minio_port}", minio.BUCKET)
+    return Objects.at(own, (minio.USER, secrets.minio_root))
 
 
 def _kept_secrets(layout: Layout) -> Secrets:
@@ -103,12 +96,10 @@ def _kept_secrets(layout: Layout) -> Secrets:
     A newer version adds secrets when it starts, and not before: a backup ahead of an upgrade has to
     bring the earlier version back.
     """
-    names = {each.name for each in fields(Secrets)}
     try:
-        content = json.loads(layout.secrets_file.read_text())
-    except (OSError, ValueError):
+        return as_secrets(json.loads(layout.secrets_file.read_text()))
+    except (OSError, ValueError, AttributeError):
         return load_secrets(layout)  # which says what is wrong
-    return Secrets(**{name: value for name, value in content.items() if name in names})
 
 
 def back_up(
@@ -184,39 +175,57 @@ def restore(
     layout = Layout(settings.state)
     backup = find(place_of(of, settings.home), name)
     _refuse_running(layout)
-    interrupted = half_restored(layout)
-    present = [] if interrupted else _data(settings, layout)
-    if present and not replace:
+    if not (replace or half_restored(layout)):
+        _refuse_data(settings, layout, [])  # before all of a backup is read
+    whole = checked(backup, key, progress)
+    if "market" in whole.contents.files and "://" in settings.market_store:
         raise BackupError(
-            f"there is data in {', '.join(map(str, present[:3]))}, and a restore writes over none. "
-            "Set TRADEWIND_STATE_DIR to another folder, or say --replace, which sets it aside"
+            "the backup has bars, and TRADEWIND_MARKET_STORE says that they are kept in a bucket: "
+            "unset it, restore, and copy them there"
         )
-    of_all = checked(backup, key, progress)
+    spare_this_machine(os.environ)
+    kept = texts("secrets", whole)
+    here = asdict(_kept_secrets(layout)) if layout.secrets_file.exists() else {}
+    opening = secrets_that_open(settings, here, json.loads(kept["secrets.json"]))
+    secrets = as_secrets(opening)
     layout.create()
     with only_supervisor(layout):
         clear_leftovers(layout)
-        aside = _clear_the_way(settings, layout, backup, interrupted=bool(interrupted))
+        interrupted = bool(half_restored(layout))
+        taken = [] if interrupted else filled(settings, local_system(settings, secrets))
+        if not (replace or interrupted):
+            _refuse_data(settings, layout, taken)
+        aside = _clear_the_way(settings, layout, backup, interrupted=interrupted, taken=bool(taken))
         layout.create()
-        _restore_all(settings, layout, of_all)
+        write_atomically(layout.secrets_file, json.dumps(opening, indent=2))
+        _choose_store(settings, layout, kept.get("artifact-store", b"").decode())
+        _restore_all(settings, layout, secrets, whole, aside)
         (layout.root / MARK).unlink()
-    return Restored(backup, of_all.contents, aside)
+    return Restored(backup, whole.contents, str(aside) if aside else None)
 
 
-def _restore_all(settings: Settings, layout: Layout, of: Checked) -> None:
-    restore_tree(Folder(layout.root, only=_OURS, mode=0o600), "secrets", of)
-    secrets = ensure_secrets(layout)  # with those that a newer version has besides
+def _choose_store(settings: Settings, layout: Layout, kept: str) -> None:
+    """Note where MLflow's files are kept, as before; where the settings say it, a start does."""
+    record = layout.root / "artifact-store"
+    told = settings.artifact_store != "auto" or object_store(settings) is not None
+    if told or kept not in {"directory", "minio"}:
+        record.unlink(missing_ok=True)
+    else:
+        write_atomically(record, kept)
 
+
+def _restore_all(
+    settings: Settings, layout: Layout, secrets: Secrets, of: Checked, aside: Path | None
+) -> None:
     def work() -> None:
-        spare_this_machine(os.environ)
         system = local_system(settings, secrets)
-        if absent := of.contents.files.keys() - system.trees.keys():
-            raise BackupError(
-                f"the backup has {', '.join(sorted(absent))}, and TRADEWIND_MARKET_STORE says that "
-                "bars are kept elsewhere: unset it, restore, and copy them there"
-            )
+        if settings.postgres_url and aside is not None:
+            set_databases_aside(system, aside)
+        if settings.redis_url:
+            forget_queues(redis_server(settings, secrets), secrets)
         restore_databases(system, of)
         for name, tree in system.trees.items():
-            if name in of.contents.files:
+            if name in of.contents.files and name != "secrets":
                 restore_tree(tree, name, of)
 
     _with_stores(settings, layout, secrets, work)
@@ -231,6 +240,17 @@ def _refuse_running(layout: Layout) -> None:
         raise BackupError("the stack is running: `tradewind down`, then restore")
 
 
+def _refuse_data(settings: Settings, layout: Layout, taken: Sequence[str]) -> None:
+    """Refuse to write over data, that of a team's services (`taken`) included."""
+    found = [*map(str, _data(settings, layout)), *taken]
+    if found:
+        raise BackupError(
+            f"there is data in {', '.join(found[:3])}, and a restore writes over none. Set "
+            "TRADEWIND_STATE_DIR to another folder, and of a team's services name another prefix "
+            "or bucket; or say --replace, which sets it aside"
+        )
+
+
 def _data(settings: Settings, layout: Layout) -> list[Path]:
     """Return what there is that a restore would write over."""
     found = [layout.root / name for name in _DATA]
@@ -240,19 +260,20 @@ def _data(settings: Settings, layout: Layout) -> list[Path]:
 
 
 def _clear_the_way(
-    settings: Settings, layout: Layout, backup: Backup, *, interrupted: bool
-) -> str | None:
+    settings: Settings, layout: Layout, backup: Backup, *, interrupted: bool, taken: bool
+) -> Path | None:
     """Note that a restore begins, and set aside what is there; return the folder it is in then.
 
     The note is written before anything moves. What an interrupted restore has written is removed,
-    for all of it is in the backup; what it has set aside stays there.
+    for all of it is in the backup; what it has set aside stays there. Secrets are never away: they
+    may be all that opens a team's services.
     """
     mark = layout.root / MARK
     if interrupted:
-        aside = json.loads(mark.read_text())["set_aside"]
+        aside: str | None = json.loads(mark.read_text())["set_aside"]
     else:
-        data = _data(settings, layout)
-        aside = f"replaced-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}" if data else None
+        there = taken or _data(settings, layout) or layout.secrets_file.exists()
+        aside = f"replaced-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}" if there else None
         note = {"backup": f"{backup.place}/{backup.name}", "set_aside": aside}
         write_atomically(mark, json.dumps(note))
     if aside is None:
@@ -265,7 +286,7 @@ def _clear_the_way(
     else:
         _set_aside(_data(settings, layout), folder)
         write_atomically(moved, "What was here before a restore.\n")
-    return str(folder)
+    return folder
 
 
 def _remove(paths: list[Path]) -> None:
@@ -277,6 +298,9 @@ def _remove(paths: list[Path]) -> None:
 def _set_aside(paths: list[Path], folder: Path) -> None:
     with writing(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
+        for name in _OURS:
+            if (folder.parent / name).exists():
+                shutil.copy2(folder.parent / name, folder / name)
         for path in paths:
             # Within its own disk, so that it moves in one step.
             inside = path.parent == folder.parent

@@ -12,7 +12,7 @@ from tradewind.stack.backup.streams import CHUNK, hash_of
 from tradewind.stack.backup.system import System
 from tradewind.stack.backup.trees import Tree
 
-__all__ = ["Checked", "Restored", "checked", "restore_databases", "restore_tree"]
+__all__ = ["Checked", "Restored", "checked", "restore_databases", "restore_tree", "texts"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -81,6 +81,13 @@ def checked(backup: Backup, key: str | None, progress: Progress = lambda *_: Non
             f"{', '.join(sorted(stored ^ whole))}. Restore another backup"
         )
     return Checked(backup, contents, key, progress)
+
+
+def texts(name: str, of: Checked) -> dict[str, bytes]:
+    """Return the content of a tree of a few small files, by path."""
+    with of.backup.part(f"{name}.tar", of.key) as stream:
+        files = of.contents.files[name]
+        return {path: content.read() for path, _, content in unpack(stream, files, f"{name}.tar")}
 
 
 def restore_tree(tree: Tree, name: str, of: Checked) -> None:

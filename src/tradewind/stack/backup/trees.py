@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from tradewind.endpoints import ObjectStore
 from tradewind.errors import BackupError
 from tradewind.stack.backup.streams import CHUNK
 
@@ -160,6 +161,15 @@ class Objects:
     rank: Rank = _first
     _clients: list[Any] = field(default_factory=list, repr=False)
 
+    @classmethod
+    def at(cls, store: ObjectStore, login: tuple[str, str]) -> "Objects":
+        """Return the objects of a store, for a login of key and secret."""
+        key, secret = login
+        told = {"endpoint_url": store.endpoint, "aws_access_key_id": key,
+                "aws_secret_access_key": secret, "region_name": store.region}  # fmt: skip
+        told |= {"verify": store.ca_bundle} if store.ca_bundle else {}
+        return cls(store.bucket, f"{store.prefix}/" if store.prefix else "", told)
+
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
 
@@ -178,7 +188,9 @@ class Objects:
                 Bucket=self.bucket, Prefix=self.prefix
             )
             keys = [each["Key"] for page in pages for each in page.get("Contents", ())]
-        return sorted(key.removeprefix(self.prefix) for key in keys if key not in _PASSING)
+        paths = (key.removeprefix(self.prefix) for key in keys)
+        # A key that ends in a slash is what some programs make a folder of.
+        return sorted(path for path in paths if path and path[-1] != "/" and path not in _PASSING)
 
     @contextmanager
     def reading(self, path: str) -> Iterator[tuple[int, IO[bytes]]]:

@@ -6,16 +6,16 @@ The words after it are those of the command line: ``--keep``, ``--backup``, ``--
 import argparse
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from tradewind.endpoints import DATABASES
 from tradewind.errors import BackupError, TradewindError
-from tradewind.stack import minio
 from tradewind.stack.backup import kept
 from tradewind.stack.backup.databases import Databases, Login
+from tradewind.stack.backup.elsewhere import as_secrets, forget_queues
 from tradewind.stack.backup.encryption import public_keys, read_key
 from tradewind.stack.backup.make import make_backup
 from tradewind.stack.backup.places import Directory, Place, place_of
@@ -23,6 +23,8 @@ from tradewind.stack.backup.restore import checked, restore_databases, restore_t
 from tradewind.stack.backup.summary import Summary, listed, summarised
 from tradewind.stack.backup.system import System
 from tradewind.stack.backup.trees import MARKET, Folder, Objects, Tree, Words
+from tradewind.stack.containers.handout import SHARE, Servers, files, servers
+from tradewind.stack.postgres import program
 from tradewind.strict_json import dumps
 
 __all__ = ["main"]
@@ -32,54 +34,35 @@ STATE: Final = Path("/var/lib/tradewind")
 LOGS: Final = Path("/var/log/airflow")
 BACKUPS: Final = Path("/backups")
 KEY: Final = Path("/run/backup-key")
-_DATABASES: Final = ("airflow", "mlflow", "tradewind")
-_MASTER: Final = "secrets.json"
 
 
-def contained() -> System:
-    """Return what there is to back up of the containers."""
+def contained() -> tuple[System, Servers]:
+    """Return what there is to back up of the containers, and where their stores are."""
     try:
-        text = (SECRETS / _MASTER).read_bytes()
+        text = (SECRETS / SHARE).read_bytes()
     except OSError as error:
         raise BackupError(
-            f"{SECRETS / _MASTER} cannot be read by user {os.geteuid()}: has the service `secrets` "
+            f"{SECRETS / SHARE} cannot be read by user {os.geteuid()}: has the service `secrets` "
             "run? docker compose up --detach"
         ) from error
-    secrets = json.loads(text)
+    secrets = as_secrets(json.loads(text))
+    where = servers(dict(os.environ), secrets)
     trees: dict[str, Tree] = {
-        "secrets": Words({_MASTER: text}, _leave_for_the_next_start),
-        "artifacts": Objects(
-            minio.BUCKET,
-            options={
-                "endpoint_url": "http://minio:9000", "aws_access_key_id": minio.USER,
-                "aws_secret_access_key": secrets["minio_root"], "region_name": "us-east-1",
-            },
-        ),
+        "secrets": Words({SHARE: text}, _leave_for_the_next_start),
+        "artifacts": Objects.at(*files(secrets, where.objects)),
         "market": Folder(STATE / "market", MARKET, mode=0o664),
         "logs": Folder(LOGS / "tasks", mode=0o664),
-    }  # fmt: skip
+    }
     logins = {
-        name: Login(
-            {
-                "PGHOST": "postgres", "PGPORT": "5432", "PGDATABASE": name, "PGUSER": name,
-                "PGPASSWORD": secrets[f"postgres_{name}"],
-            }
-        )
-        for name in _DATABASES
-    }  # fmt: skip
-    return System(Databases(logins, _program), trees)
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        raise BackupError(f"`{name}` is not in this image: docker compose build backup")
-    return found
+        name: Login.at(where.postgres, name, getattr(secrets, f"postgres_{name}"))
+        for name in DATABASES
+    }
+    return System(Databases(logins, program), trees), where
 
 
 def _leave_for_the_next_start(name: str, content: bytes) -> None:
     """Leave the backup's secrets for `secrets`, which alone may write those of all services."""
-    if name != _MASTER:  # of the stack without containers
+    if name != SHARE:  # of the stack without containers
         return
     new = SECRETS / ".restored.json"
     new.unlink(missing_ok=True)
@@ -105,7 +88,7 @@ def _place() -> Place:
 def back_up(words: argparse.Namespace) -> Summary:
     """Make a backup, and leave as many as are to be kept."""
     made = make_backup(
-        contained(), _place(), keep=words.keep,
+        contained()[0], _place(), keep=words.keep,
         encrypt_to=public_keys(os.environ.get("TRADEWIND_BACKUP_ENCRYPT_TO", "")),
     )  # fmt: skip
     return summarised(made.backup, made.contents, removed=made.removed)
@@ -117,18 +100,21 @@ def restore(words: argparse.Namespace) -> Summary:
     The databases come last, each as a whole: until then nothing refers to what was restored.
     """
     os.umask(0o002)  # tasks of the same group write beside what is restored
-    system = contained()
+    system, where = contained()
     backup = kept.find(_place(), words.backup)
-    taken = [f"database {name}" for name in system.databases.filled()]
+    taken = [f"database {where.postgres.name(name)}" for name in system.databases.filled()]
     taken += [str(system.trees[name]) for name in ("artifacts", "market") if _foreign(system, name)]
     if taken:
         raise BackupError(
-            f"there is data in {', '.join(taken)}, and a restore writes over none: "
-            "`docker compose down --volumes` removes all data; then restore"
+            f"there is data in {', '.join(taken)}, and a restore writes over none. `docker compose "
+            "down --volumes` removes all data of the stack's own stores; of a team's, name another "
+            "prefix or bucket in .env and `docker compose run --rm adopt --apply`; then restore"
         )
     secret = read_key(KEY) if backup.manifest.encrypted_to else None
     whole = checked(backup, secret)
     _mark().write_text(backup.name)
+    if where.redis.theirs:
+        forget_queues(where.redis, as_secrets(json.loads((SECRETS / SHARE).read_bytes())))
     for name, tree in system.trees.items():
         if name in whole.contents.files:
             restore_tree(tree, name, whole)

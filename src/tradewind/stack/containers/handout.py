@@ -26,12 +26,14 @@ from tradewind.endpoints import (
 )
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
+from tradewind.stack.backup.elsewhere import WITHHELD
 from tradewind.stack.secrets import OF_OTHERS, Secrets
 
 __all__ = [
     "OWNERS",
     "PREFIX",
     "Servers",
+    "files",
     "hand_out",
     "keep_logins",
     "own_volumes",
@@ -119,7 +121,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
     found = json.loads(master.read_text()) if master.exists() else {}
     restored = root / "backup" / RESTORED
     if restored.exists():
-        found |= _not_of_stores(json.loads(restored.read_text()))
+        found |= _of_data(json.loads(restored.read_text()))
     chosen = _adopted(root) | chosen
     whole = Secrets(**{name: found[name] for name in _NAMES & found.keys()} | chosen)
     # A secret of a newer version is kept: a return to an older image must not lose it.
@@ -140,13 +142,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
     restored.unlink(missing_ok=True)
 
 
-def _of_a_backup(whole: Secrets) -> dict[str, str]:
-    """Return what belongs to data, and what the stores let a backup in with."""
-    entrances = ("postgres_superuser", "redis_")
-    return {k: v for k, v in asdict(whole).items() if not k.startswith(entrances)}
-
-
-def _not_of_stores(secrets: Mapping[str, str]) -> dict[str, str]:
+def _of_data(secrets: Mapping[str, str]) -> dict[str, str]:
     """Return what belongs to data: the stores have passwords of their own since they were made."""
     return {name: value for name, value in secrets.items() if not name.startswith(_OF_STORES)}
 
@@ -291,7 +287,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 TRADEWIND_DATABASE_URL=tradewind,
             )
         },
-        "backup": {MASTER: json.dumps(_of_a_backup(whole), indent=2)},
+        "backup": {SHARE: json.dumps(_of_backups(whole, where), indent=2)},
         **_of_existing(whole, where),
         "credentials": {
             "logins.json": json.dumps(
@@ -305,12 +301,25 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
     }
 
 
-def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
-    """Return where MLflow keeps its files, and its login there."""
-    store = objects or ObjectStore("http://minio:9000", minio.BUCKET)
+def files(whole: Secrets, objects: ObjectStore | None) -> tuple[ObjectStore, tuple[str, str]]:
+    """Return where MLflow keeps its files, in the team's bucket or in ours, and its login there."""
+    if objects is None:
+        return ObjectStore("http://minio:9000", minio.BUCKET), (minio.USER, whole.minio_root)
     key, _, secret = whole.objects_login.partition(":")
-    login = (minio.USER, whole.minio_root) if objects is None else (key, secret)
+    return objects, (key, secret)
+
+
+def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
+    store, login = files(whole, objects)
     return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(*login)}
+
+
+def _of_backups(whole: Secrets, where: Servers) -> dict[str, str]:
+    """Return what belongs to data, and what the stores let a backup and a restore in with."""
+    # A restore takes out of a team's Redis what waits there for us; ours is empty then.
+    shut = tuple(each for each in WITHHELD if not (where.redis.theirs and each == "redis_"))
+    found = {name: each for name, each in asdict(whole).items() if not name.startswith(shut)}
+    return {name: each for name, each in found.items() if name != "redis_admin"}
 
 
 def _of_existing(whole: Secrets, where: Servers) -> dict[str, dict[str, str]]:
