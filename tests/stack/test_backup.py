@@ -165,6 +165,34 @@ def test_what_was_backed_up_is_restored(
         assert run(url, 'INSERT INTO "Mixed"."Case" DEFAULT VALUES RETURNING id') == [(1,)]
 
 
+class Breaking(io.BytesIO):
+    """A stream that a key, or the disk, refuses to go on with."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(min(size or 0, 1000))
+        if not data:
+            raise BackupError("it is damaged")
+        return data
+
+
+@pytest.mark.parametrize("kind", [Breaking, io.BytesIO])
+def test_a_restore_that_breaks_off_leaves_the_database_as_it_was(
+    setting: Setting, servers: dict[str, RunningPostgres], tmp_path: Path, kind: type[io.BytesIO]
+) -> None:
+    made = setting.made()
+    whole = setting.path(made, "tradewind.dump").read_bytes()
+    databases = system(servers["into"], tmp_path).databases
+    databases.restore("tradewind", io.BytesIO(whole))
+    url = servers["into"].url_of("tradewind")
+    run(url, "INSERT INTO kept VALUES (0, 'of today')")
+    for length in (len(whole) // 2, len(whole) - 100):
+        with pytest.raises(BackupError, match=r"it is damaged|pg_restore failed"):
+            databases.restore("tradewind", kind(whole[:length]))
+        assert run(url, "SELECT count(*) FROM kept WHERE said = 'of today'") == [(1,)]
+    databases.restore("tradewind", io.BytesIO(whole))
+    assert run(url, "SELECT count(*) FROM kept WHERE said = 'of today'") == [(0,)]
+
+
 def test_an_encrypted_backup_tells_nothing(setting: Setting) -> None:
     made = setting.made(encrypt_to=setting.public)
     stored = list((setting.folder / made.backup.name).iterdir())
@@ -331,6 +359,14 @@ def test_a_disk_that_fills_costs_the_new_backup_alone(setting: Setting, *, encry
         make_backup(setting.source, full, keep=1, encrypt_to=setting.public if encrypted else ())
     assert [path.name for path in setting.folder.iterdir()] == [before.backup.name]
     before.backup.check()
+
+
+def test_a_place_that_is_backed_up_itself_is_refused(setting: Setting, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "files")
+    for place in ("files", "files/1/backups", "link/backups"):
+        with pytest.raises(BackupError, match=r"which is backed up itself \(artifacts\)"):
+            make_backup(setting.source, Directory(tmp_path / place))
+    make_backup(setting.source, Directory(tmp_path / "files-of-backups"))
 
 
 def test_nothing_is_kept_of_a_backup_whose_database_refuses(setting: Setting) -> None:

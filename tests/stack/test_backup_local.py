@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,10 @@ from tradewind.settings import Settings
 from tradewind.stack.backup.manifest import MANIFEST, Manifest, name_of
 from tradewind.stack.backup.places import Directory
 from tradewind.stack.backup.schedule import seconds_until_due
+from tradewind.stack.backup.service import scheduled, status_file
 from tradewind.stack.half_restored import MARK
 from tradewind.stack.layout import Layout
+from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.state import read_state
 
 
@@ -114,6 +117,7 @@ def test_a_restore_that_is_killed_is_done_again(tmp_path: Path, place: str) -> N
             assert refused.returncode == 1
             assert f"{place}" in refused.stderr
             assert "was interrupted" in refused.stderr
+        assert "was interrupted" in other.run("doctor", "--json").stdout
         other.ok("restore", place)
         assert not mark.exists()
         other.ok("up", "--detach")
@@ -160,6 +164,23 @@ def test_one_is_due_when_the_newest_is_old(tmp_path: Path, stores: Stack) -> Non
         Directory(tmp_path).put(f"{name_of(made)}/{MANIFEST}", manifest.model_dump_json().encode())
     assert seconds_until_due(settings, now) == pytest.approx(4 * 3600)
     assert seconds_until_due(settings, now + timedelta(hours=5)) == pytest.approx(-3600)
+
+
+def test_one_that_failed_is_told_and_keeps_nothing_from_starting(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, backup_to="/full", backup_every_hours=24.0)
+    layout = Layout(settings.state)
+    layout.create()
+    [service] = scheduled(settings, layout, {})
+    assert service.probe is not None
+    now = time.time()
+    with pytest.raises(ProbeFailure, match="has not looked yet"):
+        service.probe(now)
+    status_file(layout).write_text('{"error": "the disk is full"}')
+    service.probe(now)
+    with pytest.raises(ProbeFailure, match="the last backup failed: the disk is full"):
+        service.probe(now - 4 * settings.start_timeout)
+    status_file(layout).write_text('{"error": ""}')
+    service.probe(now - 4 * settings.start_timeout)
 
 
 def test_backups_by_the_clock_need_a_place(tmp_path: Path) -> None:

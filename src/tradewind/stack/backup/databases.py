@@ -36,6 +36,16 @@ _TABLES: Final = """
                     AND d.deptype = 'e')
     ORDER BY 1
 """
+# What is not the role's to read or to restore; what an extension has made comes with that.
+_STRANGERS: Final = """
+    SELECT format('%I.%I of role %I', n.nspname, c.relname, pg_get_userbyid(c.relowner))
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND n.nspname !~ '^pg_'
+    AND n.nspname <> 'information_schema' AND NOT pg_has_role(c.relowner, 'USAGE')
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = c.tableoid AND d.objid = c.oid
+                    AND d.deptype = 'e')
+    ORDER BY 1
+"""
 # Removes what belongs to the role, and nothing that others have made or that hangs on theirs; and
 # the note of a migration that was done, which what is restored may lack. What a table brings with
 # it goes with the table.
@@ -173,13 +183,15 @@ class Databases:
         Raises
         ------
         BackupError
-            If there was no such moment within a minute.
+            If there was no such moment within a minute; or if others have tables in there, which a
+            backup would lack.
         """
         with ExitStack() as stack:
             open_: dict[str, connection] = {}
             for name, login in self.logins.items():
                 open_[name] = stack.enter_context(_closing(login.connect()))
                 _lift_limits(open_[name])
+                _refuse_strangers(open_[name])
                 open_[name].set_session(isolation_level="REPEATABLE READ", readonly=True)
             deadline = time.monotonic() + _LONGEST
             while len({_seen(each) for each in open_.values()}) > 1:
@@ -195,6 +207,18 @@ class Databases:
                 name: Snapshot(self.logins[name], each, _exported(each))
                 for name, each in open_.items()
             }
+
+    def refuse_strangers(self) -> None:
+        """Refuse databases in which others have tables.
+
+        Raises
+        ------
+        BackupError
+            If there are any.
+        """
+        for login in self.logins.values():
+            with _closing(login.connect()) as connection:
+                _refuse_strangers(connection)
 
     def counts(self, name: str) -> dict[str, int]:
         """Return the rows by table of a database as it is now."""
@@ -354,6 +378,19 @@ def _lift_limits(connection: "connection") -> None:
         cursor.execute("SET idle_in_transaction_session_timeout = 0")
         cursor.execute("SET statement_timeout = 0")
     connection.commit()
+
+
+def _refuse_strangers(connection: "connection") -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(_STRANGERS)
+        found = [name for (name,) in cursor.fetchall()]
+    connection.commit()
+    if found:
+        raise BackupError(
+            f"in the database {connection.info.dbname} there is what {connection.info.user} does "
+            f"not own, and a backup would lack it: {', '.join(found[:5])}. Move it to another "
+            "database, or make it a role's that its owner is a member of"
+        )
 
 
 def _seen(connection: "connection") -> object:

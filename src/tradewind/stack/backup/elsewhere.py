@@ -87,10 +87,17 @@ def _opening(
 
 
 def filled(settings: Settings, system: System) -> list[str]:
-    """Return what of ours there is on a team's services already."""
+    """Return what of ours there is on a team's services already.
+
+    Raises
+    ------
+    BackupError
+        If there is what is not ours among it.
+    """
     found = []
     if settings.postgres_url:
         server = postgres_server(settings)
+        system.databases.refuse_strangers()
         found += [f"database {server.name(name)}" for name in system.databases.filled()]
     if object_store(settings) is not None and system.trees["artifacts"].paths():
         found.append(str(system.trees["artifacts"]))

@@ -84,6 +84,7 @@ def make_backup(
     """
     if keep is not None and keep < 1:
         raise BackupError(f"of the backups in {place} 1 or more must be kept, not {keep}")
+    _refuse_within(system, place)
     name = _free_name(place)
     parts: dict[str, File] = {}
     try:
@@ -102,6 +103,15 @@ def make_backup(
             kept.remove(place, name)
         raise
     return Made(backup, contents, [] if keep is None else kept.prune(place, keep))
+
+
+def _refuse_within(system: System, place: Place) -> None:
+    """Refuse a place that would be backed up, with all backups in it, each time."""
+    for name, tree in system.trees.items():
+        if tree.address is not None and place.address.startswith(tree.address):
+            raise BackupError(
+                f"{place} is in {tree}, which is backed up itself ({name}): name another place"
+            )
 
 
 def _free_name(place: Place) -> str:

@@ -20,6 +20,10 @@ __all__ = ["Bucket", "Directory", "Place", "place_of"]
 class Place(Protocol):
     """Files with names of one folder, as in ``2026-11-30T021500Z-4b1f/manifest.json``."""
 
+    @property
+    def address(self) -> str:
+        """Return where it is; what is in there has an address that begins with it."""
+
     def names(self) -> list[str]:
         """Return the names of all files."""
 
@@ -45,13 +49,19 @@ def place_of(address: str, home: Path) -> Place:
 
 
 class Directory:
-    """A directory that only its owner can read: passwords are in a backup."""
+    """A directory that only its owner can read, and its group if asked: it has passwords in it."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, group: bool = False) -> None:
         self._root = root
+        self._mode = 0o640 if group else 0o600
 
     def __str__(self) -> str:
         return str(self._root)
+
+    @property
+    def address(self) -> str:
+        """Return where it is."""
+        return f"{self._root.resolve()}/"
 
     def names(self) -> list[str]:
         """Return the names of all files."""
@@ -68,8 +78,9 @@ class Directory:
         """Give a file to write to; all of it is kept when it is left."""
         path = self._root / name
         with self._told(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            folder = self._mode | (self._mode & 0o444) >> 2  # who may read may enter
+            path.parent.mkdir(mode=folder, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
@@ -138,6 +149,11 @@ class Bucket:
 
     def __str__(self) -> str:
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    @property
+    def address(self) -> str:
+        """Return where it is."""
+        return f"{self._client.meta.endpoint_url}/{self._bucket}/{self._prefix}"
 
     @property
     def _client(self) -> Any:  # noqa: ANN401 - boto3 has no types

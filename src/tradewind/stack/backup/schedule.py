@@ -56,8 +56,10 @@ def main() -> NoReturn:
                 _back_up(settings)
                 wait = 0.0
             error = ""
-        except TradewindError as problem:
-            error, wait = str(problem), _AGAIN
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the next one may succeed
+            known = isinstance(problem, TradewindError)
+            error = str(problem) if known else f"{type(problem).__name__}: {problem}"
+            wait = _AGAIN
             _say({"error": error})
         _report(file, error)
         time.sleep(min(max(wait, 1.0), _AGAIN if error else _LOOKS))

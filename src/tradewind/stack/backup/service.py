@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -35,20 +36,25 @@ def scheduled(settings: Settings, layout: Layout, base: Mapping[str, str]) -> li
             [sys.executable, "-m", "tradewind.stack.backup.schedule"],
             {**base, **(login if settings.backup_to.startswith("s3://") else {})},
             needs=("mlflow", "trading-migrate"),  # with their tables, and the stores beneath them
-            probe=_last_one(status),
+            probe=_last_one(status, 3 * settings.start_timeout),
             prepare=lambda: status.unlink(missing_ok=True),
             address=settings.backup_to,
         )
     ]
 
 
-def _last_one(status: Path) -> Probe:
-    def probe(_started: float) -> None:
+def _last_one(status: Path, start: float) -> Probe:
+    """Healthy when the last backup was made, and while a start may go on in any case.
+
+    A place that is full must not keep the stack from starting.
+    """
+
+    def probe(started: float) -> None:
         try:
             error = json.loads(status.read_text())["error"]
         except FileNotFoundError:
             raise ProbeFailure("has not looked yet") from None
-        if error:
+        if error and time.time() - started > start:
             raise ProbeFailure(f"the last backup failed: {error}")
 
     return probe

@@ -27,6 +27,10 @@ class Tree(Protocol):
     def rank(self) -> Rank:
         """Return what tells which files are copied first."""
 
+    @property
+    def address(self) -> str | None:
+        """Return where all is that begins with it, as `Place.address` is; None for a few files."""
+
     def paths(self) -> list[str]:
         """Return the paths of all files there are now."""
 
@@ -80,6 +84,11 @@ class Folder:
 
     def __str__(self) -> str:
         return str(self.root)
+
+    @property
+    def address(self) -> str | None:
+        """Return where all of it is; None where only some files are of it."""
+        return None if self.only else f"{self.root.resolve()}/"
 
     def paths(self) -> list[str]:
         """Return the paths of all files there are now."""
@@ -174,6 +183,11 @@ class Objects:
         return f"s3://{self.bucket}/{self.prefix}"
 
     @property
+    def address(self) -> str | None:
+        """Return where all of it is."""
+        return f"{self._client.meta.endpoint_url}/{self.bucket}/{self.prefix}"
+
+    @property
     def _client(self) -> Any:  # noqa: ANN401 - boto3 has no types
         if not self._clients:
             import boto3
@@ -241,6 +255,7 @@ class Words:
     """A few small files whose content is not kept as files: a mapping of names to texts."""
 
     rank: Rank = staticmethod(_first)
+    address: str | None = None
 
     def __init__(self, texts: Mapping[str, bytes], keep: Callable[[str, bytes], None]) -> None:
         self._texts = dict(texts)

@@ -76,7 +76,7 @@ def _leave_for_the_next_start(name: str, content: bytes) -> None:
 def _place() -> Place:
     to = os.environ.get("TRADEWIND_BACKUP_TO", "")
     if not to:
-        return Directory(BACKUPS)
+        return Directory(BACKUPS, group=True)  # a restore is of the group
     if not to.startswith("s3://"):
         raise BackupError(
             f"TRADEWIND_BACKUP_TO is {to!r}, and a container sees no directory of that name: set "
