@@ -14,6 +14,8 @@ import typer
 from typer.testing import CliRunner
 
 from tradewind import cli
+from tradewind.desk.disk import DiskUsage, Part
+from tradewind.desk.housekeeping import Removed
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.desk.tear_sheets import TearSheet
@@ -65,6 +67,12 @@ MADE = Made(BACKUP, CONTENTS, [])
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
+    "housekeeping": (
+        "desk.housekeeping.housekeep", {"mlflow": Removed({"runs": 1}, 5, {"files": 7})}, [],
+    ),
+    "disk": (
+        "desk.disk.disk_usage", DiskUsage(1, 2, NOW, (Part("bars", None, NAN),), NAN, None), [],
+    ),
     "adopt": (
         "stack.adoption.adopt",
         findings.Adoption(

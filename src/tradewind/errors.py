@@ -26,6 +26,7 @@
     │   ├── ReconciliationError            the book and the broker differ; each difference is named
     │   └── TradingHaltedError             the kill switch is on: no order leaves
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
+    ├── HousekeepingError                  something old could not be removed, or a disk fills up
     └── StackError                         the local stack cannot do what was asked
         ├── BackupError                    a backup cannot be made, is damaged or does not fit
         ├── PortTakenError                 another process holds a port that a service needs
@@ -40,6 +41,7 @@ __all__ = [
     "BackupError",
     "BarValidationError",
     "FitError",
+    "HousekeepingError",
     "LeakError",
     "LedgerError",
     "MarketDataError",
@@ -162,6 +164,10 @@ class TradingHaltedError(TradingError):
 
 class OrchestrationError(TradewindError):
     """Airflow refused, is out of reach, or a run failed."""
+
+
+class HousekeepingError(TradewindError):
+    """Something old could not be removed, or a disk is about to be full."""
 
 
 class StackError(TradewindError):

@@ -28,6 +28,7 @@ _PUBLIC_KEY: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST: Final = 4096
 _SHOWN: Final = 100
+_LONGEST_KEPT: Final = 36_500  # days
 
 
 def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a number, text or path
@@ -223,6 +224,8 @@ _RULES: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "broker": _broker,
     "mlflow_public_url": _web_address,
     "alert_url": _web_address,
+    "keep_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
+    "keep_deleted_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
     "backup_to": _backup_to,
     "backup_every_hours": _hours,
     "backup_keep": lambda text, _: _whole(text, 1, 10_000),

@@ -70,6 +70,11 @@ class Settings:
         Address of MLflow's page for a browser, where it differs.
     alert_url : str or None
         Web hook that is told of failed and late runs.
+    keep_days : int
+        Days for which the runs of Airflow that have ended are kept, with their logs; 0 for ever.
+    keep_deleted_days : int
+        Days after which runs that were deleted in MLflow are erased with their files, and files of
+        bars that neither a snapshot nor the newest bars need; 0 for never.
     backup_to : str
         Where backups are kept: a directory (a relative one starts at home), or s3://bucket/prefix.
     backup_every_hours : float
@@ -103,6 +108,8 @@ class Settings:
     broker: str = "paper"
     mlflow_public_url: str | None = None
     alert_url: str | None = None
+    keep_days: int = 90
+    keep_deleted_days: int = 30
     backup_to: str = ""
     backup_every_hours: float = 0.0
     backup_keep: int = 7

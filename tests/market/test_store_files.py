@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import stat
 from collections.abc import Callable
@@ -239,3 +240,81 @@ def test_a_folder_that_delta_would_take_for_another_is_refused(tmp_path: Path) -
     with pytest.raises(StoreError, match=r"bars cannot be kept there: .*%41 in it"):
         BarStore(tmp_path / "%41")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tidying_joins_files_and_deletes_what_no_snapshot_names(
+    store: BarStore, handed_out: HandedOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tradewind.market.store import bar_store
+
+    monkeypatch.setattr(bar_store, "_FILES_A_YEAR", 5)
+    history = handed_out("AAPL", "IBM", start=date(2006, 1, 3), end=date(2006, 1, 20))
+    days = history["session"].unique().sort()
+    taken = ""
+    for number, (before, day) in enumerate(itertools.pairwise(days), start=1):
+        window = history.filter(pl.col("session").is_between(before, day))
+        append(store, window, LOADED + timedelta(days=number))
+        if number == 4:
+            taken = snapshot(store, "AAPL")
+    written = store.version("sample")
+    assert len(files(store, 2006)) == 12
+
+    tidied = store.tidy("sample", keep_days=1)
+    assert (tidied.joined, tidied.files) == (11, 0)  # type: ignore[union-attr] # young files stay
+    assert not store.has_new("sample", written)
+    assert store.has_new("sample", (written or 0) - 1)
+    age_tombstones(store)
+    expected = store.tidy("sample", keep_days=1, dry_run=True)
+    assert len(files(store, 2006)) == 13
+    tidied = store.tidy("sample", keep_days=1)
+    assert tidied == expected
+    assert tidied.files == 8  # type: ignore[union-attr] # all but the joined one and the snapshot's
+    assert len(files(store, 2006)) == 5
+    assert store.read(taken).height == 5
+    assert store.bars("sample").drop("adjustment_factor").equals(history.drop("adjustment_factor"))
+    assert not store.has_new("sample", written)
+    last = history.filter(pl.col("session") == days[-1])
+    append(store, last.with_columns(pl.col("close") + 1), LOADED + timedelta(days=99))
+    assert store.has_new("sample", written)
+
+
+def age_tombstones(store: BarStore) -> None:
+    """Have all files that were replaced have been so for a month."""
+    log = Path(store.root) / "bars" / "sample" / "_delta_log"
+    for file in log.glob("*.json"):
+        actions = [json.loads(line) for line in file.read_text().splitlines()]
+        for action in actions:
+            if "remove" in action:
+                action["remove"]["deletionTimestamp"] -= 30 * 86_400_000
+        file.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    for path in Path(store.root).rglob("*.parquet"):
+        moment = path.stat().st_mtime - 30 * 86_400
+        os.utime(path, (moment, moment))
+
+
+def test_with_a_damaged_manifest_nothing_is_deleted(
+    store: BarStore, handed_out: HandedOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tradewind.market.store import bar_store
+
+    monkeypatch.setattr(bar_store, "_FILES_A_YEAR", 0)
+    append(store, handed_out("IBM", start=date(2006, 1, 3), end=date(2006, 1, 20)))
+    taken = snapshot(store, "IBM")
+    store.tidy("sample", keep_days=0)
+    age_tombstones(store)
+    before = files(store, 2006)
+    manifest(store, taken).chmod(0o600)
+    manifest(store, taken).write_text("{")
+    with pytest.raises(SnapshotError, match="is damaged"):
+        store.tidy("sample", keep_days=1)
+    assert set(before) <= set(files(store, 2006))
+
+
+def test_a_table_that_was_made_anew_has_news(store: BarStore, handed_out: HandedOut) -> None:
+    assert store.tidy("sample", keep_days=1) is None
+    assert not store.has_new("sample", None)
+    append(store, handed_out("IBM", start=date(2006, 1, 3), end=date(2006, 1, 20)))
+    assert store.has_new("sample", None)
+    assert store.has_new("sample", 7)
+    assert not store.has_new("sample", 1)
+    assert 0 < store.bytes_used() < 100_000

@@ -54,6 +54,7 @@ def test_every_strategy_and_source_has_its_dags_in_one_file(
     assert sorted(found) == sorted(
         [f"{kind}_{name}" for name in names for kind in ("execute", "monitor", "signals", "train")]
         + [f"ingest_{file.stem}" for file in (home / "sources").glob("*.yaml")]
+        + ["housekeeping"]
     )
 
 
@@ -108,9 +109,9 @@ def test_a_dag_file_of_strategies_that_were_many_goes(
     with monkeypatch.context() as patch:
         patch.setattr(bundle, "_TOGETHER", 2)
         specs.refresh()
-    assert len(times(specs)) == 4
+    assert len(times(specs)) == 5
     specs.refresh()
-    assert set(times(specs)) == {"source_sample.py", "strategies_000.py"}
+    assert set(times(specs)) == {"housekeeping.py", "source_sample.py", "strategies_000.py"}
 
 
 def test_a_missing_folder_is_an_import_error_of_its_dag_file(home: Path, specs: SpecBundle) -> None:

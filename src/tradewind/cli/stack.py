@@ -36,16 +36,19 @@ def down() -> None:
 
 @app.command()
 def status(*, as_json: Json = False) -> None:
-    """Show each service: state, pid, memory, address. Exit code 1 unless all are healthy."""
+    """Show each service, and the disk. Exit code 1 unless all services are healthy."""
+    from tradewind.desk.disk import disk_usage
     from tradewind.stack import lifecycle
 
-    found = lifecycle.status(settings_of_folder())
+    settings = settings_of_folder()
+    found, space = lifecycle.status(settings), disk_usage(settings)
     if as_json:
-        print_json(found)
+        print_json(found | {"disk": space})
     else:
         from tradewind import display
 
         display.status(found)
+        display.disk_in_short(space)
     raise typer.Exit(0 if found["healthy"] else 1)
 
 
@@ -121,13 +124,15 @@ def doctor(*, as_json: Json = False) -> None:
     """Say what is wrong and how to mend it. Exit code 1 if anything is."""
     from tradewind import display
     from tradewind.desk.data import check_bars
+    from tradewind.desk.disk import check_disk
     from tradewind.desk.registry import check_models
     from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = settings_of_folder()
     checks = [
-        *diagnose(settings), *check_models(settings), *check_files(settings), *check_bars(settings),
+        *diagnose(settings), *check_disk(settings), *check_models(settings),
+        *check_files(settings), *check_bars(settings),
     ]  # fmt: skip
     print_json(checks) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tradewind.errors import OrchestrationError, StackError
 from tradewind.host.proxies import spare_this_machine
@@ -72,8 +72,17 @@ def ledger_url(settings: Settings) -> str:
     return postgres_server(settings).url("tradewind", _secrets(settings).postgres_tradewind)
 
 
-def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
+def trigger_when_known(
+    client: "AirflowClient", dag_id: str, conf: Mapping[str, Any] | None = None
+) -> str:
     """Start a run of a DAG that Airflow may still have to find, and return its id.
+
+    Parameters
+    ----------
+    client : AirflowClient
+    dag_id : str
+    conf : mapping, optional
+        What the run's tasks find as its configuration.
 
     Raises
     ------
@@ -95,7 +104,7 @@ def trigger_when_known(client: "AirflowClient", dag_id: str) -> str:
             f"{dag_id} is paused in Airflow, so that a run of it would not begin. Unpause it at "
             f"{client.dag_url(dag_id)} and ask again; nothing was started"
         )
-    return client.trigger(dag_id)
+    return client.trigger(dag_id, conf)
 
 
 def _secrets(settings: Settings) -> Secrets:

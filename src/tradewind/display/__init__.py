@@ -2,6 +2,7 @@
 
 from tradewind.display.backup import backup_made, backups, restored, upgraded
 from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.housekeeping import disk, disk_in_short, removed
 from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
@@ -27,6 +28,8 @@ __all__ = [
     "copying",
     "counting",
     "credentials",
+    "disk",
+    "disk_in_short",
     "explanation",
     "fills",
     "findings",
@@ -39,6 +42,7 @@ __all__ = [
     "positions",
     "promotion",
     "reconciled",
+    "removed",
     "reproduction",
     "restored",
     "signals",

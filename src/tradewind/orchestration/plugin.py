@@ -4,6 +4,7 @@ from airflow.plugins_manager import AirflowPlugin
 
 from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.runtime.bell import RingsBell
+from tradewind.orchestration.runtime.cleaning import CleansWhenAsked
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 
@@ -18,4 +19,5 @@ class TradewindPlugin(AirflowPlugin):
     fastapi_root_middlewares = [  # noqa: RUF012
         {"name": "bell", "middleware": RingsBell},
         {"name": "asked_runs", "middleware": ChecksAskedRuns},
+        {"name": "cleaning", "middleware": CleansWhenAsked},
     ]

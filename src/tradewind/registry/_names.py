@@ -59,3 +59,6 @@ VALIDATION_TEXT_FILE: Final = "validation.md"
 FOLDS_TABLE: Final = "tables/folds.json"
 TRIALS_TABLE: Final = "tables/trials.json"
 UNDEFINED_TABLE: Final = "tables/undefined_features.json"
+
+# Of MLflow's server, where it is asked to erase what was deleted.
+ERASING_PATH: Final = "/api/2.0/tradewind/housekeeping"

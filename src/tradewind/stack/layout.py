@@ -70,6 +70,11 @@ class Layout:
         """What Airflow insists on having; its settings come from the environment."""
         return self.root / "airflow"
 
+    @property
+    def housekeeping_dir(self) -> Path:
+        """What takes how much space, by day."""
+        return self.root / "housekeeping"
+
     def service_log(self, service: str) -> Path:
         """Log file of a service."""
         return self.logs_dir / f"{service}.log"
@@ -113,7 +118,7 @@ class Layout:
             self.root.chmod(0o700)
             for folder in (
                 self.run_dir, self.logs_dir, self.postgres_dir, self.redis_dir,
-                self.artifacts_dir, self.airflow_home, self.root / "market",
+                self.artifacts_dir, self.airflow_home, self.housekeeping_dir, self.root / "market",
             ):  # fmt: skip
                 folder.mkdir(exist_ok=True)
         self.check_writable()

@@ -99,7 +99,9 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
         down(settings)
         state = None
     if state is None or not state.supervised():
-        with writing(log), log.open("wb") as output:
+        with writing(log):
+            log.unlink(missing_ok=True)
+        with writing(log), log.open("ab") as output:
             process = subprocess.Popen(
                 COMMAND,
                 env=_supervisor_environment(settings),

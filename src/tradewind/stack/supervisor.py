@@ -16,6 +16,7 @@ from tradewind.stack.ports import require_free
 from tradewind.stack.probes import ProbeFailure
 from tradewind.stack.processes import session_members, started_at, stop_processes
 from tradewind.stack.service import Service
+from tradewind.stack.service_logs import bound_logs
 from tradewind.stack.spawning import UNKNOWN, ForkServer, Process, Program, ending, execute
 from tradewind.stack.state import (
     ServiceState,
@@ -29,6 +30,7 @@ __all__ = ["Supervisor", "log_tail"]
 
 START_POLL = 0.5  # seconds between probes of a service that is starting
 WATCH_POLL = 5.0  # seconds between probes of a service that runs
+LOGS_POLL = 60.0  # seconds between looks at how large the logs are
 PING_TIMEOUT = 5.0  # seconds
 # Seconds before each restart; after the last it has failed.
 BACK_OFF: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -370,8 +372,12 @@ class Supervisor:
             self._on_change(self.state)
 
     async def _keep_state_current(self) -> None:
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(WATCH_POLL)
+            if time.monotonic() - looked > LOGS_POLL:
+                looked = time.monotonic()
+                bound_logs(self._layout)
             if self._unwritten is None:
                 vouch_for_state(self._layout)
                 continue

@@ -21,6 +21,7 @@ from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sessions import SessionCalendar
 from tradewind.market.store._overview import Stored, overview
 from tradewind.market.store._staging import Appended, Staged
+from tradewind.market.store._tidied import Tidied, bytes_below
 from tradewind.market.store.content import content_hash
 from tradewind.market.store.factor_steps import to_factors
 from tradewind.market.store.manifests import Manifests, SnapshotInfo, name_of
@@ -29,7 +30,9 @@ from tradewind.market.store.table import Table, storage
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "content_hash"]
+__all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "Tidied", "content_hash"]
+
+_FILES_A_YEAR = 30  # where there is time to join them, as at night
 
 
 class BarStore:
@@ -264,9 +267,10 @@ class BarStore:
         return self._read(info)
 
     def version(self, source: str) -> int | None:
-        """Return the version of a source's table, which changes whenever bars are stored.
+        """Return the version of a source's table; None before the first bars are stored.
 
-        None before the first are.
+        It changes whenever bars are stored, and also when files are joined or deleted: what is
+        new since a version, `has_new` tells.
 
         Raises
         ------
@@ -275,6 +279,82 @@ class BarStore:
         """
         opened = Table(self.root, source, self._options).open()
         return None if opened is None else int(opened.version())
+
+    def has_new(self, source: str, since: int | None) -> bool:
+        """Tell whether rows were stored after some version of a source's table.
+
+        A version may also be newer because files were joined or removed, which changes no row.
+
+        Parameters
+        ----------
+        source : str
+        since : int, optional
+            As `version` returned it; None for the time before the first.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        written = None if opened is None else table.last_written_version(opened)
+        if opened is None or written is None:
+            return False
+        # A version that is still to come is one of a table that was removed since.
+        return since is None or not written <= since <= opened.version()
+
+    def tidy(self, source: str, *, keep_days: int, dry_run: bool = False) -> Tidied | None:
+        """Join the small files of a source's table, and delete files that nobody needs.
+
+        Needed are the files of the newest version, and those of each version that a snapshot
+        names.
+
+        Parameters
+        ----------
+        source : str
+        keep_days : int
+            Days for which a file is kept after it was replaced, for who reads it meanwhile; 0
+            for ever.
+        dry_run : bool
+            Whether nothing is changed.
+
+        Returns
+        -------
+        Tidied or None
+            None if nothing is stored of the source.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged or cannot be written.
+        SnapshotError
+            If the manifest of a snapshot cannot be read: nothing is deleted then, for it may name
+            any version.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        if opened is None:
+            return None
+        before = len(opened.file_uris())
+        if not dry_run:
+            table.compact(opened, most=_FILES_A_YEAR)
+            opened = table.open() or opened
+        removed: list[int] = []
+        if keep_days:
+            named = {each.table_version for each in self.snapshots() if each.source == source}
+            removed = table.remove_unused(opened, versions=named, days=keep_days, dry_run=dry_run)
+        return Tidied(before - len(opened.file_uris()), len(removed), sum(removed))
+
+    def bytes_used(self) -> int:
+        """Return the bytes of all tables and snapshots.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        return bytes_below(self.root, self._options)
 
     def stored(self, source: str) -> Stored | None:
         """Return what is stored of a source; None if nothing is.

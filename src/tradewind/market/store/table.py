@@ -8,11 +8,12 @@ of each row group, so a reader opens only what it asks for.
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 import polars as pl
 
@@ -169,15 +170,23 @@ class Table:
                 post_commithook_properties=_hooks(),
             )
 
-    def compact(self, table: "DeltaTable") -> None:
+    def compact(self, table: "DeltaTable", *, most: int | None = None) -> None:
         """Rewrite the years that consist of many files into few, sorted by symbol.
 
         Earlier versions stay readable, for their files are kept.
+
+        Parameters
+        ----------
+        table : DeltaTable
+            Its newest version.
+        most : int, optional
+            Files that a year may have; default: as many as a first load makes.
         """
         from deltalake import CommitProperties
 
         added = pl.DataFrame(table.get_add_actions(flatten=True))
-        counts = added.group_by("partition.year").len().filter(pl.col("len") > _FILES_A_YEAR)
+        bound = _FILES_A_YEAR if most is None else most
+        counts = added.group_by("partition.year").len().filter(pl.col("len") > bound)
         for year in sorted(counts.get_column("partition.year")):
             try:
                 with self.writing():
@@ -277,17 +286,77 @@ class Table:
 
     def last_write(self, table: "DeltaTable") -> datetime | None:
         """Return when rows were appended last; None if they never were."""
-        entries: Iterable[dict[str, Any]]
+        found = self._last_write(table)
+        return None if found is None else found[1]
+
+    def last_written_version(self, table: "DeltaTable") -> int | None:
+        """Return the version by which rows were appended last; later ones only moved them."""
+        found = self._last_write(table)
+        return None if found is None else found[0]
+
+    def _last_write(self, table: "DeltaTable") -> tuple[int, datetime] | None:
+        entries: Iterable[tuple[int, dict[str, Any]]]
         if is_remote(self.uri):
-            entries = table.history()
+            entries = ((int(entry["version"]), entry) for entry in table.history())
         else:  # its own history is empty below a folder with `#` or `?` in its name
             log = sorted(Path(self.uri, "_delta_log").glob("*.json"), reverse=True)
-            actions = (json.loads(line) for file in log for line in file.read_text().splitlines())
-            entries = (action["commitInfo"] for action in actions if "commitInfo" in action)
-        for entry in entries:
+            entries = (
+                (int(file.stem), action["commitInfo"])
+                for file in log
+                for action in map(json.loads, file.read_text().splitlines())
+                if "commitInfo" in action
+            )
+        for version, entry in entries:
             if entry.get("operation") == "WRITE":
-                return datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
+                return version, datetime.fromtimestamp(entry["timestamp"] / 1000, tz=UTC)
         return None
+
+    def remove_unused(
+        self, table: "DeltaTable", *, versions: Collection[int], days: int, dry_run: bool = False
+    ) -> list[int]:
+        """Delete files that neither the newest version needs nor one of some others.
+
+        Parameters
+        ----------
+        table : DeltaTable
+            Its newest version.
+        versions : collection of int
+            Whose files are kept.
+        days : int
+            Files that were left by a rewrite since then are kept, for who reads them meanwhile.
+        dry_run : bool
+            Whether nothing is deleted.
+
+        Returns
+        -------
+        list of int
+            The bytes of each file.
+        """
+        # In full: a checkpoint forgets after a week which files were left, and else they stayed.
+        options: dict[str, Any] = {
+            "retention_hours": days * 24,
+            "enforce_retention_duration": False,
+            "keep_versions": sorted(versions),
+            "full": True,
+        }
+        with self.reading():
+            unused = table.vacuum(dry_run=True, **options)
+            sizes = [self._bytes_of(name) for name in unused]
+        if unused and not dry_run:
+            try:
+                with self.writing():
+                    table.vacuum(dry_run=False, post_commithook_properties=_hooks(), **options)
+            except ConflictError:
+                return []  # another writer commits; the files are found again the next time
+        return sizes
+
+    def _bytes_of(self, name: str) -> int:
+        if is_remote(self.uri):
+            from deltalake.fs import DeltaStorageHandler
+
+            files = DeltaStorageHandler(self.uri, self._options)
+            return int(files.get_file_info([name])[0].size or 0)
+        return Path(self.uri, unquote(name)).stat().st_size
 
     @contextmanager
     def reading(self) -> Iterator[None]:

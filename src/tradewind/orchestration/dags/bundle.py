@@ -12,13 +12,15 @@ from zlib import crc32
 from airflow.dag_processing.bundles.base import BaseDagBundle
 from airflow.sdk import DAG
 
-from tradewind.orchestration.dags.common import id_of
+from tradewind.orchestration.cleaning_request import DAG_ID
+from tradewind.orchestration.dags.common import id_of, is_wanted
+from tradewind.orchestration.dags.housekeeping_dag import housekeeping_dag
 from tradewind.orchestration.dags.ingest_dags import ingest_dags
 from tradewind.orchestration.dags.strategy_dags import strategy_dags
 from tradewind.settings import load_settings
 from tradewind.specs.folders import spec_files
 
-__all__ = ["SpecBundle", "source_file", "strategy_file"]
+__all__ = ["SpecBundle", "housekeeping_file", "source_file", "strategy_file"]
 
 _TOGETHER = 50  # strategies in a DAG file, about: four DAGs each
 
@@ -85,6 +87,11 @@ def source_file(name: str | None = None) -> dict[str, DAG]:
     )
 
 
+def housekeeping_file() -> dict[str, DAG]:
+    """Return the DAG that removes what is old."""
+    return housekeeping_dag() if is_wanted(DAG_ID) else {}
+
+
 def _part(file: Path, parts: int) -> int:
     """Return the part of a file; files whose ids could collide are in the same part."""
     return crc32(id_of(file).encode()) % parts
@@ -101,6 +108,7 @@ def _dag_files() -> dict[str, str]:
         f"source_{name}.py": _text(f"source_file({name!r})", files)
         for name, files in sources.items()
     } or {"sources.py": _text("source_file()", [])}  # its import error says what is missing
+    texts["housekeeping.py"] = _text("housekeeping_file()", [])
     strategies = _listed(settings.strategies_dir)
     code = _listed(settings.strategies_dir, suffix=".py")  # modules that they name must exist
     held: list[list[Path]] = [[] for _ in range(1 + len(strategies) // _TOGETHER)]

@@ -28,6 +28,7 @@ FOREIGN: Final = (
                     "update_task_state_if_needed", "wait",
                 )
             ),
+            "airflow.sdk.api.client:BearerAuth.token",
         ),
         "free a task's slot when it ends, to end it with its worker, and to say why it failed",
         "Airflow's own supervisor runs the tasks",

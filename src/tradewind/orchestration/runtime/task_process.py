@@ -34,6 +34,7 @@ from airflow.utils.state import TaskInstanceState
 from tradewind.desk.failure_reasons import REASON, error_of
 from tradewind.host.parents import end_with
 from tradewind.orchestration import alerts
+from tradewind.orchestration.cleaning_request import DAG_ID, TASK_ID, TOKEN
 from tradewind.orchestration.retries import OWN_ERRORS, OWN_TRIES, is_outage
 
 __all__ = ["OWN_BUNDLE", "PromptSubprocess"]
@@ -100,8 +101,14 @@ class PromptSubprocess(ActivitySubprocess):
                 inner, processors=[last_error, *processors], **structlog.get_context(logger)
             )
 
+        # Airflow keeps a task's token from the task; this one has to show it.
+        asks = (task["what"].dag_id, task["what"].task_id) == (DAG_ID, TASK_ID)
+        token = str(getattr(task["client"].auth, "token", "")) if asks else ""
+
         def end_with_supervisor() -> None:
             end_with(supervisor)
+            if token:
+                os.environ[TOKEN] = token
             try:
                 target()
             except SystemExit as end:

@@ -87,8 +87,9 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
 
     settings = load_settings()
     counts = _log_stored(spec.name, store_new_bars(settings, spec, on_progress=_log_progress))
-    version = bar_store(settings).version(spec.name)
-    if version is None or version == announced:
+    store = bar_store(settings)
+    version = store.version(spec.name)
+    if version is None or not store.has_new(spec.name, announced):
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
     return {**counts, "table_version": version}
 

@@ -76,5 +76,12 @@ class BehindServer(ArtifactRepository):
         if versions:
             s3.delete_objects(Bucket=bucket, Delete={"Objects": versions, "Quiet": True})
 
+    def all_bytes(self) -> int:
+        """Return the bytes of everything that is stored here."""
+        bucket, folder = self._s3.parse_s3_compliant_uri(self.artifact_uri.replace(SCHEME, "s3", 1))
+        s3 = self._s3._get_s3_client()  # noqa: SLF001 - with MLflow's own settings of S3
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder)
+        return sum(each["Size"] for page in pages for each in page.get("Contents", ()))
+
     def _download_file(self, remote_file_path: str, local_path: str) -> None:
         self._s3._download_file(remote_file_path, local_path)  # noqa: SLF001 - its own interface

@@ -29,10 +29,12 @@ from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 from tradewind.errors import SettingsError
 from tradewind.foreign import ForeignNames
 from tradewind.registry.server.artifacts import SCHEME
+from tradewind.registry.server.erasing import serve_erasing
 from tradewind.registry.server.first_view import begin_with_training
 from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_too
 from tradewind.registry.server.stores import batched
 from tradewind.registry.server.writable import serve_writable
+from tradewind.settings import load_settings
 
 __all__ = ["FOREIGN", "main"]
 
@@ -80,6 +82,8 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         begin_with_training(app)
         runs: Any = _get_tracking_store()  # the one that was opened above
         serve_writable(app, runs.engine, _get_artifact_repo_mlflow_artifacts)
+        keep_days = load_settings().keep_deleted_days
+        serve_erasing(app, runs, _get_artifact_repo_mlflow_artifacts, keep_days)
         compare_for_strangers_too(auth.store)
         logins.before(app)
         served = create_app(app)
