@@ -175,12 +175,15 @@ def test_one_that_failed_is_told_and_keeps_nothing_from_starting(tmp_path: Path)
     now = time.time()
     with pytest.raises(ProbeFailure, match="has not looked yet"):
         service.probe(now)
-    status_file(layout).write_text('{"error": "the disk is full"}')
+    status_file(layout).write_text('{"error": "the disk is full", "begun": null}')
     service.probe(now)
     with pytest.raises(ProbeFailure, match="the last backup failed: the disk is full"):
         service.probe(now - 4 * settings.start_timeout)
-    status_file(layout).write_text('{"error": ""}')
+    status_file(layout).write_text(f'{{"error": "", "begun": {now - 3600}}}')
     service.probe(now - 4 * settings.start_timeout)
+    status_file(layout).write_text(f'{{"error": "", "begun": {now - 25 * 3600}}}')
+    with pytest.raises(ProbeFailure, match="does not come to its end"):
+        service.probe(now - 4 * settings.start_timeout)
 
 
 def test_backups_by_the_clock_need_a_place(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def main() -> NoReturn:
         try:
             wait = seconds_until_due(settings, datetime.now(UTC))
             if wait <= 0:
+                _report(file, error, begun=time.time())
                 _back_up(settings)
                 wait = 0.0
             error = ""
@@ -73,8 +74,8 @@ def _back_up(settings: Settings) -> None:
     _say({"backup": made.backup.name, "bytes": made.backup.size, "removed": made.removed})
 
 
-def _report(file: Path, error: str) -> None:
-    write_atomically(file, json.dumps({"service": NAME, "error": error}))
+def _report(file: Path, error: str, *, begun: float | None = None) -> None:
+    write_atomically(file, json.dumps({"service": NAME, "error": error, "begun": begun}))
 
 
 def _say(line: Mapping[str, object]) -> None:

@@ -36,25 +36,32 @@ def scheduled(settings: Settings, layout: Layout, base: Mapping[str, str]) -> li
             [sys.executable, "-m", "tradewind.stack.backup.schedule"],
             {**base, **(login if settings.backup_to.startswith("s3://") else {})},
             needs=("mlflow", "trading-migrate"),  # with their tables, and the stores beneath them
-            probe=_last_one(status, 3 * settings.start_timeout),
+            probe=_last_one(
+                status, start=3 * settings.start_timeout, longest=settings.backup_every_hours * 3600
+            ),
             prepare=lambda: status.unlink(missing_ok=True),
             address=settings.backup_to,
         )
     ]
 
 
-def _last_one(status: Path, start: float) -> Probe:
-    """Healthy when the last backup was made, and while a start may go on in any case.
+def _last_one(status: Path, *, start: float, longest: float) -> Probe:
+    """Healthy when the last backup was made and none hangs, and while a start may go on anyway.
 
     A place that is full must not keep the stack from starting.
     """
 
     def probe(started: float) -> None:
         try:
-            error = json.loads(status.read_text())["error"]
+            said = json.loads(status.read_text())
         except FileNotFoundError:
             raise ProbeFailure("has not looked yet") from None
-        if error and time.time() - started > start:
-            raise ProbeFailure(f"the last backup failed: {error}")
+        if said["error"] and time.time() - started > start:
+            raise ProbeFailure(f"the last backup failed: {said['error']}")
+        if said["begun"] and time.time() - said["begun"] > longest:
+            raise ProbeFailure(
+                "a backup does not come to its end, and the next one is due: does its place, or "
+                "the network to it, hang?"
+            )
 
     return probe

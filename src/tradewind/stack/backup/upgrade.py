@@ -44,7 +44,8 @@ def upgrade(
 ) -> Upgraded:
     """Take the data to the installed version, and start it.
 
-    The backup is in the clear, in the state directory: it holds nothing that is not beside it.
+    The backup is in the clear, in the state directory: it holds nothing that is not beside it, or
+    that the secrets beside it do not open.
 
     Raises
     ------
