@@ -57,7 +57,7 @@ BEGIN
   EXECUTE format('COMMENT ON DATABASE %I IS NULL', current_database());
   FOR statement IN
     WITH ours AS (
-      SELECT CASE c.relkind WHEN 'v' THEN 1 WHEN 'm' THEN 2 WHEN 'S' THEN 4 ELSE 3 END AS step,
+      SELECT CASE c.relkind WHEN 'v' THEN 1 WHEN 'm' THEN 1 WHEN 'S' THEN 4 ELSE 3 END AS step,
              CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
                             WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind,
              format('%I.%I', n.nspname, c.relname) AS name,
@@ -82,8 +82,9 @@ BEGIN
     SELECT format('DROP %s %s', kind, string_agg(name, ', ' ORDER BY name)) FROM ours
     WHERE pg_has_role(owner, 'USAGE')
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = ours.catalog AND d.objid = ours.oid
-                    AND d.deptype IN ('a', 'e', 'i'))
-    GROUP BY step, kind ORDER BY step
+                    AND d.deptype IN ('a', 'e', 'i') AND d.refobjid <> d.objid)
+    GROUP BY step, kind, CASE step WHEN 1 THEN oid END -- a view of views was made after them
+    ORDER BY step, max(oid) DESC
   LOOP
     EXECUTE statement;
   END LOOP;

@@ -22,6 +22,7 @@ __all__ = ["through_tls"]
 _ASKS_FOR_TLS: Final = struct.pack("!ii", 8, 80877103)  # as the protocol has it: SSLRequest
 _PORT: Final = "5432"  # of a socket's name, which libpq makes of it
 _CHUNK: Final = 1 << 16
+_PATIENCE: Final = 5.0  # seconds
 _INSISTS: Final = ("require", "verify-ca", "verify-full")
 
 
@@ -87,7 +88,7 @@ class _Passage:
         # What is refused here is closed here, and its client says so: who asks has been let in
         # under the same conditions just before.
         try:
-            with suppress(OSError):
+            with suppress(OSError, asyncio.CancelledError):
                 outer_reader, outer = await self._connect()
                 try:
                     await asyncio.gather(_copy(reader, outer), _copy(outer_reader, writer))
@@ -128,6 +129,8 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def _end_all() -> None:
     ours = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not ours]
+    if tasks:
+        await asyncio.wait(tasks, timeout=_PATIENCE)  # the client is gone; its farewell may not be
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
