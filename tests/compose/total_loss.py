@@ -1,7 +1,7 @@
 """Everything deleted, and restored from a backup that was made while a training ran.
 
 Part of the campaign: `pytest tests/compose/total_loss.py`. What `make test` does of it is in
-`test_theirs.py`, where nothing is started after the restore, and in `tests/stack/test_restore.py`.
+`test_theirs.py`, where nothing is started after the restore.
 """
 
 import json

@@ -5,6 +5,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,13 @@ STEPS = ("quote", "settle", "reconcile", "submit", "confirm")
 BEGUN = {"queued", "running", "deferred", "up_for_retry", "success"}
 SWEPT = "resumed"  # the strategy whose sweep the backup interrupts
 EXECUTED = f"execute_{sessions.NAME}"
+BOOK = {
+    "intents": "SELECT account, session, symbol, shares FROM trading.intents WHERE session <= %s",
+    "orders": "SELECT client_order_id, shares FROM trading.orders WHERE signal_session <= %s",
+    "equity": "SELECT session, cash, positions, equity FROM trading.equity WHERE session <= %s",
+    "bookings": "SELECT session, symbol, kind, shares, price, amount FROM trading.bookings "
+    "WHERE session <= %s",
+}
 
 
 @dataclass(frozen=True)
@@ -100,3 +108,18 @@ def count(stack: Stack, table: str) -> int:
 def trials(stack: Stack) -> int:
     """How many trials of the sweep are in the ledger."""
     return stack.rows("SELECT count(*) FROM trial_ledger WHERE strategy = %s", SWEPT)[0][0]
+
+
+def versions(stack: Stack) -> list[tuple[str, int]]:
+    """All versions of all models."""
+    return [
+        (model["name"], version["version"])
+        for model in stack.json("models", "list")
+        for version in stack.json("models", "show", model["name"])
+    ]
+
+
+def reproduce(stack: Stack, found: list[tuple[str, int]]) -> None:
+    """Reproduce versions bit for bit, two at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda version: stack.ok("reproduce", version[0], str(version[1])), found))

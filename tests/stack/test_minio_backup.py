@@ -7,7 +7,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.stack.conftest import NewStack
+from tests.stack.conftest import make_stack
 from tradewind.errors import BackupError
 from tradewind.stack.backup import kept
 from tradewind.stack.backup.databases import Databases
@@ -25,25 +25,23 @@ from tradewind.stack.secrets import load_secrets
 FILES = {"1/model ä": b"m" * 100, "1/large": bytes(range(256)) * 50_000, "1/empty": b""}
 
 
-@pytest.fixture
-def options(
-    new_stack: NewStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[dict[str, str]]:
-    stack = new_stack(tmp_path / "home").part("minio")
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    stack = make_stack(tmp_path_factory.mktemp("minio") / "home").part("minio")
     del stack.environment["TRADEWIND_ARTIFACT_STORE"]
-    try:
+    with ExitStack() as ends:
+        ends.callback(stack.run, "down")
         stack.ok("up", "--detach", timeout=1800)
+        patch = ends.enter_context(pytest.MonkeyPatch.context())
         login = client_environment(stack.settings, load_secrets(Layout(stack.settings.state)))
         for name, value in login.items():
-            monkeypatch.setenv(name.replace("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL"), value)
+            patch.setenv(name.replace("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL"), value)
         yield {
             "endpoint_url": login["MLFLOW_S3_ENDPOINT_URL"],
             "aws_access_key_id": login["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": login["AWS_SECRET_ACCESS_KEY"],
             "region_name": login["AWS_DEFAULT_REGION"],
         }
-    finally:
-        stack.run("down")
 
 
 def test_objects_are_backed_up_to_a_bucket_and_restored(

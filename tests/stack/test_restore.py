@@ -1,29 +1,28 @@
-"""A backup that was made while orders flowed and a sweep ran, restored where there is nothing."""
+"""A backup that was made while orders flowed and a sweep ran, restored where there is nothing.
+
+Of the restored stack what models need is started, and no more; that what was under way goes on is
+in `restored_whole.py`.
+"""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests import sessions
-from tests.stack.airflow import Airflow, login
 from tests.stack.conftest import Stack, make_stack
-from tests.stack.playing import COUNT, EXECUTED, SWEPT, Played, count, trials
+from tests.stack.playing import BOOK, COUNT, Played, count, reproduce, trials, versions
 from tests.support import kill_tree, wait_until
 from tradewind.stack.layout import Layout
 from tradewind.stack.state import read_state
 
-TRIALS = 16
-BOOK = {
-    "intents": "SELECT account, session, symbol, shares FROM trading.intents WHERE session <= %s",
-    "orders": "SELECT client_order_id, shares FROM trading.orders WHERE signal_session <= %s",
-    "equity": "SELECT session, cash, positions, equity FROM trading.equity WHERE session <= %s",
-    "bookings": "SELECT session, symbol, kind, shares, price, amount FROM trading.bookings "
-    "WHERE session <= %s",
-}
+PART = (
+    "postgres", "databases", "redis", "forkserver", "mlflow-migrate", "mlflow", "trading-migrate",
+    "backups",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +30,18 @@ def restored(
     stack: Stack, played: Played, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Stack, dict[str, Any]]]:
     """Another checkout with the same files of the user, and no data but the backup's."""
-    made = make_stack(tmp_path_factory.mktemp("restored") / "h o me")
+    whole = make_stack(tmp_path_factory.mktemp("restored") / "h o me")
     for folder in ("strategies", "sources", "dags"):
-        shutil.copytree(stack.home / folder, made.home / folder, dirs_exist_ok=True)
+        shutil.copytree(stack.home / folder, whole.home / folder, dirs_exist_ok=True)
+    clock = {"TRADEWIND_BACKUP_TO": "by the clock", "TRADEWIND_BACKUP_EVERY_HOURS": "24"}
+    made = replace(whole, environment={**whole.environment, **clock}).part(*PART)
     try:
         refused = made.run("restore", str(played.place))
         assert refused.returncode == 1
         assert "--key" in refused.stderr
         assert not (made.settings.state / "postgres").exists()
-        made.environment["TRADEWIND_BACKUP_TO"] = "by the clock"
-        made.environment["TRADEWIND_BACKUP_EVERY_HOURS"] = "24"
         told = made.json("restore", str(played.place), "--key", str(played.key))
-        made.ok("up", "--detach", timeout=1800)
+        made.ok("up", "--detach", timeout=600)
         yield made, told
     finally:
         state = read_state(Layout(made.settings.state))
@@ -50,62 +49,26 @@ def restored(
             kill_tree(state.pid)  # in a moment: nobody needs it any more
 
 
-@pytest.fixture(scope="module")
-def resumed(restored: tuple[Stack, dict[str, Any]], played: Played) -> Iterator[Airflow]:
-    """Airflow, once what was under way has come to its end, and nobody helped."""
-    made, told = restored
-    page = made.json("credentials")["airflow"]
-    with login(page["address"], page["user"], page["password"]) as session:
-        for dag_id, run_id in played.interrupted.items():
-            state, tasks = session.finished(dag_id, run_id, 900)
-            assert state == "success", tasks
-            ended = session.get(f"/dags/{dag_id}/dagRuns/{run_id}")["end_date"]
-            # Else the backup would not have interrupted it.
-            assert datetime.fromisoformat(ended) > datetime.fromisoformat(told["backup"]["made"])
-        yield session
-
-
-@pytest.mark.usefixtures("resumed")
-def test_the_book_is_the_same_to_the_cent_with_each_order_once(
+def test_the_book_is_the_same_with_nothing_twice(
     restored: tuple[Stack, dict[str, Any]], stack: Stack
 ) -> None:
     made, _ = restored
-    assert sessions.check_book(made.rows) > 5 * COUNT
     for table, query in BOOK.items():
-        found, expected = (
-            sorted(map(str, each.rows(query, sessions.LAST))) for each in (made, stack)
+        found, went_on = (
+            Counter(map(str, each.rows(query, sessions.LAST))) for each in (made, stack)
         )
-        assert found == expected, table
-        assert found
+        assert found, table
+        assert found <= went_on, table
     assert count(made, "trading.intents") == 3 * (COUNT + 1)
-    [compared] = made.json("trading", "reconcile", sessions.NAME)
-    assert compared["difference"] == ""
+    assert trials(made) >= 1
 
 
-def test_the_sweep_went_on_where_it_was(
-    restored: tuple[Stack, dict[str, Any]], stack: Stack, resumed: Airflow
-) -> None:
-    made, _ = restored
-    assert trials(made) == TRIALS
-    assert len(resumed.runs(EXECUTED)) == COUNT + 1
-    # Both systems went on by themselves, to the same trials.
-    query = "SELECT configuration, sharpe FROM trial_ledger WHERE strategy = %s ORDER BY 1"
-    assert made.rows(query, SWEPT) == stack.rows(query, SWEPT)
-
-
-@pytest.mark.usefixtures("resumed")
 def test_every_version_is_reproduced_bit_for_bit(restored: tuple[Stack, dict[str, Any]]) -> None:
     made, told = restored
-    versions = {
-        (model["name"], version["version"])
-        for model in made.json("models", "list")
-        for version in made.json("models", "show", model["name"])
-    }
-    assert {name for name, _ in versions} >= {sessions.NAME, SWEPT}
-    assert len(versions) > told["versions"] >= 1
+    found = versions(made)
+    assert len(found) == told["versions"] >= 1
     assert told["incomplete"] == []
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda version: made.ok("reproduce", version[0], str(version[1])), versions))
+    reproduce(made, found)
 
 
 def test_the_stack_makes_backups_by_the_clock(restored: tuple[Stack, dict[str, Any]]) -> None:
