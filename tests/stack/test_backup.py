@@ -207,6 +207,13 @@ def test_an_encrypted_backup_tells_nothing(setting: Setting) -> None:
         assert path.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.parametrize(("group", "modes"), [(False, (0o700, 0o600)), (True, (0o750, 0o640))])
+def test_who_may_read_a_backup(tmp_path: Path, modes: tuple[int, int], *, group: bool) -> None:
+    Directory(tmp_path, group=group).put("a/manifest.json", b"{}")
+    paths = (tmp_path / "a", tmp_path / "a" / "manifest.json")
+    assert tuple(path.stat().st_mode & 0o777 for path in paths) == modes
+
+
 Damage = Callable[[Path], None]
 
 

@@ -124,6 +124,19 @@ def test_what_a_restore_left_is_handed_out_but_for_the_passwords_of_stores(tmp_p
     assert not (tmp_path / "backup" / "restored.json").exists()
 
 
+def test_a_backup_is_given_no_key_that_opens_more_than_it_needs(tmp_path: Path) -> None:
+    def given() -> set[str]:
+        return set(json.loads((tmp_path / "backup" / "secrets.json").read_text()))
+
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    whole = set(json.loads((tmp_path / "secrets.json").read_text()))
+    stores = {"postgres_superuser", "redis_admin", "redis_airflow", "redis_trading", "redis_login"}
+    assert given() == whole - stores
+    theirs: dict[str, str | None] = {"TRADEWIND_REDIS_URL": "redis://cache/5"}
+    hand_out(tmp_path, theirs, TEMPLATE, tmp_path / "no-data")
+    assert given() == whole - {"postgres_superuser", "redis_admin"}
+
+
 def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Path) -> None:
     odd = "a b'c\"d$e%f@g/h:i#j\\k"
     given = {"SECRET_POSTGRES_MLFLOW": odd, "SECRET_REDIS_TRADING": odd, "OTHER": "x"}
