@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 
 from tradewind import display
+from tradewind.desk.disk import DiskUsage, Part
+from tradewind.desk.housekeeping import Removed
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.display import terminal
@@ -121,6 +123,16 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     "pnl": (
         lambda: display.pnl([Day(ACCOUNT, DAY, *[MONEY] * 5)]),
         [ACCOUNT, "2026-11-27", "-1,234,567,890.12"],
+    ),
+    "removed": (
+        lambda: display.removed({"airflow": Removed(
+            {"events of assets": 1_234_567}, 3 * 2**40, {})}, dry_run=True),
+        ["events of assets", "1,234,567", "3072.0 GB"],
+    ),
+    "disk": (
+        lambda: display.disk(DiskUsage(
+            2**40, 2**41, NOW, (Part("database tradewind", 2**40, -(2.0**31)),), 2.0**31, 512.0)),
+        ["database tradewind", "1024.0 GB", "-2.0 GB"],
     ),
 }  # fmt: skip
 
