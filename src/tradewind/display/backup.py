@@ -27,7 +27,8 @@ def backups(found: "Sequence[Listed]") -> None:
     for each in found:
         table.add(
             each.name, f"{each.made:%Y-%m-%d %H:%M:%S}", each.version, _size(each.size),
-            ", ".join(each.encrypted_to) or "nobody: in the clear",
+            # As much of a key as tells it from others; whole ones are in --json.
+            ", ".join(f"{key[:12]}..." for key in each.encrypted_to) or "nobody: in the clear",
         )  # fmt: skip
     terminal.table_or(table, "There is no backup here: tradewind backup DIR")
 
