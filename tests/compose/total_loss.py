@@ -15,6 +15,14 @@ from tests.compose.test_recovery import keepsakes
 from tests.support import wait_until
 
 pytestmark = [pytest.mark.disturbs, pytest.mark.usefixtures("training")]
+REPRODUCE = """
+from tradewind.market.store.bar_store import BarStore
+from tradewind.registry.reproduction import reproduce
+from tradewind.settings import load_settings
+settings = load_settings()
+read = BarStore(settings.market_store).read
+print(reproduce("believed", {}, read, home=settings.home).identical)
+"""
 OF_STORES = ("postgres_", "redis_", "minio_", "objects_")
 
 
@@ -63,10 +71,9 @@ def test_after_a_total_loss_all_is_as_it_was_and_goes_on(
         assert (after["secrets"][name] == value) == (not name.startswith(OF_STORES)), name
     for number, _ in before["versions"]:
         said = project.execute(
-            "airflow-worker", "with-secrets", "tradewind", "reproduce", "believed", number,
-            timeout=300,
-        )  # fmt: skip
-        assert "identical" in said
+            "airflow-worker", "with-secrets", "python", "-c", REPRODUCE.format(number), timeout=600
+        )
+        assert said.strip().endswith("True"), said
 
 
 def keepsakes_but_redis(project: Project) -> dict[str, Any]:
