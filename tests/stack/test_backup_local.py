@@ -118,6 +118,15 @@ def test_a_restore_that_is_killed_is_done_again(tmp_path: Path, place: str) -> N
             assert f"{place}" in refused.stderr
             assert "was interrupted" in refused.stderr
         assert "was interrupted" in other.run("doctor", "--json").stdout
+        # What the settings name by now is not what it has half written.
+        bars = tmp_path / "bars of another"
+        bars.mkdir()
+        (bars / "kept").write_text("kept")
+        elsewhere = {**other.environment, "TRADEWIND_MARKET_STORE": str(bars)}
+        refused = replace(other, environment=elsewhere).run("restore", place)
+        assert refused.returncode == 1
+        assert "set them as they were" in refused.stderr
+        assert (bars / "kept").read_text() == "kept"
         other.ok("restore", place)
         assert not mark.exists()
         other.ok("up", "--detach")

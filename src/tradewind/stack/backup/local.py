@@ -191,7 +191,7 @@ def restore(
     layout.create()
     with only_supervisor(layout):
         clear_leftovers(layout)
-        interrupted = bool(half_restored(layout))
+        interrupted = _goes_on(settings, layout)
         taken = [] if interrupted else filled(settings, local_system(settings, secrets))
         if not (replace or interrupted):
             _refuse_data(settings, layout, taken)
@@ -202,6 +202,32 @@ def restore(
         _restore_all(settings, layout, secrets, whole, aside)
         (layout.root / MARK).unlink()
     return Restored(backup, whole.contents, str(aside) if aside else None)
+
+
+def _into(settings: Settings) -> list[str]:
+    """Return where data is restored to, as the settings say it."""
+    store = object_store(settings)
+    found = [settings.market_store, f"PostgreSQL of {settings.postgres_url or 'the stack'}"]
+    return found + ([f"{store.endpoint} {store.destination}"] if store else [])
+
+
+def _goes_on(settings: Settings, layout: Layout) -> bool:
+    """Return whether a restore was interrupted, whose half is written over.
+
+    Raises
+    ------
+    BackupError
+        If that half is elsewhere: what is in the places of now may be data.
+    """
+    if not half_restored(layout):
+        return False
+    before, now = json.loads((layout.root / MARK).read_text())["into"], _into(settings)
+    if before != now:
+        raise BackupError(
+            f"a restore into {', '.join(before)} was interrupted, and the settings name "
+            f"{', '.join(now)}: set them as they were, and restore again"
+        )
+    return True
 
 
 def _choose_store(settings: Settings, layout: Layout, kept: str) -> None:
@@ -274,7 +300,9 @@ def _clear_the_way(
     else:
         there = taken or _data(settings, layout) or layout.secrets_file.exists()
         aside = f"replaced-{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}" if there else None
-        note = {"backup": f"{backup.place}/{backup.name}", "set_aside": aside}
+        note = {
+            "backup": f"{backup.place}/{backup.name}", "set_aside": aside, "into": _into(settings),
+        }  # fmt: skip
         write_atomically(mark, json.dumps(note))
     if aside is None:
         _remove(_data(settings, layout))
