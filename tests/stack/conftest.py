@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg2
@@ -22,6 +22,9 @@ from tests.support import free_ports, wait_until
 from tradewind.settings import FIELDS, Settings, load_settings
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
+
+if TYPE_CHECKING:
+    from tests.stack import playing
 
 MINIO = shutil.which("minio") is not None
 HERE = Path(__file__).parent
@@ -101,18 +104,19 @@ class Stack:
 
     def rows(self, query: str, *values: object, database: str = "tradewind") -> list[Any]:
         """Ask a database as the role that owns it."""
-        with self._cursor(database) as cursor:
+        with self.cursor(database) as cursor:
             cursor.execute(query, values)
             return cursor.fetchall()
 
     def change(self, statement: str, *values: object) -> None:
         """Change the database `tradewind`, and keep the change."""
-        with self._cursor("tradewind") as cursor:
+        with self.cursor("tradewind") as cursor:
             cursor.execute(statement, values)
             cursor.connection.commit()
 
     @contextmanager
-    def _cursor(self, database: str) -> Iterator[Any]:
+    def cursor(self, database: str) -> Iterator[Any]:
+        """Give a cursor of the role that owns a database; its connection ends with it."""
         password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{database}")
         connection = psycopg2.connect(
             host="127.0.0.1", port=self.settings.postgres_port,
@@ -227,6 +231,16 @@ def airflow(stack: Stack) -> Iterator[Airflow]:
     page = stack.json("credentials")["airflow"]
     with login(page["address"], page["user"], page["password"]) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def played(
+    stack: Stack, airflow: Airflow, tmp_path_factory: pytest.TempPathFactory
+) -> "playing.Played":
+    """Sessions that were traded, and a backup that was made in the midst of the last."""
+    from tests.stack import playing
+
+    return playing.play(stack, airflow, tmp_path_factory.mktemp("played"))
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
 from tradewind.stack import minio, postgres, probes, redis, theirs
+from tradewind.stack.backup.service import scheduled
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.secrets import Secrets
@@ -72,6 +73,7 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
         *_mlflow(settings, layout, secrets, mlflow),
         *_trading(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
+        *scheduled(settings, layout, base),
     ]
 
 
