@@ -74,12 +74,15 @@ bench-containers: install
 # of nothing, hours: what is in it by chance is printed, and beyond that fails. Then 200 kills of services
 # at random while everything is busy: nothing may be lost, doubled or stuck. Memory over 300 trainings.
 # A year of trainings, with and without housekeeping.
+# All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 campaign: install
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
 	.venv/bin/python -m benchmarks.kills
 	.venv/bin/python -m benchmarks.memory
 	.venv/bin/python -m benchmarks.year
+	.venv/bin/pytest tests/stack/restored_whole.py
+	.venv/bin/pytest tests/compose/total_loss.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:

@@ -28,7 +28,14 @@ from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.reproduction import Difference, Reproduction
 from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.stack.adoption import findings
+from tradewind.stack.backup.kept import Backup
+from tradewind.stack.backup.make import Made
+from tradewind.stack.backup.manifest import Contents, File, Manifest
+from tradewind.stack.backup.places import Directory
+from tradewind.stack.backup.restore import Restored
+from tradewind.stack.backup.upgrade import Upgraded
 from tradewind.stack.checks import Check
+from tradewind.stack.state import StackState
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation
 from tradewind.trading.signals import SignalSet
@@ -48,6 +55,14 @@ SNAPSHOT = SnapshotInfo(
     id="0" * 64, source="s", table_version=1, symbols=("A",), start=DAY, end=None, as_of=NOW,
     created=NOW, rows=1, content_hash="1" * 64,
 )  # fmt: skip
+BACKUP = Backup(
+    Directory(Path("/b")), "2012-01-31T000000Z",
+    Manifest(version="0", made=NOW, encrypted_to=(), parts={"a": File(size=1, sha256="0" * 64)}),
+)  # fmt: skip
+CONTENTS = Contents(
+    version="0", made=NOW, migrations=(), tables={"mlflow": {"runs": 1}}, files={}, registered=()
+)
+MADE = Made(BACKUP, CONTENTS, [])
 # By command: what is called, what it then returns, and the arguments.
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
@@ -65,6 +80,10 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
         ), [],
     ),
     "doctor": ("stack.doctor.diagnose", [Check("a", "b", "c")], []),
+    "backup": ("stack.backup.local.back_up", MADE, ["/b"]),
+    "backups": ("stack.backup.kept.backups", [BACKUP], ["/b"]),
+    "restore": ("stack.backup.local.restore", Restored(BACKUP, CONTENTS), ["/b"]),
+    "upgrade": ("stack.backup.upgrade.upgrade", Upgraded(MADE, StackState(1, None)), []),
     "models list": ("desk.registry.models", [ModelSummary("m", VERSION, {"champion": 1})], []),
     "models show": ("desk.registry.versions", [VERSION], ["m"]),
     "models compare": (

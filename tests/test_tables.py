@@ -23,6 +23,7 @@ from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.version_info import ModelSummary, VersionInfo
+from tradewind.stack.backup.summary import Listed
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.signals import SignalSet
 
@@ -50,6 +51,7 @@ ROW = {
     "service": "airflow-dag-processor", "state": "restarting", "pid": 4194304, "memory": 2**31,
     "address": "http://127.0.0.1:65535", "restarts": 3, "detail": "", "healthy": False,
 }  # fmt: skip
+BACKUP, KEY = "2026-11-30T021500Z-4b1f", f"age1{'q' * 58}"
 # Each table, and what has to stand in it in one piece.
 SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
     "status": (
@@ -133,6 +135,10 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
         lambda: display.disk(DiskUsage(
             2**40, 2**41, NOW, (Part("database tradewind", 2**40, -(2.0**31)),), 2.0**31, 512.0)),
         ["database tradewind", "1024.0 GB", "-2.0 GB"],
+    ),
+    "backups": (
+        lambda: display.backups([Listed(BACKUP, NOW, "0.2.0", 3 * 2**40, (KEY, KEY))]),
+        [BACKUP, "2026-11-29 10:30:00", "3,145,728.0 MB", "age1qqqqqqqq..."],
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     ├── HousekeepingError                  something old could not be removed, or a disk fills up
     └── StackError                         the local stack cannot do what was asked
+        ├── BackupError                    a backup cannot be made, is damaged or does not fit
         ├── PortTakenError                 another process holds a port that a service needs
         ├── ServiceFailedError             a service died or did not become healthy
         └── SecretsError                   secrets are missing, readable by others or disagree
@@ -37,6 +38,7 @@ A message names what went wrong, where, and how to mend it.
 
 __all__ = [
     "BacktestError",
+    "BackupError",
     "BarValidationError",
     "FitError",
     "HousekeepingError",
@@ -170,6 +172,10 @@ class HousekeepingError(TradewindError):
 
 class StackError(TradewindError):
     """The local stack cannot do what was asked."""
+
+
+class BackupError(StackError):
+    """A backup cannot be made, is damaged, or cannot be restored here."""
 
 
 class PortTakenError(StackError):

@@ -24,6 +24,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _BUCKET: Final = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[^\s/][^\s]*)?/?")
 _MODULE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*")
+_PUBLIC_KEY: Final = re.compile(r"age1[02-9ac-hj-np-z]{58}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOST: Final = 4096
 _SHOWN: Final = 100
@@ -97,6 +98,33 @@ def _market_store(text: str, _: Path) -> str:
     if _ADDRESS.match(text):
         raise ValueError(f"must be a folder or s3://bucket/prefix, not {_said(text)}")
     return _folder(text, "bars")
+
+
+def _backup_to(text: str, _: Path) -> str:
+    if text == "" or _BUCKET.fullmatch(text):
+        return text
+    if _ADDRESS.match(text):
+        raise ValueError(f"must be a folder or s3://bucket/prefix, not {_said(text)}")
+    return _folder(text, "/var/backups/tradewind")
+
+
+def _hours(text: str, _: Path) -> float:
+    most = 8_784  # a year
+    if _DECIMAL.fullmatch(text) and float(text) <= most:
+        return float(text)
+    raise ValueError(f"must be a number of hours from 0 to {most}, not {_said(text)}")
+
+
+def _public_keys(text: str, _: Path) -> str:
+    for word in text.replace(",", " ").split():
+        if word.startswith("AGE-SECRET-KEY-"):  # and is not repeated here
+            raise ValueError("must be public keys, which begin with age1, not a private one")
+        if not _PUBLIC_KEY.fullmatch(word):
+            raise ValueError(
+                "must be public keys of age, as `tradewind backup-key` prints one, not "
+                f"{_said(word)}"
+            )
+    return text
 
 
 def _folder(text: str, example: str) -> str:
@@ -198,5 +226,9 @@ _RULES: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "alert_url": _web_address,
     "keep_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
     "keep_deleted_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
+    "backup_to": _backup_to,
+    "backup_every_hours": _hours,
+    "backup_keep": lambda text, _: _whole(text, 1, 10_000),
+    "backup_encrypt_to": _public_keys,
     "start_timeout": _seconds,
 }

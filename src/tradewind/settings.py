@@ -85,6 +85,14 @@ class Settings:
     keep_deleted_days : int
         Days after which runs that were deleted in MLflow are erased with their files, and files of
         bars that neither a snapshot nor the newest bars need; 0 for never.
+    backup_to : str
+        Where backups are kept: a directory (a relative one starts at home), or s3://bucket/prefix.
+    backup_every_hours : float
+        Hours from one backup to the next; 0 for none by the clock.
+    backup_keep : int
+        How many of the backups that are made by the clock are left there.
+    backup_encrypt_to : str
+        Public keys of age, separated by commas, that backups are encrypted to.
     start_timeout : float
         Seconds a service may take to become healthy.
     """
@@ -112,6 +120,10 @@ class Settings:
     alert_url: str | None = None
     keep_days: int = 90
     keep_deleted_days: int = 30
+    backup_to: str = ""
+    backup_every_hours: float = 0.0
+    backup_keep: int = 7
+    backup_encrypt_to: str = ""
     start_timeout: float = 180.0
 
     def __post_init__(self) -> None:
@@ -131,6 +143,11 @@ class Settings:
                 read_setting(name, str(value), self.home)
             except ValueError as error:
                 yield f"{variable(name)} {error}"
+        if self.backup_every_hours and not self.backup_to:
+            yield (
+                "TRADEWIND_BACKUP_EVERY_HOURS asks for backups, and TRADEWIND_BACKUP_TO says no "
+                "place: set it to a directory or s3://bucket/prefix"
+            )
         ports = {name: getattr(self, name) for name in FIELDS if name.endswith("_port")}
         seen: dict[int, str] = {}
         for name, port in ports.items():

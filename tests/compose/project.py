@@ -34,13 +34,14 @@ ONE_SHOTS = {
     "secrets", "minio-buckets", "mlflow-migrate", "airflow-init", "trading-migrate",
     "postgres-roles",
 }  # fmt: skip
+TOOLS = {"credentials", "adopt", "backup", "backups", "restore"}
 AIRFLOW = {
     "airflow-webserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer",
     "airflow-worker",
 }  # fmt: skip
 LONG_RUNNING = {"postgres", "redis", "minio", "mlflow", "trading-worker", *AIRFLOW}
 LABEL = "com.docker.compose."
-TARGETS = ("airflow", "mlflow", "trading")
+TARGETS = ("airflow", "backup", "mlflow", "trading")
 COMMIT = "c0ffee" * 6 + "cafe"
 KEPT = "tests"
 
@@ -427,7 +428,7 @@ def build(project: Project) -> None:
     """
     kept = [f"tradewind-{target}:{KEPT}" for target in TARGETS]
     before = image_ids(kept)
-    project.compose("build", timeout=1800, TRADEWIND_IMAGE_TAG=KEPT)
+    project.compose("--profile", "tools", "build", timeout=1800, TRADEWIND_IMAGE_TAG=KEPT)
     for target, name in zip(TARGETS, kept, strict=True):
         run("docker", "tag", name, f"tradewind-{target}:{project.name}")
     for replaced in before - image_ids(kept):

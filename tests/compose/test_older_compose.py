@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.compose.conftest import REQUIRE
-from tests.compose.project import LONG_RUNNING, ONE_SHOTS, Project, run
+from tests.compose.project import LONG_RUNNING, ONE_SHOTS, TOOLS, Project, run
 
 
 def test_it_accepts_the_file(project: Project) -> None:
@@ -19,6 +19,6 @@ def test_it_accepts_the_file(project: Project) -> None:
     assert version.startswith("1.29.")
     done = run("docker-compose", "config", cwd=project.home, env=project.environment)
     found = yaml.safe_load(done.stdout)
-    assert set(found["services"]) == LONG_RUNNING | ONE_SHOTS | {"credentials", "adopt"}
+    assert set(found["services"]) == LONG_RUNNING | ONE_SHOTS | TOOLS
     assert found["services"]["mlflow"]["cpus"] == 1.0
     assert "WARNING" not in done.stderr

@@ -49,6 +49,11 @@ services:
     environment: {{THEIR_REDIS: "redis://:{PASSWORD}@redis/0", PYTHONPATH: /app}}
     volumes: [./app:/app:ro]
 """
+LOGINS: Any = {
+    "ADOPT_POSTGRES_LOGIN": f"postgres:{PASSWORD}",
+    "ADOPT_REDIS_LOGIN": f":{PASSWORD}",
+    "ADOPT_OBJECTS_LOGIN": f"theirs:{PASSWORD}",
+}
 SEND = """
 import os, sys
 from their_app import note
@@ -177,28 +182,28 @@ def before(team: Team) -> tuple[dict[str, Any], str]:
 def adopted(guest: Project, team: Team, before: tuple[dict[str, Any], str]) -> Project:
     """The guest, moved in as the page says: lines in .env, and one command."""
     assert before
+    name_theirs(guest, team, "", 2, "mlflow")
+    looked = guest.compose("run", "--rm", "adopt", check=False, **LOGINS)
+    assert looked.returncode == 1
+    assert "to do      database airflow" in looked.stdout
+    assert team.found() == before
+    said = guest.compose("run", "--rm", "adopt", "--apply", **LOGINS).stdout
+    assert "all is ready" in said
+    guest.up()
+    return guest
+
+
+def name_theirs(guest: Project, team: Team, prefix: str, number: int, folder: str) -> None:
+    """Name the team's services in .env, and what of them is to be the guest's."""
     files = ("compose.yaml", *(f"compose.{name}.yaml" for name in ("postgres", "redis", "objects")))
     (guest.home / ".env").write_text(
         f"COMPOSE_FILE={':'.join(files)}\n"
         f"TRADEWIND_NETWORK={team.network}\n"
-        f"TRADEWIND_POSTGRES_URL=postgresql://{team.name}-postgres-1/\n"
-        f"TRADEWIND_REDIS_URL=redis://{team.name}-redis-1/2\n"
-        f"TRADEWIND_OBJECTS_URL=http://{team.name}-minio-1:9000/research/mlflow\n"
+        f"TRADEWIND_POSTGRES_URL=postgresql://{team.name}-postgres-1/{prefix}\n"
+        f"TRADEWIND_REDIS_URL=redis://{team.name}-redis-1/{number}\n"
+        f"TRADEWIND_OBJECTS_URL=http://{team.name}-minio-1:9000/research/{folder}\n"
     )
     (guest.home / ".env").chmod(0o600)  # as the page on secrets says
-    logins: Any = {
-        "ADOPT_POSTGRES_LOGIN": f"postgres:{PASSWORD}",
-        "ADOPT_REDIS_LOGIN": f":{PASSWORD}",
-        "ADOPT_OBJECTS_LOGIN": f"theirs:{PASSWORD}",
-    }
-    looked = guest.compose("run", "--rm", "adopt", check=False, **logins)
-    assert looked.returncode == 1
-    assert "to do      database airflow" in looked.stdout
-    assert team.found() == before
-    said = guest.compose("run", "--rm", "adopt", "--apply", **logins).stdout
-    assert "all is ready" in said
-    guest.up()
-    return guest
 
 
 def test_ours_are_well_beside_theirs(
@@ -268,3 +273,26 @@ def test_a_service_of_theirs_that_is_away_is_said(adopted: Project, team: Team) 
     finally:
         team.compose("start", "redis")
     wait_until(lambda: adopted.container("existing-redis").health == "healthy", 180)
+
+
+def test_a_backup_is_restored_in_another_place_of_theirs(adopted: Project, team: Team) -> None:
+    """Last of all: our project, with all its volumes, is lost in between."""
+    run_tool = ("run", "--rm", "-T")
+    made = json.loads(adopted.compose(*run_tool, "backup").stdout)
+    assert made["versions"] >= 1
+    assert made["incomplete"] == []
+    adopted.down("--profile", "tools", "down", "--volumes", "--timeout", "10")
+    held = team.found()
+    name_theirs(adopted, team, "?prefix=again_", 4, "again")
+    adopted.compose("run", "--rm", "adopt", "--apply", **LOGINS)
+    restored = json.loads(adopted.compose(*run_tool, "restore").stdout)
+    assert (restored["rows"], restored["files"]) == (made["rows"], made["files"])
+    again = adopted.compose(*run_tool, "restore", check=False)
+    assert "there is data in database again_airflow" in again.stderr
+    assert team.found() == held
+    counted = "SELECT count(*) FROM model_versions"
+    for database in ("mlflow", "again_mlflow"):
+        said = team.compose(
+            "exec", "-T", "postgres", "psql", "-XAtU", "postgres", "-d", database, "-c", counted
+        )
+        assert int(said) == made["versions"]

@@ -29,7 +29,7 @@ LONG_RUNNING = {
 }  # fmt: skip
 ONE_SHOTS = {
     "secrets", "credentials", "adopt", "minio-buckets", "mlflow-migrate", "airflow-init",
-    "trading-migrate", "postgres-roles",
+    "trading-migrate", "postgres-roles", "backup", "backups", "restore",
 }  # fmt: skip
 
 
@@ -95,13 +95,15 @@ def test_only_who_needs_a_store_shares_its_network() -> None:
     airflow = {name for name in LONG_RUNNING if name.startswith("airflow-")}
     assert by_network["database"] == {
         "postgres", "mlflow", "mlflow-migrate", "airflow-init", *airflow,
-        "trading-migrate", "trading-worker", "postgres-roles",
+        "trading-migrate", "trading-worker", "postgres-roles", "backup", "backups", "restore",
     }  # fmt: skip
     assert by_network["broker"] == {
         "redis", "airflow-webserver", "airflow-scheduler", "airflow-triggerer", "airflow-worker",
         "trading-worker",
     }  # fmt: skip
-    assert by_network["objects"] == {"minio", "mlflow", "minio-buckets"}
+    assert by_network["objects"] == {
+        "minio", "mlflow", "minio-buckets", "backup", "backups", "restore",
+    }  # fmt: skip
     assert by_network["console"] == {"minio"}
     for network in ("database", "broker", "objects"):
         assert COMPOSE["networks"][network] == {"internal": True}
@@ -162,7 +164,9 @@ def test_no_secret_is_in_an_environment() -> None:
 
 
 def test_users_are_the_same_everywhere() -> None:
-    for service in ("postgres", "redis", "minio", "credentials", "airflow-init", "trading-migrate"):
+    for service in (
+        "postgres", "redis", "minio", "credentials", "airflow-init", "trading-migrate", "backup",
+    ):  # fmt: skip
         assert SERVICES[service]["user"] == f"{OWNERS[service]}:{OWNERS[service]}"
     assert SERVICES["postgres-roles"]["user"] == SERVICES["postgres"]["user"]
     owner = OWNERS["minio-init"]
@@ -170,20 +174,23 @@ def test_users_are_the_same_everywhere() -> None:
     for service in ("airflow-worker", "airflow-dag-processor"):
         assert SERVICES[service]["user"] == f"{OWNERS[service]}:{OWNERS['airflow']}"
         assert SERVICES[service]["environment"]["SERVICE_USER"] == service
-    for target in ("airflow", "mlflow", "trading"):
+    # It writes what belongs to Airflow's user, and reads the folder of the other.
+    assert SERVICES["restore"]["user"] == f"{OWNERS['airflow']}:{OWNERS['airflow']}"
+    assert SERVICES["restore"]["group_add"] == [str(OWNERS["backup"])]
+    for target in ("airflow", "backup", "mlflow", "trading"):
         stage = DOCKERFILE.split(f"\nFROM base AS {target}\n")[1].split("\nFROM ")[0]
         assert f"\nUSER {OWNERS[target]}:{OWNERS[target]}\n" in stage
         assert f"SERVICE_USER={target}" in stage
     volumes = {name.partition("/")[0] for name in VOLUME_OWNERS}
     assert TLS["services"]["proxy"]["user"] == f"{OWNERS['proxy']}:{OWNERS['proxy']}"
-    assert volumes | {"secrets"} == {*COMPOSE["volumes"], *TLS["volumes"]}
+    assert volumes - {"backups"} | {"secrets"} == {*COMPOSE["volumes"], *TLS["volumes"]}
 
 
 def test_an_image_is_built_before_who_else_uses_it() -> None:
     builders: dict[str, set[str]] = {
         service["image"]: set() for service in SERVICES.values() if "build" in service
     }
-    assert len(builders) == 3
+    assert len(builders) == 4
     for name, service in SERVICES.items():
         if "build" in service:
             builders[service["image"]].add(name)

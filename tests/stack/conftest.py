@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg2
@@ -25,6 +25,9 @@ from tradewind.stack.doctor import environment_of
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import load_secrets
 from tradewind.stack.state import read_state
+
+if TYPE_CHECKING:
+    from tests.stack import playing
 
 MINIO = shutil.which("minio") is not None
 HERE = Path(__file__).parent
@@ -106,18 +109,19 @@ class Stack:
         self, query: str, *values: object, database: str = "tradewind", role: str = ""
     ) -> list[Any]:
         """Ask a database as a role of it, or as the one that owns it."""
-        with self._cursor(database, role) as cursor:
+        with self.cursor(database, role) as cursor:
             cursor.execute(query, values)
             return cursor.fetchall()
 
     def change(self, statement: str, *values: object, role: str = "") -> None:
         """Change the database `tradewind`, and keep the change."""
-        with self._cursor("tradewind", role) as cursor:
+        with self.cursor("tradewind", role) as cursor:
             cursor.execute(statement, values)
             cursor.connection.commit()
 
     @contextmanager
-    def _cursor(self, database: str, role: str = "") -> Iterator[Any]:
+    def cursor(self, database: str, role: str = "") -> Iterator[Any]:
+        """Give a cursor of a role, or of the database's owner; its connection ends with it."""
         user = role or database
         password = getattr(load_secrets(Layout(self.settings.state)), f"postgres_{user}")
         connection = psycopg2.connect(
@@ -239,6 +243,16 @@ def airflow(stack: Stack) -> Iterator[Airflow]:
     page = stack.json("credentials")["airflow"]
     with login(page["address"], page["user"], page["password"]) as session:
         yield session
+
+
+@pytest.fixture(scope="session")
+def played(
+    stack: Stack, airflow: Airflow, tmp_path_factory: pytest.TempPathFactory
+) -> "playing.Played":
+    """Sessions that were traded, and a backup that was made in the midst of the last."""
+    from tests.stack import playing
+
+    return playing.play(stack, airflow, tmp_path_factory.mktemp("played"))
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,10 @@
 """From new bars to positions, on real sessions, through the whole local stack.
 
-In each session one of the services that it goes through is killed at a random moment.
+In each session but the last, one of the services that it goes through is killed at a random moment.
 `TRADED_SESSIONS` says how many sessions there are, `TRADED_THROUGH_KILLS_OF` which services are
 killed, in turn; with the seed that a run prints, `TRADED_SEED` draws the moments again.
 """
 
-import os
-import random
-import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,34 +13,23 @@ import pytest
 from tests import sessions
 from tests.stack.airflow import Airflow
 from tests.stack.conftest import Stack, commit
+from tests.stack.playing import COUNT, Played
 from tests.support import wait_until
 
-COUNT = sessions.count_asked_for(3)
-KILLED = os.environ.get("TRADED_THROUGH_KILLS_OF", "airflow-triggerer trading-worker").split()
-SEED = os.environ.get("TRADED_SEED", str(random.SystemRandom().randrange(10**6)))
-STEPS = ("quote", "settle", "reconcile", "submit", "confirm")
 Ask = Callable[..., list[Any]]
-BEGUN = {"queued", "running", "deferred", "up_for_retry", "success"}
 
 
 @pytest.fixture(scope="module")
-def traded(stack: Stack, airflow: Airflow) -> Iterator[Ask]:
+def traded(played: Played) -> Ask:
     """The database, once the sessions have been traded."""
-    draw = random.Random(SEED)  # noqa: S311 -- moments, not secrets
-    sys.stdout.write(f"TRADED_SEED={SEED}\n")
+    return played.rows
 
-    def strike(number: int) -> None:
-        service, step = KILLED[number % len(KILLED)], draw.choice(STEPS)
-        run_id = airflow.runs("execute_daily")[-1]["dag_run_id"]
-        airflow.reach("execute_daily", run_id, step, BEGUN)
-        time.sleep(draw.uniform(0, 1))
-        states = airflow.states("execute_daily", run_id)
-        stack.kill(service)
-        sys.stdout.write(f"{number}. {service} killed when {states}\n")
 
-    sessions.play(airflow, stack.home, COUNT, strike)
-    yield stack.rows
-    commit(stack.home)  # what a training of another test is made from is the commit it names
+@pytest.fixture(scope="module", autouse=True)
+def committed(stack: Stack) -> Iterator[None]:
+    """Commit what was delivered: a training of another test is made from the commit it names."""
+    yield
+    commit(stack.home)
 
 
 def test_the_book_is_the_backtest_s_to_the_cent(traded: Ask) -> None:

@@ -54,7 +54,9 @@ def test_each_service_gets_a_closed_folder_with_closed_files(
     assert len(set(OWNERS.values())) == len(OWNERS)
     assert {p.name for p in tmp_path.iterdir()} == {*given, "secrets.json"}
     for path in tmp_path.rglob("*"):
-        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+        # A restore is in the group of `backup`, so that it can read and leave something there.
+        modes = (0o770, 0o640) if "backup" in path.parts[-2:] else (0o700, 0o600)
+        assert stat.S_IMODE(path.stat().st_mode) == modes[path.is_file()], path
 
 
 def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> None:
@@ -74,12 +76,16 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
     airflows = {"airflow", "airflow-init"}
     assert holders["redis_airflow"] == {"secrets.json", *airflows, "airflow-worker"}
     # What logs in as Airflow's administrator is in no container that runs.
-    assert holders["airflow_admin"] == {"secrets.json", "airflow-init", "credentials"}
-    assert holders["postgres_tradewind"] == {"secrets.json", "postgres", "trading-migrate"}
-    assert holders["postgres_airflow"] == {"secrets.json", "postgres", *airflows}
-    assert holders["minio_root"] == {"secrets.json", "minio", "minio-init", "credentials"}
+    assert holders["airflow_admin"] == {"secrets.json", "airflow-init", "credentials", "backup"}
+    assert holders["postgres_tradewind"] == {
+        "secrets.json", "postgres", "trading-migrate", "backup",
+    }  # fmt: skip
+    assert holders["postgres_airflow"] == {"secrets.json", "postgres", *airflows, "backup"}
+    assert holders["minio_root"] == {
+        "secrets.json", "minio", "minio-init", "credentials", "backup",
+    }  # fmt: skip
     for key in ("airflow_jwt_secret", "airflow_api_secret_key"):
-        assert holders[key] == {"secrets.json", *airflows}
+        assert holders[key] == {"secrets.json", *airflows, "backup"}
     # What runs an author's code has its own roles and accounts.
     for service, expected in {
         "airflow-worker": {
@@ -116,6 +122,32 @@ def test_a_secret_that_is_missing_is_made_and_the_others_stay(tmp_path: Path) ->
     after = json.loads(master.read_text())
     assert after.pop("redis_trading") != before.pop("redis_trading")
     assert after == before | {"of_a_newer_one": "x"}
+
+
+def test_what_a_restore_left_is_handed_out_but_for_the_passwords_of_stores(tmp_path: Path) -> None:
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    made = json.loads((tmp_path / "secrets.json").read_text())
+    left = {name: f"of the backup: {name}" for name in made}
+    (tmp_path / "backup" / "restored.json").write_text(json.dumps(left))
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    stores = ("postgres_", "redis_", "minio_", "objects_")
+    now = json.loads((tmp_path / "secrets.json").read_text())
+    assert now == {n: made[n] if n.startswith(stores) else left[n] for n in made}
+    assert (tmp_path / "airflow-init" / "admin").read_text() == left["airflow_admin"]
+    assert not (tmp_path / "backup" / "restored.json").exists()
+
+
+def test_a_backup_is_given_no_key_that_opens_more_than_it_needs(tmp_path: Path) -> None:
+    def given() -> set[str]:
+        return set(json.loads((tmp_path / "backup" / "secrets.json").read_text()))
+
+    hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
+    whole = set(json.loads((tmp_path / "secrets.json").read_text()))
+    stores = {"postgres_superuser", "redis_admin", "redis_airflow", "redis_trading", "redis_login"}
+    assert given() == whole - stores
+    theirs: dict[str, str | None] = {"TRADEWIND_REDIS_URL": "redis://cache/5"}
+    hand_out(tmp_path, theirs, TEMPLATE, tmp_path / "no-data")
+    assert given() == whole - {"postgres_superuser", "redis_admin"}
 
 
 def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Path) -> None:
@@ -166,7 +198,7 @@ def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> N
     own_volumes(tmp_path)
     assert owners == {
         "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
-        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008,
+        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008, "backups": 10016,
     }  # fmt: skip
     # The logs of tasks are written by one service and shown by others, of the same group.
     assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o2775

@@ -48,7 +48,7 @@ def test_each_table_of_airflow_is_bounded_or_cleaned(stack: Stack) -> None:
 
 
 def change(stack: Stack, database: str, statement: str, *values: object) -> None:
-    with stack._cursor(database) as cursor:
+    with stack.cursor(database) as cursor:
         cursor.execute(statement, values)
         cursor.connection.commit()
 

@@ -17,9 +17,18 @@ from botocore.exceptions import ClientError
 from tests.stack.conftest import NewStack, Stack
 from tests.support import free_ports, wait_until
 from tests.tls import make_authority, tls_before
+from tradewind.endpoints import read_objects_url
 from tradewind.settings import Settings
 from tradewind.stack.adoption import adopt
+from tradewind.stack.backup import kept
+from tradewind.stack.backup.databases import Databases
+from tradewind.stack.backup.make import make_backup
+from tradewind.stack.backup.places import Directory
+from tradewind.stack.backup.restore import checked, restore_tree
+from tradewind.stack.backup.system import System
+from tradewind.stack.backup.trees import Objects
 from tradewind.stack.layout import Layout
+from tradewind.stack.postgres import program
 from tradewind.stack.secrets import load_secrets
 
 CHECKOUT = Path(__file__).parents[2]
@@ -131,6 +140,27 @@ def test_a_certificate_of_another_authority_is_refused(tmp_path: Path, bucket: B
     given = settings_of(tmp_path, replace(bucket, ca=str(false.ca)), "research")
     [part] = adopt(given, {"ADOPT_OBJECTS_LOGIN": f"{ROOT}:{PASSWORD}"}, apply=True).parts
     assert "CERTIFICATE_VERIFY_FAILED" in str(part.findings)
+
+
+def test_files_are_backed_up_from_a_folder_and_restored_into_another(
+    tmp_path: Path, bucket: Bucket
+) -> None:
+    source, into = (
+        Objects.at(read_objects_url(address(bucket, f"research/{name}")), (ROOT, PASSWORD))
+        for name in ("old", "new")
+    )
+    for path in ("1/model", "1/ä b"):
+        bucket.client.put_object(Bucket="research", Key=f"old/{path}", Body=path.encode())
+    bucket.client.put_object(Bucket="research", Key="old/tradewind-probe", Body=b"")
+    before = bucket.keys()
+    place = Directory(tmp_path / "backups")
+    make_backup(System(Databases({}, program), {"artifacts": source}), place)
+    whole = checked(kept.find(place, None), None)
+    assert into.paths() == []
+    restore_tree(into, "artifacts", whole)
+    assert into.paths() == ["1/model", "1/ä b"]
+    found = bucket.keys()
+    assert {key: tag for key, tag in found.items() if not key.startswith("new/")} == before
 
 
 def test_files_of_mlflow_are_kept_in_the_folder(

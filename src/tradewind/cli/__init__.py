@@ -6,7 +6,15 @@ import typer
 
 # They add their commands to the application, which lists them in this order.
 # isort: off
-from tradewind.cli import stack, research, models, data, trading, housekeeping  # noqa: F401
+from tradewind.cli import (  # noqa: F401
+    stack,
+    backup,
+    research,
+    models,
+    data,
+    trading,
+    housekeeping,
+)
 
 # isort: on
 from tradewind.cli.shared import app

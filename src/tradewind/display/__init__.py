@@ -1,8 +1,9 @@
 """What the command line shows: progress, tables, logins."""
 
+from tradewind.display.backup import backup_made, backups, restored, upgraded
 from tradewind.display.data import findings, snapshots, sources, stored
 from tradewind.display.housekeeping import disk, disk_in_short, removed
-from tradewind.display.progress import counting, note, starting, stopwatch, tasks
+from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
     forecast,
@@ -20,8 +21,11 @@ from tradewind.display.trading import explanation, fills, orders, pnl, positions
 __all__ = [
     "adoption",
     "backtest",
+    "backup_made",
+    "backups",
     "checks",
     "comparison",
+    "copying",
     "counting",
     "credentials",
     "disk",
@@ -40,6 +44,7 @@ __all__ = [
     "reconciled",
     "removed",
     "reproduction",
+    "restored",
     "signals",
     "snapshots",
     "sources",
@@ -49,5 +54,6 @@ __all__ = [
     "stored",
     "tasks",
     "tear_sheet",
+    "upgraded",
     "versions",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tradewind.stack.state import StackState
 
 __all__ = [
+    "copying",
     "counting",
     "note",
     "starting",
@@ -26,7 +27,7 @@ __all__ = [
 class _Bar:
     """A bar on a terminal, with what is being done and for how long; nothing in a log."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, silent: bool = False) -> None:
         from rich.progress import (  # most commands show none
             BarColumn,
             MofNCompleteColumn,
@@ -35,7 +36,7 @@ class _Bar:
             TimeElapsedColumn,
         )
 
-        self.shown = terminal.console.is_terminal
+        self.shown = terminal.console.is_terminal and not silent
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TimeElapsedColumn(), TextColumn("{task.fields[now]}", markup=False),
@@ -61,14 +62,17 @@ class _Bar:
 
 
 @contextmanager
-def starting() -> Iterator[Callable[["StackState"], None]]:
+def starting(*, silent: bool = False) -> Iterator[Callable[["StackState"], None]]:
     """Show services as they start: a bar on a terminal, in a log a line for each change.
 
-    What goes wrong is a line in both, and so is every change after the start.
+    What goes wrong is a line in both, and so is every change after the start. Nothing is shown if
+    it is to be silent.
     """
     seen: dict[str, str] = {}
 
     def show(state: "StackState") -> None:
+        if silent:
+            return
         records = state.services.values()
         ready = sum(s.state in ("healthy", "done") for s in records)
         for record in records:
@@ -85,7 +89,7 @@ def starting() -> Iterator[Callable[["StackState"], None]]:
         if ready == len(records):
             bar.stop()
 
-    with _Bar("starting") as bar:
+    with _Bar("starting", silent=silent) as bar:
         yield show
 
 
@@ -130,3 +134,10 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show how many of some parts are done: a bar on a terminal, nothing in a log."""
     with _Bar(what) as bar:
         yield lambda done, total: bar.update(done, total, ())
+
+
+@contextmanager
+def copying(what: str, *, silent: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show how far each part of something long is: a bar on a terminal, nothing in a log."""
+    with _Bar(what, silent=silent) as bar:
+        yield lambda now, done, total: bar.update(done, total, (now,)) if bar.shown else None

@@ -20,6 +20,7 @@ from tradewind.stack import minio
 from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.doors import doors
+from tradewind.stack.half_restored import half_restored
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
@@ -60,6 +61,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     layout = Layout(settings.state)
     yield _python()
     yield guarded("state directory", lambda: _state_directory(layout))
+    if found := half_restored(layout):
+        yield Check("restore", found, "tradewind restore, as the message says")
     state = read_state(layout)
     running = state is not None and state.supervised()
     yield from _ports(settings, state if running else None)

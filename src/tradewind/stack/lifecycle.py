@@ -15,6 +15,7 @@ from tradewind.errors import ServiceFailedError, StackError
 from tradewind.host.paths import unusable
 from tradewind.host.proxies import check_proxies, spare_this_machine
 from tradewind.settings import Settings
+from tradewind.stack.half_restored import refuse_half_restored
 from tradewind.stack.layout import Layout, writing
 from tradewind.stack.ports import require_free
 from tradewind.stack.processes import (
@@ -51,6 +52,7 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     spare_this_machine(os.environ)
     layout = Layout(settings.state)
     layout.create()
+    refuse_half_restored(layout)
     with only_supervisor(layout):
         clear_leftovers(layout)
         secrets = ensure_secrets(layout)
@@ -89,6 +91,7 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
     check_proxies()
     layout = Layout(settings.state)
     layout.create()
+    refuse_half_restored(layout)
     state = read_state(layout)
     process: subprocess.Popen[bytes] | None = None
     log = layout.service_log("supervisor")

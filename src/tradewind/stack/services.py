@@ -16,6 +16,7 @@ from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
 from tradewind.stack import minio, people, postgres, probes, redis, rights, theirs
+from tradewind.stack.backup.service import scheduled
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.reread import NO_DATABASE
@@ -76,6 +77,7 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
         _trading_tables(settings, layout, secrets, base),
         *_airflow(settings, layout, secrets, airflow),
         _trading_worker(settings, layout, secrets, base),
+        *scheduled(settings, layout, base),
     ]
 
 

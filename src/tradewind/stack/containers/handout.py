@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from tradewind.endpoints import ROLES, ObjectStore, PostgresServer, RedisServer
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
+from tradewind.stack.backup.elsewhere import WITHHELD
 from tradewind.stack.reread import NO_DATABASE
 from tradewind.stack.secrets import OF_OTHERS, Secrets
 from tradewind.stack.servers import Servers, read_servers
@@ -25,6 +26,7 @@ from tradewind.stack.servers import Servers, read_servers
 __all__ = [
     "OWNERS",
     "PREFIX",
+    "files",
     "hand_out",
     "keep_logins",
     "own_volumes",
@@ -54,6 +56,7 @@ OWNERS = {
     "existing-redis": 10013,
     "existing-objects": 10014,
     "adopt": 10015,
+    "backup": 10016,
     "proxy": 10017,
 }
 """User of each service's processes, and of its directory."""
@@ -70,6 +73,7 @@ VOLUME_OWNERS = {
     "logs/tasks": "airflow",
     "logs/dag-processor": "airflow-dag-processor",
     "state": "airflow-worker",
+    "backups": "backup",
     "tls": "proxy",
 }
 ADDED = {"tls"}
@@ -80,6 +84,12 @@ PLACES = ("postgres", "redis", "minio")
 """Services of ours that only hold the place of a team's, where that is used."""
 
 MASTER = "secrets.json"
+# What a restore has left for the next start, in the folder of `backup`.
+RESTORED = "restored.json"
+# Of the folder and its files, where others of the group read them: a restore runs as the user that
+# bars belong to, and in this group besides.
+SHARED_MODES = {"backup": (0o770, 0o640)}
+_OF_STORES = ("postgres_", "redis_", "minio_", "objects_")
 SHARE = "secrets.json"  # of who looks at a team's services
 ADOPTED = "logins.json"
 _NAMES = {field.name for field in fields(Secrets)}
@@ -125,6 +135,9 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
             "(`docker compose down --volumes`) to start anew."
         )
     found = json.loads(master.read_text()) if master.exists() else {}
+    restored = root / "backup" / RESTORED
+    if restored.exists():
+        found |= _of_data(json.loads(restored.read_text()))
     chosen = _adopted(root) | chosen
     whole = Secrets(**{name: found[name] for name in _NAMES & found.keys()} | chosen)
     # A secret of a newer version is kept: a return to an older image must not lose it.
@@ -134,12 +147,20 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
         shutil.rmtree(root / service, ignore_errors=True)
     for service, files in shares.items():
         folder = root / service
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder_mode, mode = SHARED_MODES.get(service, (0o700, 0o600))
+        folder.mkdir(mode=folder_mode, exist_ok=True)
         for name, text in files.items():
-            _write(folder, name, text, OWNERS[service])
+            _write(folder, name, text, OWNERS[service], mode)
         for gone in WITHDRAWN.get(service, ()):
             (folder / gone).unlink(missing_ok=True)
         _own(folder, OWNERS[service], OWNERS[service])
+        folder.chmod(folder_mode)
+    restored.unlink(missing_ok=True)
+
+
+def _of_data(secrets: Mapping[str, str]) -> dict[str, str]:
+    """Return what belongs to data: the stores have passwords of their own since they were made."""
+    return {name: value for name, value in secrets.items() if not name.startswith(_OF_STORES)}
 
 
 def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
@@ -301,6 +322,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 TRADEWIND_DATABASE_URL=database("trading"),
             )
         },
+        "backup": {SHARE: json.dumps(_of_backups(whole, where), indent=2)},
         **_of_existing(whole, where),
         "credentials": {
             "logins.json": json.dumps(
@@ -315,12 +337,27 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
     }
 
 
-def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
-    """Return where MLflow keeps its files, and its login there."""
-    store = objects or MINIO
+def files(whole: Secrets, objects: ObjectStore | None) -> tuple[ObjectStore, tuple[str, str]]:
+    """Return where MLflow keeps its files, and who may do everything there: for backups."""
+    if objects is None:
+        return MINIO, (minio.USER, whole.minio_root)
     key, _, secret = whole.objects_login.partition(":")
-    login = (minio.MLFLOW_USER, whole.minio_mlflow) if objects is None else (key, secret)
+    return objects, (key, secret)
+
+
+def _files(whole: Secrets, objects: ObjectStore | None) -> dict[str, str]:
+    store, login = files(whole, objects)
+    if objects is None:
+        login = minio.MLFLOW_USER, whole.minio_mlflow
     return {"MLFLOW_ARTIFACTS_DESTINATION": store.destination, **store.environment(*login)}
+
+
+def _of_backups(whole: Secrets, where: Servers) -> dict[str, str]:
+    """Return what belongs to data, and what the stores let a backup and a restore in with."""
+    # A restore takes out of a team's Redis what waits there for us; ours is empty then.
+    shut = tuple(each for each in WITHHELD if not (where.redis.theirs and each == "redis_"))
+    found = {name: each for name, each in asdict(whole).items() if not name.startswith(shut)}
+    return {name: each for name, each in found.items() if name != "redis_admin"}
 
 
 def _of_existing(whole: Secrets, where: Servers) -> dict[str, dict[str, str]]:
@@ -378,7 +415,7 @@ def _environment(**values: str) -> str:
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
-def _write(folder: Path, name: str, text: str, owner: int) -> None:
+def _write(folder: Path, name: str, text: str, owner: int, mode: int = 0o600) -> None:
     """Replace a file as a whole; leave it alone where it has this text already."""
     path = folder / name
     if path.exists() and path.read_text() == text:
@@ -391,6 +428,7 @@ def _write(folder: Path, name: str, text: str, owner: int) -> None:
             file.flush()
             os.fsync(file.fileno())
             os.fchown(file.fileno(), owner, owner)
+            os.fchmod(file.fileno(), mode)  # whatever the umask is
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
