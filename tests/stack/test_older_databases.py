@@ -1,5 +1,6 @@
 """The databases of a version whose services were all owners: what is in them is taken along."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -11,8 +12,10 @@ from celery import Celery
 from celery.backends.database.models import ResultModelBase, TaskExtended
 
 from tests.postgres import RunningPostgres
-from tradewind.endpoints import DATABASES
+from tradewind.endpoints import DATABASES, PostgresServer
 from tradewind.research.trials import ledger_table
+from tradewind.stack.backup.databases import Databases, Login
+from tradewind.stack.postgres import program
 from tradewind.trading import signal_inputs, signals
 from tradewind.trading.migrate import migrate
 
@@ -119,6 +122,21 @@ def test_results_are_kept_as_celery_makes_its_tables(server: RunningPostgres) ->
     with owner.connect() as connection:
         assert connection.execute(described).all() == expected
     owner.dispose()
+
+
+def test_the_owner_backs_up_what_tasks_made(server: RunningPostgres) -> None:
+    engine = sa.create_engine(server.url_of("research"))
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE made_by_a_task AS SELECT 'kept' AS said"))
+    engine.dispose()
+    login = Login.at(
+        PostgresServer(port=server.port), "tradewind", str(sa.make_url(server.url).password)
+    )
+    databases = Databases({"tradewind": login}, program)
+    databases.refuse_strangers()
+    with databases.one_moment() as moments, tempfile.TemporaryFile() as file:
+        rows = databases.dump(moments["tradewind"], file)
+    assert rows["studies.made_by_a_task"] == 1
 
 
 @pytest.mark.parametrize("table", ["trial_ledger", "signals", "signal_inputs"])
