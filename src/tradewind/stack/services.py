@@ -181,16 +181,21 @@ def _hosts(page: str) -> str:
     """
     here = ("localhost", "127.0.0.1", "[::1]")
     any_port = ("localhost:*", "127.0.0.1:*", "[[]::1]:*")  # patterns, in which [ begins a set
-    return ",".join([*here, *any_port, urlsplit(page).netloc])
+    return ",".join([*here, *any_port, urlsplit(_origin(page)).netloc])
 
 
 def _origin(page: str) -> str:
     """Return what a browser says it comes from: MLflow takes changes from no other site.
 
-    This machine's own names are taken without.
+    This machine's own names are taken without. Browsers write a name in lower case, and no port
+    where it is the scheme's own.
     """
     site = urlsplit(page)
-    return f"{site.scheme}://{site.netloc}"
+    name = site.hostname or ""
+    name = f"[{name}]" if ":" in name else name
+    usual = {"http": 80, "https": 443}.get(site.scheme)
+    port = "" if site.port in {None, usual} else f":{site.port}"
+    return f"{site.scheme}://{name}{port}"
 
 
 def _mlflow(
