@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from tradewind.errors import StackError
+from tradewind.host.heartbeat import HEARTBEAT_FILE
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
@@ -266,18 +267,18 @@ def _airflow(
         Service(
             "airflow-dag-processor",
             [program, "dag-processor"],
-            environment,
+            {**environment, HEARTBEAT_FILE: str(layout.heartbeat("airflow-dag-processor"))},
             needs=roles_written,
-            probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
+            probe=probes.heartbeat_file(layout.heartbeat("airflow-dag-processor")),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
         Service(
             "airflow-triggerer",
             [program, "triggerer", "--skip-serve-logs"],
-            environment,
+            {**environment, HEARTBEAT_FILE: str(layout.heartbeat("airflow-triggerer"))},
             needs=migrated,
-            probe=probes.airflow_job(settings.airflow_url, "triggerer"),
+            probe=probes.heartbeat_file(layout.heartbeat("airflow-triggerer")),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
@@ -291,7 +292,7 @@ def _airflow(
                 # The log folder is shared, so no worker has to serve its logs.
                 [program, "celery", "worker", "--skip-serve-logs", "--without-gossip",
                  "--without-mingle", "--celery-hostname", f"{name}@localhost"],
-                {**environment, "WORKER_HEARTBEAT_FILE": str(beat)},
+                {**environment, HEARTBEAT_FILE: str(beat)},
                 needs=(*ready, "trading-migrate"),  # tasks write to its tables
                 probe=probes.heartbeat_file(beat),
                 grace=60.0,  # a warm shutdown lets a running task finish
@@ -342,7 +343,7 @@ def _trading(
             **environment,
             "CELERY_BROKER_URL": address,
             "CELERY_RESULT_BACKEND": address,
-            "WORKER_HEARTBEAT_FILE": str(beat),
+            HEARTBEAT_FILE: str(beat),
         },
         needs=("redis", "trading-migrate"),
         probe=probes.heartbeat_file(beat),
