@@ -62,7 +62,7 @@ test-stacks: install
 bench: install
 	.venv/bin/python -m benchmarks
 
-# What CI guards: ratios alone, with wide margins.
+# Ratios alone, with wide margins.
 bench-quick: install
 	.venv/bin/python -m benchmarks --quick
 

@@ -42,7 +42,7 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("rows", metavar="ROW", type=int, nargs="*", help=f"of {sorted(ROWS)}")
-    parser.add_argument("--quick", action="store_true", help="few runs, of what CI guards")
+    parser.add_argument("--quick", action="store_true", help="few runs, of some rows")
     wanted = parser.parse_args()
     if unknown := set(wanted.rows) - ROWS.keys():
         parser.error(f"no row {', '.join(map(str, sorted(unknown)))}")

@@ -22,5 +22,21 @@ def fitted(native: Any) -> FittedModel:
     return FittedModel(Plain(), native)
 
 
+def share() -> None:
+    """Return nothing: fits share nothing."""
+
+
+def fit(*_: Any, **__: Any) -> Any:
+    raise AssertionError("it is made, not fitted")
+
+
+def importance(_: Any) -> tuple[float, ...]:
+    return ()
+
+
+def learnt(_: Any) -> tuple[bytes, ...]:
+    return ()
+
+
 def predict(model: Any, features: NDArray[Any], *, num_threads: int) -> Any:  # noqa: ARG001
     return model.predict(features)

@@ -46,7 +46,7 @@ def test_ci_ends_as_its_checks_did_and_stops_only_its_own_engine(
 
     assert ended.returncode == code, ended.stderr
     assert told.read_text().split() == engine_was_told
-    wanted = ["lint", "test-alone", "test-stacks", "bench-quick"]
+    wanted = ["lint", "test-alone", "test-stacks"]
     assert made.read_text().split() == (
         wanted if failing == "nothing" else wanted[: wanted.index(failing) + 1]
     )

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support import free_ports, wait_until
-from tradewind.workers.heartbeat import HEARTBEAT_FILE, touch_heartbeat
+from tradewind.host.heartbeat import HEARTBEAT_FILE, touch_heartbeat
 
 WORKER = """\
 from celery import Celery

@@ -107,6 +107,19 @@ def test_a_store_that_hangs_shows_at_those_who_need_it(project: Project) -> None
 
 
 @pytest.mark.disturbs
+def test_a_web_server_that_hangs_is_no_fault_of_the_others(project: Project) -> None:
+    """Else `up --wait`, which replaces the web server, would end with an error of theirs."""
+    freeze(project, project.container("airflow-webserver"), "family 1")
+    try:
+        assert project.probe(project.container("airflow-webserver"))
+        for service in ("airflow-dag-processor", "airflow-triggerer", "airflow-scheduler"):
+            assert project.probe(project.container(service)) is None
+    finally:
+        thaw(project)
+    project.wait_healthy()
+
+
+@pytest.mark.disturbs
 def test_a_redis_that_takes_no_task_is_not_healthy(project: Project) -> None:
     redis = project.container("redis")
     before = project.redis("CONFIG", "GET", "maxmemory").split()[-1]

@@ -125,7 +125,7 @@ def test_a_worker_fetches_it_without_a_way_to_minio(
         "airflow-worker",
         "from tradewind.registry.retrieval import load_registered\n"
         "found = load_registered('believed', 'challenger')\n"
-        "print(found.info.version, found.model.num_trees() > 0)",
+        "print(found.info.version, found.model.native.num_trees() > 0)",
     )
     assert said.splitlines()[-1] == f"{version['version']} True"
     knock = ("bash", "-c", "exec 3<>/dev/tcp/minio/9000")

@@ -71,13 +71,18 @@ def test_who_logs_in_to_airflow_stays_on_tls(site: Site, authority: Path) -> Non
     login = site.project.credentials()["airflow"]
     assert login["address"] == f"https://{NAME}:{site.airflow}"
     with site.page(site.airflow, authority) as browser:
-        assert f'<base href="https://{NAME}:{site.airflow}/"' in browser.get("/").text
+        sent = browser.get("/api/v2/auth/login").headers["location"]
+        assert sent.startswith(f"https://{NAME}:{site.airflow}/auth/login")
         words = {"username": login["user"], "password": login["password"]}
         answer = browser.post("/auth/token", json=words)
         assert answer.status_code == httpx.codes.CREATED
         form = browser.get("/auth/login/")
         token = form.text.split('name="csrf_token"')[1].split('value="')[1].split('"')[0]
-        entered = browser.post("/auth/login/", data={**words, "csrf_token": token})
+        entered = browser.post(
+            "/auth/login/",
+            data={**words, "csrf_token": token},
+            headers={"Referer": f"https://{NAME}:{site.airflow}/auth/login/"},  # as browsers do
+        )
         assert entered.status_code == httpx.codes.FOUND
         cookies = entered.headers.get_list("set-cookie")
         kept = [each for each in cookies if each.startswith("_token=")]

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import ValidationError
 
+from tradewind.errors import ResearchError
 from tradewind.research.models.model import code_of
 from tradewind.research.strategy import models
 from tradewind.research.strategy.models import GROUP, LightGbm, ModelFields
@@ -53,3 +55,25 @@ def test_each_shipped_kind_has_its_functions(kind: type[ModelFields]) -> None:
         assert callable(getattr(code, name))
     assert code.FLAVOUR
     assert code.PACKAGES
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("def fit(:", "cannot be imported: SyntaxError"),
+        ("1 / 0", "cannot be imported: ZeroDivisionError"),
+        ("FLAVOUR = 'rule'", "lacks PACKAGES, LEARNS, share, fit, predict, importance, learnt"),
+        (None, "cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_strangers_functions_that_cannot_be_used_are_named(
+    source: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"strange_{abs(hash(source))}"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if source is not None:
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.setattr(Offered, "code", name)
+    with pytest.raises(ResearchError, match="the model offered is computed by") as refused:
+        code_of(Offered(kind="offered"))
+    assert why in str(refused.value)

@@ -252,7 +252,9 @@ def played(
     """Sessions that were traded, and a backup that was made in the midst of the last."""
     from tests.stack import playing
 
-    return playing.play(stack, airflow, tmp_path_factory.mktemp("played"))
+    found = playing.play(stack, airflow, tmp_path_factory.mktemp("played"))
+    commit(stack.home)  # what a training of another test is made from is the commit it names
+    return found
 
 
 @pytest.fixture(scope="session")

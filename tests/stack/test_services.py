@@ -55,6 +55,25 @@ def test_no_service_asks_a_proxy_for_this_machine(
             assert {"mine.example", "127.0.0.1", "localhost"} <= set(excepted)
 
 
+@pytest.mark.parametrize(
+    ("page", "origin"),
+    [
+        ("https://MLflow.Example.com/", "https://mlflow.example.com"),
+        ("https://mlflow.example.com:443", "https://mlflow.example.com"),
+        ("http://mlflow.example.com:443", "http://mlflow.example.com:443"),
+        ("http://[FD00::1]:5500", "http://[fd00::1]:5500"),
+    ],
+)
+def test_a_page_is_known_as_browsers_write_it(tmp_path: Path, page: str, origin: str) -> None:
+    settings = Settings(
+        home=CHECKOUT, state_dir=tmp_path, artifact_store="directory", mlflow_public_url=page
+    )
+    found = {s.name: s for s in services(settings, Layout(tmp_path), Secrets())}["mlflow"]
+    assert found.environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] == origin
+    hosts = found.environment["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",")
+    assert hosts[-1] == origin.partition("//")[2]
+
+
 def test_mlflow_answers_under_a_forwarded_port_and_its_public_name(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's modules about each other

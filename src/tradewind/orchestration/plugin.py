@@ -2,6 +2,7 @@
 
 from airflow.plugins_manager import AirflowPlugin
 
+from tradewind.orchestration.runtime import job_heartbeat
 from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.runtime.bell import RingsBell
 from tradewind.orchestration.runtime.cleaning import CleansWhenAsked
@@ -12,7 +13,7 @@ __all__ = ["TradewindPlugin"]
 
 
 class TradewindPlugin(AirflowPlugin):
-    """What Airflow must know before it can read our DAGs, and what its web server does besides."""
+    """What Airflow must know before it can read our DAGs, and what its services do besides."""
 
     name = "tradewind"
     timetables = [AfterClose, NextSlot]  # noqa: RUF012 - as Airflow declares it
@@ -21,3 +22,4 @@ class TradewindPlugin(AirflowPlugin):
         {"name": "asked_runs", "middleware": ChecksAskedRuns},
         {"name": "cleaning", "middleware": CleansWhenAsked},
     ]
+    listeners = [job_heartbeat]  # noqa: RUF012

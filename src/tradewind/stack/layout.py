@@ -133,7 +133,7 @@ class Layout:
         )
 
     def heartbeat(self, service: str) -> Path:
-        """File that a Celery worker touches at each heartbeat it sends to the broker."""
+        """File that a service touches at each heartbeat that a broker or a database took."""
         return self.run_dir / f"{service}.heartbeat"
 
     def create(self) -> None:

@@ -19,7 +19,6 @@ __all__ = [
     "Probe",
     "ProbeFailure",
     "airflow_api",
-    "airflow_job",
     "airflow_scheduler",
     "heartbeat_file",
     "http_ok",
@@ -179,42 +178,23 @@ class _Pulse:
             raise ProbeFailure(f"the last heartbeat is {now - self._seen:.0f} s old")
 
 
-def airflow_job(url: str, job: str, *, max_age: float = 30.0) -> Probe:
-    """Healthy when the job's heartbeat is recent and younger than its process.
-
-    Parameters
-    ----------
-    url : str
-        Airflow's address. Its health page answers 200 even when a component is down, and for a
-        while after a restart it shows the heartbeat of the process before.
-    job : {"scheduler", "triggerer", "dag_processor"}
-    max_age : float
-        Seconds.
-    """
-    pulse = _Pulse(max_age)
-
-    def probe(started: float) -> None:
-        status = _get(f"{url}/api/v2/monitor/health").json()[job]
-        beat = status.get(f"latest_{job}_heartbeat")
-        pulse.feel(datetime.fromisoformat(beat).timestamp() if beat else None, started)
-
-    return probe
-
-
-def airflow_scheduler(page: str, url: str) -> Probe:
-    """Healthy when the scheduler's own health page says so, or else Airflow's.
+def airflow_scheduler(page: str, url: str, *, max_age: float = 30.0) -> Probe:
+    """Healthy when the scheduler's own health page says so, or else its heartbeat on Airflow's.
 
     Its own takes a scheduler that has ended for the newest one, where the last heartbeat of that
-    lies in the future: the clock was set back since.
+    lies in the future: the clock was set back since. Airflow's answers 200 even when a component is
+    down, and for a while after a restart it shows the heartbeat of the process before.
     """
-    own, of_airflow = http_ok(page), airflow_job(url, "scheduler")
+    own, pulse = http_ok(page), _Pulse(max_age)
 
     def probe(started: float) -> None:
         try:
             own(started)
         except ProbeFailure as failure:
             try:
-                of_airflow(started)
+                health = _get(f"{url}/api/v2/monitor/health").json()["scheduler"]
+                beat = health.get("latest_scheduler_heartbeat")
+                pulse.feel(datetime.fromisoformat(beat).timestamp() if beat else None, started)
             except ProbeFailure:
                 raise failure from None
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from tradewind.errors import StackError
+from tradewind.host.heartbeat import HEARTBEAT_FILE
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
 from tradewind.settings import Settings
@@ -193,16 +194,21 @@ def _hosts(page: str) -> str:
     """
     here = ("localhost", "127.0.0.1", "[::1]")
     any_port = ("localhost:*", "127.0.0.1:*", "[[]::1]:*")  # patterns, in which [ begins a set
-    return ",".join([*here, *any_port, urlsplit(page).netloc])
+    return ",".join([*here, *any_port, urlsplit(_origin(page)).netloc])
 
 
 def _origin(page: str) -> str:
     """Return what a browser says it comes from: MLflow takes changes from no other site.
 
-    This machine's own names are taken without.
+    This machine's own names are taken without. Browsers write a name in lower case, and no port
+    where it is the scheme's own.
     """
     site = urlsplit(page)
-    return f"{site.scheme}://{site.netloc}"
+    name = site.hostname or ""
+    name = f"[{name}]" if ":" in name else name
+    usual = {"http": 80, "https": 443}.get(site.scheme)
+    port = "" if site.port in {None, usual} else f":{site.port}"
+    return f"{site.scheme}://{name}{port}"
 
 
 def _mlflow(
@@ -274,9 +280,13 @@ def _airflow(
         Service(
             "airflow-dag-processor",
             [program, "dag-processor"],
-            {**base, **_dag_processor_secrets(settings, secrets)},
+            {
+                **base,
+                **_dag_processor_secrets(settings, secrets),
+                HEARTBEAT_FILE: str(layout.heartbeat("airflow-dag-processor")),
+            },
             needs=(*roles_written, RIGHTS),
-            probe=probes.airflow_job(settings.airflow_url, "dag_processor"),
+            probe=probes.heartbeat_file(layout.heartbeat("airflow-dag-processor")),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
@@ -289,9 +299,9 @@ def _airflow(
                 "tradewind.orchestration.runtime.triggerer",
                 "--skip-serve-logs",
             ],
-            environment,
+            {**environment, HEARTBEAT_FILE: str(layout.heartbeat("airflow-triggerer"))},
             needs=(*migrated, RIGHTS),
-            probe=probes.airflow_job(settings.airflow_url, "triggerer"),
+            probe=probes.heartbeat_file(layout.heartbeat("airflow-triggerer")),
             follows_the_clock=True,
             forked_by=FORK_SERVER,
         ),
@@ -308,7 +318,7 @@ def _airflow(
                 {
                     **base,
                     **_worker_secrets(settings, secrets),
-                    "WORKER_HEARTBEAT_FILE": str(beat),
+                    HEARTBEAT_FILE: str(beat),
                 },
                 needs=ready,
                 probe=probes.heartbeat_file(beat),
@@ -375,7 +385,7 @@ def _trading_worker(
             "TRADEWIND_DATABASE_URL": _database("trading", settings, secrets),
             "CELERY_BROKER_URL": address,
             "CELERY_RESULT_BACKEND": address,
-            "WORKER_HEARTBEAT_FILE": str(beat),
+            HEARTBEAT_FILE: str(beat),
         },
         needs=("redis", RIGHTS),
         probe=probes.heartbeat_file(beat),

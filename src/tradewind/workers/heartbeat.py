@@ -1,4 +1,4 @@
-"""The heartbeat of a Celery worker as the age of a file, which a probe reads at almost no cost.
+"""The heartbeat of a Celery worker dates a file, every two seconds.
 
 To ask a worker over the broker (``celery inspect ping``) starts a Python with all of its imports
 each time. Modules with a Celery app's settings import this one, so that it is connected before the
@@ -6,15 +6,14 @@ worker builds its consumer.
 """
 
 import logging
-import os
-from pathlib import Path
 from typing import Any, Final
 
 from celery.signals import celeryd_init
 
 from tradewind.foreign import ForeignNames
+from tradewind.host.heartbeat import touch_heartbeat
 
-__all__ = ["FOREIGN", "HEARTBEAT_FILE", "connect_heartbeat", "touch_heartbeat"]
+__all__ = ["FOREIGN", "connect_heartbeat"]
 
 log = logging.getLogger(__name__)
 
@@ -30,20 +29,7 @@ FOREIGN: Final = (
     ),
 )
 
-HEARTBEAT_FILE = "WORKER_HEARTBEAT_FILE"
 _BEATS = {"worker-online", "worker-heartbeat"}
-
-
-def touch_heartbeat() -> None:
-    """Set the time of the file named by `HEARTBEAT_FILE`, if it is set, to now.
-
-    Called every two seconds, after the broker has taken the worker's heartbeat. The file of a
-    worker that hangs, or has lost its broker, grows old. A probe compares its time of modification
-    with the clock.
-    """
-    file = os.environ.get(HEARTBEAT_FILE)
-    if file:
-        Path(file).touch()
 
 
 def send_events_once(*, instance: Any, **_: object) -> None:  # noqa: ANN401 - Celery has no types

@@ -7,6 +7,7 @@ What a kind does is in the module that its fields name: see `Code`.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -106,15 +107,24 @@ def code_of(fields: ModelFields) -> Code:
     Raises
     ------
     ResearchError
-        If the module that the kind names cannot be imported.
+        If the module that the kind names cannot be imported, or lacks one of them.
     """
+    return _imported(fields.kind, fields.code)
+
+
+@cache
+def _imported(kind: str, module: str) -> Code:
+    what = f"the model {kind} is computed by the module {module!r}, which"
     try:
-        return cast("Code", import_module(fields.code))
-    except (ImportError, ValueError) as error:
+        found = import_module(module)
+    except Exception as error:  # a stranger's module may raise anything
         raise ResearchError(
-            f"the model {fields.kind} is computed by the module {fields.code!r}, which cannot be "
-            f"imported: {error}"
+            f"{what} cannot be imported: {type(error).__name__}: {error}"
         ) from error
+    wanted = [name for name in vars(Code) if not name.startswith("_")]
+    if missing := [name for name in wanted if not hasattr(found, name)]:
+        raise ResearchError(f"{what} lacks {', '.join(missing)}")
+    return cast("Code", found)
 
 
 def share(strategy: Strategy) -> Any:  # noqa: ANN401 - each kind's own

@@ -316,7 +316,7 @@ def _outcome(
 ) -> Score | str:
     """Return a trial's score, or why it failed."""
     try:
-        # Only a rule's parameters change its features, and a rule bins nothing.
+        # A trial whose parameters change its features has rows of its own, which it cannot share.
         suited = dataset if dataset.suits(strategy) else prepare(dataset.bars, strategy)
         kept = shared if suited is dataset else None
         scored = score(suited, strategy, num_threads=num_threads, shared=kept)
