@@ -198,10 +198,11 @@ def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> N
     own_volumes(tmp_path)
     assert owners == {
         "postgres": 999, "redis": 10005, "minio": 10004, "scratch": 10002,
-        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008, "backups": 10016,
+        "logs": 10001, "tasks": 10001, "dag-processor": 10009, "state": 10008, "market": 10008,
+        "backups": 10016,
     }  # fmt: skip
     # The logs of tasks are written by one service and shown by others, of the same group.
-    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o2775
+    assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o775
 
 
 def test_services_of_a_team_are_handed_out_as_dotenv_names_them(tmp_path: Path) -> None:

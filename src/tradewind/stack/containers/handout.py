@@ -73,6 +73,7 @@ VOLUME_OWNERS = {
     "logs/tasks": "airflow",
     "logs/dag-processor": "airflow-dag-processor",
     "state": "airflow-worker",
+    "state/market": "airflow-worker",
     "backups": "backup",
     "tls": "proxy",
 }
@@ -207,7 +208,7 @@ def own_volumes(root: Path) -> None:
                 os.chown(path, owner, group, follow_symlinks=False)
         _own(folder, owner, group)
         if service in SHARED_GROUP:
-            folder.chmod(0o2775)
+            folder.chmod(0o775)
 
 
 def group_of(service: str) -> int:
