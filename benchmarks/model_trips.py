@@ -24,7 +24,7 @@ from tradewind.market.sources import sample
 from tradewind.registry import tracking
 from tradewind.registry.flavours import load_model
 from tradewind.research.evaluation.dataset import prepare
-from tradewind.research.models.model import FittedModel, fit, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, fit, predict_rows
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 
@@ -65,8 +65,7 @@ def main(who: str) -> None:
     strategy = load_strategy(CHECKOUT / "strategies" / "ranker.yaml")
     dataset = prepare(sample.load(strategy.universe.symbols), strategy)
     model = fit(dataset.latest_rows(), strategy)
-    features = matrix(dataset.rows, strategy)
-    expected = predict_rows(model, features)
+    expected = predict_rows(model, dataset.rows, strategy)
     if who == "ours":
         trip = _ours(model, dataset.rows.select(strategy.feature_names).tail(5), strategy)
     else:
@@ -76,7 +75,7 @@ def main(who: str) -> None:
         began = time.perf_counter()
         found = trip()
         taken = time.perf_counter() - began
-        if not np.array_equal(predict_rows(found, features), expected):
+        if not np.array_equal(predict_rows(found, dataset.rows, strategy), expected):
             raise RuntimeError("the model that came back is not the one that was logged")
         print(taken, file=told, flush=True)
 

@@ -2,10 +2,12 @@
 
 from typing import Any, ClassVar, Final, Literal
 
-from numpy.typing import NDArray
+import polars as pl
 
 from tradewind.research.models.model import FittedModel
+from tradewind.research.models.rows import matrix
 from tradewind.research.strategy.models import ModelFields
+from tradewind.research.strategy.strategy import Strategy
 
 FLAVOUR: Final = "none"
 PACKAGES: Final = ()
@@ -38,5 +40,5 @@ def learnt(_: Any) -> tuple[bytes, ...]:
     return ()
 
 
-def predict(model: Any, features: NDArray[Any], *, num_threads: int) -> Any:  # noqa: ARG001
-    return model.predict(features)
+def predict(model: Any, rows: pl.DataFrame, strategy: Strategy, *, num_threads: int) -> Any:  # noqa: ARG001
+    return model.predict(matrix(rows, strategy))

@@ -17,7 +17,7 @@ from tradewind.market.sources import sample
 from tradewind.registry.flavours import load_model, log_model, packages
 from tradewind.research.features.compute import compute_features
 from tradewind.research.features.labels import compute_labels
-from tradewind.research.models.model import fit, matrix, predict_rows
+from tradewind.research.models.model import fit, predict_rows
 from tradewind.research.strategy.strategy import Strategy
 
 pytestmark = [
@@ -62,14 +62,14 @@ class Logged:
         features = compute_features(bars, self.strategy)
         rows = features.join(compute_labels(bars, self.strategy), on=["symbol", "session"])
         self.model = fit(rows, self.strategy)
-        self.inputs = matrix(features.tail(500), self.strategy)
+        self.rows = features.tail(500)
         self.example = features.select(self.strategy.feature_names).tail(5).to_pandas()
         mlflow.set_experiment("flavours")
         with mlflow.start_run():
             self.info = log_model(
                 self.model,
                 name="model",
-                signature=infer_signature(self.example, self.model.native.predict(self.example)),
+                signature=infer_signature(self.example, np.zeros(5)),
                 input_example=self.example,
                 pip_requirements=packages(self.strategy.model),
             )
@@ -89,8 +89,8 @@ def test_a_model_comes_back_as_it_was_and_leaves_no_files_behind(
     back = load_model(logged.info.model_uri, logged.strategy.model)
     assert list(tmp_path.iterdir()) == []
     assert type(back.native) is type(logged.model.native)
-    expected = predict_rows(logged.model, logged.inputs)
-    assert predict_rows(back, logged.inputs).tobytes() == expected.tobytes()
+    expected = predict_rows(logged.model, logged.rows, logged.strategy)
+    assert predict_rows(back, logged.rows, logged.strategy).tobytes() == expected.tobytes()
     assert np.unique(expected).size > 10
 
 
@@ -124,7 +124,7 @@ def test_who_has_no_tradewind_can_load_them(bars: pl.DataFrame, tmp_path: Path) 
     for name in MODELS:
         logged = Logged(name, bars)
         download_artifacts(logged.info.model_uri, dst_path=str(tmp_path / name))
-        expected[name] = predict_rows(logged.model, logged.example.to_numpy())
+        expected[name] = predict_rows(logged.model, logged.rows.tail(5), logged.strategy)
     script = f"""
 import json, sys, warnings
 sys.modules["tradewind"] = None  # importing it fails

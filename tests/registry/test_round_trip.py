@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -331,21 +331,18 @@ def test_a_retry_returns_the_version_of_the_first_try(register: Register) -> Non
 
 
 def test_a_retry_replaces_an_interrupted_try(
-    register: Register, training: Any, client: Any
+    register: Register, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class InterruptedTryError(Exception):
         pass
 
-    class Booster:
-        def model_to_string(self) -> str:
-            return "half a tree"
+    def broken(*_: object, **__: object) -> None:
+        raise InterruptedTryError
 
-        def predict(self, _: object) -> None:
-            raise InterruptedTryError
-
-    broken = replace(training.result.model, native=Booster())
-    with pytest.raises(InterruptedTryError):
-        register(replace(training.result, model=broken), origin=ORIGIN)
+    with monkeypatch.context() as patched:
+        patched.setattr("tradewind.registry.flavours.log_model", broken)
+        with pytest.raises(InterruptedTryError):
+            register(origin=ORIGIN)
     ref = register(origin=ORIGIN)
     assert ref.version == "1"
     experiment = client.get_experiment_by_name(ref.name)

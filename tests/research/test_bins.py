@@ -13,7 +13,8 @@ from tradewind.errors import FitError
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.walk_forward import score
 from tradewind.research.models._bins import Bins, binning
-from tradewind.research.models.model import fit, matrix, predict_rows
+from tradewind.research.models.model import fit, predict_rows
+from tradewind.research.models.rows import matrix
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.trials.parameter_sets import draw
@@ -93,8 +94,7 @@ def test_features_too_thin_to_split_are_left_out_as_before(objective: str, order
             {"min_data_in_leaf": least, "feature_fraction": fraction, "rounds": 10}
         )
         alone, shared = fit(rows, trial), fit(rows, trial, shared=bins)
-        data = matrix(rows, trial)
-        one, other = (predict_rows(model, data) for model in (shared, alone))
+        one, other = (predict_rows(model, rows, trial) for model in (shared, alone))
         assert np.array_equal(one, other), (least, fraction)
 
 

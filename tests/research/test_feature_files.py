@@ -8,8 +8,8 @@ import pytest
 
 from tests.research.test_strategy_files import GOOD, write
 from tradewind.errors import StrategyError
+from tradewind.research.code.time_limit import time_limit
 from tradewind.research.features.own_code import custom_features
-from tradewind.research.features.time_limit import time_limit
 from tradewind.research.features.tried_once import try_features
 from tradewind.research.strategy.files import find_strategy, load_strategies, load_strategy
 
@@ -94,7 +94,9 @@ def test_what_is_no_module_of_features_is_named(tmp_path: Path, function: str, t
 def test_what_only_running_it_tells_is_not_judged(tmp_path: Path, code: str) -> None:
     (tmp_path / "mine.py").write_text(code)
     strategy = load_strategy(asking(tmp_path, "mine:f"))
-    assert [feature.field for feature in custom_features(strategy)] == ["features.0"]
+    assert [feature.code.place for feature in custom_features(strategy)] == [
+        "features.0.custom.function"
+    ]
 
 
 def test_one_file_of_code_that_is_wrong_hides_no_other(tmp_path: Path) -> None:

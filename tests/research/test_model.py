@@ -12,7 +12,6 @@ from tradewind.research.models.model import (
     fingerprint,
     fit,
     importance,
-    matrix,
     predict_rows,
 )
 from tradewind.research.strategy.strategy import Strategy
@@ -50,9 +49,7 @@ def test_the_number_of_cores_changes_no_bit(
 ) -> None:
     this = of_kind(strategy, kind)
     found = [
-        predict_rows(
-            fit(rows, this, num_threads=cores), matrix(rows, this), num_threads=cores
-        ).tobytes()
+        predict_rows(fit(rows, this, num_threads=cores), rows, this, num_threads=cores).tobytes()
         for cores in (1, 2, 1)
     ]
     assert found[0] == found[1] == found[2]
@@ -66,7 +63,7 @@ def test_the_order_of_rows_changes_no_bit(
     this = of_kind(strategy, kind)
     shuffled = rows.sample(fraction=1.0, shuffle=True, seed=4)
     models = [fit(rows, this), fit(shuffled, this)]
-    found = [predict_rows(model, matrix(rows, this)).tobytes() for model in models]
+    found = [predict_rows(model, rows, this).tobytes() for model in models]
     assert found[0] == found[1]
 
 
@@ -75,11 +72,11 @@ def test_a_row_is_predicted_alike_in_any_company(
     bars: pl.DataFrame, rows: pl.DataFrame, strategy: Strategy, kind: str
 ) -> None:
     this = of_kind(strategy, kind)
-    inputs = matrix(compute_features(bars, this).tail(1500), this)
+    asked = compute_features(bars, this).tail(1500)
     model = fit(rows, this)
-    together = predict_rows(model, inputs)
+    together = predict_rows(model, asked, this)
     for size in (1, 2, 3, 5, 7, 20):
-        alone = [predict_rows(model, inputs[at : at + size]) for at in range(0, 200, size)]
+        alone = [predict_rows(model, asked[at : at + size], this) for at in range(0, 200, size)]
         assert np.concatenate(alone)[:200].tobytes() == together[:200].tobytes()
 
 
@@ -88,7 +85,7 @@ def test_a_planted_signal_is_learnt(rows: pl.DataFrame, strategy: Strategy, kind
     this, learnt = of_kind(strategy, kind), planted(rows)
     model = fit(learnt.head(1000), this)
     rest = learnt.tail(500).with_columns(
-        pl.Series("prediction", predict_rows(model, matrix(learnt.tail(500), this)))
+        pl.Series("prediction", predict_rows(model, learnt.tail(500), this))
     )
     ranks = rest.select(
         pl.corr("prediction", "label", method="spearman").over("session").alias("ic")
@@ -114,7 +111,7 @@ def test_a_fingerprint_is_that_of_what_was_learnt(
         assert fingerprint(FittedModel(this.model, Rule("ma_ratio_50_201"))) != fingerprint(model)
         return
     before = fingerprint(model)
-    predict_rows(model, matrix(rows, this))  # being asked teaches it nothing
+    predict_rows(model, rows, this)  # being asked teaches it nothing
     assert fingerprint(model) == before
     assert fingerprint(fit(rows.tail(1490), this)) != before
 
@@ -138,13 +135,13 @@ def test_every_number_of_a_ridge_counts(rows: pl.DataFrame, strategy: Strategy) 
 
 def test_ridge_is_the_textbook_solution(rows: pl.DataFrame, strategy: Strategy) -> None:
     this = of_kind(strategy, "ridge")
-    inputs, labels = matrix(rows, this), rows["label"].to_numpy()
+    inputs, labels = rows.select(this.feature_names).to_numpy(), rows["label"].to_numpy()
     scaled = (inputs - inputs.mean(axis=0)) / inputs.std(axis=0)
     gram = scaled.T @ scaled + 2.0 * np.eye(scaled.shape[1])
     weights = np.linalg.solve(gram, scaled.T @ (labels - labels.mean()))
     model = fit(rows, this)
     expected = scaled @ weights + labels.mean()
-    np.testing.assert_allclose(predict_rows(model, inputs), expected, atol=1e-12)
+    np.testing.assert_allclose(predict_rows(model, rows, this), expected, atol=1e-12)
     np.testing.assert_allclose(
         list(importance(model, this.feature_names).values()), np.abs(weights), atol=1e-12
     )
@@ -157,10 +154,10 @@ def test_ranking_uses_nothing_but_the_order_within_a_session(
     # each session's labels moved and stretched: another return, the same order
     market = pl.col("session").rank("dense") * 0.001
     moved = rows.with_columns(pl.col("label") * 3.0 + market)
-    found = [predict_rows(fit(each, this), matrix(rows, this)) for each in (rows, moved)]
+    found = [predict_rows(fit(each, this), rows, this) for each in (rows, moved)]
     assert found[0].tobytes() == found[1].tobytes()
     turned = rows.with_columns(-pl.col("label"))
-    assert predict_rows(fit(turned, this), matrix(rows, this)).tobytes() != found[0].tobytes()
+    assert predict_rows(fit(turned, this), rows, this).tobytes() != found[0].tobytes()
 
 
 def test_a_rule_predicts_its_only_feature(
@@ -171,11 +168,11 @@ def test_a_rule_predicts_its_only_feature(
     model = fit(rows.clear(), this)
     assert model.native == Rule("ma_ratio_50_200")
     assert np.array_equal(
-        predict_rows(model, matrix(features, this)), features["ma_ratio_50_200"].to_numpy()
+        predict_rows(model, features, this), features["ma_ratio_50_200"].to_numpy()
     )
     assert importance(model, this.feature_names) == {}
     with pytest.raises(ValueError, match="too many values"):
-        predict_rows(model, np.zeros((3, 2)))
+        model.native.predict(np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize("kind", LEARNERS)

@@ -250,6 +250,7 @@ def _register(
     run: "RunInfo",
     tags: Mapping[str, str],
 ) -> ModelVersionRef:
+    import numpy as np
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
@@ -259,7 +260,7 @@ def _register(
     model = log_model(
         result.model,
         name=names.MODEL,
-        signature=infer_signature(example, result.model.native.predict(example)),
+        signature=infer_signature(example, np.zeros(len(example))),
         input_example=example,
         pip_requirements=_requirements(strategy.model),
     )

@@ -15,7 +15,7 @@ from tradewind.market.calendar import sessions_per_year
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.splits import combinatorial_purged
-from tradewind.research.models.model import fit, matrix, predict_rows
+from tradewind.research.models.model import fit, predict_rows
 from tradewind.research.statistics import performance
 from tradewind.research.strategy.judging import Combinatorial
 from tradewind.research.strategy.strategy import Strategy
@@ -91,7 +91,7 @@ def judge_histories(
     for done, choice in enumerate(choices(rows, strategy), start=1):
         model = fit(choice.train, strategy, num_threads=num_threads)
         for path, test in choice.tests:
-            prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
+            prediction = predict_rows(model, test, strategy, num_threads=num_threads)
             predicted.append(
                 test.select(
                     pl.lit(path, dtype=pl.Int64).alias("path"),

@@ -11,7 +11,7 @@ from tradewind.research.backtest.positions import target_weights
 from tradewind.research.features.compute import Features, compute_features, find_features
 from tradewind.research.features.undefined import refuse_undefined
 from tradewind.research.features.universe import select_bars
-from tradewind.research.models.model import FittedModel, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, predict_rows
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["predict", "predict_defined", "wanted_weights"]
@@ -186,7 +186,7 @@ def _predicted(model: FittedModel, features: pl.DataFrame, strategy: Strategy) -
     rows = features.sort("session", "symbol")
     if rows.is_empty():  # LightGBM refuses to predict for none
         return rows.select(*KEY, pl.lit(None, pl.Float64).alias("prediction"))
-    found = predict_rows(model, matrix(rows, strategy))
+    found = predict_rows(model, rows, strategy)
     return rows.select(KEY).with_columns(pl.Series("prediction", found, dtype=pl.Float64))
 
 

@@ -15,7 +15,7 @@ from tradewind.research.backtest.benchmark import benchmark_returns, mix_returns
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.dataset import Dataset, Window
-from tradewind.research.models.model import fit, matrix, predict_rows
+from tradewind.research.models.model import fit, predict_rows
 from tradewind.research.statistics import inference, performance
 from tradewind.research.statistics.alpha import alpha_figures
 from tradewind.research.strategy.strategy import Strategy
@@ -157,7 +157,7 @@ def score(
             shared=None if shared is None else shared[index],
         )
         test = dataset.test_rows(window)
-        prediction = predict_rows(model, matrix(test, strategy), num_threads=num_threads)
+        prediction = predict_rows(model, test, strategy, num_threads=num_threads)
         tested.append(
             test.select(
                 *KEY,

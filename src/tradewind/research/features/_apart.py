@@ -39,8 +39,9 @@ from numpy.typing import NDArray
 from tradewind.errors import ResearchError, StrategyError, TradewindError
 from tradewind.host.parents import end_with
 from tradewind.market.bars import KEY
+from tradewind.research.code.own import told
 from tradewind.research.features.compute import FeatureTable
-from tradewind.research.features.own_code import functions_and_files, told
+from tradewind.research.features.own_code import functions_and_files
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["SECONDS", "Apart", "Compute", "Here", "Part", "computed_apart", "serve"]

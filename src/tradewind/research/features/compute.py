@@ -15,13 +15,14 @@ from typing import Final, assert_never
 import polars as pl
 
 from tradewind.market.bars import KEY, adjusted
+from tradewind.research.code.own import SECONDS, told
+from tradewind.research.code.time_limit import time_limit
 from tradewind.research.features.checks import (
     refuse_what_says_nothing,
     refuse_windows_over_sessions,
 )
 from tradewind.research.features.comparisons import compared, over_sessions, with_inputs
-from tradewind.research.features.own_code import SECONDS, CustomFeature, custom_features, told
-from tradewind.research.features.time_limit import time_limit
+from tradewind.research.features.own_code import CustomFeature, custom_features
 from tradewind.research.features.undefined import Undefined, find_undefined
 from tradewind.research.features.universe import select_bars
 from tradewind.research.strategy.features import (

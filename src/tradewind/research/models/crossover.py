@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from tradewind.research.models.rows import matrix
 from tradewind.research.strategy.models import MaCrossover
 from tradewind.research.strategy.strategy import Strategy
 
@@ -57,12 +58,13 @@ def fit(
 
 def predict(
     model: Rule,
-    features: NDArray[np.float64],
+    rows: pl.DataFrame,
+    strategy: Strategy,
     *,
     num_threads: int,  # noqa: ARG001
 ) -> NDArray[np.float64]:
     """Return the feature, shape (n_rows,)."""
-    return model.predict(features)
+    return model.predict(matrix(rows, strategy))
 
 
 def importance(model: Rule) -> Sequence[float]:  # noqa: ARG001

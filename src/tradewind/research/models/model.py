@@ -16,7 +16,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import ResearchError
-from tradewind.research.models.rows import matrix
 from tradewind.research.strategy.models import ModelFields
 from tradewind.research.strategy.strategy import Strategy
 
@@ -27,7 +26,6 @@ __all__ = [
     "fingerprint",
     "fit",
     "importance",
-    "matrix",
     "predict_rows",
     "share",
 ]
@@ -75,7 +73,14 @@ class Code(Protocol):
             If the rows and the parameters do not go together.
         """
 
-    def predict(self, model: Any, features: NDArray[np.float64], *, num_threads: int) -> Any:  # noqa: ANN401
+    def predict(
+        self,
+        model: Any,  # noqa: ANN401
+        rows: pl.DataFrame,
+        strategy: Strategy,
+        *,
+        num_threads: int,
+    ) -> Any:  # noqa: ANN401
         """Return one prediction a row, whatever rows are asked for with it."""
 
     def importance(self, model: Any) -> Sequence[float]:  # noqa: ANN401
@@ -175,7 +180,7 @@ def fit(
 
 
 def predict_rows(
-    model: FittedModel, features: NDArray[np.float64], *, num_threads: int = 1
+    model: FittedModel, rows: pl.DataFrame, strategy: Strategy, *, num_threads: int = 1
 ) -> NDArray[np.float64]:
     """Return one prediction a row, the same whatever other rows are asked for with it.
 
@@ -183,8 +188,10 @@ def predict_rows(
     ----------
     model : FittedModel
         As returned by `fit`, or the same model fetched from a registry.
-    features : ndarray of shape (n_rows, n_features)
-        Columns in the order the model was fitted on.
+    rows : DataFrame of shape (n_rows, n_columns)
+        symbol, session and the strategy's feature columns; nothing null.
+    strategy : Strategy
+        The one that the model was fitted for.
     num_threads : int
         Cores used. Results do not depend on it.
 
@@ -194,7 +201,7 @@ def predict_rows(
     """
     code = code_of(model.fields)
     return np.asarray(
-        code.predict(model.native, features, num_threads=num_threads), dtype=np.float64
+        code.predict(model.native, rows, strategy, num_threads=num_threads), dtype=np.float64
     )
 
 

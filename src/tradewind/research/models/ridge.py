@@ -61,7 +61,8 @@ def fit(
 
 def predict(
     model: Any,  # noqa: ANN401 - scikit-learn has no types
-    features: NDArray[np.float64],
+    rows: pl.DataFrame,
+    strategy: Strategy,
     *,
     num_threads: int,  # noqa: ARG001
 ) -> NDArray[np.float64]:
@@ -70,7 +71,7 @@ def predict(
     # Not Pipeline.predict: BLAS rounds a row differently in a batch of another length, but a
     # prediction made alone must equal the one made in training. Sums along each row are always
     # the same.
-    scaled = (features - scaler.mean_) / scaler.scale_
+    scaled = (matrix(rows, strategy) - scaler.mean_) / scaler.scale_
     linear: NDArray[np.float64] = (scaled * ridge.coef_).sum(axis=1) + ridge.intercept_
     return linear
 

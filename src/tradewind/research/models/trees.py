@@ -107,11 +107,11 @@ def fit(
 
 
 def predict(
-    model: "lightgbm.Booster", features: NDArray[np.float64], *, num_threads: int
+    model: "lightgbm.Booster", rows: pl.DataFrame, strategy: Strategy, *, num_threads: int
 ) -> NDArray[np.float64]:
     """Return one prediction a row, shape (n_rows,)."""
     with threads_limited_to(num_threads):
-        return np.asarray(model.predict(features), dtype=np.float64)
+        return np.asarray(model.predict(matrix(rows, strategy)), dtype=np.float64)
 
 
 def importance(model: "lightgbm.Booster") -> Sequence[float]:

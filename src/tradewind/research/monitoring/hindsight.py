@@ -28,7 +28,7 @@ import polars as pl
 from tradewind.market.bars import KEY
 from tradewind.research.features.compute import CODE_VERSION, FeatureTable
 from tradewind.research.features.universe import select_bars, within
-from tradewind.research.models.model import FittedModel, matrix, predict_rows
+from tradewind.research.models.model import FittedModel, predict_rows
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["Hindsight", "Known", "known_of", "look_back"]
@@ -176,12 +176,12 @@ def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
 
 
 def _known(model: FittedModel, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
-    rows = table.filter(pl.col("session") == session).select("symbol", *strategy.feature_names)
+    rows = table.filter(pl.col("session") == session).select(*KEY, *strategy.feature_names)
     whole = rows.drop_nulls()
-    predicted = [] if whole.is_empty() else predict_rows(model, matrix(whole, strategy)).tolist()
+    predicted = [] if whole.is_empty() else predict_rows(model, whole, strategy).tolist()
     return Known(
         session=session,
-        features={row.pop("symbol"): row for row in rows.iter_rows(named=True)},
+        features={row.pop("symbol"): row for row in rows.drop("session").iter_rows(named=True)},
         predictions=dict(zip(whole["symbol"], predicted, strict=True)),
         code_version=CODE_VERSION,
     )

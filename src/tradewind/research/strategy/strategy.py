@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from pydantic_core import PydanticCustomError
 
 from tradewind.market.spec_types import SpecName, Words
-from tradewind.research.strategy.feature_files import why_no_function
+from tradewind.research.strategy.code_files import why_no_function
 from tradewind.research.strategy.features import Across, Custom, FeatureSpec
 from tradewind.research.strategy.fields import Part
 from tradewind.research.strategy.judging import (
