@@ -108,6 +108,7 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.git_commit": "c0ffee",
         "tradewind.git_dirty": "false",
         "tradewind.lock_sha256": "10c",
+        "tradewind.model_code_sha256": "none",
         "tradewind.python": "3.11.7",
         "tradewind.code_sha256": "unknown",
         "tradewind.features_sha256": "none",

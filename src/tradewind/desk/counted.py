@@ -24,10 +24,13 @@ class CountedTraining:
     result : TrainingResult
     features_sha256 : str
         Of the code of the strategy's own features; empty if it has none.
+    model_code_sha256 : str
+        Of that of its own model or rule; empty if it has none.
     """
 
     result: "TrainingResult"
     features_sha256: str
+    model_code_sha256: str
 
 
 def train_counted(
@@ -60,13 +63,15 @@ def train_counted(
     ResearchError
         If the strategy cannot be judged on these bars, or the ledger is out of reach.
     """
-    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.code.own import model_code_hash
+    from tradewind.research.features.own_code import feature_code_hash, own_code_hash
     from tradewind.research.training import train
     from tradewind.research.trials.database_ledger import DatabaseLedger
     from tradewind.research.trials.ledger import counted_in
 
-    code = feature_code_hash(strategy) or ""
+    code = own_code_hash(strategy)
+    features, model = feature_code_hash(strategy) or "", model_code_hash(strategy) or ""
     with DatabaseLedger(ledger_url) as ledger:
         counted = counted_in(ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code)
         result = train(bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold)
-    return CountedTraining(result, code)
+    return CountedTraining(result, features, model)

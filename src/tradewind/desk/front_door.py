@@ -164,8 +164,13 @@ class Desk:
         from tradewind.registry.provenance import NONE, collect
 
         judged = research.judge(self.settings, name, on_fold)
-        code = judged.trained.features_sha256 or NONE
-        return Backtest(judged, asdict(collect(self.home, features_sha256=code)))
+        trained = judged.trained
+        provenance = collect(
+            self.home,
+            features_sha256=trained.features_sha256 or NONE,
+            model_code_sha256=trained.model_code_sha256 or NONE,
+        )
+        return Backtest(judged, asdict(provenance))
 
     def train(
         self,

@@ -6,6 +6,7 @@ flavour        MLflow's                                 what is in the registry
 lightgbm       ``mlflow.lightgbm``                      LightGBM's own text format
 skops          ``mlflow.sklearn``, format ``skops``     parameters, and names of types to make
 rule           ``mlflow.pyfunc``, model from code       twenty lines of Python, and a feature
+files          ``mlflow.pyfunc``, model from code       code of the desk's own, and its files
 =============  =======================================  =========================================
 
 Each can also be loaded with ``mlflow.pyfunc.load_model``, without tradewind.
@@ -19,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.errors import RegistryError
+from tradewind.registry.own_files import load_own, log_own
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +105,7 @@ def load_model(uri: str, fields: "ModelFields") -> "FittedModel":
     """
     from tradewind.research.models.model import FittedModel
 
-    return FittedModel(fields, _flavour(fields).load(uri))
+    return FittedModel(fields, _flavour(fields).load(uri, fields))
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class _Flavour:
     """How what a kind's library makes is logged, and loaded again."""
 
     log: "Callable[[Any, dict[str, Any]], ModelInfo]"
-    load: Callable[[str], Any]
+    load: "Callable[[str, ModelFields], Any]"
 
 
 def _flavour(fields: "ModelFields") -> _Flavour:
@@ -157,14 +159,14 @@ def _log_rule(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN40
 # in a container.
 
 
-def _load_lightgbm(uri: str) -> Any:  # noqa: ANN401 - a lightgbm.Booster
+def _load_lightgbm(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a lightgbm.Booster
     import mlflow.lightgbm
 
     with TemporaryDirectory(prefix="tradewind-") as folder:
         return mlflow.lightgbm.load_model(uri, dst_path=folder)
 
 
-def _load_skops(uri: str) -> Any:  # noqa: ANN401 - a sklearn.pipeline.Pipeline
+def _load_skops(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a sklearn.pipeline.Pipeline
     from mlflow.artifacts import download_artifacts
 
     skops_io = _import_skops()
@@ -182,7 +184,7 @@ def _load_skops(uri: str) -> Any:  # noqa: ANN401 - a sklearn.pipeline.Pipeline
             ) from error
 
 
-def _load_rule(uri: str) -> Any:  # noqa: ANN401 - a Rule
+def _load_rule(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a Rule
     from mlflow.artifacts import download_artifacts
     from mlflow.models import Model
 
@@ -211,4 +213,5 @@ _FLAVOURS: Final = {
     "lightgbm": _Flavour(_log_lightgbm, _load_lightgbm),
     "skops": _Flavour(_log_skops, _load_skops),
     "rule": _Flavour(_log_rule, _load_rule),
+    "files": _Flavour(log_own, load_own),
 }

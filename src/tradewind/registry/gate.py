@@ -48,6 +48,10 @@ class Evidence:
         Of its calendar; what figures are annualised by.
     benchmark : str, optional
         What its benchmark is called.
+    reproducible : bool, optional
+        Whether two fits on the same rows predict the same; None if nobody looked.
+    model_code_sha256 : str, optional
+        Of the source of the strategy's own model.
     """
 
     metrics: Mapping[str, float]
@@ -61,6 +65,8 @@ class Evidence:
     data_end: date | None = None
     sessions_per_year: float | None = None
     benchmark: str | None = None
+    reproducible: bool | None = True
+    model_code_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,7 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
         _overfitting(evidence, rules.max_pbo),
         _drawdown(evidence, rules.max_drawdown),
         _trades(evidence, rules.min_trades),
+        _comes_out_again(evidence) if rules.reproducible else None,
         _beats(evidence, champion, rules.champion_margin, rules.champion_level),
     ]
     asked = tuple(result for result in results if result is not None)
@@ -227,6 +234,20 @@ def _trades(evidence: Evidence, bound: int | None) -> RuleResult | None:
     )  # fmt: skip
 
 
+def _comes_out_again(evidence: Evidence) -> RuleResult | None:
+    if evidence.reproducible and "reproducible" not in evidence.metrics:
+        return None  # a kind of model that is ours: our own tests hold it
+    reasons = {
+        None: "it is not recorded whether two fits on the same rows predict the same; train again",
+        True: "two fits on the same rows predict the same",
+        False: "not reproducible: two fits on the same rows predict differently. All that a model "
+        "draws at random must come from the strategy's seed",
+    }
+    figure = None if evidence.reproducible is None else float(evidence.reproducible)
+    passed = evidence.reproducible is True
+    return RuleResult("reproducible", figure, 1.0, passed, reasons[evidence.reproducible])
+
+
 def _bounded(
     rule: str,
     figure: float | None,
@@ -309,6 +330,7 @@ def _is_same_strategy(evidence: Evidence, champion: Evidence) -> bool:
         evidence.strategy_sha256 is not None
         and evidence.strategy_sha256 == champion.strategy_sha256
         and evidence.features_sha256 == champion.features_sha256
+        and evidence.model_code_sha256 == champion.model_code_sha256
     )
 
 

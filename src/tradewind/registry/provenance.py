@@ -36,9 +36,13 @@ class Provenance:
     """SHA-256 of the source of tradewind that ran, wherever it is installed."""
     features_sha256: str = NONE
     """SHA-256 of the source of the user's own features, `NONE` if the strategy has none."""
+    model_code_sha256: str = NONE
+    """SHA-256 of the source of the user's own model or rule, `NONE` if the strategy has none."""
 
 
-def collect(home: Path, *, features_sha256: str = NONE) -> Provenance:
+def collect(
+    home: Path, *, features_sha256: str = NONE, model_code_sha256: str = NONE
+) -> Provenance:
     """Return where the running code comes from.
 
     Nothing here is an error: a model trained in a container without git is still a model, and
@@ -50,6 +54,8 @@ def collect(home: Path, *, features_sha256: str = NONE) -> Provenance:
         The checkout: holds ``uv.lock``, and is the top of a git working tree if there is one.
     features_sha256 : str
         Of the source of the strategy's own features.
+    model_code_sha256 : str
+        Of that of its own model or rule.
     """
     commit, dirty = _git_state(home)
     lock = home / "uv.lock"
@@ -60,6 +66,7 @@ def collect(home: Path, *, features_sha256: str = NONE) -> Provenance:
         python=platform.python_version(),
         code_sha256=code_hash(Path(__file__).parents[1]),
         features_sha256=features_sha256,
+        model_code_sha256=model_code_sha256,
     )
 
 

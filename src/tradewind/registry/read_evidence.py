@@ -7,6 +7,7 @@ from tradewind.errors import RegistryError
 from tradewind.registry import _names as names
 from tradewind.registry._files import download, is_there, read_parquet
 from tradewind.registry.gate import Evidence
+from tradewind.registry.provenance import NONE
 from tradewind.registry.version_info import VersionInfo
 
 if TYPE_CHECKING:
@@ -52,7 +53,16 @@ def read_evidence(
         if strategy is None
         else sessions_per_year(strategy.universe.calendar),
         benchmark=info.tags.get(names.BENCHMARK),
+        reproducible=None if strategy is None else _reproducible(info, strategy),
+        model_code_sha256=info.tags.get(names.MODEL_CODE_SHA256, NONE),
     )
+
+
+def _reproducible(info: VersionInfo, strategy: "Strategy") -> bool | None:
+    found = info.metrics.get("reproducible")
+    if found is None:
+        return True if strategy.model.tried_here else None
+    return found == 1.0
 
 
 def read_returns(client: "MlflowClient", info: VersionInfo) -> "pl.DataFrame":

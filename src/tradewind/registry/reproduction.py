@@ -143,6 +143,7 @@ def reproduce(
     ResearchError
         If the running code cannot train the strategy.
     """
+    from tradewind.research.code.own import sources_kept
     from tradewind.research.evaluation.predict import predict_defined
     from tradewind.research.training import train
 
@@ -152,7 +153,11 @@ def reproduce(
     bars = read(snapshot_id)
     recorded = record.info.metrics
     counted = _counted(recorded)
-    again = train(bars, record.strategy, trials=counted, num_threads=num_threads, on_fold=on_fold)
+    # A model of the desk's own is trained by the code that is kept with it.
+    with sources_kept(_sources(record.model)):
+        again = train(
+            bars, record.strategy, trials=counted, num_threads=num_threads, on_fold=on_fold
+        )
 
     sessions = bars.get_column("session").n_unique()
     everywhere = [
@@ -197,6 +202,13 @@ def reproduce(
     )
 
 
+def _sources(model: "FittedModel") -> dict[str, tuple[Path, bytes]]:
+    if model.fields.own_code is None:
+        return {}
+    own = model.native.packed()
+    return {own.code.module: (Path(f"{own.code.module.replace('.', '/')}.py"), own.source)}
+
+
 def _kept(columns: Sequence[str], recorded: Sequence[str]) -> list[str]:
     """Return columns without those that were not kept when the record was made."""
     return [each for each in columns if each in recorded or each not in _KEPT_LATER]
@@ -231,7 +243,8 @@ def _conditions(record: _Record, home: Path) -> list[Difference]:
     own_code = feature_code_hash(record.strategy) or NONE
     now = {
         **{names.PREFIX + key: value
-           for key, value in asdict(collect(home, features_sha256=own_code)).items()},
+           for key, value in asdict(collect(home, features_sha256=own_code)).items()
+           if names.PREFIX + key != names.MODEL_CODE_SHA256},  # it is trained by what was kept
         names.STRATEGY_SHA256: record.strategy.content_hash(),
         names.SEED: str(record.strategy.seed),
     }  # fmt: skip

@@ -16,7 +16,7 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry._figures import metrics_of
 from tradewind.registry._pages import NOTE, describe_experiment, run_page, training_note
-from tradewind.registry.provenance import Provenance
+from tradewind.registry.provenance import NONE, Provenance
 from tradewind.registry.written_files import write_evidence
 from tradewind.research.strategy.strategy import Strategy
 
@@ -148,7 +148,10 @@ def _tags(
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
     if origin:
-        parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), asdict(provenance)]
+        code = asdict(provenance)
+        if code["model_code_sha256"] == NONE:  # so that a try of before the field is known again
+            del code["model_code_sha256"]
+        parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), code]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         tags[names.IDEMPOTENCY_KEY] = digest[:16]  # one of few, so 64 bits tell them apart
     return tags
@@ -257,6 +260,9 @@ def _register(
     from tradewind.registry.flavours import log_model
 
     example = result.input_example.to_pandas()
+    for column in result.input_example.iter_columns():
+        if column.dtype.is_nested():  # a history: MLflow knows lists alone
+            example[column.name] = column.to_list()
     model = log_model(
         result.model,
         name=names.MODEL,

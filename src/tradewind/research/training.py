@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 
 from tradewind.research.backtest.positions import target_weights
+from tradewind.research.evaluation.asked_again import comes_out_again
 from tradewind.research.evaluation.combinatorial import judge_histories
-from tradewind.research.evaluation.dataset import prepare
+from tradewind.research.evaluation.dataset import Dataset, prepare
 from tradewind.research.evaluation.predict import predict_defined
 from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
 from tradewind.research.features.leaks import refuse_lookahead
 from tradewind.research.features.undefined import Undefined
 from tradewind.research.models.model import FittedModel, fit, importance
+from tradewind.research.models.rows import example
 from tradewind.research.statistics import inference
 from tradewind.research.statistics.alpha import alpha_probability
 from tradewind.research.strategy.strategy import Strategy
@@ -49,7 +51,8 @@ class TrainingResult:
         held on average; ``pbo`` where there was a sweep;
         ``leakage``, 1.0 where training labels reach into a test window; ``untested_sessions``,
         the newest sessions, too few for another test window; ``undefined_rows``, rows left out
-        since a feature is undefined after its warm-up.
+        since a feature is undefined after its warm-up; ``reproducible``, 1.0 if two fits on the
+        same rows predict the same, of kinds of models that are not our own.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
@@ -61,8 +64,9 @@ class TrainingResult:
         none of the models that were judged, but their successor.
     feature_names : tuple of str
         Columns of the model's input, in order.
-    input_example : DataFrame of shape (5, n_features)
-        The latest rows of features, Float64.
+    input_example : DataFrame of 5 rows
+        The latest rows, as whoever fetches the model has to give them: the features, Float64; for
+        code of the desk's own also symbol, session, and history if it looks back.
     reference : DataFrame of shape (n_rows, 3)
         symbol, session, prediction of `model` for the latest 20 sessions with any: what the same
         model must predict again after it was fetched from a registry. Partly in sample.
@@ -148,7 +152,7 @@ def train(
         If a symbol has no bars, or a feature is undefined after its warm-up and the strategy says
         ``missing: refuse``.
     LeakError
-        If a feature looks ahead.
+        If a feature or the model looks ahead, or remembers.
     SplitError
         If the bars are too few for three folds, or a label would reach into a test window.
     BacktestError
@@ -159,6 +163,8 @@ def train(
     dataset = prepare(bars, strategy)
     judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
     summary = trials(judgement) if callable(trials) else trials
+    # After it was counted: what is refused here was tried.
+    again = _comes_out_again(dataset, judgement, strategy, num_threads)
     histories = None
     if strategy.combinatorial is not None:
         histories = judge_histories(
@@ -170,18 +176,28 @@ def train(
         data_start=judgement.data_start,
         data_end=judgement.data_end,
         folds=judgement.folds,
-        metrics=judgement.metrics | _deflated(judgement, summary) | _spread(histories),
+        metrics=judgement.metrics | _deflated(judgement, summary) | _spread(histories) | again,
         predictions=judgement.predictions,
         equity=judgement.equity,
         model=model,
         feature_names=strategy.feature_names,
-        input_example=dataset.rows.select(strategy.feature_names).tail(_EXAMPLE_ROWS),
+        input_example=example(dataset.rows.tail(_EXAMPLE_ROWS), strategy),
         reference=predict_defined(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
         importance=importance(model, strategy.feature_names),
         undefined=dataset.undefined,
         trials=summary,
         combinatorial=histories,
     )
+
+
+def _comes_out_again(
+    dataset: Dataset, judgement: Judgement, strategy: Strategy, num_threads: int
+) -> dict[str, float]:
+    """Return whether two fits on the same rows predict the same; nothing where tests hold it."""
+    if strategy.model.tried_here:
+        return {}
+    found = comes_out_again(dataset, judgement.predictions, strategy, num_threads=num_threads)
+    return {"reproducible": float(found)}
 
 
 def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, float]:

@@ -97,6 +97,7 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "combinatorial_sharpe_median": ("Sharpe ratio, median of combinatorial histories", ratio),
     "combinatorial_sharpe_worst": ("Sharpe ratio, worst of combinatorial histories", ratio),
     "leakage": ("Marked for leakage (1 is yes)", count),
+    "reproducible": ("Two fits predict the same (1 is yes)", count),
     "n_folds": ("Test windows", count),
     "n_test_rows": ("Rows predicted out of sample", count),
     "untested_sessions": ("Newest sessions, in no test window", count),

@@ -189,7 +189,11 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
         result,
         strategy=chosen,
         snapshot_id=snapshot_id,
-        provenance=collect(settings.home, features_sha256=trained.features_sha256 or NONE),
+        provenance=collect(
+            settings.home,
+            features_sha256=trained.features_sha256 or NONE,
+            model_code_sha256=trained.model_code_sha256 or NONE,
+        ),
         findings=bars.findings,
         origin={
             "airflow.dag_id": context["dag_run"].dag_id,
@@ -303,12 +307,12 @@ def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
 
 
 def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
-    """Return the identity of a sweep: the file, the code of its features, bars and libraries."""
+    """Return the identity of a sweep: the file, the code of its own, bars and libraries."""
     from importlib.metadata import version
 
-    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.features.own_code import own_code_hash
 
-    code = feature_code_hash(strategy) or ""
+    code = own_code_hash(strategy)
     versions = " ".join(f"{name} {version(name)}" for name in _JUDGED_WITH)
     parts = f"{snapshot_id} {strategy.content_hash()} {code} {versions}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
@@ -318,7 +322,7 @@ def _planned(strategy: Strategy, snapshot_id: str) -> "SweepPlan":
     """Plan the run's sweep; asked again in the same run, find it."""
     from airflow.sdk import get_current_context
 
-    from tradewind.research.features.own_code import feature_code_hash
+    from tradewind.research.features.own_code import own_code_hash
     from tradewind.research.trials.sweep import plan
 
     run = get_current_context()["dag_run"]
@@ -328,7 +332,7 @@ def _planned(strategy: Strategy, snapshot_id: str) -> "SweepPlan":
         ledger_url(load_settings()),
         sweep_id=_sweep_id(strategy, snapshot_id),
         asked_by=f"{run.dag_id} {run.run_id}",
-        feature_code=feature_code_hash(strategy) or "",
+        feature_code=own_code_hash(strategy),
     )
 
 

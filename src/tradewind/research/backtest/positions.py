@@ -164,6 +164,8 @@ def _share(rules: Backtest) -> pl.Expr:
         return (prediction > 0.0).cast(pl.Float64) / equal
     if rules.positions == "sign":
         return prediction.sign() / equal
+    if rules.positions == "weights":
+        return prediction / prediction.abs().sum().clip(lower_bound=1.0)
     if rules.positions == "long_short":
         return _in_proportion(prediction.rank() - (pl.len() + 1) / 2)
     return _in_proportion(prediction)

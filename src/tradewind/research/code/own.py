@@ -12,21 +12,54 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from tradewind.errors import StrategyError
+from tradewind.errors import ResearchError, StrategyError
 from tradewind.research.code.time_limit import time_limit
 from tradewind.research.strategy.code_files import file_of, read_code, why_no_module
+from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 
-__all__ = ["SECONDS", "OwnCode", "hash_of", "run", "told"]
+__all__ = [
+    "SECONDS",
+    "OwnCode",
+    "code_of_model",
+    "hash_of",
+    "kept_sources",
+    "model_code_hash",
+    "run",
+    "sources_kept",
+    "told",
+]
 
 SECONDS: Final = 120.0
 """How long a module may run."""
+
+
+Kept = Mapping[str, tuple[Path, bytes]]
+_NOTHING: Final[Kept] = MappingProxyType({})
+_KEPT: ContextVar[Kept] = ContextVar("sources of before", default=_NOTHING)
+
+
+def kept_sources() -> Kept:
+    """Return file and content of each module that takes the place of today's, by its name."""
+    return dict(_KEPT.get())
+
+
+@contextmanager
+def sources_kept(kept: Kept) -> Iterator[None]:
+    """Have modules found as they were, such as where a version is trained once more."""
+    token = _KEPT.set(kept)
+    try:
+        yield
+    finally:
+        _KEPT.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +77,11 @@ class OwnCode:
         """Name of the module that it is in."""
         return self.name.partition(":")[0]
 
+    @property
+    def attribute(self) -> str:
+        """What it is called there."""
+        return self.name.partition(":")[2]
+
     def refusal(self, reason: str) -> StrategyError:
         """Return the error that names strategy, place, code and reason."""
         return StrategyError(f"strategy {self.strategy}: {self.place}: {self.name}: {reason}")
@@ -58,14 +96,16 @@ class OwnCode:
         SettingsError
             If the settings, which say where the strategy files are, cannot be read.
         """
+        if self.module in _KEPT.get():
+            return _KEPT.get()[self.module]
         path = self._find()
         try:
             return path, read_code(path)
         except OSError as error:
             raise self.refusal(f"{path} cannot be read: {error.strerror or error}") from error
 
-    def load(self, what: str = "function") -> Callable[..., Any]:
-        """Run the module and return what is named.
+    def load(self, what: str = "function") -> tuple[Callable[..., Any], Path, bytes]:
+        """Run the module and return what is named, with its file and the content that was run.
 
         Parameters
         ----------
@@ -80,15 +120,14 @@ class OwnCode:
             If the settings, which say where the strategy files are, cannot be read.
         """
         path, source = self.source()
-        name = self.name.partition(":")[2]
         try:
-            found = getattr(run(self.module, path, source), name, None)
+            found = getattr(run(self.module, path, source), self.attribute, None)
         # A SystemExit would end the task without a word.
         except (Exception, SystemExit) as error:
             raise self.refusal(f"{path} cannot be run: {told(error)}") from error
         if not callable(found):
-            raise self.refusal(f"{path} has no {what} {name}")
-        return found  # type: ignore[no-any-return]
+            raise self.refusal(f"{path} has no {what} {self.attribute}")
+        return found, path, source
 
     def _find(self) -> Path:
         directory = load_settings().strategies_dir
@@ -137,6 +176,39 @@ def run(name: str, path: Path, source: bytes) -> ModuleType:
         del sys.modules[module.__name__]
         raise
     return module
+
+
+def code_of_model(strategy: Strategy) -> OwnCode:
+    """Return the code of the desk's own that a strategy's model names.
+
+    Raises
+    ------
+    ResearchError
+        If it names none.
+    """
+    named = strategy.model.own_code
+    if named is None:
+        raise ResearchError(
+            f"strategy {strategy.name}: the model {strategy.model.kind} has no code of its own"
+        )
+    field, name = named
+    return OwnCode(strategy.name, f"model.{field}", name)
+
+
+def model_code_hash(strategy: Strategy) -> str | None:
+    """Return the SHA-256 of the file of the strategy's own model or rule; None if it has none.
+
+    Raises
+    ------
+    StrategyError
+        If it cannot be found or read.
+    SettingsError
+        If the settings, which say where the strategy files are, cannot be read.
+    """
+    if strategy.model.own_code is None:
+        return None
+    code = code_of_model(strategy)
+    return hash_of({code.module: code.source()[1]})
 
 
 def hash_of(sources: Mapping[str, bytes]) -> str:

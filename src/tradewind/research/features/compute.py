@@ -22,6 +22,7 @@ from tradewind.research.features.checks import (
     refuse_windows_over_sessions,
 )
 from tradewind.research.features.comparisons import compared, over_sessions, with_inputs
+from tradewind.research.features.history import with_history
 from tradewind.research.features.own_code import CustomFeature, custom_features
 from tradewind.research.features.undefined import Undefined, find_undefined
 from tradewind.research.features.universe import select_bars
@@ -42,7 +43,14 @@ from tradewind.research.strategy.strategy import Strategy
 
 _PICKLES: Final = (b"PLPY", *(pickle.PROTO + bytes([version]) for version in (4, 5)))
 
-__all__ = ["CODE_VERSION", "FeatureTable", "Features", "compute_features", "find_features"]
+__all__ = [
+    "CODE_VERSION",
+    "FeatureTable",
+    "Features",
+    "compute_features",
+    "feature_rows",
+    "find_features",
+]
 
 CODE_VERSION: Final = 1
 """Counted up whenever a feature of ours comes out as another number from the same bars.
@@ -85,7 +93,8 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         symbol, session, then Float64 columns named by `strategy.feature_names`; sorted by
         symbol and session. Rows of a symbol's warm-up, where a window reaches back before
         its first bar, are left out, and so are rows with an undefined value; `find_features`
-        tells the two apart.
+        tells the two apart. Where the model looks back, one more column ``history``: see
+        `tradewind.research.features.history`.
 
     Raises
     ------
@@ -100,7 +109,7 @@ def compute_features(bars: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     a skip). Wilder (1978), New Concepts in Technical Trading Systems (RSI; here with plain
     means, as by Cutler, so that it forgets what lies before its window).
     """
-    return _rows(FeatureTable(strategy).of(select_bars(bars, strategy)), strategy)
+    return feature_rows(FeatureTable(strategy).of(select_bars(bars, strategy)), strategy)
 
 
 def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = False) -> Features:
@@ -128,13 +137,27 @@ def find_features(bars: pl.DataFrame, strategy: Strategy, *, strict: bool = Fals
     table = computes.of(select_bars(bars, strategy))
     if strict:
         refuse_what_says_nothing(table, strategy)
-    rows, undefined = _rows(table, strategy), find_undefined(table, strategy.inputs)
+    rows, undefined = feature_rows(table, strategy), find_undefined(table, strategy.inputs)
     seen = rows if undefined.values.is_empty() else _seen(table, undefined, strategy)
     return Features(rows, seen, undefined)
 
 
-def _rows(table: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
-    return table.select(*KEY, *strategy.feature_names).drop_nulls()
+def feature_rows(table: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Return the rows of a table of features that a model can be given.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_bars, 2 + n_features)
+        As returned by `FeatureTable.of`; null where a feature is undefined.
+    strategy : Strategy
+
+    Returns
+    -------
+    DataFrame
+        As returned by `compute_features`.
+    """
+    rows = table.select(*KEY, *strategy.feature_names).drop_nulls()
+    return with_history(rows, strategy.model.sessions_seen)
 
 
 class FeatureTable:

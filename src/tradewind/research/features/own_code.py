@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.errors import StrategyError, TradewindError
-from tradewind.research.code.own import OwnCode, hash_of
+from tradewind.research.code.own import OwnCode, code_of_model, hash_of
 from tradewind.research.strategy.features import Across, Custom
 from tradewind.research.strategy.strategy import Strategy
 
@@ -18,6 +18,7 @@ __all__ = [
     "custom_features",
     "feature_code_hash",
     "functions_and_files",
+    "own_code_hash",
 ]
 
 
@@ -43,7 +44,7 @@ class CustomFeature:
 
     def function(self) -> Callable[..., Any]:
         """Run the module and return the function; see `OwnCode.load`."""
-        return self.code.load()
+        return self.code.load()[0]
 
 
 def custom_features(strategy: Strategy) -> tuple[CustomFeature, ...]:
@@ -84,3 +85,20 @@ def feature_code_hash(strategy: Strategy) -> str | None:
     """
     sources = {feature.module: feature.source()[1] for feature in custom_features(strategy)}
     return hash_of(sources) if sources else None
+
+
+def own_code_hash(strategy: Strategy) -> str:
+    """Return the SHA-256 of all code of the desk's own that a strategy names: features and model.
+
+    It tells trials apart. Without a model of its own it is `feature_code_hash`; empty without any.
+
+    Raises
+    ------
+    StrategyError, SettingsError
+        As `feature_code_hash` does.
+    """
+    sources = {feature.module: feature.source()[1] for feature in custom_features(strategy)}
+    if strategy.model.own_code is not None:
+        code = code_of_model(strategy)
+        sources[code.module] = code.source()[1]
+    return hash_of(sources) if sources else ""

@@ -26,7 +26,7 @@ from typing import Final
 import polars as pl
 
 from tradewind.market.bars import KEY
-from tradewind.research.features.compute import CODE_VERSION, FeatureTable
+from tradewind.research.features.compute import CODE_VERSION, FeatureTable, feature_rows
 from tradewind.research.features.universe import select_bars, within
 from tradewind.research.models.model import FittedModel, predict_rows
 from tradewind.research.strategy.strategy import Strategy
@@ -177,7 +177,7 @@ def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
 
 def _known(model: FittedModel, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
     rows = table.filter(pl.col("session") == session).select(*KEY, *strategy.feature_names)
-    whole = rows.drop_nulls()
+    whole = feature_rows(table, strategy).filter(pl.col("session") == session)
     predicted = [] if whole.is_empty() else predict_rows(model, whole, strategy).tolist()
     return Known(
         session=session,

@@ -1,4 +1,4 @@
-"""Checks that a function of the user's own exists, without running its file.
+"""Checks that code of the user's own exists, without running its file.
 
 Airflow reads strategy files again and again, in a process that they share. Code that ends this
 process, or never returns, would stop the others. So the file's code is parsed and not run.
@@ -11,15 +11,23 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tradewind.specs.plain_files import read_plain
 
-__all__ = ["file_of", "read_code", "why_no_function", "why_no_module"]
+__all__ = ["file_of", "read_code", "why_no_code", "why_no_module"]
+
+Wanted = Literal["function", "class"]
 
 _MOST: Final = 1024 * 1024
-_NO_FUNCTION: Final[dict[type[ast.AST], str]] = {
-    ast.ClassDef: "a class", ast.AsyncFunctionDef: "async", ast.Constant: "a value",
+_IS_NONE: Final[dict[Wanted, dict[type[ast.AST], str]]] = {
+    "function": {
+        ast.ClassDef: "a class", ast.AsyncFunctionDef: "async", ast.Constant: "a value",
+    },
+    "class": {
+        ast.FunctionDef: "a function", ast.AsyncFunctionDef: "a function",
+        ast.Constant: "a value",
+    },
 }  # fmt: skip
 
 
@@ -39,17 +47,18 @@ def read_code(path: Path) -> bytes:
     return read_plain(path, _MOST)
 
 
-def why_no_function(function: str, directory: Path) -> str:
-    """Return why a strategy file cannot name a function; empty where only a run can tell.
+def why_no_code(code: str, directory: Path, *, wanted: Wanted = "function") -> str:
+    """Return why a strategy file cannot name a function or class; empty where only a run can tell.
 
     Parameters
     ----------
-    function : str
-        As ``module:function``.
+    code : str
+        As ``module:name``.
     directory : Path
         Of the strategy files.
+    wanted : {"function", "class"}
     """
-    module, _, name = function.partition(":")
+    module, _, name = code.partition(":")
     path = file_of(module, directory)
     if not os.path.lexists(path):
         return why_no_module(module, path)
@@ -63,14 +72,14 @@ def why_no_function(function: str, directory: Path) -> str:
         return f"{path}:{error.lineno or 1}: no Python: {error.msg}"
     except (ValueError, RecursionError, MemoryError) as error:  # NUL bytes; nested without end
         return f"{path}: no Python: {error or 'nested too deeply'}"
-    return _why_not_in(tree, name, path)
+    return _why_not_in(tree, name, path, wanted)
 
 
 def why_no_module(module: str, beside: Path) -> str:
     """Return why an installed module cannot be named; empty where only its import can tell."""
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
-        return f"{top} is part of Python and holds no features; write the function into {beside}"
+        return f"{top} is part of Python and holds none of your code; write it into {beside}"
     try:
         found = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -80,17 +89,18 @@ def why_no_module(module: str, beside: Path) -> str:
     return f"there is no {beside}, and no installed module {top} (PYTHONPATH is not looked at)"
 
 
-def _why_not_in(tree: ast.Module, name: str, path: Path) -> str:
+def _why_not_in(tree: ast.Module, name: str, path: Path, wanted: Wanted) -> str:
     bound = list(_bindings(tree.body))
     if any(each in {"*", "__getattr__"} for each, _ in bound):
         return ""
     meant = [node for each, node in bound if each == name]
     if not meant:
-        return f"{path} has no function {name}"
-    if not all(isinstance(node, tuple(_NO_FUNCTION)) for node in meant):
+        return f"{path} has no {wanted} {name}"
+    is_none = _IS_NONE[wanted]
+    if not all(isinstance(node, tuple(is_none)) for node in meant):
         return ""
     line = getattr(meant[-1], "lineno", 1)
-    return f"{path}:{line}: {name} is {_NO_FUNCTION[type(meant[-1])]}, not a function"
+    return f"{path}:{line}: {name} is {is_none[type(meant[-1])]}, not a {wanted}"
 
 
 def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:

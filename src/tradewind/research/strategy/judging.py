@@ -78,12 +78,13 @@ class Backtest(Part):
 
     Attributes
     ----------
-    positions : {"long_flat", "long_short", "sign", "proportional"}
+    positions : {"long_flat", "long_short", "sign", "proportional", "weights"}
         ``long_flat`` holds an equal share of each symbol with a positive prediction.
         ``long_short`` holds shares in proportion to the rank of the prediction within the
         session, as much short as long, 1.0 in total. ``sign`` holds an equal share of each
         symbol, short where the prediction is negative, none where it is zero. ``proportional``
-        holds shares in proportion to the predictions, 1.0 in total.
+        holds shares in proportion to the predictions, 1.0 in total. With ``weights`` the
+        predictions are the shares; where they are more than 1.0 in total, all are scaled down.
     commission_bps, slippage_bps : float
         Basis points of the traded notional, each way.
     borrow_bps : float
@@ -102,7 +103,7 @@ class Backtest(Part):
         It is a price: below zero, short positions gain by it.
     """
 
-    positions: Literal["long_flat", "long_short", "sign", "proportional"] = "long_flat"
+    positions: Literal["long_flat", "long_short", "sign", "proportional", "weights"] = "long_flat"
     commission_bps: CostBps
     slippage_bps: CostBps
     borrow_bps: CostBps = 0.0
@@ -143,6 +144,9 @@ class Gate(Part):
         the version must be better by more than the margin; below zero it must not be worse by
         more than that, so that -0.5 lets a version in whose ratio is surely not 0.5 lower.
         The champion's own strategy trained on newer bars is not asked.
+    reproducible : bool
+        Whether two fits on the same rows must predict the same; asked of models that are not
+        tradewind's own.
     promotion : {"automatic", "approval"}
         Whether a version that passed becomes champion by itself or when a person says so.
     """
@@ -154,6 +158,7 @@ class Gate(Part):
     min_trades: int | None = Field(default=30, strict=True, ge=1, le=1_000_000)
     champion_margin: float | None = Field(default=0.0, strict=True, ge=-10.0, le=10.0)
     champion_level: float = Field(default=0.9, strict=True, ge=0.0001, le=0.9999)
+    reproducible: bool = Field(default=True, strict=True)
     promotion: Literal["automatic", "approval"] = "automatic"
 
 

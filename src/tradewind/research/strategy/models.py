@@ -11,10 +11,12 @@ from pydantic import Field, model_validator
 from tradewind.research.strategy.features import FeatureSpec, MaRatio
 from tradewind.research.strategy.fields import Part, Share
 
-__all__ = ["GROUP", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge"]
+__all__ = ["GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge"]
 
 GROUP: Final = "tradewind.models"
 """Group of entry points: each names a subclass of `ModelFields` by its kind."""
+HISTORY: Final = "history"
+"""The column of what a model that looks back sees of the sessions before."""
 
 
 class ModelFields(Part):
@@ -28,15 +30,29 @@ class ModelFields(Part):
         A Literal in each kind.
     code : str
         Module of the kind's functions, which are those of `tradewind.research.models.model.Code`.
+    tried_here : bool
+        Whether tradewind's own tests hold that fits on the same rows are the same, and that no row
+        has a say in another's prediction. Of other kinds each training finds out.
     """
 
     kind: str
     code: ClassVar[str] = ""
+    tried_here: ClassVar[bool] = False
 
     @property
     def brings(self) -> tuple[FeatureSpec, ...] | None:
         """Features that the kind brings itself; None if the file lists them."""
         return None
+
+    @property
+    def own_code(self) -> tuple[Literal["class", "function"], str] | None:
+        """The field that names code of the desk's own, and that name; None without any."""
+        return None
+
+    @property
+    def sessions_seen(self) -> int:
+        """Sessions of its symbol that each prediction sees, the row's own among them."""
+        return 1
 
     @property
     def compares_symbols(self) -> str:
@@ -68,6 +84,7 @@ class LightGbm(ModelFields):
     """
 
     code: ClassVar[str] = "tradewind.research.models.trees"
+    tried_here: ClassVar[bool] = True
 
     kind: Literal["lightgbm"]
     objective: Literal["regression", "lambdarank"] = "regression"
@@ -89,6 +106,7 @@ class Ridge(ModelFields):
     """Linear regression on standardised features, `alpha` times the squared weights added."""
 
     code: ClassVar[str] = "tradewind.research.models.ridge"
+    tried_here: ClassVar[bool] = True
 
     kind: Literal["ridge"]
     alpha: float = Field(default=1.0, strict=True, ge=1e-9, le=1e12)
@@ -101,6 +119,7 @@ class MaCrossover(ModelFields):
     """
 
     code: ClassVar[str] = "tradewind.research.models.crossover"
+    tried_here: ClassVar[bool] = True
 
     kind: Literal["ma_crossover"]
     fast: int = Field(strict=True, ge=1, le=2520, description="sessions of the fast average")

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_va
 from pydantic_core import PydanticCustomError
 
 from tradewind.market.spec_types import SpecName, Words
-from tradewind.research.strategy.code_files import why_no_function
+from tradewind.research.strategy.code_files import why_no_code
 from tradewind.research.strategy.features import Across, Custom, FeatureSpec
 from tradewind.research.strategy.fields import Part
 from tradewind.research.strategy.judging import (
@@ -29,7 +29,7 @@ from tradewind.research.strategy.judging import (
     SymbolBenchmark,
     WalkForward,
 )
-from tradewind.research.strategy.models import ModelSpec
+from tradewind.research.strategy.models import HISTORY, ModelSpec
 from tradewind.research.strategy.risk import Risk
 from tradewind.research.strategy.sweep import Sweep
 from tradewind.research.strategy.universe import Universe
@@ -51,6 +51,7 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("backtest", "delisting_return"),
     ("benchmark",),
     ("gate", "min_alpha_probability"),
+    ("gate", "reproducible"),
 )
 
 # Five fields without an R, which croniter would draw anew at each look.
@@ -319,6 +320,12 @@ class Strategy(Part):
                 "the model {kind} " + message,
                 {"field": "features", "kind": self.model.kind},
             )
+        if self.model.sessions_seen > 1 and HISTORY in self.feature_names:
+            raise PydanticCustomError(
+                "features",
+                "a model that looks back has a column {name} of its own; choose another name",
+                {"field": "features", "name": HISTORY},
+            )
         if self.sweep is not None:
             self.sweep.check_against(self.model)
         return self
@@ -328,16 +335,19 @@ class Strategy(Part):
         file: Path | None = (info.context or {}).get("file")
         if file is None:  # a record, or made in code
             return self
-        for place, spec in self.own_functions:
-            if problem := why_no_function(spec.function, file.parent):
+        named: list[tuple[str, str, Literal["class", "function"]]] = [
+            (f"{place}.{spec.kind}.function", spec.function, "function")
+            for place, spec in self.own_functions
+        ]
+        if self.model.own_code is not None:
+            wanted, name = self.model.own_code
+            named.append((f"model.{wanted}", name, wanted))
+        for field, name, wanted in named:
+            if problem := why_no_code(name, file.parent, wanted=wanted):
                 raise PydanticCustomError(
                     "function",
                     "{function}: {problem}",
-                    {
-                        "field": f"{place}.{spec.kind}.function",
-                        "function": spec.function,
-                        "problem": problem,
-                    },
+                    {"field": field, "function": name, "problem": problem},
                 )
         return self
 
