@@ -9,6 +9,8 @@ import polars as pl
 import pytest
 
 from tests.research.own_models import LOOKING, REMEMBERING, SEQUENCES, SOUND
+from tradewind.desk.bars import CheckedBars
+from tradewind.desk.counted import train_counted
 from tradewind.errors import FitError, LeakError, StrategyError
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.evaluation.dataset import prepare
@@ -19,6 +21,7 @@ from tradewind.research.models.model import fingerprint, fit, importance, predic
 from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
+from tradewind.research.trials.database_ledger import DatabaseLedger
 
 Desk = Callable[..., Strategy]
 
@@ -274,3 +277,18 @@ def test_another_code_is_another_trial(desk: Desk) -> None:
     assert one == own_code_hash(desk(SOUND))
     assert one != own_code_hash(desk(SOUND + "\n"))
     assert desk(SOUND).content_hash() == desk(SOUND + "\n").content_hash()
+
+
+def test_a_training_that_fails_was_tried(bars: pl.DataFrame, desk: Desk, postgres_url: str) -> None:
+    code = SOUND.replace(
+        '        assert features["session"].n_unique() == 1', "        return [1.0]"
+    )
+    strategy = desk(code, name="tried_in_vain")
+    checked = CheckedBars("s" * 64, bars, ())
+    with pytest.raises(FitError):
+        train_counted(checked, strategy, postgres_url)
+    with DatabaseLedger(postgres_url) as ledger:
+        [tried] = ledger.trials(strategy.name)
+    assert tried.failure is not None
+    assert "returned predictions of shape" in tried.failure
+    assert (tried.data_start, tried.data_end) == (bars["session"].min(), bars["session"].max())

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tradewind.errors import BacktestError, FitError
+
 if TYPE_CHECKING:
     from tradewind.desk.bars import CheckedBars
     from tradewind.research.strategy.strategy import Strategy
@@ -43,6 +45,8 @@ def train_counted(
 ) -> CountedTraining:
     """Judge a strategy and fit its final model, entering the trial in the ledger.
 
+    One that fails was tried, too: it is entered with the reason.
+
     One thread does it: a worker runs as many tasks as it has slots, and one thread is repeatable.
 
     Parameters
@@ -65,13 +69,26 @@ def train_counted(
     """
     from tradewind.research.code.own import model_code_hash
     from tradewind.research.features.own_code import feature_code_hash, own_code_hash
+    from tradewind.research.features.universe import select_bars
     from tradewind.research.training import train
     from tradewind.research.trials.database_ledger import DatabaseLedger
     from tradewind.research.trials.ledger import counted_in
+    from tradewind.research.trials.trial import Trial
 
     code = own_code_hash(strategy)
     features, model = feature_code_hash(strategy) or "", model_code_hash(strategy) or ""
     with DatabaseLedger(ledger_url) as ledger:
         counted = counted_in(ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code)
-        result = train(bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold)
+        try:
+            result = train(bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold)
+        except (BacktestError, FitError) as error:
+            if not isinstance(error.__cause__, TimeoutError):  # which tells of the machine, too
+                used = select_bars(bars.bars, strategy).get_column("session").unique().sort()
+                ledger.enter(
+                    Trial.of(
+                        str(error), strategy, snapshot_id=bars.snapshot_id,
+                        span=(used[0], used[-1]), feature_code=code,
+                    )
+                )  # fmt: skip
+            raise
     return CountedTraining(result, features, model)
