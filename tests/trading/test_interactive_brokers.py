@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from ib_async import IB
 
-from tests.trading.broker_contract import (
+from tests.trading.gateway import FakeIB, Gateway
+from tradewind.errors import OrderRejectedError, TradingError
+from tradewind.testing.broker import (
     FIRST,
     SIGNAL,
     BrokerContract,
@@ -21,8 +23,6 @@ from tests.trading.broker_contract import (
     run,
     ticket,
 )
-from tests.trading.gateway import FakeIB, Gateway
-from tradewind.errors import OrderRejectedError, TradingError
 from tradewind.trading.broker import Broker, open_broker
 from tradewind.trading.brokers.interactive_brokers import InteractiveBrokers
 from tradewind.trading.orders import OrderState

@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import insert
 
-from tests.trading.broker_contract import (
+from tradewind.bookings import cents
+from tradewind.errors import OrderRejectedError, TradingError
+from tradewind.testing.broker import (
     FIRST,
     SECOND,
     SIGNAL,
@@ -24,8 +26,6 @@ from tests.trading.broker_contract import (
     Market,
     ticket,
 )
-from tradewind.bookings import cents
-from tradewind.errors import OrderRejectedError, TradingError
 from tradewind.trading.book import schema
 from tradewind.trading.book.accounts import Account, open_account
 from tradewind.trading.book.database import open_database

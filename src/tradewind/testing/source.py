@@ -1,0 +1,88 @@
+"""What every source of bars must do, as tests."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import polars as pl
+import pytest
+
+from tradewind.errors import SourceError
+from tradewind.market.bars import KEY, SCHEMA
+from tradewind.market.ingest import examine
+from tradewind.market.sources.source import Source, SourceSpec, find_source, open_source
+from tradewind.settings import load_settings
+
+__all__ = ["SourceContract"]
+
+
+class SourceContract:
+    """Tests of a source.
+
+    Attributes
+    ----------
+    name : str
+        Of its file in ``sources/``.
+    symbols : sequence of str
+        Those that are asked for, two or more; its first five if not given.
+    """
+
+    name: ClassVar[str]
+    symbols: ClassVar[Sequence[str]] = ()
+
+    @pytest.fixture(scope="class")
+    def spec(self) -> SourceSpec:
+        """Its file."""
+        return find_source(self.name, load_settings().sources_dir)
+
+    @pytest.fixture(scope="class")
+    def source(self, spec: SourceSpec) -> Source:
+        """The source, opened."""
+        return open_source(spec)
+
+    @pytest.fixture(scope="class")
+    def asked(self, source: Source) -> list[str]:
+        """Symbols that are asked for."""
+        return sorted(self.symbols or source.symbols()[:5])
+
+    @pytest.fixture(scope="class")
+    def bars(self, source: Source, asked: list[str]) -> pl.DataFrame:
+        """Their bars."""
+        return source.load(asked)
+
+    def test_its_symbols_are_sorted_and_each_there_once(self, source: Source) -> None:
+        symbols = list(source.symbols())
+        assert symbols == sorted(set(symbols))
+        assert symbols
+
+    def test_bars_have_their_columns_and_are_sorted(
+        self, bars: pl.DataFrame, asked: list[str]
+    ) -> None:
+        assert dict(bars.select(SCHEMA.names()).schema) == dict(SCHEMA)
+        assert bars.select(KEY).equals(bars.select(KEY).sort(KEY))
+        assert bars.get_column("symbol").unique().sort().to_list() == asked
+
+    def test_bars_pass_every_rule(self, source: Source, spec: SourceSpec, asked: list[str]) -> None:
+        found = examine(source, spec, symbols=asked, known_at=datetime.now(UTC))
+        assert [str(each) for each in found if each.severity == "error"] == []
+
+    def test_asked_again_it_says_the_same(
+        self, source: Source, bars: pl.DataFrame, asked: list[str]
+    ) -> None:
+        assert source.load(asked).equals(bars)
+
+    def test_a_symbol_s_bars_are_the_same_alone(
+        self, source: Source, bars: pl.DataFrame, asked: list[str]
+    ) -> None:
+        for symbol in asked:
+            assert source.load([symbol]).equals(bars.filter(symbol=symbol))
+
+    def test_factors_are_positive_and_end_at_one(self, bars: pl.DataFrame) -> None:
+        factors = bars.select("symbol", "split_factor", "adjustment_factor")
+        assert factors.select((pl.exclude("symbol") > 0).all()).row(0) == (True, True)
+        last = factors.group_by("symbol").last().drop("symbol")
+        assert set(last.unique().rows()) == {(1.0, 1.0)}
+
+    def test_a_symbol_that_is_not_there_is_an_error_with_its_name(self, source: Source) -> None:
+        with pytest.raises(SourceError, match="NO SUCH SYMBOL"):
+            source.load(["NO SUCH SYMBOL"])
