@@ -25,9 +25,10 @@ class FeatureContract:
     feature: ClassVar[Mapping[str, Any]]
 
     @pytest.fixture(scope="class")
-    def strategy(self) -> Strategy:
+    @classmethod
+    def strategy(cls) -> Strategy:
         """The strategy whose only feature it is."""
-        return strategy_of(features=[self.feature], model={"kind": "ridge"})
+        return strategy_of(features=[cls.feature], model={"kind": "ridge"})
 
     def test_it_has_values_and_says_something(self, strategy: Strategy) -> None:
         found = find_features(bundled_bars(), strategy, strict=True)

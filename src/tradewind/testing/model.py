@@ -43,17 +43,20 @@ class ModelContract:
     )
 
     @pytest.fixture(scope="class")
-    def strategy(self) -> Strategy:
+    @classmethod
+    def strategy(cls) -> Strategy:
         """The strategy whose model it is."""
-        return strategy_of(features=self.features, model=self.model)
+        return strategy_of(features=cls.features, model=cls.model)
 
     @pytest.fixture(scope="class")
-    def dataset(self, strategy: Strategy) -> Dataset:
+    @classmethod
+    def dataset(cls, strategy: Strategy) -> Dataset:
         """Rows of features and labels, and folds."""
         return prepare(bundled_bars(), strategy)
 
     @pytest.fixture(scope="class")
-    def fitted(self, strategy: Strategy, dataset: Dataset) -> FittedModel:
+    @classmethod
+    def fitted(cls, strategy: Strategy, dataset: Dataset) -> FittedModel:
         """The model, fitted to the latest rows."""
         return fit(dataset.latest_rows(), strategy)
 

@@ -31,22 +31,26 @@ class SourceContract:
     symbols: ClassVar[Sequence[str]] = ()
 
     @pytest.fixture(scope="class")
-    def spec(self) -> SourceSpec:
+    @classmethod
+    def spec(cls) -> SourceSpec:
         """Its file."""
-        return find_source(self.name, load_settings().sources_dir)
+        return find_source(cls.name, load_settings().sources_dir)
 
     @pytest.fixture(scope="class")
-    def source(self, spec: SourceSpec) -> Source:
+    @classmethod
+    def source(cls, spec: SourceSpec) -> Source:
         """The source, opened."""
         return open_source(spec)
 
     @pytest.fixture(scope="class")
-    def asked(self, source: Source) -> list[str]:
+    @classmethod
+    def asked(cls, source: Source) -> list[str]:
         """Symbols that are asked for."""
-        return sorted(self.symbols or source.symbols()[:5])
+        return sorted(cls.symbols or source.symbols()[:5])
 
     @pytest.fixture(scope="class")
-    def bars(self, source: Source, asked: list[str]) -> pl.DataFrame:
+    @classmethod
+    def bars(cls, source: Source, asked: list[str]) -> pl.DataFrame:
         """Their bars."""
         return source.load(asked)
 
