@@ -147,6 +147,8 @@ def _tags(
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
+    if strategy.model.pickled:
+        tags[names.PICKLE] = "true"
     if origin:
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), asdict(provenance)]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
