@@ -18,10 +18,16 @@ from tests.estimators import ESTIMATORS, estimator, part
 from tradewind.errors import RegistryError
 from tradewind.market.sources import sample
 from tradewind.registry.flavours import load_model, log_model, packages
+from tradewind.registry.provenance import collect
+from tradewind.registry.reproduction import reproduce
+from tradewind.registry.retrieval import load_registered, verify_round_trip
+from tradewind.registry.tracking import log_training
+from tradewind.registry.versions import show_model
 from tradewind.research.features.compute import compute_features
 from tradewind.research.features.labels import compute_labels
 from tradewind.research.models.model import FittedModel, fingerprint, fit, predict_rows
 from tradewind.research.strategy.strategy import Strategy
+from tradewind.research.training import train
 
 pytestmark = [
     pytest.mark.usefixtures("mlflow_url"),
@@ -317,3 +323,35 @@ def test_parts_are_made_by_name(features: pl.DataFrame) -> None:
     back = load_model(logged.info.model_uri, logged.strategy.model)
     found = predict_rows(back, features.tail(ASKED), logged.strategy)
     assert found.tobytes() == logged.predictions
+
+
+@pytest.mark.parametrize("name", ["xgboost ranker", "pickled"])
+def test_a_version_is_marked_and_trained_again_to_the_same_bits(
+    name: str, training: Any, client: Any, tmp_path: Path
+) -> None:
+    fields = {**training.strategy.model_dump(), "model": MODELS[name]}
+    strategy = Strategy.model_validate({**fields, "name": f"again_{name.split(maxsplit=1)[0]}"})
+    ref = log_training(
+        train(training.store.read(training.snapshot_id), strategy),
+        strategy=strategy,
+        snapshot_id=training.snapshot_id,
+        provenance=collect(tmp_path),
+    )
+    read = training.store.read
+    assert verify_round_trip(ref.name, int(ref.version), training.store) > 10
+    [version] = show_model(ref.name)
+    assert version.pickled == (name == "pickled")
+    assert client.get_run(ref.run_id).data.params["model.class"] == MODELS[name]["class"]
+    if version.pickled:
+        return
+    assert reproduce(ref.name, int(ref.version), read, home=tmp_path).identical
+    # A record that somebody made to accept a pickle loads none.
+    path = Path(client.download_artifacts(ref.run_id, "strategy.json", str(tmp_path)))
+    record = json.loads(path.read_text())
+    record["model"]["pickle"] = "accept"
+    path.write_text(json.dumps(record))
+    client.log_artifact(ref.run_id, str(path))
+    with pytest.raises(RegistryError, match="Somebody changed the file"):
+        load_registered(ref.name, int(ref.version))
+    with pytest.raises(RegistryError, match=r"accepts a pickle.*Somebody changed the file"):
+        reproduce(ref.name, int(ref.version), read, home=tmp_path)

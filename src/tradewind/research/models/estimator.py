@@ -5,8 +5,9 @@ is above zero, and predicts twice the probability of that, minus one; a ranker t
 symbols within a session, by the grades that `lambdarank` of the kind ``lightgbm`` has.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -191,12 +192,18 @@ def _groups(model: Any, rows: pl.DataFrame) -> tuple[str | None, dict[str, Any]]
 
 def _predicted(model: Any, block: "pd.DataFrame") -> NDArray[np.float64]:  # noqa: ANN401
     if kind_of(model) == "classifier":
-        chances = np.asarray(model.predict_proba(block), dtype=np.float64)
+        chances = _asked(model.predict_proba, block)
         up = [index for index, each in enumerate(model.classes_) if each == 1]
         # Where no label of the training window was above zero, it knows of no such class.
         chance = chances[:, up[0]] if up else np.zeros(len(chances))
         return 2.0 * chance - 1.0
-    return np.asarray(model.predict(block), dtype=np.float64)
+    return _asked(model.predict, block)
+
+
+def _asked(predict: Callable[..., Any], block: "pd.DataFrame") -> NDArray[np.float64]:
+    # CatBoost is told here; all others were when they were made, or hear it from OpenMP.
+    threads = {"thread_count": 1} if "thread_count" in signature(predict).parameters else {}
+    return np.asarray(predict(block, **threads), dtype=np.float64)
 
 
 def _n_features(model: Any) -> int | None:  # noqa: ANN401
