@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tradewind.research.strategy.strategy import Strategy
 
 
@@ -61,3 +64,22 @@ ESTIMATORS = {
     ),
     "committee": COMMITTEE,
 }
+
+
+class Odd:
+    """An estimator that predicts what cannot be used."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def fit(self, features: Any, labels: Any) -> "Odd":  # noqa: ARG002
+        return self
+
+    def predict(self, features: Any) -> NDArray[np.float64]:
+        if self.how == "raise":
+            raise ZeroDivisionError("in the\nmiddle")
+        if self.how == "wide":
+            return np.zeros((len(features), 2))
+        found = np.zeros(len(features))
+        found[3] = np.nan
+        return found

@@ -160,6 +160,26 @@ def test_what_only_the_library_refuses_is_told_in_one_line(
     assert "\n" not in said
 
 
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("raise", "Odd cannot predict: ZeroDivisionError: in the middle; change the model"),
+        ("wide", "Odd predicted 2048 values for 1024 rows"),
+        (
+            "nan",
+            r"Odd predicted no number for \w+ on \d{4}-\d\d-\d\d, and for 2 rows of 1200 in all",
+        ),
+    ],
+)
+def test_predictions_that_cannot_be_used_are_told(
+    rows: pl.DataFrame, strategy: Strategy, how: str, why: str
+) -> None:
+    this = of_class(strategy, estimator("tests.estimators:Odd", how=how))
+    model = fit(rows, this)
+    with pytest.raises(FitError, match=f"strategy {strategy.name}: {why}"):
+        predict_rows(model, rows, this)
+
+
 def test_an_order_of_one_symbol_is_none(rows: pl.DataFrame, strategy: Strategy) -> None:
     this = of_class(strategy, ESTIMATORS["xgboost ranker"])
     with pytest.raises(FitError, match="no session has two symbols"):

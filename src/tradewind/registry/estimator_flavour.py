@@ -57,10 +57,13 @@ def estimator_flavour(fields: "Estimator") -> tuple[Log, Load]:
     """
     if fields.pickled:
         return _log_pickle, lambda uri: _load_pickle(uri, fields)
-    mro = [(each.__module__.partition(".")[0], each.__name__) for each in _class(fields).__mro__]
-    if ("xgboost", "XGBModel") in mro:
+    found = _class(fields)
+    # A stranger's subclass may have learnt more than these formats can say.
+    top = found.__module__.partition(".")[0]
+    names = {each.__name__ for each in found.__mro__}
+    if top == "xgboost" and "XGBModel" in names:
         return _log_xgboost, lambda uri: _load_native(uri, fields, _XGBOOST)
-    if ("catboost", "CatBoost") in mro:
+    if top == "catboost" and "CatBoost" in names:
         return _log_catboost, lambda uri: _load_native(uri, fields, _CATBOOST)
     return (
         lambda model, common: _log_skops(model, common, fields),

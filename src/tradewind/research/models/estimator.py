@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tradewind.errors import FitError, ResearchError, StrategyError
+from tradewind.errors import FitError, StrategyError
 from tradewind.research.models.estimator_state import content_of
 from tradewind.research.models.rows import grade, matrix, session_sizes
 from tradewind.research.models.threads import threads_limited_to
@@ -86,10 +86,9 @@ def fit(
         with threads_limited_to(1), _threads_instead_of_processes():
             model.fit(_frame(matrix(rows, strategy), strategy), _labels(model, rows, by), **groups)
     except Exception as error:  # a stranger's library may raise anything
-        said = " ".join(str(error).split())[:_SAID]
         raise FitError(
             f"strategy {strategy.name}: {parameters.class_} cannot be fitted to {rows.height} "
-            f"rows: {type(error).__name__}: {said}; change the model's parameters"
+            f"rows: {_one_line(error)}; change the model's parameters"
         ) from error
     _use_one_thread(model)
     return model
@@ -109,23 +108,32 @@ def predict(
 
     Raises
     ------
-    ResearchError
-        If the model does not return one number a row.
+    FitError
+        If the library refuses, or the model does not return one finite number a row.
     """
     asked = matrix(rows, strategy)
     found = np.empty(len(asked))
+    what = f"strategy {strategy.name}: {type(model).__name__}"
     with threads_limited_to(1):
         for start in range(0, len(asked), _BLOCK):
             part = asked[start : start + _BLOCK]
-            missing = _BLOCK - len(part)
-            block = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)])
-            values = _predicted(model, _frame(block, strategy))
+            block = np.concatenate([part, np.repeat(part[-1:], _BLOCK - len(part), axis=0)])
+            try:
+                values = _predicted(model, _frame(block, strategy))
+            except Exception as error:  # a stranger's library may raise anything
+                said = _one_line(error)
+                raise FitError(f"{what} cannot predict: {said}; change the model") from error
             if values.size != _BLOCK:
-                raise ResearchError(
-                    f"strategy {strategy.name}: {type(model).__name__} predicted "
-                    f"{values.size} values for {_BLOCK} rows; one a row is needed"
+                raise FitError(
+                    f"{what} predicted {values.size} values for {_BLOCK} rows; one a row is needed"
                 )
             found[start : start + _BLOCK] = values.reshape(_BLOCK)[: len(part)]
+    if not np.isfinite(found).all():
+        [row] = rows[int(np.argmin(np.isfinite(found)))].select("symbol", "session").rows()
+        raise FitError(
+            f"{what} predicted no number for {row[0]} on {row[1]}, and for "
+            f"{int((~np.isfinite(found)).sum())} rows of {len(found)} in all; change the model"
+        )
     return found
 
 
@@ -161,6 +169,11 @@ def importance(model: Any) -> Sequence[float]:  # noqa: ANN401
 def learnt(model: Any) -> Iterator[bytes]:  # noqa: ANN401
     """Yield what it learnt, by its library's own format or part by part, to the bit."""
     return content_of(model)
+
+
+def _one_line(error: Exception) -> str:
+    said = " ".join(str(error).split())[:_SAID]
+    return f"{type(error).__name__}: {said}"
 
 
 def _frame(features: NDArray[np.float64], strategy: Strategy) -> "pd.DataFrame":

@@ -113,8 +113,9 @@ def _object(value: Any, inner: tuple[int, ...]) -> Content:  # noqa: ANN401
 
 
 def _native(value: object) -> Callable[[Any], Content] | None:
+    top = type(value).__module__.partition(".")[0]  # a stranger's subclass may know more
     for each in type(value).__mro__:
-        found = _NATIVE.get((each.__module__.partition(".")[0], each.__name__))
+        found = _NATIVE.get((top, each.__name__))
         if found is not None:
             return found if _is_fitted(value) else None
     return None

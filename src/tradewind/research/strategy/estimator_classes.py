@@ -59,6 +59,7 @@ _UNLESS_SAID: Final[Mapping[str, Mapping[str, Any]]] = {
     "catboost": {"allow_writing_files": False, "logging_level": "Silent"},
 }
 _INSTEAD: Final = {
+    "force_row_wise": ("force_col_wise",),
     "logging_level": ("verbose", "silent", "verbose_eval"),
     "verbosity": ("verbose",),
 }
@@ -190,7 +191,7 @@ def distributions_of(top: str) -> tuple[str, ...]:
             version(name)
             return (name,)
     # All that are installed are read for this, which takes a second or more.
-    return tuple(packages_distributions().get(top, [top]))
+    return tuple(packages_distributions().get(top, ()))
 
 
 def check_imported(model: Mapping[str, Any]) -> None:

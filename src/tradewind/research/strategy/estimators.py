@@ -52,6 +52,11 @@ class Estimator(ModelFields):
         return tuple(sorted({top_of(spec[CLASS]) for _, spec in estimators_in(self.written)}))
 
     @property
+    def title(self) -> str:
+        """Its class."""
+        return self.class_
+
+    @property
     def pickled(self) -> bool:
         """Whether the file accepts a pickle."""
         return self.pickle == "accept"

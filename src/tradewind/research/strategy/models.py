@@ -40,6 +40,11 @@ class ModelFields(Part):
         return None
 
     @property
+    def title(self) -> str:
+        """What lists and pages call the model."""
+        return self.kind
+
+    @property
     def compares_symbols(self) -> str:
         """The field by whose value it compares symbols, and so needs two; empty if none does."""
         return ""
