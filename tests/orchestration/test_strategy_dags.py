@@ -79,7 +79,7 @@ def test_what_a_model_names_is_not_imported_to_read_its_file(strategies: Path) -
     assert "ingest" in after(strategy_dags(strategies)["train_forest"])
     with pytest.raises(StrategyError, match=r"polars\.estimators cannot be imported"):
         load_strategy(strategies / "forest.yaml")
-    ingest_forest = strategy_dags(strategies)["train_forest"].get_task("ingest")
+    ingest_forest: Any = strategy_dags(strategies)["train_forest"].get_task("ingest")
     with pytest.raises(StrategyError, match=r"forest: model\.class: polars\.estimators cannot be"):
         ingest_forest.python_callable(*ingest_forest.op_args, **ingest_forest.op_kwargs)
 
