@@ -198,18 +198,20 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "kind: lightgbm",
         "kind: LightGBM",
         [
-            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: lightgbm, ma_crossover, ridge."
+            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: estimator, lightgbm, ma_crossover, ridge."
         ],
     ),
     (
         "kind: lightgbm",
         "kind: forest",
-        ["7: model: there is no kind 'forest'. There are: lightgbm, ma_crossover, ridge."],
+        [
+            "7: model: there is no kind 'forest'. There are: estimator, lightgbm, ma_crossover, ridge."
+        ],
     ),
     (
         "kind: lightgbm",
         "type: ridge",
-        ["7: model: has no kind; name one of lightgbm, ma_crossover, ridge"],
+        ["7: model: has no kind; name one of estimator, lightgbm, ma_crossover, ridge"],
     ),
     (
         "{kind: lightgbm}",
@@ -220,7 +222,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "{kind: lightgbm}",
         "[lightgbm]",
         [
-            "7: model: must be a mapping whose kind is one of lightgbm, ma_crossover, ridge, not a list of 1"
+            "7: model: must be a mapping whose kind is one of estimator, lightgbm, ma_crossover, ridge, not a list of 1"
         ],
     ),
     (
@@ -397,7 +399,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
     (
         "{kind: lightgbm}",
         "{kind: null}",
-        ["7: model: there is no kind 'null'. There are: lightgbm, ma_crossover, ridge."],
+        ["7: model: there is no kind 'null'. There are: estimator, lightgbm, ma_crossover, ridge."],
     ),
     (
         "name: good",

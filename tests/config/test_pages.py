@@ -10,7 +10,10 @@ from tests.support import typed
 from tradewind.market.sources import sample
 from tradewind.market.sources.source import Source, SourceSpec, load_source, open_source
 from tradewind.research.features.compute import compute_features
+from tradewind.research.features.labels import compute_labels
+from tradewind.research.models.model import fit, predict_rows
 from tradewind.research.strategy.files import load_strategy
+from tradewind.research.trials.parameter_sets import draw
 from tradewind.trading.broker import Broker
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -41,6 +44,19 @@ def test_the_strategy_of_the_page_and_its_feature_can_be_used(
     found = compute_features(sample.load(strategy.universe.symbols), strategy)
     assert found["gap"].is_not_null().sum() > 5000
     assert typed(found["gap"].abs().max(), float) < 1.0
+
+
+def test_the_estimator_of_the_page_can_be_fitted_and_swept(tmp_path: Path) -> None:
+    file = tmp_path / "committee.yaml"
+    file.write_text(code("any-estimator.md", "yaml"))
+    strategy = load_strategy(file)
+    bars = sample.load(strategy.universe.symbols)
+    features, labels = compute_features(bars, strategy), compute_labels(bars, strategy)
+    rows = features.join(labels, on=["symbol", "session"]).sort("session", "symbol").tail(500)
+    trials = draw(strategy)
+    assert len(trials) == 8
+    model = fit(rows, strategy.with_parameters(trials[0]))
+    assert predict_rows(model, rows, strategy).std() > 0.0
 
 
 def test_files_as_the_page_has_them_are_read(

@@ -12,6 +12,7 @@ from tradewind.errors import StrategyError
 from tradewind.orchestration.dags.strategy_dags import strategy_dags
 from tradewind.orchestration.runtime.asked_runs import FIRST, why_refused
 from tradewind.orchestration.slots import NextSlot
+from tradewind.research.strategy.files import load_strategy
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,6 +68,20 @@ def test_a_strategy_that_says_nothing_of_itself_hides_no_other(strategies: Path)
     dags = strategy_dags(strategies)
     assert dags["train_terse"].description == "terse"
     assert "train_trend" in dags
+
+
+def test_what_a_model_names_is_not_imported_to_read_its_file(strategies: Path) -> None:
+    # It cannot be: polars has no such module. A worker would say so.
+    named = 'model: {kind: estimator, class: "polars.estimators:Any", parameters: {none: 1}}'
+    text = STRATEGY.format(name="forest").replace("model: {kind: lightgbm, rounds: 10}", named)
+    sweep = "sweep: {trials: 2, parameters: {parameters.none: {low: 1, high: 9}}}\n"
+    (strategies / "forest.yaml").write_text(text + sweep)
+    assert "ingest" in after(strategy_dags(strategies)["train_forest"])
+    with pytest.raises(StrategyError, match=r"polars\.estimators cannot be imported"):
+        load_strategy(strategies / "forest.yaml")
+    ingest_forest: Any = strategy_dags(strategies)["train_forest"].get_task("ingest")
+    with pytest.raises(StrategyError, match=r"forest: model\.class: polars\.estimators cannot be"):
+        ingest_forest.python_callable(*ingest_forest.op_args, **ingest_forest.op_kwargs)
 
 
 def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strategies: Path) -> None:

@@ -63,6 +63,11 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ma_crossover": LEAST | {
         "model": {"kind": "ma_crossover", "fast": 5, "slow": 20}, "features": [],
     },
+    "estimator": LEAST | {
+        "model": {
+            "kind": "estimator", "class": "sklearn.linear_model:Ridge", "parameters": {"alpha": 2},
+        },
+    },
 }  # fmt: skip
 SCHEMA = Strategy.model_json_schema()
 BOUNDS = {

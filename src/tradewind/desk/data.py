@@ -118,7 +118,7 @@ def check_bars(settings: Settings) -> list[Check]:
 
     store, now = BarStore(settings.market_store), datetime.now(UTC)
     checks = []
-    for name, strategy in load_strategies(settings.strategies_dir)[0].items():
+    for name, strategy in load_strategies(settings.strategies_dir, imports=False)[0].items():
         universe = strategy.universe
         if strategy.execution not in {"paper", "live"}:
             continue

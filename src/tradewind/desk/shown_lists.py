@@ -50,7 +50,7 @@ def strategies(members: "Iterable[Strategy]") -> "Rows[Strategy]":
         (Column("strategy"), Column("source"), Right("symbols"), Column("model"),
          Column("execution"), Column("description")),
         lambda each: (
-            each.name, each.universe.source, f"{len(each.universe.symbols):,}", each.model.kind,
+            each.name, each.universe.source, f"{len(each.universe.symbols):,}", each.model.title,
             each.execution, each.description,
         ),
         "There is no strategy: put a file into strategies/",

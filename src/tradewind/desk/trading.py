@@ -102,7 +102,7 @@ def old_bars(settings: Settings, account: str | None = None) -> list[str]:
     with _book(settings) as engine:
         for name in account_names(engine) if account is None else [account]:
             try:
-                strategy = find_strategy(name, settings.strategies_dir)
+                strategy = find_strategy(name, settings.strategies_dir, imports=False)
             except StrategyError:  # whose file is gone or wrong, and so trades nothing
                 continue
             quoted = last_quoted(engine, name)

@@ -73,6 +73,8 @@ def versions(found: "Sequence[VersionInfo]", *, page: str = "") -> None:
         ).print(terminal.console)  # fmt: skip
         if version.verdict:
             terminal.console.print(f"{version.verdict}.", markup=False, highlight=False)
+        if version.pickled:
+            terminal.console.print("It is a pickle, and runs code where it is loaded.")
         if version.decision is None:
             terminal.console.print("The gate has not judged this version.")
         else:

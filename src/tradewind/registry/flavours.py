@@ -7,12 +7,12 @@ lightgbm       ``mlflow.lightgbm``                      LightGBM's own text form
 skops          ``mlflow.sklearn``, format ``skops``     parameters, and names of types to make
 rule           ``mlflow.pyfunc``, model from code       twenty lines of Python, and a feature
 files          ``mlflow.pyfunc``, model from code       code of the desk's own, and its files
+estimator      `tradewind.registry.estimator_flavour`   what suits the class
 =============  =======================================  =========================================
 
 Each can also be loaded with ``mlflow.pyfunc.load_model``, without tradewind.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.errors import RegistryError
 from tradewind.registry.own_files import load_own, log_own
+from tradewind.registry.skops_files import import_skops
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,8 @@ def packages(fields: "ModelFields") -> tuple[str, ...]:
     """Return the names of the packages that loading and asking a model takes, beside MLflow."""
     from tradewind.research.models.model import code_of
 
-    return code_of(fields).PACKAGES
+    found = code_of(fields).PACKAGES
+    return found(fields) if callable(found) else found
 
 
 def log_model(
@@ -124,7 +126,8 @@ def _flavour(fields: "ModelFields") -> _Flavour:
         raise RegistryError(
             f"the model {fields.kind} is to be kept as {name!r}. There are: {', '.join(_FLAVOURS)}"
         )
-    return _FLAVOURS[name]
+    found = _FLAVOURS[name]
+    return found if isinstance(found, _Flavour) else found(fields)
 
 
 def _log_lightgbm(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
@@ -137,7 +140,7 @@ def _log_lightgbm(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: A
 def _log_skops(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
     import mlflow.sklearn
 
-    _import_skops()
+    import_skops()
     # An empty list: types that skops knows to be harmless, and no others.
     info: ModelInfo = mlflow.sklearn.log_model(
         model, serialization_format="skops", skops_trusted_types=[], **common
@@ -169,7 +172,7 @@ def _load_lightgbm(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a light
 def _load_skops(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a sklearn.pipeline.Pipeline
     from mlflow.artifacts import download_artifacts
 
-    skops_io = _import_skops()
+    skops_io = import_skops()
     with TemporaryDirectory(prefix="tradewind-") as folder:
         # Not mlflow.sklearn.load_model: it would unpickle, or make the types a model asks for, if
         # somebody changed the model to say so.
@@ -199,19 +202,21 @@ def _load_rule(uri: str, _: "ModelFields") -> Any:  # noqa: ANN401 - a Rule
     return Rule(config["feature"])
 
 
-def _import_skops() -> Any:  # noqa: ANN401 - skops has no types
-    # At import it asks every module that is loaded for each function of SciPy; old names of
-    # Airflow answer that with a warning, which a task's log would show as an error.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import skops.io
-        import skops.io.exceptions
-    return skops.io
+def _of_estimators(fields: "ModelFields") -> _Flavour:
+    from tradewind.registry.estimator_flavour import estimator_flavour
+    from tradewind.research.strategy.estimators import Estimator
+
+    if not isinstance(fields, Estimator):
+        raise RegistryError(f"the model {fields.kind} names no class, as estimators do")
+    log, load = estimator_flavour(fields)
+    return _Flavour(log, lambda uri, _: load(uri))
 
 
-_FLAVOURS: Final = {
+# Some depend on what the strategy says of its model.
+_FLAVOURS: Final[dict[str, "_Flavour | Callable[[ModelFields], _Flavour]"]] = {
     "lightgbm": _Flavour(_log_lightgbm, _load_lightgbm),
     "skops": _Flavour(_log_skops, _load_skops),
     "rule": _Flavour(_log_rule, _load_rule),
     "files": _Flavour(log_own, load_own),
+    "estimator": _of_estimators,
 }

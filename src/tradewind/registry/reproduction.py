@@ -229,6 +229,11 @@ def _fetch(name: str, version: int) -> _Record:
                 f"{name} version {version} was trained by a strategy that this version of "
                 f"tradewind cannot read: {error}. Check out {info.tags.get(_COMMIT, UNKNOWN)}"
             ) from error
+        if strategy.model.pickled and not info.pickled:
+            raise RegistryError(
+                f"{name} version {version}: {names.STRATEGY_FILE} accepts a pickle, which the "
+                "registered strategy did not. Somebody changed the file; train the strategy again"
+            )
         files = (names.REFERENCE_FILE, names.OUT_OF_SAMPLE_FILE, names.EQUITY_FILE)
         frames = {file: read_parquet(download(info, file)) for file in files}
         model = load_model(f"models:/{name}/{version}", strategy.model)

@@ -147,6 +147,8 @@ def _tags(
         **{names.PREFIX + field: value for field, value in asdict(provenance).items()},
         **{names.PREFIX + field: value for field, value in origin.items()},
     }
+    if strategy.model.pickled:
+        tags[names.PICKLE] = "true"
     if origin:
         code = asdict(provenance)
         if code["model_code_sha256"] == NONE:  # so that a try of before the field is known again

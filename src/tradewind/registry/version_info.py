@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from tradewind.registry import _names as names
 from tradewind.registry.gate import Decision
 
 __all__ = ["ModelSummary", "RunStage", "VersionInfo"]
@@ -33,6 +34,11 @@ class VersionInfo:
     experiment_id: str = ""
     """Of the run; empty without one."""
     run_stage: RunStage = "active"
+
+    @property
+    def pickled(self) -> bool:
+        """Whether it is a pickle, so that code of the registry's runs where it is loaded."""
+        return self.tags.get(names.PICKLE) == "true"
 
 
 @dataclass(frozen=True, slots=True)

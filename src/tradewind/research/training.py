@@ -149,8 +149,8 @@ def train(
     Raises
     ------
     StrategyError
-        If a symbol has no bars, or a feature is undefined after its warm-up and the strategy says
-        ``missing: refuse``.
+        If a symbol has no bars, a feature is undefined after its warm-up and the strategy says
+        ``missing: refuse``, or the model's code cannot be used.
     LeakError
         If a feature or the model looks ahead, or remembers.
     SplitError
@@ -158,7 +158,8 @@ def train(
     BacktestError
         If the predictions cannot be traded.
     """
-    # First: what looks ahead has no value at the end, which is the lesser thing to say of it.
+    strategy.model.check_code(strategy.name)
+    # Before all else: what looks ahead has no value at the end, the lesser thing to say of it.
     refuse_lookahead(bars, strategy, seed=strategy.seed)
     dataset = prepare(bars, strategy)
     judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)

@@ -6,10 +6,10 @@ Strategies and sources are kept so. Problems are reported as compilers do, one l
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -105,7 +105,8 @@ class SpecReader(Generic[Model, Error]):
     ----------
     model : type
         A pydantic model with a field `name`, which must equal the file's stem. It finds the
-        file's absolute path in the context of its validation, as ``"file"``.
+        file's absolute path in the context of its validation, as ``"file"``, beside what each
+        method is given as `context`.
     error : type
         What is raised about a file.
     noun : str
@@ -130,7 +131,7 @@ class SpecReader(Generic[Model, Error]):
         self._model, self._error, self._noun, self._nouns = model, error, noun, nouns
         self._max_bytes, self._max_values = max_bytes, max_values
 
-    def file(self, path: Path) -> Model:
+    def file(self, path: Path, *, context: Mapping[str, Any] | None = None) -> Model:
         """Read one file.
 
         Raises
@@ -156,7 +157,8 @@ class SpecReader(Generic[Model, Error]):
             reason = f"name: {named!r} must equal the file's name, {path.stem!r}"
             misnamed = _lines(path, [(where(text)[("name",)].line, reason)])
         try:
-            spec = self._model.model_validate(fields, context={"file": path.absolute()})
+            known = {**(context or {}), "file": path.absolute()}
+            spec = self._model.model_validate(fields, context=known)
         except ValidationError as error:
             found = refusal(path, error, self._model, fields)
             raise self._error("\n".join(filter(None, [misnamed, found]))) from error
@@ -164,7 +166,9 @@ class SpecReader(Generic[Model, Error]):
             raise self._error(misnamed)
         return spec
 
-    def find(self, directory: Path, name: str) -> Model:
+    def find(
+        self, directory: Path, name: str, *, context: Mapping[str, Any] | None = None
+    ) -> Model:
         """Return the model in the file of this name, reading no other file.
 
         Raises
@@ -177,7 +181,7 @@ class SpecReader(Generic[Model, Error]):
         there = [file for file in files if os.path.lexists(file)]
         for number, file in enumerate(there, 1):
             try:
-                return self.file(file)
+                return self.file(file, context=context)
             except self._error:
                 if number == len(there):
                     raise
@@ -189,7 +193,11 @@ class SpecReader(Generic[Model, Error]):
         raise self._error(f"no {self._noun} named {name!r} in {directory}. {help_on}")
 
     def folder(
-        self, directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+        self,
+        directory: Path,
+        *,
+        wanted: Callable[[Path], bool] = lambda _: True,
+        context: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Model], dict[Path, Error]]:
         """Read the ``*.yaml`` and ``*.yml`` files of a directory; subdirectories are not searched.
 
@@ -198,6 +206,8 @@ class SpecReader(Generic[Model, Error]):
         directory : Path
         wanted : callable, optional
             Tells which files to read; all if not given.
+        context : mapping, optional
+            Given to the model's validation.
 
         Returns
         -------
@@ -219,7 +229,7 @@ class SpecReader(Generic[Model, Error]):
         errors: dict[Path, Error] = {}
         for file in filter(wanted, files):
             try:
-                spec = self.file(file)
+                spec = self.file(file, context=context)
             except self._error as error:
                 errors[file] = error
                 continue

@@ -32,6 +32,7 @@ _PATTERNS: Final = {
     NAME: "lower-case letters a to z, digits and _, a letter first",
     r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$": "module:function, such as my_features:gap",
     r"^[A-Za-z_][\w.]*:[A-Za-z_][\w]*$": "module:Class, such as my_models:Mine",
+    r"^[A-Za-z_][\w.]*:[A-Z_a-z]\w*$": "module:Class, such as xgboost:XGBRegressor",
 }
 _PLAIN: Final = {
     bool: "true or false", int: "a whole number", float: "a number", str: "text",

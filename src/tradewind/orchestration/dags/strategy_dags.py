@@ -60,7 +60,8 @@ def strategy_dags(
     """
     if asked := _asked_for(strategies_dir):
         return asked
-    strategies, errors = load_strategies(strategies_dir, wanted=wanted)
+    # What a strategy's model names is not imported here, but where it is trained.
+    strategies, errors = load_strategies(strategies_dir, wanted=wanted, imports=False)
     dags, refused = each_made(
         strategies,
         lambda name, strategy: {
@@ -81,7 +82,7 @@ def _asked_for(strategies_dir: Path) -> dict[str, DAG]:
         if dag_id.startswith(prefix):
             name = dag_id.removeprefix(prefix)
             try:
-                strategy = find_strategy(name, strategies_dir)
+                strategy = find_strategy(name, strategies_dir, imports=False)
             except StrategyError:  # the parse of all files reports it
                 if asked_for_task() not in {None, READ_FILE}:
                     raise  # the run began with a file that is invalid or gone by now

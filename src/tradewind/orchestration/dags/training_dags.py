@@ -110,7 +110,7 @@ def _page(strategy: Strategy) -> str:
         "bars": f"{', '.join(universe.symbols)} from `{universe.source}`, sessions of "
         f"{universe.calendar}",
         "predicts": f"{strategy.label.kind} over {strategy.horizon} sessions",
-        "model": strategy.model.kind,
+        "model": strategy.model.title,
         "sweep": f"{strategy.sweep.trials} trials" if strategy.sweep else "none",
         "gate": f"deflated Sharpe probability >= {gate.min_deflated_sharpe}, probability of "
         f"overfitting <= {gate.max_pbo}, drawdown <= {gate.max_drawdown}, "

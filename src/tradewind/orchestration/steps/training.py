@@ -31,8 +31,9 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _STUDY = "study"  # the XCom that names the study of a run's tasks
-# What a trial's figures depend on, beside the strategy and the bars.
+# What a trial's figures depend on, beside the strategy and the bars; and what they do not.
 _JUDGED_WITH = ("tradewind", "lightgbm", "numpy", "polars", "scikit-learn")
+_KEPT_WITH = frozenset({"cloudpickle", "pandas", "skops"})
 
 
 def ingest(strategy: Strategy) -> str:
@@ -42,6 +43,8 @@ def ingest(strategy: Strategy) -> str:
 
     Raises
     ------
+    StrategyError
+        If the model's code cannot be used.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
@@ -49,6 +52,7 @@ def ingest(strategy: Strategy) -> str:
 
     from tradewind.desk.bars import snapshot_of_universe, store_universe
 
+    strategy.model.check_code(strategy.name)  # the DAG file was read without it
     settings, source = load_settings(), strategy.universe.source
     _log_stored(source, store_universe(settings, strategy, on_progress=_log_progress))
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
@@ -310,10 +314,12 @@ def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
     """Return the identity of a sweep: the file, the code of its own, bars and libraries."""
     from importlib.metadata import version
 
+    from tradewind.registry.flavours import packages
     from tradewind.research.features.own_code import own_code_hash
 
     code = own_code_hash(strategy)
-    versions = " ".join(f"{name} {version(name)}" for name in _JUDGED_WITH)
+    others = sorted({*packages(strategy.model)} - {*_JUDGED_WITH} - _KEPT_WITH)
+    versions = " ".join(f"{name} {version(name)}" for name in (*_JUDGED_WITH, *others))
     parts = f"{snapshot_id} {strategy.content_hash()} {code} {versions}"
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
 

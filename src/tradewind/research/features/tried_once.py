@@ -67,7 +67,7 @@ def _main(directory: Path, name: str) -> int:
     from tradewind.research.features.compute import FeatureTable
 
     try:
-        strategy = find_strategy(name, directory)
+        strategy = find_strategy(name, directory, imports=False)
     except StrategyError:  # its file has changed meanwhile, and is judged when it is read again
         return 0
     try:

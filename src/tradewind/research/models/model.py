@@ -5,7 +5,7 @@ What a kind does is in the module that its fields name: see `Code`.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -38,8 +38,9 @@ class Code(Protocol):
     ----------
     FLAVOUR : str
         How the registry keeps what is fitted: see `tradewind.registry.flavours`.
-    PACKAGES : tuple of str
-        What loading and asking it takes, beside MLflow.
+    PACKAGES : tuple of str, or callable
+        What loading and asking it takes, beside MLflow; a function where that depends on the
+        fields.
     LEARNS : bool
         Whether it needs rows to learn from.
     """
@@ -48,7 +49,7 @@ class Code(Protocol):
     def FLAVOUR(self) -> str: ...  # noqa: N802, D102 - a constant of a module
 
     @property
-    def PACKAGES(self) -> tuple[str, ...]: ...  # noqa: N802, D102
+    def PACKAGES(self) -> tuple[str, ...] | Callable[[Any], tuple[str, ...]]: ...  # noqa: N802, D102
 
     @property
     def LEARNS(self) -> bool: ...  # noqa: N802, D102

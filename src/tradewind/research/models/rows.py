@@ -1,6 +1,7 @@
 """Rows of features as models take them."""
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -10,7 +11,12 @@ from tradewind.market.bars import KEY
 from tradewind.research.strategy.models import HISTORY
 from tradewind.research.strategy.strategy import Strategy
 
-__all__ = ["by_session", "example", "frame", "matrix"]
+__all__ = [
+    "GRADES", "by_session", "example", "frame", "grade", "matrix", "session_sizes",
+]  # fmt: skip
+
+GRADES: Final = 5
+"""Grades of relevance that a ranker tells apart within a session: fifths of its labels."""
 
 
 def matrix(rows: pl.DataFrame, strategy: Strategy) -> NDArray[np.float64]:
@@ -54,3 +60,15 @@ def by_session(
     back = np.empty(rows.height)
     back[order.to_numpy()] = found
     return back
+
+
+def session_sizes(rows: pl.DataFrame) -> NDArray[np.uint32]:
+    """Return how many rows each session has, in the order in which sessions first come."""
+    sizes = rows.group_by("session", maintain_order=True).len()
+    return sizes.get_column("len").to_numpy()
+
+
+def grade() -> pl.Expr:
+    """Return the quintile of each label in its session, from 0; equal labels have the same."""
+    below = pl.col("label").rank("min").cast(pl.Int64) - 1
+    return (below * GRADES // pl.len()).over("session")

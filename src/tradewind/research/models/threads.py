@@ -10,7 +10,7 @@ __all__ = ["threads_limited_to"]
 
 def threads_limited_to(num_threads: int) -> AbstractContextManager[object]:
     """Limit OpenMP and BLAS to some cores; a model fetched from a registry has no limit."""
-    pools = _thread_pools(frozenset({"lightgbm", "sklearn"} & sys.modules.keys()))
+    pools = _thread_pools(frozenset({"lightgbm", "sklearn", "xgboost"} & sys.modules.keys()))
     limits: AbstractContextManager[object] = pools.limit(limits=num_threads)
     return limits
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import FitError
 from tradewind.research.models._bins import Bins
-from tradewind.research.models.rows import matrix
+from tradewind.research.models.rows import GRADES, grade, matrix, session_sizes
 from tradewind.research.models.threads import threads_limited_to
 from tradewind.research.strategy.models import LightGbm
 from tradewind.research.strategy.strategy import Strategy
@@ -23,15 +23,11 @@ from tradewind.research.strategy.strategy import Strategy
 if TYPE_CHECKING:
     import lightgbm
 
-__all__ = [
-    "FLAVOUR", "GRADES", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "share",
-]  # fmt: skip
+__all__ = ["FLAVOUR", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "share"]
 
 FLAVOUR: Final = "lightgbm"
 PACKAGES: Final = ("lightgbm", "numpy", "pandas")
 LEARNS: Final = True
-GRADES: Final = 5
-"""Grades of relevance that lambdarank tells apart within a session: fifths of its labels."""
 
 
 def share() -> Bins:
@@ -78,7 +74,7 @@ def fit(
         # The gain of a grade is its number, and every pair of a session counts: for a portfolio
         # that is long and short, the worst symbol matters as much as the best.
         settings["label_gain"] = list(range(GRADES))
-        settings["lambdarank_truncation_level"] = int(_sizes(rows).max())
+        settings["lambdarank_truncation_level"] = int(session_sizes(rows).max())
     booster: lightgbm.Booster
 
     def make(settings: Mapping[str, Any]) -> "lightgbm.Dataset":
@@ -134,23 +130,11 @@ def _tree_rows(
     import lightgbm
 
     ranked = settings["objective"] == "lambdarank"
-    labels = rows.select(_grade()).to_series() if ranked else rows.get_column("label")
+    labels = rows.select(grade()).to_series() if ranked else rows.get_column("label")
     return lightgbm.Dataset(
         matrix(rows, strategy),
         labels.to_numpy(),
-        group=_sizes(rows) if ranked else None,
+        group=session_sizes(rows) if ranked else None,
         feature_name=list(strategy.feature_names),
         params=dict(settings),
     )
-
-
-def _sizes(rows: pl.DataFrame) -> NDArray[np.uint32]:
-    """Return how many rows each session has, in the order in which sessions first come."""
-    sizes = rows.group_by("session", maintain_order=True).len()
-    return sizes.get_column("len").to_numpy()
-
-
-def _grade() -> pl.Expr:
-    """Return the quintile of each label in its session, from 0; equal labels have the same."""
-    below = pl.col("label").rank("min").cast(pl.Int64) - 1
-    return (below * GRADES // pl.len()).over("session")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tradewind.errors import StrategyError
 from tradewind.research.strategy.strategy import Strategy
@@ -11,13 +11,17 @@ from tradewind.specs.folders import SpecReader
 __all__ = ["find_strategy", "load_strategies", "load_strategy"]
 
 
-def load_strategy(path: Path) -> Strategy:
+def load_strategy(path: Path, *, imports: bool = True) -> Strategy:
     """Read one strategy file.
 
     Parameters
     ----------
     path : Path
         A YAML file whose stem is the strategy's name.
+    imports : bool
+        Whether installed code that the file names may be imported to check what it says of it. It
+        must not where files are read again and again in small processes, as by Airflow's DAG
+        processor; `ModelFields.check_code` then asks before a training.
 
     Returns
     -------
@@ -29,10 +33,10 @@ def load_strategy(path: Path) -> Strategy:
         If the file cannot be read, is no YAML mapping, or breaks a rule; the message names
         file, line and field of everything at fault, a line each, with what is allowed there.
     """
-    return _READER.file(path)
+    return _READER.file(path, context=_context(imports=imports))
 
 
-def find_strategy(name: str, directory: Path) -> Strategy:
+def find_strategy(name: str, directory: Path, *, imports: bool = True) -> Strategy:
     """Return the strategy of a name; if its file is valid, no other is read.
 
     Parameters
@@ -40,17 +44,19 @@ def find_strategy(name: str, directory: Path) -> Strategy:
     name : str
     directory : Path
         Where strategies are kept.
+    imports : bool
+        As for `load_strategy`.
 
     Raises
     ------
     StrategyError
         If there is no such file, which names those there are, or it is wrong.
     """
-    return _READER.find(directory, name)
+    return _READER.find(directory, name, context=_context(imports=imports))
 
 
 def load_strategies(
-    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True
+    directory: Path, *, wanted: Callable[[Path], bool] = lambda _: True, imports: bool = True
 ) -> tuple[dict[str, Strategy], dict[Path, StrategyError]]:
     """Read the ``*.yaml`` and ``*.yml`` files of a directory.
 
@@ -60,6 +66,8 @@ def load_strategies(
         Where strategies are kept; subdirectories are not searched.
     wanted : callable, optional
         Tells which files to read; all if not given.
+    imports : bool
+        As for `load_strategy`.
 
     Returns
     -------
@@ -73,7 +81,11 @@ def load_strategies(
     StrategyError
         If there is no such directory.
     """
-    return _READER.folder(directory, wanted=wanted)
+    return _READER.folder(directory, wanted=wanted, context=_context(imports=imports))
+
+
+def _context(*, imports: bool) -> dict[str, Any]:
+    return {"imports": imports}
 
 
 _READER: Final = SpecReader(Strategy, StrategyError, noun="strategy", nouns="strategies")

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from tradewind.research.strategy.features import FeatureSpec, MaRatio
 from tradewind.research.strategy.fields import Part, Share
+from tradewind.suggestions import did_you_mean
 
 __all__ = ["GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge"]
 
@@ -55,9 +56,48 @@ class ModelFields(Part):
         return 1
 
     @property
+    def title(self) -> str:
+        """What lists and pages call the model."""
+        return self.kind
+
+    @property
     def compares_symbols(self) -> str:
         """The field by whose value it compares symbols, and so needs two; empty if none does."""
         return ""
+
+    @property
+    def pickled(self) -> bool:
+        """Whether the registry may keep it as a pickle, which runs code when it is loaded."""
+        return False
+
+    def check_code(self, strategy: str) -> None:
+        """Refuse a model whose code cannot be used here; asked before anything is computed.
+
+        Most kinds have nothing to add. Those that name a stranger's code are read without it where
+        it must not be imported, as by Airflow's DAG processor, and so must ask again.
+
+        Parameters
+        ----------
+        strategy : str
+            Name of its strategy, for the error.
+
+        Raises
+        ------
+        StrategyError
+            Which names the field.
+        """
+
+    def why_not_swept(self, name: str) -> str:
+        """Return why a sweep cannot have a parameter of this name; empty if it can."""
+        known = sorted({*type(self).model_fields} - {"kind"})
+        if name in known:
+            return ""
+        help_on = did_you_mean(name, known, otherwise="It has")
+        return f"the model has no such parameter. {help_on}"
+
+    def replaced(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields with some values replaced, by the names that a sweep has for them."""
+        return {**self.model_dump(), **values}
 
     def of_longest_warmup(self, swept: Mapping[str, Sequence[Any]]) -> Self | None:
         """Return the model of a sweep whose features look back furthest.

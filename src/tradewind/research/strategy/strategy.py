@@ -197,7 +197,7 @@ class Strategy(Part):
         ValidationError
             If the model refuses them.
         """
-        model = {**self.model.model_dump(), **parameters}
+        model = self.model.replaced(parameters)
         return type(self).model_validate({**self.model_dump(), "model": model})
 
     @classmethod
@@ -311,7 +311,7 @@ class Strategy(Part):
         return value
 
     @model_validator(mode="after")
-    def _inputs_suit_the_model(self) -> Self:
+    def _inputs_suit_the_model(self, info: ValidationInfo) -> Self:
         brought = self.model.brings is not None
         if brought == bool(self.features):
             message = "brings its own feature; list none" if brought else "needs a feature or more"
@@ -327,7 +327,7 @@ class Strategy(Part):
                 {"field": "features", "name": HISTORY},
             )
         if self.sweep is not None:
-            self.sweep.check_against(self.model)
+            self.sweep.check_against(self.model, info.context)
         return self
 
     @model_validator(mode="after")
@@ -372,6 +372,6 @@ class Strategy(Part):
             raise PydanticCustomError(
                 "model",
                 "{value} needs two symbols or more",
-                {"field": f"model.{field}", "value": getattr(self.model, field)},
+                {"field": f"model.{field}", "value": self.model.model_dump()[field]},
             )
         return self

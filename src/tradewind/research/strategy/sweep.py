@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from tradewind.research.strategy.fields import Part
-from tradewind.suggestions import did_you_mean
+from tradewind.research.strategy.models import ModelFields
 
 __all__ = ["Choices", "Range", "Sweep"]
 
@@ -73,7 +73,7 @@ class Sweep(Part):
     objective : {"sharpe", "information_coefficient"}
         The figure by which the best trial is chosen, out of sample over all folds.
     parameters : dict of str to Range or Choices
-        By the names of the model's fields.
+        By the names of the model's fields, or of what is in them: `ModelFields.replaced`.
     """
 
     trials: int = Field(strict=True, ge=2, le=10_000)
@@ -81,8 +81,14 @@ class Sweep(Part):
     objective: Literal["sharpe", "information_coefficient"] = "sharpe"
     parameters: dict[str, Range | Choices] = Field(min_length=1, max_length=20)
 
-    def check_against(self, model: BaseModel) -> None:
+    def check_against(self, model: ModelFields, context: Any = None) -> None:  # noqa: ANN401
         """Refuse parameters that the model does not have or could not take.
+
+        Parameters
+        ----------
+        model : ModelFields
+        context : optional
+            What the file is validated with.
 
         Raises
         ------
@@ -91,24 +97,28 @@ class Sweep(Part):
         """
         from tradewind.specs.problems import problems  # only needed for what is wrong
 
-        fixed = model.model_dump()
         for name, values in self.parameters.items():
             where = {"field": f"sweep.parameters.{name}"}
-            if name not in fixed or name == "kind":
-                help_on = did_you_mean(name, sorted(set(fixed) - {"kind"}), otherwise="It has")
-                message = f"the model has no such parameter. {help_on}"
-                raise PydanticCustomError("parameter", message, where)
+            if why := model.why_not_swept(name):
+                raise PydanticCustomError("parameter", "{why}", {**where, "why": why})
             for value in values.ends:
+                fields = model.replaced({name: value})
                 try:
-                    type(model).model_validate({**fixed, name: value})
+                    type(model).model_validate(fields, context=context)
                 except ValidationError as error:
-                    if self._suits_another(model, name, value):
+                    if self._suits_another(model, name, value, context):
                         continue
-                    [problem, *_] = problems(error, type(model), {**fixed, name: value}, {})
-                    message = f"the model cannot take {value!r}: {problem.message}"
-                    raise PydanticCustomError("parameter", message, where) from None
+                    [problem, *_] = problems(error, type(model), fields, {})
+                    why = f"the model cannot take {value!r}: {problem.message}"
+                    raise PydanticCustomError("parameter", "{why}", {**where, "why": why}) from None
 
-    def _suits_another(self, model: BaseModel, name: str, value: object) -> bool:
+    def _suits_another(
+        self,
+        model: ModelFields,
+        name: str,
+        value: object,
+        context: Any,  # noqa: ANN401
+    ) -> bool:
         """Whether the model takes a value together with an end of another swept parameter.
 
         Each trial replaces the file's value of that other parameter, so the file's value must not
@@ -116,9 +126,9 @@ class Sweep(Part):
         """
         for other, values in self.parameters.items():
             for end in values.ends if other != name else ():
-                fields = {**model.model_dump(), name: value, other: end}
+                fields = model.replaced({name: value, other: end})
                 try:
-                    type(model).model_validate(fields)
+                    type(model).model_validate(fields, context=context)
                 except ValidationError:
                     continue
                 return True

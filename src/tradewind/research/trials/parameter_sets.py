@@ -92,9 +92,8 @@ def _from_all(strategy: Strategy, trials: int) -> list[Parameters]:
 
 
 def _accepted(strategy: Strategy, parameters: Parameters) -> bool:
-    fields = {**strategy.model.model_dump(), **parameters}
     try:
-        type(strategy.model).model_validate(fields)
+        type(strategy.model).model_validate(strategy.model.replaced(parameters))
     except ValidationError:  # such as a fast average that is slower than the slow one
         return False
     return True

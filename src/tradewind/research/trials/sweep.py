@@ -130,9 +130,12 @@ def plan(
     ------
     SweepError
         If the strategy has no sweep, or there is another one of that name.
+    StrategyError
+        If the model's code cannot be used.
     LedgerError
         If the database is out of reach or refuses.
     """
+    strategy.model.check_code(strategy.name)
     sets = draw(strategy)
     sweep = _sweep_of(strategy)
     identity = _identity(strategy, snapshot_id, feature_code)
