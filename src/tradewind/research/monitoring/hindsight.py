@@ -176,8 +176,10 @@ def _by_other_code(known: Sequence[Known]) -> tuple[str, ...]:
 
 
 def _known(model: FittedModel, table: pl.DataFrame, strategy: Strategy, session: date) -> Known:
-    rows = table.filter(pl.col("session") == session).select(*KEY, *strategy.feature_names)
-    whole = feature_rows(table, strategy).filter(pl.col("session") == session)
+    asked = pl.col("session") == session
+    rows = table.filter(asked).select(*KEY, *strategy.feature_names)
+    seen = table if strategy.model.sessions_seen > 1 else rows
+    whole = feature_rows(seen, strategy).filter(asked)
     predicted = [] if whole.is_empty() else predict_rows(model, whole, strategy).tolist()
     return Known(
         session=session,
