@@ -32,7 +32,10 @@ pytestmark = [
 
 HOME = Path(__file__).parent  # no checkout, so that it does not matter what is being edited
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "class": (SOUND, {"kind": "custom", "class": "mine:Mine", "parameters": {"scale": 2.0}}),
+    "class": (
+        "import sklearn.linear_model\n" + SOUND,
+        {"kind": "custom", "class": "mine:Mine", "parameters": {"scale": 2.0}},
+    ),
     "sequences": (SEQUENCES, {"kind": "custom", "class": "mine:Mine", "lookback": 5}),
     "rule": (
         "def rule(features, sign):\n    return sign * features['return_5']\n",
@@ -97,6 +100,8 @@ def test_who_has_no_tradewind_can_load_it(trained: Trained, kind: str, tmp_path:
     download_artifacts(f"models:/{ref.name}/{ref.version}", dst_path=str(tmp_path / "kept"))
     files = [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
     assert [path for path in files if path.suffix in {".pkl", ".pickle"}] == []
+    wanted = (tmp_path / "kept" / "requirements.txt").read_text()
+    assert ("\nscikit-learn==" in wanted) == (kind == "class")
     script = """
 import json, sys, warnings
 sys.modules["tradewind"] = None  # importing it fails

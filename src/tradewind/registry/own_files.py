@@ -4,8 +4,11 @@ No pickle is made of them. What they save is their own business; each file's SHA
 it, and their code is run only if it is the code that was trained.
 """
 
+import ast
 import hashlib
 import json
+from collections.abc import Sequence
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +32,7 @@ def log_own(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
     import mlflow.pyfunc
 
     kept = model.packed()
+    common["pip_requirements"] = _with_imports(kept.source, common["pip_requirements"])
     module = kept.code.module.replace(".", "/")
     files = {f"code/{module}.py": kept.source}
     files |= {f"saved/{name}": content for name, content in kept.files.items()}
@@ -51,6 +55,20 @@ def log_own(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
             python_model=str(_LOADER), artifacts={_OWN: str(folder)}, **common
         )
     return info
+
+
+def _with_imports(source: bytes, requirements: Sequence[str]) -> list[str]:
+    """Return requirements, and the installed packages that a module imports."""
+    named = {each.partition("==")[0] for each in requirements}
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            modules.add(node.module.partition(".")[0])
+    installed = packages_distributions()
+    found = {package for module in modules for package in installed.get(module, ())}
+    return [*requirements, *(f"{each}=={version(each)}" for each in sorted(found - named))]
 
 
 def load_own(uri: str, fields: "ModelFields") -> Any:  # noqa: ANN401 - as the kind has it
