@@ -198,20 +198,22 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "kind: lightgbm",
         "kind: LightGBM",
         [
-            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: estimator, lightgbm, ma_crossover, ridge."
+            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
         ],
     ),
     (
         "kind: lightgbm",
         "kind: forest",
         [
-            "7: model: there is no kind 'forest'. There are: estimator, lightgbm, ma_crossover, ridge."
+            "7: model: there is no kind 'forest'. There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
         ],
     ),
     (
         "kind: lightgbm",
         "type: ridge",
-        ["7: model: has no kind; name one of estimator, lightgbm, ma_crossover, ridge"],
+        [
+            "7: model: has no kind; name one of custom, estimator, lightgbm, ma_crossover, ridge, rule"
+        ],
     ),
     (
         "{kind: lightgbm}",
@@ -222,7 +224,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "{kind: lightgbm}",
         "[lightgbm]",
         [
-            "7: model: must be a mapping whose kind is one of estimator, lightgbm, ma_crossover, ridge, not a list of 1"
+            "7: model: must be a mapping whose kind is one of custom, estimator, lightgbm, ma_crossover, ridge, rule, not a list of 1"
         ],
     ),
     (
@@ -399,7 +401,9 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
     (
         "{kind: lightgbm}",
         "{kind: null}",
-        ["7: model: there is no kind 'null'. There are: estimator, lightgbm, ma_crossover, ridge."],
+        [
+            "7: model: there is no kind 'null'. There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
+        ],
     ),
     (
         "name: good",
