@@ -49,6 +49,12 @@ def test_buckets_are_made_when_minio_is_healthy(history: History) -> None:
     assert history.started("minio-buckets") > history.healthy("minio")
 
 
+@pytest.mark.parametrize("migration", ["airflow-init", "mlflow-migrate", "trading-migrate"])
+def test_migrations_come_after_the_roles_that_they_run_as(history: History, migration: str) -> None:
+    roles = history.done("postgres-roles")
+    assert history.started(migration) > roles > history.healthy("postgres")
+
+
 def test_mlflow_comes_after_its_stores_and_its_migration(history: History) -> None:
     started = history.started("mlflow")
     assert started > history.healthy("postgres")

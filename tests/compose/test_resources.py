@@ -16,6 +16,7 @@ MEBIBYTES = {
     "airflow-scheduler": 1024, "airflow-dag-processor": 512, "airflow-triggerer": 512,
     "airflow-worker": 2048, "trading-worker": 512, "secrets": 128, "minio-buckets": 256,
     "mlflow-migrate": 1024, "airflow-init": 1024, "trading-migrate": 128,
+    "postgres-roles": 64,
 }  # fmt: skip
 CLIENTS = 32
 SECONDS = 60

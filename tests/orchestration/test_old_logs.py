@@ -81,3 +81,20 @@ def test_a_log_that_cannot_be_removed_is_named(logs: Path, monkeypatch: pytest.M
     assert removed.files == 1  # the other one
     with pytest.raises(HousekeepingError, match=r"1 old logs could not be removed: .*run_id=old"):
         removed.check()
+
+
+def test_a_folder_that_a_task_has_closed_stops_nothing(
+    logs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(logs / "tmp1" / "mine", 200)
+    before, scan = size_of(logs), os.scandir
+
+    def closed(folder: Path) -> object:
+        if Path(folder).name == "tmp1":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)  # the superuser is refused nothing
+    assert size_of(logs) < before
+    assert "tmp1 cannot be read by this user" in caplog.text
+    assert remove_old_files(logs, now=NOW, keep_days=90).files == 4

@@ -1,5 +1,6 @@
 """Models and rules of the desk's own: fitted and asked as promised, and tried for every promise."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tradewind.desk.bars import CheckedBars
 from tradewind.desk.counted import train_counted
 from tradewind.errors import FitError, LeakError, StrategyError
 from tradewind.research.backtest.positions import target_weights
+from tradewind.research.code import memory_limit
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.walk_forward import score
 from tradewind.research.features.compute import compute_features
@@ -217,6 +219,23 @@ def test_a_fit_without_an_end_is_ended(bars: pl.DataFrame, desk: Desk) -> None:
     said = r"fit is not done after 1 s in line 10 \(fit\); model.fit_seconds .* says how long"
     with pytest.raises(FitError, match=said):
         score(prepare(bars, strategy), strategy)
+
+
+def test_a_fit_that_eats_memory_is_refused_it(
+    bars: pl.DataFrame, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_limit, "free_memory", lambda: 555_000_000)
+    eating = SOUND.replace(
+        "        self.columns = list",
+        "        held = [np.ones(10_000_000) for _ in range(100)]\n        self.columns = list",
+    )
+    strategy = desk(eating)
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    said = r"fit needs more memory than there is in line 10 .*: 0.5 GB were free \(Unable to"
+    with pytest.raises(FitError, match=said):
+        score(prepare(bars, strategy), strategy)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert len(np.ones(100_000_000)) == 100_000_000
 
 
 def test_what_it_prints_or_changes_reaches_nobody(

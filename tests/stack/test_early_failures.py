@@ -1,7 +1,10 @@
 """A task that fails before its first line says why where a user looks."""
 
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +23,7 @@ REASONS = {
     "supervisor": "WorkerLostError: Worker exited prematurely: signal 9 (SIGKILL)",
     "gone": "its DAG no longer has this task",
 }
+TEMPORARY = Path(tempfile.gettempdir())
 OF_THE_SCHEDULER = {"supervisor", "log"}
 OF_OTHER_WORKERS = {
     "older": "its worker does not know Airflow's task",
@@ -41,6 +45,21 @@ def client_of(stack: Stack) -> AirflowClient:
     return AirflowClient(page["address"], page["user"], page["password"])
 
 
+def kill_supervisor(stack: Stack) -> None:
+    """Kill what watches over the task that waits for this."""
+    # Where a task's temporary files go depends on what it is kept from (Layout.temporary_dir).
+    places = [folder / "early.pid" for folder in (stack.settings.state / "tmp", TEMPORARY)]
+
+    def told() -> list[Path]:
+        return [place for place in places if place.is_file() and place.read_text()]
+
+    wait_until(told, 120)
+    [place] = told()
+    pid = int(place.read_text())
+    place.unlink()
+    os.kill(pid, signal.SIGKILL)
+
+
 def test_a_task_that_never_began_says_why_where_a_user_looks(
     stack: Stack, airflow: Airflow
 ) -> None:
@@ -49,6 +68,7 @@ def test_a_task_that_never_began_says_why_where_a_user_looks(
     folder = stack.home / ".tradewind" / "logs" / "tasks" / "dag_id=early" / f"run_id={run_id}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "task_id=log").touch()
+    kill_supervisor(stack)
     state, states = airflow.finished("early", run_id)
     assert state == "failed"
     assert set(states.values()) == {"failed"}

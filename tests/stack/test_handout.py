@@ -205,6 +205,22 @@ def test_every_volume_gets_its_user(tmp_path: Path, owners: dict[str, int]) -> N
     assert stat.S_IMODE((tmp_path / "logs").stat().st_mode) == 0o775
 
 
+def test_logs_of_before_can_be_gone_on_with_by_the_others_of_the_group(
+    tmp_path: Path, owners: dict[str, int]
+) -> None:
+    run = tmp_path / "logs" / "tasks" / "dag_id=a"
+    run.mkdir(parents=True)
+    for folder in (run, run.parent, run.parent.parent):
+        folder.chmod(0o755)
+    log = run / "attempt=1.log"
+    log.touch(0o644)
+    (run / "latest").symlink_to("nowhere")
+    own_volumes(tmp_path)
+    assert owners["tasks"] == 10001
+    assert stat.S_IMODE(run.stat().st_mode) == 0o775
+    assert stat.S_IMODE(log.stat().st_mode) == 0o664
+
+
 def test_services_of_a_team_are_handed_out_as_dotenv_names_them(tmp_path: Path) -> None:
     given: dict[str, str | None] = {
         "TRADEWIND_POSTGRES_URL": "postgresql://db/?sslmode=verify-full&sslrootcert=/ca.pem"

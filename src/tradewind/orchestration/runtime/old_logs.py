@@ -1,5 +1,6 @@
 """Removes logs of Airflow's that are old: those of runs that are gone, and the DAG processor's."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterator
@@ -12,6 +13,8 @@ from typing import Final
 from tradewind.errors import HousekeepingError
 
 __all__ = ["Files", "remove_old_files", "remove_old_run_logs", "size_of"]
+
+log = logging.getLogger(__name__)
 
 _DAG: Final = "dag_id="
 _RUN: Final = "run_id="
@@ -172,6 +175,9 @@ def _files(folder: Path, but: str = "") -> Iterator[tuple[Path, int, float]]:
     try:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
+        return
+    except PermissionError:  # a task may make a folder for itself alone where its logs are
+        log.warning("%s cannot be read by this user, and is left alone", folder)
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):

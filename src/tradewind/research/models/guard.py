@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tradewind.errors import FitError
 from tradewind.market.bars import KEY
+from tradewind.research.code.memory_limit import memory_limit
 from tradewind.research.code.own import OwnCode, told
 from tradewind.research.code.time_limit import time_limit
 
@@ -63,17 +64,24 @@ def guarded(
     Raises
     ------
     FitError
-        If it raises anything, or takes too long.
+        If it raises anything, takes too long, or more memory than is free.
     """
     call = _Call(code, path, name)
+    free = 0
     try:
-        with contextlib.redirect_stdout(sys.stderr), time_limit(seconds):
+        with (
+            contextlib.redirect_stdout(sys.stderr),
+            time_limit(seconds),
+            memory_limit() as free,
+        ):
             yield
     except TimeoutError as error:
         raise call.failed(f"is {error}{call.line(error.__traceback__)}{mend}") from error
     except MemoryError as error:
+        where = call.line(error.__traceback__)
+        said = f" ({' '.join(str(error).split())})" if str(error) else ""
         raise call.failed(
-            f"needs more memory than there is{call.line(error.__traceback__)}"
+            f"needs more memory than there is{where}: {free / 1e9:.1f} GB were free{said}"
         ) from error
     except FitError:
         raise

@@ -9,6 +9,7 @@ import os
 import secrets as random
 import shlex
 import shutil
+import stat
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -63,6 +64,8 @@ OWNERS = {
 
 SHARED_GROUP = ("airflow", "airflow-worker", "airflow-dag-processor")
 """Who writes the logs of tasks, or shows them; the group is the first one's number."""
+
+_OF_A_GROUP = 0o775
 
 VOLUME_OWNERS = {
     "postgres": "postgres",
@@ -207,8 +210,12 @@ def own_volumes(root: Path) -> None:
             for path in folder.rglob("*"):
                 os.chown(path, owner, group, follow_symlinks=False)
         _own(folder, owner, group)
-        if service in SHARED_GROUP:
-            folder.chmod(0o775)
+        if service in SHARED_GROUP and stat.S_IMODE(folder.stat().st_mode) != _OF_A_GROUP:
+            # Of an earlier version, in which one user wrote all of it.
+            for path in [*folder.rglob("*"), folder]:  # done when the folder itself is
+                if not path.is_symlink():
+                    more = _OF_A_GROUP if path.is_dir() else stat.S_IWGRP
+                    path.chmod(stat.S_IMODE(path.stat().st_mode) | more)
 
 
 def group_of(service: str) -> int:
