@@ -63,6 +63,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ma_crossover": LEAST | {
         "model": {"kind": "ma_crossover", "fast": 5, "slow": 20}, "features": [],
     },
+    "custom": LEAST | {
+        "model": {"kind": "custom", "class": "my_features:Mine", "parameters": {"a": [1, "b"]}},
+    },
+    "rule": LEAST | {
+        "model": {"kind": "rule", "function": "my_features:own", "parameters": {"a": 1}},
+    },
     "estimator": LEAST | {
         "model": {
             "kind": "estimator", "class": "sklearn.linear_model:Ridge", "parameters": {"alpha": 2},
@@ -180,7 +186,7 @@ CASES, MET = found()
 
 
 def write(folder: Path, fields: dict[str, Any]) -> Path:
-    (folder / "my_features.py").write_text("def own(a): ...\n")
+    (folder / "my_features.py").write_text("def own(a): ...\n\n\nclass Mine: ...\n")
     file = folder / f"{fields['name']}.yaml"
     apart = json.loads(json.dumps(fields))  # a file has no aliases
     file.write_text(yaml.safe_dump(apart, sort_keys=False), encoding="utf-8")

@@ -180,7 +180,8 @@ def _why_no_package(top: str) -> str:
         return ""
     return (
         f"there is no installed package {top}: `pip install {_DISTRIBUTIONS.get(top, (top,))[-1]}` "
-        "where tradewind and its workers run. A file beside the strategy is no installed package"
+        "where tradewind and its workers run. `kind: custom` takes a class in a file beside the "
+        "strategy"
     )
 
 
