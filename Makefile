@@ -17,6 +17,11 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 	  echo ../../../../src >"$$file"; done
 	@touch $@
 
+# Libraries of models that only tests name; 290 MB.
+.venv/.estimators: $(STAMP)
+	$(UV) sync --frozen --all-extras --group estimators --inexact --no-install-project --python $(PYTHON)
+	@touch $@
+
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "tradewind needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
@@ -51,7 +56,7 @@ docs: install
 test: test-alone test-stacks
 
 # What needs no stack, on all cores.
-test-alone: install
+test-alone: install .venv/.estimators
 	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
 
 # The containers, then the local stack. Beside each other, on two cores, the services of one are

@@ -24,6 +24,7 @@ from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.research.training import train
 from tradewind.research.trials.database_ledger import DatabaseLedger
+from tradewind.research.trials.parameter_sets import draw
 
 Desk = Callable[..., Strategy]
 
@@ -289,6 +290,19 @@ def test_a_class_that_cannot_be_used_is_said_before_anything_is_fitted(
     strategy = desk(code)
     with pytest.raises(StrategyError, match=f"strategy own: model.class: mine:Mine: .*{said}"):
         score(prepare(bars, strategy), strategy)
+
+
+def test_its_parameters_are_swept_by_their_names(bars: pl.DataFrame, desk: Desk) -> None:
+    sweep = {"trials": 3, "parameters": {"parameters.scale": {"choices": [1.0, -2.0, 3.0]}}}
+    strategy = desk(SOUND, sweep=sweep)
+    trials = draw(strategy)
+    assert {trial["parameters.scale"] for trial in trials} == {1.0, -2.0, 3.0}
+    dataset = prepare(bars, strategy)
+    found = [score(dataset, strategy.with_parameters(trial)).predictions for trial in trials]
+    sizes = {abs(each["prediction"].to_numpy()).sum() for each in found}
+    assert len(sizes) == 3
+    with pytest.raises(ValueError, match="must begin with parameters"):
+        desk(SOUND, sweep={"trials": 2, "parameters": {"lookback": {"low": 1, "high": 5}}})
 
 
 def test_another_code_is_another_trial(desk: Desk) -> None:

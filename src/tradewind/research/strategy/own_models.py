@@ -3,7 +3,8 @@
 Nothing here runs what is named: Airflow reads strategy files in a process that they share.
 """
 
-from typing import ClassVar, Final, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -33,6 +34,23 @@ class OwnModel(ModelFields):
     # No default that may change: `parameters` are part of the strategy's identity.
     parameters: dict[str, _Plain | tuple[_Plain, ...]] = Field(default={}, max_length=100)
     lookback: int = Field(default=1, strict=True, ge=1, le=2520)
+
+    @property
+    def title(self) -> str:
+        """Its class or function."""
+        return self.own_code[1] if self.own_code else self.kind
+
+    def why_not_swept(self, name: str) -> str:
+        """Return why a sweep cannot have a parameter of this name; empty if it can."""
+        first, _, rest = name.partition(".")
+        if first == "parameters" and rest.isidentifier():
+            return ""
+        return "must begin with parameters, such as parameters.neighbours"
+
+    def replaced(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields with some parameters replaced."""
+        new = {name.partition(".")[2]: value for name, value in values.items()}
+        return {**self.model_dump(), "parameters": {**self.parameters, **new}}
 
     @property
     def sessions_seen(self) -> int:
