@@ -291,6 +291,17 @@ def _try_machine(supervisor: int) -> dict[str, bool]:
     """Return, of each door of this machine, whether a task could go through it."""
     settings = load_settings()
     layout = Layout(settings.state)
+    # A team's own services have their files elsewhere.
+    files = {
+        door: path.read_bytes
+        for door, path in {
+            "read the secrets": layout.secrets_file,
+            "read Redis's users": layout.run_dir / "users.acl",
+            "read PostgreSQL's files": layout.postgres_dir / "data" / "PG_VERSION",
+            "read the log of a service": layout.service_log("airflow-webserver"),
+        }.items()
+        if path.exists()
+    }
     confine(settings)
 
     def signalled() -> None:
@@ -300,10 +311,7 @@ def _try_machine(supervisor: int) -> dict[str, bool]:
         path.open(mode).close()
 
     attempts: dict[str, Callable[[], object]] = {
-        "read the secrets": layout.secrets_file.read_bytes,
-        "read Redis's users": (layout.run_dir / "users.acl").read_bytes,
-        "read PostgreSQL's files": (layout.postgres_dir / "data" / "PG_VERSION").read_bytes,
-        "read the log of a service": layout.service_log("airflow-webserver").read_bytes,
+        **files,
         "read the environment of another process": Path(f"/proc/{supervisor}/environ").read_bytes,
         "read the memory of another process": partial(
             opened, Path(f"/proc/{supervisor}/mem"), "rb"
