@@ -9,12 +9,15 @@ from typing import Final
 __all__ = ["free_memory", "memory_limit"]
 
 _SHARE: Final = 0.9  # of what is free: the rest is for what runs beside it
-_CGROUPS: Final = (
-    # What the second version of control groups says in a container, and the first.
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+_CGROUP: Final = Path("/sys/fs/cgroup")
+# What control groups say of a container, in their second version and in their first.
+_LIMITS: Final = (
+    ("memory.max", "memory.current", "memory.stat", ""),
     (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+        "total_",
     ),
 )
 
@@ -39,9 +42,13 @@ def memory_limit() -> Iterator[int]:
 def free_memory() -> int:
     """Return how many bytes can be had: of the machine, or of the container if it has less."""
     found = [_kib("/proc/meminfo", "MemAvailable:")]
-    for limit, usage in _CGROUPS:
+    for limit, usage, statistics, prefix in _LIMITS:
         with suppress(OSError, ValueError):  # "max" is no number, and no limit
-            found.append(int(Path(limit).read_text()) - int(Path(usage).read_text()))
+            bound, used = (int((_CGROUP / name).read_text()) for name in (limit, usage))
+            lines = dict(line.split() for line in (_CGROUP / statistics).read_text().splitlines())
+            # Pages of files, which the kernel gives up for others.
+            cached = sum(int(lines[f"{prefix}{age}_file"]) for age in ("active", "inactive"))
+            found.append(bound - used + cached)
     return max(min(found), 0)
 
 
