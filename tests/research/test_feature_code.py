@@ -112,8 +112,8 @@ def test_bad_code_is_named_with_field_and_function(
             "nothing_here.deeper:f",
             r"there is no .*deeper\.py, and no installed module nothing_here",
         ),
-        ("math:sqrt", "math is part of Python and holds no features"),
-        ("sys:exit", "sys is part of Python and holds no features"),
+        ("math:sqrt", "math is part of Python and holds none of your code"),
+        ("sys:exit", "sys is part of Python and holds none of your code"),
     ],
 )
 def test_a_module_that_cannot_be_used_is_named(

@@ -64,7 +64,7 @@ def test_what_is_no_file_of_code_is_named(
     [
         (
             "os:system",
-            "os is part of Python and holds no features; write the function into .*os.py",
+            "os is part of Python and holds none of your code; write it into .*os.py",
         ),
         ("builtins:eval", "builtins is part of Python"),
         ("subprocess:run", "subprocess is part of Python"),
