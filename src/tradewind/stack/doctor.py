@@ -218,7 +218,9 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
 
     def enter(database: str) -> None:
         login = server.name(role), getattr(secrets, f"postgres_{role}")
-        connect(server, login, server.name(database)).close()
+        # That one is the server's own, and has its name everywhere.
+        whole = database if database == "postgres" else server.name(database)
+        connect(server, login, whole).close()
 
     own = ROLES[role]
     try:
@@ -235,9 +237,17 @@ def _database(settings: Settings, secrets: Secrets, role: str) -> Check:
                 raise
         else:
             entered.append(other)
+    if server.theirs and "postgres" in entered:
+        entered.remove("postgres")
+        note = (
+            f"role {role} can also enter postgres, which is not ours to close: REVOKE CONNECT ON "
+            "DATABASE postgres FROM PUBLIC"
+        )
+    else:
+        note = ""
     if entered:
-        return Check(name, f"role {role} can also enter {', '.join(entered)}", SET_RIGHT)
-    return Check(name)
+        return Check(name, f"role {role} can also enter {', '.join(entered)}", SET_RIGHT, note)
+    return Check(name, note=note)
 
 
 def _way_into_database(said: str) -> str:
