@@ -192,7 +192,7 @@ BAD = {
     "too few": ("return [1.0]", r"shape \(1,\) for 3 rows; expected is \(3,\)"),
     "a table": ("return features", "returned DataFrame, not one number a row|returned predictions"),
     "text": ("return 'up'", "returned str, not one number a row"),
-    "nothing": ("return None", "returned predictions of shape|returned nan|returned NoneType"),
+    "nothing": ("return None", "predict returned nothing; it must return one number a row"),
     "raises": (
         "return 1 / 0",
         r"mine.py: predict failed in line 15 \(predict\): ZeroDivisionError",
@@ -219,6 +219,19 @@ def test_a_fit_without_an_end_is_ended(bars: pl.DataFrame, desk: Desk) -> None:
     strategy = desk(endless, model={"kind": "custom", "class": "mine:Mine", "fit_seconds": 1.0})
     said = r"fit is not done after 1 s in line 10 \(fit\); model.fit_seconds .* says how long"
     with pytest.raises(FitError, match=said):
+        score(prepare(bars, strategy), strategy)
+
+
+def test_a_fit_that_goes_on_after_any_error_is_ended_all_the_same(
+    bars: pl.DataFrame, desk: Desk
+) -> None:
+    stubborn = SOUND.replace(
+        "        self.columns = list",
+        "        while True:\n            try:\n                while True: ...\n"
+        "            except Exception:\n                pass\n        self.columns = list",
+    )
+    strategy = desk(stubborn, model={"kind": "custom", "class": "mine:Mine", "fit_seconds": 1.0})
+    with pytest.raises(FitError, match="fit is not done after 1 s in line 12"):
         score(prepare(bars, strategy), strategy)
 
 

@@ -76,7 +76,7 @@ class BrokerContract:
 
     @pytest.fixture
     def market(self) -> Market:
-        raise NotImplementedError
+        raise NotImplementedError("derive the fixture `market`: docs/own-broker.md shows one")
 
     def test_it_is_a_broker(self, market: Market) -> None:
         async def test() -> None:

@@ -75,6 +75,12 @@ class SourceContract:
     ) -> None:
         assert source.load(asked).equals(bars)
 
+    def test_order_and_repetition_of_what_is_asked_for_do_not_matter(
+        self, source: Source, bars: pl.DataFrame, asked: list[str]
+    ) -> None:
+        found = source.load([*reversed(asked), *asked])
+        assert found.equals(bars), "bars must come sorted by symbol and session, each once"
+
     def test_a_symbol_s_bars_are_the_same_alone(
         self, source: Source, bars: pl.DataFrame, asked: list[str]
     ) -> None:

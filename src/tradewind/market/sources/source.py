@@ -22,7 +22,10 @@ so that a file in ``sources/`` may say ``kind: mine``. A whole source::
             return tuple(sorted(file.stem for file in self._folder.glob("*.parquet")))
 
         def load(self, symbols: Sequence[str]) -> pl.DataFrame:
-            return pl.concat(pl.read_parquet(self._folder / f"{one}.parquet") for one in symbols)
+            wanted = sorted(set(symbols))
+            if missing := set(wanted) - set(self.symbols()):
+                raise SourceError(f"{self._folder} has no file of {', '.join(sorted(missing))}")
+            return pl.concat(pl.read_parquet(self._folder / f"{one}.parquet") for one in wanted)
 
 Importing this module loads no polars: Airflow reads it with every DAG file.
 """

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 __all__ = ["time_limit"]
 
 
+class _Overdue(BaseException):
+    """Time is up: nothing that catches an Exception and goes on may catch this."""
+
+
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raise a TimeoutError in code that takes longer; only the main thread can be interrupted.
@@ -20,7 +24,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         return
 
     def ring(*_: object) -> None:
-        raise TimeoutError(f"not done after {seconds:g} s")
+        raise _Overdue
 
     before = signal.signal(signal.SIGALRM, ring)
     began = time.monotonic()
@@ -28,6 +32,9 @@ def time_limit(seconds: float) -> Iterator[None]:
     left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
         yield
+    except _Overdue as error:
+        late = TimeoutError(f"not done after {seconds:g} s")
+        raise late.with_traceback(error.__traceback__) from None
     finally:
         remains = max(left - (time.monotonic() - began), 0.001) if left else 0.0
         signal.setitimer(signal.ITIMER_REAL, 0.0)

@@ -106,6 +106,8 @@ def checked(
         If they are no numbers, too many or too few, or not finite.
     """
     call = _Call(code, path, name)
+    if found is None:
+        raise call.failed("returned nothing; it must return one number a row")
     try:
         numbers = np.array(found, dtype=np.float64)
     except (TypeError, ValueError, RuntimeError) as error:
