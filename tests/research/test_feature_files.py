@@ -1,6 +1,9 @@
 """A function that a strategy file names is looked for when the file is read, and not run."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +100,27 @@ def test_what_only_running_it_tells_is_not_judged(tmp_path: Path, code: str) -> 
     assert [feature.code.place for feature in custom_features(strategy)] == [
         "features.0.custom.function"
     ]
+
+
+def test_code_that_catches_whatever_ends_it_is_ended_with_its_process() -> None:
+    script = """
+from tradewind.research.code import time_limit
+time_limit._RINGS = 2
+
+def stubborn():
+    count = 0
+    while True:
+        try:
+            while True:
+                count += len("x")
+        except BaseException:
+            pass
+
+with time_limit.time_limit(0.2):
+    stubborn()
+"""
+    done = subprocess.run([sys.executable, "-c", script], timeout=60, check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 def test_one_file_of_code_that_is_wrong_hides_no_other(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ def log_own(model: Any, common: dict[str, Any]) -> "ModelInfo":  # noqa: ANN401
 
     kept = model.packed()
     common["pip_requirements"] = _with_imports(kept.source, common["pip_requirements"])
-    module = kept.code.module.replace(".", "/")
-    files = {f"code/{module}.py": kept.source}
+    files = {f"code/{kept.path}": kept.source}
     files |= {f"saved/{name}": content for name, content in kept.files.items()}
     about = {
         "name": kept.code.name,
@@ -86,6 +85,7 @@ def load_own(uri: str, fields: "ModelFields") -> Any:  # noqa: ANN401 - as the k
     from tradewind.research.code.own import OwnCode
     from tradewind.research.models.model import code_of
     from tradewind.research.models.own import OwnFiles
+    from tradewind.research.strategy.code_files import file_of
 
     with TemporaryDirectory(prefix="tradewind-") as name:
         folder = Path(download_artifacts(uri, dst_path=name), "artifacts", _OWN)
@@ -102,7 +102,7 @@ def load_own(uri: str, fields: "ModelFields") -> Any:  # noqa: ANN401 - as the k
         for path, content in files.items()
         if path.startswith("saved/")
     }
-    source = files[f"code/{code.module.replace('.', '/')}.py"]
+    source = files[f"code/{file_of(code.module, Path())}"]
     kind: Any = code_of(fields)
     return kind.unpacked(OwnFiles(code, source, saved, about["parameters"]))
 

@@ -206,7 +206,7 @@ def _sources(model: "FittedModel") -> dict[str, tuple[Path, bytes]]:
     if model.fields.own_code is None:
         return {}
     own = model.native.packed()
-    return {own.code.module: (Path(f"{own.code.module.replace('.', '/')}.py"), own.source)}
+    return {own.code.module: (own.path, own.source)}
 
 
 def _kept(columns: Sequence[str], recorded: Sequence[str]) -> list[str]:

@@ -14,9 +14,8 @@ from tradewind.host.heartbeat import touch_heartbeat
 
 __all__ = ["on_starting"]
 
-_BEAT: Final = (
-    "heartbeat of a job"  # in a session, from the statement to the end of its transaction
-)
+# In a session, from the statement to the end of its transaction.
+_BEAT: Final = "heartbeat of a job"
 
 
 @hookimpl

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tradewind.errors import FitError
-from tradewind.research.code.own import OwnCode, code_of_model, run
+from tradewind.research.code.own import OwnCode, code_of_model
 from tradewind.research.models.guard import SECONDS_TO_PREDICT, checked, guarded
 from tradewind.research.models.own import OwnFiles
 from tradewind.research.models.rows import by_session, frame
@@ -219,10 +219,9 @@ def unpacked(kept: OwnFiles) -> Fitted:
     FitError
         If the code cannot be run, or `load` fails.
     """
-    code, path = kept.code, Path(f"{kept.code.module.replace('.', '/')}.py")
-    with guarded(code, path, "load", seconds=SECONDS_TO_PREDICT):
-        made = getattr(run(code.module, path, kept.source), code.attribute)
+    with guarded(kept.code, kept.path, "load", seconds=SECONDS_TO_PREDICT):
+        made = kept.named()
         with tempfile.TemporaryDirectory(prefix="tradewind-") as folder:
             kept.write(Path(folder))
             instance = made.load(Path(folder))
-    return Fitted(instance, code, path, kept.source, kept.parameters, dict(kept.files))
+    return Fitted(instance, kept.code, kept.path, kept.source, kept.parameters, dict(kept.files))

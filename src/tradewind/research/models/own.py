@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tradewind.research.code.own import OwnCode
+from tradewind.research.code.own import OwnCode, run
+from tradewind.research.strategy.code_files import file_of
 
 __all__ = ["OwnFiles"]
 
@@ -33,12 +34,21 @@ class OwnFiles:
     files: Mapping[str, bytes]
     parameters: Mapping[str, Any]
 
+    @property
+    def path(self) -> Path:
+        """Where its code was below the strategy files."""
+        return file_of(self.code.module, Path())
+
     def content(self) -> Iterator[bytes]:
         """Yield parameters, code and files, each with its name and length, in order."""
         yield json.dumps(dict(self.parameters), sort_keys=True).encode() + b"\n"
         for name, content in (("code", self.source), *sorted(self.files.items())):
             digest = hashlib.sha256(content).hexdigest()
             yield f"{self.code.name} {name} {len(content)} {digest}\n".encode()
+
+    def named(self) -> Any:  # noqa: ANN401 - a class, or a function
+        """Run the code that is kept, which may raise anything, and return what is named."""
+        return getattr(run(self.code.module, self.path, self.source), self.code.attribute)
 
     def write(self, folder: Path) -> None:
         """Write the files into a folder."""

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tradewind.research.code.own import OwnCode, code_of_model, run
+from tradewind.research.code.own import OwnCode, code_of_model
 from tradewind.research.models.guard import SECONDS_TO_PREDICT, checked, guarded
 from tradewind.research.models.own import OwnFiles
 from tradewind.research.models.rows import by_session, frame
@@ -109,7 +109,6 @@ def unpacked(kept: OwnFiles) -> Ruled:
     FitError
         If the code cannot be run.
     """
-    code, path = kept.code, Path(f"{kept.code.module.replace('.', '/')}.py")
-    with guarded(code, path, code.attribute, seconds=SECONDS_TO_PREDICT):
-        function = getattr(run(code.module, path, kept.source), code.attribute)
-    return Ruled(function, kept.parameters, code, path, kept.source)
+    with guarded(kept.code, kept.path, kept.code.attribute, seconds=SECONDS_TO_PREDICT):
+        function = kept.named()
+    return Ruled(function, kept.parameters, kept.code, kept.path, kept.source)
