@@ -60,9 +60,10 @@ test-alone: install .venv/.estimators
 	.venv/bin/pytest --numprocesses auto --dist loadfile --ignore tests/stack --ignore tests/compose
 
 # The containers, then the local stack. Beside each other, on two cores, the services of one are
-# taken for dead while the other's start.
+# taken for dead while the other's start. In a stack that is broken each test waits to its limit, so
+# after a few failures no more are tried.
 test-stacks: install
-	.venv/bin/pytest tests/compose tests/stack
+	.venv/bin/pytest --maxfail 8 tests/compose tests/stack
 
 bench: install
 	.venv/bin/python -m benchmarks
@@ -80,13 +81,15 @@ bench-containers: install
 # at random while everything is busy: nothing may be lost, doubled or stuck. Memory over 300 trainings.
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
-campaign: install
+# Models of other libraries and of the desk's own, traded on paper to the cent.
+campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
 	.venv/bin/python -m benchmarks.kills
 	.venv/bin/python -m benchmarks.memory
 	.venv/bin/python -m benchmarks.year
 	.venv/bin/pytest tests/stack/restored_whole.py
+	.venv/bin/pytest tests/stack/own_kinds_traded.py
 	.venv/bin/pytest tests/compose/total_loss.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.

@@ -1,5 +1,6 @@
 """A real training, to be handed to a real MLflow server."""
 
+import signal
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ class Training:
     snapshot_id: str
     store: BarStore
     result: TrainingResult
+
+
+def pytest_configure() -> None:
+    # Who runs out of patience sends SIGTERM: what runs is stopped, and what failed is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
