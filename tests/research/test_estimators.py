@@ -233,7 +233,12 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         estimator("ngboost_of_nobody:NGBRegressor"),
         "model.class",
-        "there is no installed package ngboost_of_nobody: `pip install ngboost_of_nobody`",
+        "there is no installed package ngboost_of_nobody. Often used are: catboost, lightgbm,",
+    ),
+    (
+        estimator("xgbost:XGBRegressor"),
+        "model.class",
+        "there is no installed package xgbost. Did you mean xgboost? Any other must be installed",
     ),
     (estimator("subprocess:Popen"), "model.class", "subprocess is part of Python"),
     (estimator("sklearn.metrics:r2_score"), "model.class", "is no class"),

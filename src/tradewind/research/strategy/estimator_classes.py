@@ -44,7 +44,12 @@ THREADS: Final = frozenset({"n_jobs", "n_threads", "nthread", "num_threads", "th
 
 _SEEDS: Final = ("random_state", "random_seed")
 _GROUPS: Final = ("qid", "group", "group_id")
-_DISTRIBUTIONS: Final = {"sklearn": ("scikit-learn",), "xgboost": ("xgboost", "xgboost-cpu")}
+_DISTRIBUTIONS: Final = {
+    "catboost": ("catboost",),
+    "lightgbm": ("lightgbm",),
+    "sklearn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+}
 
 # Their results do not depend on the number of threads. XGBoost says that its may, since sums are
 # added up in another order; of others nobody knows.
@@ -178,10 +183,16 @@ def _why_no_package(top: str) -> str:
         found = importlib.util.find_spec(top)
     if found:
         return ""
+    where = "where tradewind and its workers run"
+    if top in _DISTRIBUTIONS:
+        advice = f"`pip install {_DISTRIBUTIONS[top][-1]}` {where}."
+    else:
+        # No command with a name that may be misspelt: somebody may have published a package for it.
+        known = did_you_mean(top, _DISTRIBUTIONS, otherwise="Often used are")
+        advice = f"{known} Any other must be installed {where}."
     return (
-        f"there is no installed package {top}: `pip install {_DISTRIBUTIONS.get(top, (top,))[-1]}` "
-        "where tradewind and its workers run. `kind: custom` takes a class in a file beside the "
-        "strategy"
+        f"there is no installed package {top}. {advice} `kind: custom` takes a class in a file "
+        "beside the strategy"
     )
 
 
