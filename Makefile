@@ -3,8 +3,9 @@ PYTHON ?= python3
 # uv in a folder of the checkout, unless the machine has one.
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
+DIST ?= dist
 
-.PHONY: demo install up down lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down wheel lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -15,6 +16,8 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 # Python reads this file in the locale's encoding: a path with an umlaut must not stand in it.
 	@for file in .venv/lib/python3*/site-packages/_editable_impl_tradewind.pth; do \
 	  echo ../../../../src >"$$file"; done
+# Hatchling lays copies of what is shipped there, which would grow old: here it is read where it is.
+	@rm -rf .venv/lib/python3*/site-packages/tradewind
 	@touch $@
 
 # Libraries of models that only tests name; 290 MB.
@@ -40,6 +43,13 @@ up: install
 
 down:
 	.venv/bin/tradewind down
+
+# In dist/: the wheel, and the versions of all that it needs which are tested with it, for `pip --constraint`.
+wheel: | $(UV)
+	$(UV) build --quiet --wheel --out-dir $(DIST)
+	$(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project --no-hashes --no-annotate \
+	  --output-file $(DIST)/constraints.txt
+	@ls $(DIST)
 
 lint: install
 	.venv/bin/ruff check .

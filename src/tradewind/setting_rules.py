@@ -40,7 +40,7 @@ def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a n
         Of the field of `tradewind.settings.Settings`.
     text : str
     home : Path
-        The checkout, where relative paths start.
+        The workspace, where relative paths start.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a n
     """
     if len(text) > _MOST:
         raise ValueError(f"must have {_MOST} characters at most, not {len(text)}")
-    # What the checkout's own folder is called is no matter of this setting.
+    # What the workspace's own folder is called is no matter of this setting.
     if _CONTROL.search(text.removeprefix(str(home))):
         raise ValueError("must be one line without control characters")
     if name.endswith("_port"):
@@ -79,13 +79,13 @@ def _state_dir(text: str, home: Path) -> Path:
     root = home.absolute().resolve()
     if path == root or path in root.parents:
         raise ValueError(
-            f"must be a folder of its own, not {_said(text)}, which holds the checkout: write "
+            f"must be a folder of its own, not {_said(text)}, which holds the workspace: write "
             ".tradewind"
         )
     if any(path == root / ours or root / ours in path.parents for ours in _OURS):
         raise ValueError(
-            f"must be a folder of its own, not {_said(text)}, which belongs to the checkout: write "
-            ".tradewind"
+            f"must be a folder of its own, not {_said(text)}, which belongs to the workspace: "
+            "write .tradewind"
         )
     if path.exists() and not path.is_dir():
         raise ValueError(f"must be a folder, not {_said(text)}, which is a file")

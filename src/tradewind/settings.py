@@ -1,7 +1,7 @@
 """Every setting of tradewind, once.
 
 A value is taken from the environment (``TRADEWIND_AIRFLOW_PORT``), else from the file ``.env``
-of the checkout, else from the default below. Names that do not exist are refused, and values that
+of the workspace, else from the default below. Names that do not exist are refused, and values that
 cannot be meant (`tradewind.setting_rules`), by file, line and value.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
 from tradewind.setting_rules import read_setting
+from tradewind.shipped import shipped
 from tradewind.suggestions import did_you_mean
 
 __all__ = ["FIELDS", "Settings", "load_settings"]
@@ -46,7 +47,8 @@ class Settings:
     Attributes
     ----------
     home : Path
-        The checkout: holds config/, dags/, sources/ and strategies/.
+        The workspace: holds sources/ and strategies/, and dags/, plugins/ and config/ where there
+        are any.
     state_dir : Path
         All state of the local stack; a relative path starts at home.
     market_store : str
@@ -180,8 +182,26 @@ class Settings:
 
     @property
     def config_dir(self) -> Path:
-        """How Airflow, MLflow, Redis and PostgreSQL behave, for every way of running them."""
+        """Files of the workspace's own in the place of those that come with tradewind."""
         return self.home / "config"
+
+    def config_file(self, name: str) -> Path:
+        """Return a file that says how Airflow, MLflow, Redis or PostgreSQL behaves.
+
+        The workspace's own, else the one that comes with tradewind.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``airflow.env``.
+
+        Raises
+        ------
+        SettingsError
+            If neither is there.
+        """
+        own = self.config_dir / name
+        return own if own.is_file() else shipped(f"config/{name}")
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""
@@ -219,14 +239,14 @@ def load_settings(cwd: Path | None = None, *, home: Path | None = None) -> Setti
     Parameters
     ----------
     cwd : Path, optional
-        Where to look for the checkout when ``TRADEWIND_HOME`` is not set: here and above.
+        Where to look for the workspace when ``TRADEWIND_HOME`` is not set: here and above.
     home : Path, optional
         Where to look for it whatever ``TRADEWIND_HOME`` says.
 
     Raises
     ------
     SettingsError
-        If a name is unknown, a value is out of range, or no checkout is found.
+        If a name is unknown, a value is out of range, or no workspace is found.
     """
     asked = os.environ.get(PREFIX + "HOME")
     if home is None and asked:
@@ -252,11 +272,11 @@ def load_settings(cwd: Path | None = None, *, home: Path | None = None) -> Setti
 
 def _find_home(cwd: Path) -> Path:
     for folder in (cwd, *cwd.parents):
-        if (folder / "strategies").is_dir() and (folder / "config" / "airflow.env").is_file():
+        if all((folder / name).is_dir() for name in ("strategies", "sources")):
             return folder.absolute()
     raise SettingsError(
-        f"no tradewind checkout at {cwd} or above it (a folder with strategies/ and "
-        "config/airflow.env). Change into one, or set TRADEWIND_HOME."
+        f"no workspace of tradewind at {cwd} or above it (a folder with strategies/ and sources/). "
+        "Make one with `tradewind init FOLDER`, change into one, or set TRADEWIND_HOME."
     )
 
 

@@ -49,11 +49,11 @@ def test_a_path_is_where_it_is_looked_for_and_else_the_environment_or_the_neares
     monkeypatch.chdir(checkout / "strategies")
     assert Desk().home == checkout
     monkeypatch.chdir(nowhere)
-    with pytest.raises(SettingsError, match="no tradewind checkout at"):
+    with pytest.raises(SettingsError, match="no workspace of tradewind at"):
         Desk()
     monkeypatch.setenv("TRADEWIND_HOME", str(nowhere))
     assert Desk(checkout / "sources").home == Desk(str(checkout)).home == checkout
-    with pytest.raises(SettingsError, match=f"no tradewind checkout at {nowhere}"):
+    with pytest.raises(SettingsError, match=f"no workspace of tradewind at {nowhere}"):
         Desk(nowhere)
     assert Desk().home == nowhere
     monkeypatch.setenv("TRADEWIND_HOME", str(checkout))
@@ -62,7 +62,7 @@ def test_a_path_is_where_it_is_looked_for_and_else_the_environment_or_the_neares
 
 def test_a_path_that_is_no_text_here_is_refused_with_the_way_out(checkout: Path) -> None:
     named = checkout / "\udcc3\udca4"  # an umlaut, read as ASCII
-    for folder in ("strategies", "config"):
+    for folder in ("strategies", "sources"):
         shutil.copytree(checkout / folder, named / folder)
     with pytest.raises(SettingsError, match=r"names of files as UTF-8.*PYTHONUTF8=1"):
         Desk(named)

@@ -29,7 +29,7 @@ __all__ = ["Desk"]
 
 
 class Desk:
-    """A checkout and its stack.
+    """A workspace and its stack.
 
     Bars, sources and strategies need no stack; all else does: ``tradewind up --detach``. Every
     error is a `tradewind.TradewindError` that says how to mend what is wrong.
@@ -37,13 +37,13 @@ class Desk:
     Parameters
     ----------
     path : str or PathLike, optional
-        A checkout, or a folder in one. If not given: ``TRADEWIND_HOME`` if that is set, else the
-        nearest checkout from the current folder up.
+        A workspace, or a folder in one. If not given: ``TRADEWIND_HOME`` if that is set, else the
+        nearest workspace from the current folder up.
 
     Raises
     ------
     SettingsError
-        If there is no checkout, its path cannot be read as UTF-8, or a setting is wrong.
+        If there is no workspace, its path cannot be read as UTF-8, or a setting is wrong.
 
     Examples
     --------
@@ -63,7 +63,7 @@ class Desk:
 
     @property
     def home(self) -> Path:
-        """The checkout: holds sources/ and strategies/."""
+        """The workspace: holds sources/ and strategies/."""
         return self.settings.home
 
     def sources(self) -> "Rows[SourceSpec]":

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tradewind.shipped import shipped
+
 __all__ = ["NONE", "UNKNOWN", "Provenance", "code_hash", "collect"]
 
 UNKNOWN: Final = "unknown"
@@ -24,12 +26,13 @@ class Provenance:
     """What must be had again to compute the same result."""
 
     git_commit: str
-    """Forty hexadecimal digits, or `UNKNOWN` outside a checkout or an image built from one."""
+    """Of the workspace: forty hexadecimal digits, or `UNKNOWN` where it is no repository, nor an
+    image built from one."""
     git_dirty: str
     """``"true"``, ``"false"`` or `UNKNOWN`: whether files differed from the commit. Without git,
     as in a container, nobody can say; `code_sha256` then tells whether code is the same."""
     lock_sha256: str
-    """SHA-256 of ``uv.lock``, or `UNKNOWN` if there is none."""
+    """SHA-256 of the ``uv.lock`` that this version of tradewind comes with."""
     python: str
     """Version of the interpreter, such as ``"3.13.1"``."""
     code_sha256: str = UNKNOWN
@@ -45,24 +48,23 @@ def collect(
 ) -> Provenance:
     """Return where the running code comes from.
 
-    Nothing here is an error: a model trained in a container without git is still a model, and
-    says of itself that its commit is unknown.
+    A workspace without git is no error: a model trained in a container is still a model, and says
+    of itself that its commit is unknown.
 
     Parameters
     ----------
     home : Path
-        The checkout: holds ``uv.lock``, and is the top of a git working tree if there is one.
+        The workspace, which is the top of a git working tree if there is one.
     features_sha256 : str
         Of the source of the strategy's own features.
     model_code_sha256 : str
         Of that of its own model or rule.
     """
     commit, dirty = _git_state(home)
-    lock = home / "uv.lock"
     return Provenance(
         git_commit=commit,
         git_dirty=dirty,
-        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN,
+        lock_sha256=hashlib.sha256(shipped("uv.lock").read_bytes()).hexdigest(),
         python=platform.python_version(),
         code_sha256=code_hash(Path(__file__).parents[1]),
         features_sha256=features_sha256,

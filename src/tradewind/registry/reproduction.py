@@ -128,7 +128,7 @@ def reproduce(
     read : callable
         Gives the bars of a snapshot by its id, such as `BarStore.read`.
     home : Path
-        The checkout; see `tradewind.registry.provenance.collect`.
+        The workspace; see `tradewind.registry.provenance.collect`.
     num_threads : int
         Cores used. Results do not depend on it.
     on_fold : callable, optional

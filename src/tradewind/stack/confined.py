@@ -65,15 +65,17 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
 
 
 def code_folders(settings: Settings) -> list[Path]:
-    """Return the folders of code that other services run, and of their settings.
+    """Return the folders of code that other services run, of their settings, and of packages.
 
     No task can change what is in them.
     """
+    home = settings.home
     found = (
         Path(sys.prefix), PACKAGE, settings.config_dir,
-        settings.home / "plugins", settings.home / ".env",
+        home / "plugins", home / ".env", home / "requirements.txt",
     )  # fmt: skip
-    return [path.resolve() for path in found if path.exists()]
+    # Those that are not there among them: a task must not make them, either.
+    return [path.resolve() for path in found]
 
 
 def main(arguments: list[str]) -> NoReturn:

@@ -267,7 +267,7 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
 
 def _require_usable_paths(settings: Settings) -> None:
     places: list[tuple[str, Path | str, str]] = [
-        ("this checkout", settings.home, "Move it"),
+        ("this workspace", settings.home, "Move it"),
         ("the state directory", settings.state, "Set TRADEWIND_STATE_DIR to another"),
         ("the store of bars", settings.market_store, "Set TRADEWIND_MARKET_STORE to another"),
         ("Python's environment", sys.prefix, "Make it elsewhere"),

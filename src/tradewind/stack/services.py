@@ -98,14 +98,15 @@ def _stores(
 def _postgres(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
-    config = settings.config_dir
     if settings.postgres_url:
         return [theirs.postgres(postgres_server(settings), secrets)]
     return [
         Service(
             "postgres",
             postgres.server_command(
-                str(config / "postgres" / "postgresql.conf"), layout, settings.postgres_port
+                str(settings.config_file("postgres/postgresql.conf")),
+                layout,
+                settings.postgres_port,
             ),
             base,
             prepare=lambda: postgres.create_cluster(layout, secrets),
@@ -119,7 +120,7 @@ def _postgres(
             [],
             needs=("postgres",),
             prepare=lambda: postgres.initialise(
-                config / "postgres" / "init.sql", secrets, settings.postgres_port
+                settings.config_file("postgres/init.sql"), secrets, settings.postgres_port
             ),
         ),
     ]
@@ -128,14 +129,14 @@ def _postgres(
 def _redis(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> Service:
-    config = settings.config_dir
+    access_list = settings.config_file("users.acl.template")
     if settings.redis_url:
         return theirs.redis(redis_server(settings, secrets), secrets)
     return Service(
         "redis",
-        redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
+        redis.server_command(str(settings.config_file("redis.conf")), layout, settings.redis_port),
         base,
-        prepare=lambda: redis.prepare((config / "users.acl.template").read_text(), layout, secrets),
+        prepare=lambda: redis.prepare(access_list.read_text(), layout, secrets),
         probe=probes.redis(settings.redis_port, secrets.redis_admin),
         ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
         address=f"127.0.0.1:{settings.redis_port}",
@@ -145,14 +146,14 @@ def _redis(
 def _mlflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     server = postgres_server(settings)
     return _merge(
-        _read_config(settings.config_dir / "mlflow.env"),
+        _read_config(settings.config_file("mlflow.env")),
         server.environment(),
         {
             "PGDATABASE": server.name("mlflow"),
             "PGUSER": server.name("mlflow"),
             "MLFLOW_HOST": "127.0.0.1",
             "MLFLOW_PORT": str(settings.mlflow_port),
-            "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_file("mlflow-auth.ini")),
             "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": _origin(settings.mlflow_page),
             "MLFLOW_ARTIFACTS_DESTINATION": _files(settings, layout),
@@ -411,7 +412,7 @@ def _trading_tables(
 
 def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     return _merge(
-        _read_config(settings.config_dir / "airflow.env"),
+        _read_config(settings.config_file("airflow.env")),
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
@@ -524,8 +525,6 @@ def _base_environment(settings: Settings) -> dict[str, str]:
 
 
 def _read_config(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise StackError(f"{path} is missing: TRADEWIND_HOME must be a complete checkout")
     return {k: v for k, v in dotenv_values(path, interpolate=False).items() if v is not None}
 
 
@@ -542,5 +541,7 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise StackError(f"`{name}` is not installed beside {sys.executable}: run `make install`")
+        raise StackError(
+            f"`{name}` is not installed beside {sys.executable}: pip install 'tradewind[local]'"
+        )
     return found

@@ -191,7 +191,7 @@ class SourceSpec(BaseModel):
 
     @property
     def base_dir(self) -> Path:
-        """Where relative paths start: beside the folder of the file, which is the checkout.
+        """Where relative paths start: beside the folder of the file, which is the workspace.
 
         For a specification made in code it is the current directory.
         """
