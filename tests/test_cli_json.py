@@ -20,6 +20,7 @@ from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
+from tradewind.desk.workspace import Workspace
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.market.validation.findings import Finding
@@ -65,6 +66,7 @@ CONTENTS = Contents(
 MADE = Made(BACKUP, CONTENTS, [])
 # By command: what is called, what it then returns, and the arguments.
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
+    "init": ("desk.workspace.make_workspace", Workspace(Path("/a"), (".gitignore",)), ["/a"]),
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
     "housekeeping": (

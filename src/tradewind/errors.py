@@ -4,6 +4,7 @@
 
     TradewindError
     ├── SettingsError (ValueError)         a setting is unknown, missing or out of range
+    ├── WorkspaceError                     a workspace cannot be made there
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
@@ -67,6 +68,7 @@ __all__ = [
     "TradewindError",
     "TradingError",
     "TradingHaltedError",
+    "WorkspaceError",
 ]
 
 
@@ -76,6 +78,10 @@ class TradewindError(Exception):
 
 class SettingsError(TradewindError, ValueError):
     """A setting is unknown, missing or out of range."""
+
+
+class WorkspaceError(TradewindError):
+    """A workspace cannot be made there; nothing was written."""
 
 
 class MarketDataError(TradewindError):

@@ -9,10 +9,12 @@ from typing import Final
 
 from tradewind.errors import SettingsError
 
-__all__ = ["shipped"]
+__all__ = ["IN_THE_WHEEL", "shipped"]
+
+IN_THE_WHEEL: Final = "_shipped"
+"""The folder of a wheel's package that has them."""
 
 _PACKAGE: Final = Path(__file__).parent
-_IN_THE_WHEEL: Final = "_shipped"
 
 
 def shipped(name: str, package: Path = _PACKAGE) -> Path:
@@ -30,7 +32,7 @@ def shipped(name: str, package: Path = _PACKAGE) -> Path:
     SettingsError
         If it is not there: the installation is damaged.
     """
-    in_the_wheel = package / _IN_THE_WHEEL
+    in_the_wheel = package / IN_THE_WHEEL
     root = in_the_wheel if in_the_wheel.is_dir() else package.parents[1]
     if not (root / name).exists():
         raise SettingsError(

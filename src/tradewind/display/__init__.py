@@ -17,6 +17,7 @@ from tradewind.display.registry import (
 from tradewind.display.research import backtest, signals
 from tradewind.display.stack import adoption, checks, credentials, status
 from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
+from tradewind.display.workspace import workspace
 
 __all__ = [
     "adoption",
@@ -56,4 +57,5 @@ __all__ = [
     "tear_sheet",
     "upgraded",
     "versions",
+    "workspace",
 ]

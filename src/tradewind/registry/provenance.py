@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tradewind.shipped import shipped
+from tradewind.shipped import IN_THE_WHEEL, shipped
 
 __all__ = ["NONE", "UNKNOWN", "Provenance", "code_hash", "collect"]
 
@@ -75,10 +75,13 @@ def collect(
 def code_hash(package: Path) -> str:
     """Return the SHA-256 of a package's Python files, their names and content in order of name.
 
-    A commit says less: files may differ from it, and an image may know of none.
+    A commit says less: files may differ from it, and an image may know of none. What only comes
+    along in a wheel is no code, so that a wheel and its checkout have the same hash.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] == IN_THE_WHEEL:
+            continue
         content = path.read_bytes()
         digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
         digest.update(content)
