@@ -5,6 +5,7 @@
     TradewindError
     ├── SettingsError (ValueError)         a setting is unknown, missing or out of range
     ├── WorkspaceError                     a workspace cannot be made there
+    ├── RequirementsError                  packages of the desk's own cannot be had as asked
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
@@ -54,6 +55,7 @@ __all__ = [
     "ReconciliationError",
     "RegistryError",
     "ReproductionError",
+    "RequirementsError",
     "ResearchError",
     "SecretsError",
     "ServiceFailedError",
@@ -82,6 +84,10 @@ class SettingsError(TradewindError, ValueError):
 
 class WorkspaceError(TradewindError):
     """A workspace cannot be made there; nothing was written."""
+
+
+class RequirementsError(TradewindError):
+    """Packages of the desk's own cannot be had as ``requirements.txt`` asks for them."""
 
 
 class MarketDataError(TradewindError):

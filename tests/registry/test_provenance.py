@@ -1,12 +1,13 @@
 import hashlib
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import tradewind
-from tradewind.registry.provenance import UNKNOWN, Provenance, code_hash, collect
+from tradewind.registry.provenance import NONE, UNKNOWN, Provenance, code_hash, collect
 
 PACKAGE = Path(tradewind.__file__).parent
 LOCK = hashlib.sha256((PACKAGE.parents[1] / "uv.lock").read_bytes()).hexdigest()
@@ -109,3 +110,12 @@ def test_the_hash_of_code_follows_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "a.py").rename(tmp_path / "b.py")
     hashes.append(code_hash(tmp_path))
     assert len(set(hashes)) == 3
+
+
+def test_packages_of_the_desk_s_own_are_named_by_their_versions(tmp_path: Path) -> None:
+    assert collect(tmp_path).requirements_sha256 == NONE
+    (tmp_path / "requirements.txt").write_text("threadpoolctl>=1\n")
+    told = f"threadpoolctl=={version('threadpoolctl')}"
+    assert collect(tmp_path).requirements_sha256 == hashlib.sha256(told.encode()).hexdigest()
+    (tmp_path / "requirements.txt").write_bytes(b"\xff")
+    assert collect(tmp_path).requirements_sha256 == UNKNOWN

@@ -3,7 +3,7 @@
 from tradewind.display.backup import backup_made, backups, restored, upgraded
 from tradewind.display.data import findings, snapshots, sources, stored
 from tradewind.display.housekeeping import disk, disk_in_short, removed
-from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
+from tradewind.display.progress import copying, counting, note, said, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
     forecast,
@@ -46,6 +46,7 @@ __all__ = [
     "removed",
     "reproduction",
     "restored",
+    "said",
     "signals",
     "snapshots",
     "sources",

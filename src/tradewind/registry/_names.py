@@ -10,6 +10,7 @@ PREFIX: Final = "tradewind."
 SNAPSHOT_ID: Final = PREFIX + "snapshot_id"
 STRATEGY_SHA256: Final = PREFIX + "strategy_sha256"
 MODEL_CODE_SHA256: Final = PREFIX + "model_code_sha256"  # a field of Provenance
+REQUIREMENTS_SHA256: Final = PREFIX + "requirements_sha256"  # likewise
 FEATURES_SHA256: Final = PREFIX + "features_sha256"  # a field of Provenance
 SEED: Final = PREFIX + "seed"
 DATA_START: Final = PREFIX + "data_start"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tradewind.errors import RequirementsError
+from tradewind.own_packages import hash_of_installed
 from tradewind.shipped import IN_THE_WHEEL, shipped
 
 __all__ = ["NONE", "UNKNOWN", "Provenance", "code_hash", "collect"]
@@ -41,6 +43,10 @@ class Provenance:
     """SHA-256 of the source of the user's own features, `NONE` if the strategy has none."""
     model_code_sha256: str = NONE
     """SHA-256 of the source of the user's own model or rule, `NONE` if the strategy has none."""
+    requirements_sha256: str = NONE
+    """SHA-256 of names and versions of the packages that the workspace's ``requirements.txt`` asks
+    for, as they were installed (`tradewind.own_packages`); `NONE` if it asks for none, `UNKNOWN`
+    if it cannot be read."""
 
 
 def collect(
@@ -69,7 +75,15 @@ def collect(
         code_sha256=code_hash(Path(__file__).parents[1]),
         features_sha256=features_sha256,
         model_code_sha256=model_code_sha256,
+        requirements_sha256=_own_packages(home),
     )
+
+
+def _own_packages(home: Path) -> str:
+    try:
+        return hash_of_installed(home) or NONE
+    except RequirementsError:
+        return UNKNOWN
 
 
 def code_hash(package: Path) -> str:

@@ -244,7 +244,8 @@ def _conditions(record: _Record, home: Path) -> list[Difference]:
     """Return what differs in code, packages and record, before anything is trained."""
     from tradewind.research.features.own_code import feature_code_hash
 
-    tags = record.info.tags
+    # Versions of before could have no packages of the desk's own.
+    tags = {names.REQUIREMENTS_SHA256: NONE, **record.info.tags}
     own_code = feature_code_hash(record.strategy) or NONE
     now = {
         **{names.PREFIX + key: value

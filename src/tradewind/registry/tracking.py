@@ -151,8 +151,9 @@ def _tags(
         tags[names.PICKLE] = "true"
     if origin:
         code = asdict(provenance)
-        if code["model_code_sha256"] == NONE:  # so that a try of before the field is known again
-            del code["model_code_sha256"]
+        for later in ("model_code_sha256", "requirements_sha256"):
+            if code[later] == NONE:  # so that a try of before the field is known again
+                del code[later]
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), code]
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         tags[names.IDEMPOTENCY_KEY] = digest[:16]  # one of few, so 64 bits tell them apart

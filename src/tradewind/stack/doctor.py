@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from tradewind.endpoints import ROLES
 from tradewind.errors import SecretsError, TradewindError
+from tradewind.own_packages import unmet
 from tradewind.settings import Settings
 from tradewind.stack import minio
 from tradewind.stack.adoption import adopt
@@ -60,6 +61,7 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     """
     layout = Layout(settings.state)
     yield _python()
+    yield guarded("packages of your own", lambda: _own_packages(settings))
     yield guarded("state directory", lambda: _state_directory(layout))
     if found := half_restored(layout):
         yield Check("restore", found, "tradewind restore, as the message says")
@@ -117,6 +119,11 @@ def _python() -> Check:
         return Check("python")
     version = ".".join(map(str, sys.version_info[:3]))
     return Check("python", f"{version} is not supported", "use Python 3.11, 3.12 or 3.13")
+
+
+def _own_packages(settings: Settings) -> Check:
+    mend = "tradewind down, then tradewind up --detach, which installs them"
+    return Check("packages of your own", "\n".join(unmet(settings.home)), mend)
 
 
 def _state_directory(layout: Layout) -> Check:

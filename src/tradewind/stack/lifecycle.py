@@ -16,6 +16,7 @@ from tradewind.host.paths import unusable
 from tradewind.host.proxies import check_proxies, spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.half_restored import refuse_half_restored
+from tradewind.stack.installing import install_packages
 from tradewind.stack.layout import Layout, writing
 from tradewind.stack.ports import require_free
 from tradewind.stack.processes import (
@@ -29,15 +30,34 @@ from tradewind.stack.state import StackState, is_current, read_state
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
 # What runs in the background.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tradewind", "up")
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tradewind", "up", "--no-install")
 Watcher = Callable[[StackState], None]
+Told = Callable[[str], None]
 
 
-def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
+def run(
+    settings: Settings,
+    on_change: Watcher = lambda _: None,
+    *,
+    install: bool = True,
+    on_line: Told = lambda _: None,
+) -> None:
     """Run the stack in this process until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    settings : Settings
+    on_change : callable, optional
+        Called with the state of the stack when a service's changes.
+    install : bool
+        Whether packages of the desk's own are installed first, if they have changed.
+    on_line : callable, optional
+        Called with what pip or uv says meanwhile.
 
     Raises
     ------
+    RequirementsError
+        If those packages cannot be had as asked.
     StackError
         If it cannot start: disk, secrets, ports, another supervisor, or a service that fails.
     """
@@ -55,6 +75,8 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
     refuse_half_restored(layout)
     with only_supervisor(layout):
         clear_leftovers(layout)
+        if install:
+            install_packages(settings, on_line)
         secrets = ensure_secrets(layout)
         wanted = services(settings, layout, secrets)
         for service in wanted:
@@ -77,13 +99,22 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
             raise
 
 
-def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackState:
+def detach(
+    settings: Settings,
+    on_change: Watcher = lambda _: None,
+    *,
+    install: bool = True,
+    on_line: Told = lambda _: None,
+) -> StackState:
     """Start the stack in the background and wait until all of it is healthy.
 
-    Returns at once if it runs already; starts it again if a service of it was given up.
+    Returns at once if it runs already; starts it again if a service of it was given up. The
+    parameters are those of `run`.
 
     Raises
     ------
+    RequirementsError
+        If packages of the desk's own cannot be had as asked.
     ServiceFailedError, StackError
         If it did not start; nothing of it is left running.
     """
@@ -99,6 +130,8 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
         down(settings)
         state = None
     if state is None or not state.supervised():
+        if install:
+            install_packages(settings, on_line)
         with writing(log):
             log.unlink(missing_ok=True)
         with writing(log), log.open("ab") as output:

@@ -44,6 +44,7 @@ _FACTS: Final = {
     "git_commit": "Commit",
     "git_dirty": "Files differed from it",
     "lock_sha256": "Lock file, SHA-256",
+    "requirements_sha256": "Packages of the desk's own, SHA-256",
     "python": "Python",
 }
 _BENCHMARK: Final = "benchmark_"
