@@ -46,10 +46,11 @@ down:
 
 # In dist/: the wheel, and the versions of all that it needs which are tested with it, for `pip --constraint`.
 wheel: | $(UV)
-	$(UV) build --quiet --wheel --out-dir $(DIST)
+	@rm -f "$(DIST)"/tradewind-*.whl
+	$(UV) build --quiet --wheel --out-dir "$(DIST)"
 	$(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project --no-hashes --no-annotate \
-	  --output-file $(DIST)/constraints.txt
-	@ls $(DIST)
+	  --output-file "$(DIST)/constraints.txt"
+	@ls "$(DIST)"
 
 lint: install
 	.venv/bin/ruff check .
@@ -92,6 +93,7 @@ bench-containers: install
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
+# A workspace from the wheel alone, in an environment of its own.
 campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
@@ -100,9 +102,10 @@ campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.year
 	.venv/bin/pytest tests/stack/restored_whole.py
 	.venv/bin/pytest tests/stack/own_kinds_traded.py
+	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:
 	-.venv/bin/tradewind down
-	rm -rf .tradewind .venv .uv site
+	rm -rf .tradewind .venv .uv dist site

@@ -7,6 +7,7 @@ where it asks for other versions of those.
 import hashlib
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -202,7 +203,8 @@ def _closure(roots: Iterable[Requirement]) -> dict[str, str]:
                 continue
             found[name] = installed.version
             for text in installed.requires or ():
-                needed = Requirement(text)
-                if needed.marker is None or needed.marker.evaluate({"extra": extra}):
-                    waiting.append(needed)
+                with suppress(InvalidRequirement):  # of an old package, which pip has let pass
+                    needed = Requirement(text)
+                    if needed.marker is None or needed.marker.evaluate({"extra": extra}):
+                        waiting.append(needed)
     return found

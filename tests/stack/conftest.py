@@ -173,8 +173,12 @@ WaitUntil = Callable[..., None]
 def make_stack(home: Path) -> Stack:
     for folder in ("config", "dags", "sources", "strategies"):
         shutil.copytree(CHECKOUT / folder, home / folder)
-    for file in (".gitignore", "uv.lock"):
-        shutil.copy(CHECKOUT / file, home)
+    shutil.copy(CHECKOUT / ".gitignore", home)
+    return Stack(home, environment_for(home))
+
+
+def environment_for(home: Path) -> dict[str, str]:
+    """Return the environment of a user whose machine is as odd as can be, with ports of its own."""
     names = [name for name in FIELDS if name.endswith("_port")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
@@ -184,7 +188,7 @@ def make_stack(home: Path) -> Stack:
     environment["TRADEWIND_HOME"] = str(home)
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
-    return Stack(home, environment)
+    return environment
 
 
 def root_login(stack: Stack) -> dict[str, str]:

@@ -89,7 +89,9 @@ def _installer() -> list[str]:
     beside = Path(sys.executable).with_name("uv")
     uv = str(beside) if beside.exists() else shutil.which("uv")
     if uv:
-        return [uv, "pip", "install", "--no-progress", "--python", sys.executable]
+        # Compiled now, as pip does by itself: each task, which writes nothing there, would do so.
+        words = ["--no-progress", "--compile-bytecode", "--python", sys.executable]
+        return [uv, "pip", "install", *words]
     raise RequirementsError(
         f"{FILE} asks for packages, and neither pip is in {sys.prefix} nor uv on PATH: "
         f"{sys.executable} -m ensurepip brings pip; --no-install starts without them"
