@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType
 from airflow.sdk.execution_time.context import set_current_context
 
-from tradewind.orchestration.steps import training
+from tradewind.orchestration.steps import sweeps, training
 from tradewind.research.strategy.files import load_strategies
 
 REPOSITORY = Path(__file__).parents[2]
@@ -58,8 +58,8 @@ def test_a_sweep_goes_with_the_code_of_its_features(
     monkeypatch.setenv("TRADEWIND_HOME", str(tmp_path))
     noise = load_strategies(tmp_path / "strategies")[0]["noise"]
     with running(DagRunType.MANUAL):
-        before = [training._sweep_id(noise, "snapshot") for _ in range(2)]
+        before = [sweeps.work_id(noise, "snapshot") for _ in range(2)]
         with (tmp_path / "strategies" / "noise_features.py").open("a") as code:
             code.write("# edited\n")
-        after = training._sweep_id(noise, "snapshot")
+        after = sweeps.work_id(noise, "snapshot")
     assert before[0] == before[1] != after

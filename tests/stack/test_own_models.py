@@ -27,6 +27,9 @@ def test_it_is_trained_and_becomes_the_champion(
     rules = {rule["rule"]: rule["passed"] for rule in version["decision"]["rules"]}
     assert rules["reproducible"] is True
     tasks = {each["task_id"]: each for each in airflow.tasks(f"train_{NAME}", run_id)}
+    names = [task["task_id"] for task in airflow.tasks(f"train_{NAME}", run_id)]
+    assert names.count("run_folds") == version["metrics"]["n_folds"] > 1
+    assert stack.rows("SELECT count(*) FROM walk_forward_folds", role="research") == [(0,)]
     said = [
         str(entry["event"]) for entry in airflow.log(f"train_{NAME}", run_id, tasks["train"], 1)
     ]
@@ -43,7 +46,7 @@ def test_it_is_reproduced_and_predicts_by_the_code_that_was_registered(stack: St
         code.write_text("raise RuntimeError('edited since')\n")
         assert stack.json("predict", NAME) == before
         found = json.loads(stack.ok("reproduce", NAME, "1", "--json", timeout=600))
-        assert found["identical"] is True
+        assert found["identical"] is True  # and its folds are fitted in one process here
     finally:
         code.write_text(kept)
 

@@ -1,12 +1,13 @@
 """Training: a strategy judged by walk-forward, its final model, and what both are worth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.evaluation.asked_again import comes_out_again
@@ -127,6 +128,7 @@ def train(
     trials: TrialSummary | Callable[[Judgement], TrialSummary] | None = None,
     num_threads: int = 1,
     on_fold: Callable[[int, int], None] | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> TrainingResult:
     """Judge a strategy by purged walk-forward, then fit its final model.
 
@@ -145,6 +147,9 @@ def train(
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
+    predicted : mapping of int to ndarray, optional
+        By fold, what was predicted elsewhere on the same bars: see
+        `tradewind.research.evaluation.walk_forward.predict_fold`.
 
     Raises
     ------
@@ -162,7 +167,9 @@ def train(
     # Before all else: what looks ahead has no value at the end, the lesser thing to say of it.
     refuse_lookahead(bars, strategy, seed=strategy.seed)
     dataset = prepare(bars, strategy)
-    judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
+    judgement = judge(
+        dataset, strategy, num_threads=num_threads, on_fold=on_fold, predicted=predicted
+    )
     summary = trials(judgement) if callable(trials) else trials
     # After it was counted: what is refused here was tried.
     again = _comes_out_again(dataset, judgement, strategy, num_threads)

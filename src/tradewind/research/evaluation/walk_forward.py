@@ -1,6 +1,6 @@
 """Purged walk-forward: a strategy's predictions and returns out of sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,7 +20,7 @@ from tradewind.research.statistics import inference, performance
 from tradewind.research.statistics.alpha import alpha_figures
 from tradewind.research.strategy.strategy import Strategy
 
-__all__ = ["FoldResult", "Judgement", "Score", "judge", "score"]
+__all__ = ["FoldResult", "Judgement", "Score", "judge", "predict_fold", "score"]
 
 OnFold = Callable[[int, int], None]
 
@@ -120,6 +120,7 @@ def score(
     num_threads: int = 1,
     on_fold: OnFold | None = None,
     shared: Sequence[object] | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> Score:
     """Fit, predict and trade every fold; a trial of a sweep is this.
 
@@ -135,6 +136,8 @@ def score(
     shared : sequence, optional
         One for each fold, shared by all trials on this dataset: see
         `tradewind.research.models.model.fit`.
+    predicted : mapping of int to ndarray, optional
+        By fold, what `predict_fold` has returned elsewhere; only the other folds are fitted here.
 
     Raises
     ------
@@ -143,21 +146,20 @@ def score(
     BacktestError
         If the predictions cannot be traded.
     """
-    if not dataset.suits(strategy):
-        raise ResearchError(
-            f"strategy {strategy.name}: the dataset was prepared for other features, labels or "
-            "windows; prepare it from this strategy"
-        )
+    _refuse_unsuited(dataset, strategy)
+    known = predicted or {}
     tested = []
     for index, window in enumerate(dataset.windows):
-        model = fit(
-            dataset.train_rows(window),
-            strategy,
-            num_threads=num_threads,
-            shared=None if shared is None else shared[index],
-        )
         test = dataset.test_rows(window)
-        prediction = predict_rows(model, test, strategy, num_threads=num_threads)
+        prediction = known.get(index)
+        if prediction is None:
+            prediction = predict_fold(
+                dataset,
+                strategy,
+                index,
+                num_threads=num_threads,
+                shared=None if shared is None else shared[index],
+            )
         tested.append(
             test.select(
                 *KEY,
@@ -174,14 +176,57 @@ def score(
     return Score(_metrics(predictions, equity, strategy), predictions, equity)
 
 
+def predict_fold(
+    dataset: Dataset,
+    strategy: Strategy,
+    index: int,
+    *,
+    num_threads: int = 1,
+    shared: object = None,
+) -> NDArray[np.float64]:
+    """Fit the model of one fold and ask it for the fold's test; depends on no other fold.
+
+    Parameters
+    ----------
+    dataset, strategy, num_threads
+        As for `score`.
+    index : int
+        Of the fold, from 0.
+    shared : optional
+        That of the fold: see `score`.
+
+    Returns
+    -------
+    ndarray of shape (n_test,)
+        One prediction for each of the fold's `Dataset.test_rows`.
+
+    Raises
+    ------
+    ResearchError
+        If the dataset was prepared for something else.
+    FitError
+        If the model cannot be fitted or asked.
+    """
+    _refuse_unsuited(dataset, strategy)
+    window = dataset.windows[index]
+    rows = dataset.train_rows(window)
+    model = fit(rows, strategy, num_threads=num_threads, shared=shared)
+    return predict_rows(model, dataset.test_rows(window), strategy, num_threads=num_threads)
+
+
 def judge(
-    dataset: Dataset, strategy: Strategy, *, num_threads: int = 1, on_fold: OnFold | None = None
+    dataset: Dataset,
+    strategy: Strategy,
+    *,
+    num_threads: int = 1,
+    on_fold: OnFold | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
     Parameters and errors are those of `score`, without `shared`.
     """
-    scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
+    scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold, predicted=predicted)
     predictions, equity = scored.predictions, scored.equity
     per_year = sessions_per_year(strategy.universe.calendar)
     held = benchmark_returns(dataset.benchmark, strategy, scored.sessions)
@@ -211,6 +256,14 @@ def judge(
             for index, window in enumerate(dataset.windows)
         ),
     )
+
+
+def _refuse_unsuited(dataset: Dataset, strategy: Strategy) -> None:
+    if not dataset.suits(strategy):
+        raise ResearchError(
+            f"strategy {strategy.name}: the dataset was prepared for other features, labels or "
+            "windows; prepare it from this strategy"
+        )
 
 
 def _wanted(predictions: pl.DataFrame, dataset: Dataset, strategy: Strategy) -> pl.DataFrame:

@@ -49,6 +49,12 @@ class WalkForward(Part):
         le=2520,
         description="sessions left out between train and test; the horizon if not given",
     )
+    spread: bool = Field(
+        default=False,
+        strict=True,
+        description="fit the folds of a training in tasks of their own, over all workers; changes "
+        "no result",
+    )
 
 
 class Combinatorial(Part):

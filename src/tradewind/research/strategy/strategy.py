@@ -226,8 +226,10 @@ class Strategy(Part):
         can therefore never change.
 
         The destination of orders is not part of a strategy's identity: `execution` never counts.
+        Nor does ``walk_forward.spread``, for where folds are fitted changes no result.
         """
-        fields = self.model_dump(mode="json", exclude={"execution"})
+        left_out: dict[str, bool | set[str]] = {"execution": True, "walk_forward": {"spread"}}
+        fields = self.model_dump(mode="json", exclude=left_out)
         for *sections, name in _SAID_LATER:
             model: BaseModel = self
             inner = fields
