@@ -18,6 +18,7 @@ from tradewind.errors import FitError, StrategyError
 from tradewind.research.models.estimator_state import content_of
 from tradewind.research.models.rows import grade, matrix, session_sizes
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.estimator_classes import (
     THREADS,
     Refusal,
@@ -26,6 +27,7 @@ from tradewind.research.strategy.estimator_classes import (
     group_argument,
     kind_of,
 )
+from tradewind.research.strategy.estimator_fits import SAMPLE_WEIGHT, last_step
 from tradewind.research.strategy.estimators import Estimator
 from tradewind.research.strategy.strategy import Strategy
 
@@ -80,11 +82,13 @@ def fit(
             f"strategy {strategy.name}: {parameters.class_} learns an order, and no session has "
             "two symbols to compare; add symbols to the universe"
         )
+    weights = row_weights(rows, parameters.weights)
+    more = groups if weights is None else {last_step(model)[0] + SAMPLE_WEIGHT: weights}
     try:
         # One core for OpenMP and BLAS, which add up in another order on several. Threads that the
         # estimators have of their own are not limited by it.
         with threads_limited_to(1), _threads_instead_of_processes():
-            model.fit(_frame(matrix(rows, strategy), strategy), _labels(model, rows, by), **groups)
+            model.fit(_frame(matrix(rows, strategy), strategy), _labels(model, rows, by), **more)
     except Exception as error:  # a stranger's library may raise anything
         raise FitError(
             f"strategy {strategy.name}: {parameters.class_} cannot be fitted to {rows.height} "
@@ -192,10 +196,7 @@ def _labels(model: Any, rows: pl.DataFrame, by: str | None) -> NDArray[Any]:  # 
 
 def _groups(model: Any, rows: pl.DataFrame) -> tuple[str | None, dict[str, Any]]:  # noqa: ANN401
     """Return how a ranker is told which rows are of one session; nothing for any other."""
-    prefix, last = "", model
-    while hasattr(last, "steps"):  # a pipeline passes it on to its last step
-        name, last = last.steps[-1]
-        prefix += f"{name}__"
+    prefix, last = last_step(model)
     by = group_argument(last)
     if by is None:
         return None, {}

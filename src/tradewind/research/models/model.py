@@ -153,7 +153,8 @@ def fit(
     Parameters
     ----------
     rows : DataFrame of shape (n_rows, n_columns)
-        symbol, session, the strategy's feature columns and label; in any order, nothing null.
+        symbol, session, the strategy's feature columns and label; label_end, too, where the model
+        weights its rows. In any order, nothing null.
     strategy : Strategy
         Its `model` says what is fitted.
     num_threads : int

@@ -17,6 +17,7 @@ from tradewind.errors import FitError
 from tradewind.research.models._bins import Bins
 from tradewind.research.models.rows import GRADES, grade, matrix, session_sizes
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.models import LightGbm
 from tradewind.research.strategy.strategy import Strategy
 
@@ -78,7 +79,7 @@ def fit(
     booster: lightgbm.Booster
 
     def make(settings: Mapping[str, Any]) -> "lightgbm.Dataset":
-        return _tree_rows(rows.sort("session", "symbol"), strategy, settings)
+        return _tree_rows(rows.sort("session", "symbol"), strategy, parameters, settings)
 
     with threads_limited_to(num_threads):
         try:
@@ -124,7 +125,7 @@ def learnt(model: "lightgbm.Booster") -> Iterator[bytes]:
 
 
 def _tree_rows(
-    rows: pl.DataFrame, strategy: Strategy, settings: Mapping[str, Any]
+    rows: pl.DataFrame, strategy: Strategy, parameters: LightGbm, settings: Mapping[str, Any]
 ) -> "lightgbm.Dataset":
     """Return rows sorted by session as LightGBM needs them, not binned yet."""
     import lightgbm
@@ -134,6 +135,7 @@ def _tree_rows(
     return lightgbm.Dataset(
         matrix(rows, strategy),
         labels.to_numpy(),
+        weight=row_weights(rows, parameters.weights),
         group=session_sizes(rows) if ranked else None,
         feature_name=list(strategy.feature_names),
         params=dict(settings),

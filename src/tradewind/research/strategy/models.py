@@ -7,12 +7,17 @@ from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tradewind.research.strategy.features import FeatureSpec, MaRatio
 from tradewind.research.strategy.fields import Part, Share
+from tradewind.research.strategy.fitting import Weights
 from tradewind.suggestions import did_you_mean
 
-__all__ = ["GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge"]
+__all__ = [
+    "GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge",
+    "WeightedRows",
+]  # fmt: skip
 
 GROUP: Final = "tradewind.models"
 """Group of entry points: each names a subclass of `ModelFields` by its kind."""
@@ -116,7 +121,25 @@ class ModelFields(Part):
         return None
 
 
-class LightGbm(ModelFields):
+class WeightedRows(ModelFields):
+    """A kind whose rows need not all count alike."""
+
+    learns_classes: ClassVar[bool] = False
+
+    weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _classes_are_there_to_be_weighted(self) -> Self:
+        if self.weights is not None and self.weights.class_weight and not self.learns_classes:
+            raise PydanticCustomError(
+                "weights",
+                "is for classifiers of the kind estimator, and not for the model {kind}",
+                {"field": "weights.class_weight", "kind": self.kind},
+            )
+        return self
+
+
+class LightGbm(WeightedRows):
     """Gradient-boosted trees; names as in LightGBM, `rounds` is its number of iterations.
 
     With the objective ``lambdarank`` the trees learn the order of the symbols within a session;
@@ -142,7 +165,7 @@ class LightGbm(ModelFields):
         return "objective" if self.objective == "lambdarank" else ""
 
 
-class Ridge(ModelFields):
+class Ridge(WeightedRows):
     """Linear regression on standardised features, `alpha` times the squared weights added."""
 
     code: ClassVar[str] = "tradewind.research.models.ridge"

@@ -52,6 +52,7 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("benchmark",),
     ("gate", "min_alpha_probability"),
     ("gate", "reproducible"),
+    ("model", "weights"),
 )
 
 # Five fields without an R, which croniter would draw anew at each look.
@@ -235,7 +236,8 @@ class Strategy(Part):
             inner = fields
             for section in sections:
                 model, inner = getattr(model, section), inner[section]
-            if getattr(model, name) == type(model).model_fields[name].default:
+            field = type(model).model_fields.get(name)  # which not all kinds of models have
+            if field is not None and getattr(model, name) == field.default:
                 del inner[name]
         # Where both give a result it is the same, since `refuse` gives none if rows are left out.
         # Before the field existed, all strategies meant `drop_row`.

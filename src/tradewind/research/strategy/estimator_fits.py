@@ -1,0 +1,54 @@
+"""What the `fit` of an installed estimator can be told beside rows and labels."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any, Final
+
+from tradewind.research.strategy.estimator_classes import (
+    Refusal,
+    build,
+    group_argument,
+    kind_of,
+)
+from tradewind.research.strategy.fitting import Weights
+
+__all__ = ["SAMPLE_WEIGHT", "check_weights", "last_step"]
+
+SAMPLE_WEIGHT: Final = "sample_weight"
+
+
+def last_step(made: Any) -> tuple[str, Any]:  # noqa: ANN401 - any library's
+    """Return the last step of a pipeline, and what its arguments begin with; else itself."""
+    prefix = ""
+    while hasattr(made, "steps"):  # a pipeline passes arguments on to the steps that they name
+        name, made = made.steps[-1]
+        prefix += f"{name}__"
+    return prefix, made
+
+
+def check_weights(model: Mapping[str, Any], weights: Weights) -> None:
+    """Refuse weights where an estimator has no use for them.
+
+    Parameters
+    ----------
+    model : mapping
+        With ``class`` and ``parameters``.
+    weights : Weights
+
+    Raises
+    ------
+    Refusal
+    """
+    _, last = last_step(build(model, seed=0, threads=1))
+    named = type(last).__name__
+    if group_argument(last) is not None:
+        raise Refusal(
+            "weights",
+            f"{named} learns an order within a session, where libraries do not agree what the "
+            "weight of a row is; leave weights out, or take kind: lightgbm with the objective "
+            "lambdarank",
+        )
+    if SAMPLE_WEIGHT not in signature(last.fit).parameters:
+        raise Refusal("weights", f"the fit of {named} takes no {SAMPLE_WEIGHT}; leave weights out")
+    if weights.class_weight is not None and kind_of(last) != "classifier":
+        raise Refusal("weights.class_weight", f"is for classifiers, and {named} is none")
