@@ -51,7 +51,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "lightgbm": LEAST | {
-        "model": {"kind": "lightgbm"},
+        "model": {"kind": "lightgbm", "early_stopping": {"rounds": 50, "share": 0.2}},
         "sweep": {
             "trials": 5, "batches": 2,
             "parameters": {

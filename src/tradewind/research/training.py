@@ -17,7 +17,7 @@ from tradewind.research.evaluation.predict import predict_defined
 from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
 from tradewind.research.features.leaks import refuse_lookahead
 from tradewind.research.features.undefined import Undefined
-from tradewind.research.models.model import FittedModel, fit, importance
+from tradewind.research.models.model import FittedModel, fit, importance, rounds_taken
 from tradewind.research.models.rows import example
 from tradewind.research.statistics import inference
 from tradewind.research.statistics.alpha import alpha_probability
@@ -53,7 +53,8 @@ class TrainingResult:
         ``leakage``, 1.0 where training labels reach into a test window; ``untested_sessions``,
         the newest sessions, too few for another test window; ``undefined_rows``, rows left out
         since a feature is undefined after its warm-up; ``reproducible``, 1.0 if two fits on the
-        same rows predict the same, of kinds of models that are not our own.
+        same rows predict the same, of kinds of models that are not our own; ``rounds``, of
+        boosting, of a final model that stopped early.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
@@ -184,7 +185,11 @@ def train(
         data_start=judgement.data_start,
         data_end=judgement.data_end,
         folds=judgement.folds,
-        metrics=judgement.metrics | _deflated(judgement, summary) | _spread(histories) | again,
+        metrics=judgement.metrics
+        | _deflated(judgement, summary)
+        | _spread(histories)
+        | again
+        | _rounds(model),
         predictions=judgement.predictions,
         equity=judgement.equity,
         model=model,
@@ -206,6 +211,11 @@ def _comes_out_again(
         return {}
     found = comes_out_again(dataset, judgement.predictions, strategy, num_threads=num_threads)
     return {"reproducible": float(found)}
+
+
+def _rounds(model: FittedModel) -> dict[str, float]:
+    taken = rounds_taken(model)
+    return {} if taken is None else {"rounds": float(taken)}
 
 
 def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, float]:

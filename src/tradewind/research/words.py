@@ -101,6 +101,7 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "n_folds": ("Test windows", count),
     "n_test_rows": ("Rows predicted out of sample", count),
     "untested_sessions": ("Newest sessions, in no test window", count),
+    "rounds": ("Rounds of boosting, stopped early", count),
     "undefined_rows": ("Rows left out, a feature undefined", count),
 }
 """What a metric is called and how it is written, in the order in which they are read."""

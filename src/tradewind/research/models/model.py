@@ -27,6 +27,7 @@ __all__ = [
     "fit",
     "importance",
     "predict_rows",
+    "rounds_taken",
     "share",
 ]
 
@@ -227,6 +228,14 @@ def importance(model: FittedModel, feature_names: Sequence[str]) -> dict[str, fl
     if len(figures) == 0:
         return {}
     return dict(zip(feature_names, map(float, figures), strict=True))
+
+
+def rounds_taken(model: FittedModel) -> int | None:
+    """Return how many rounds of boosting a model has that stops early; None of any other."""
+    if getattr(model.fields, "early_stopping", None) is None:
+        return None
+    kind: Any = code_of(model.fields)
+    return int(kind.rounds(model.native))
 
 
 def fingerprint(model: FittedModel) -> str:

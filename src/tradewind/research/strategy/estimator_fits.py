@@ -5,16 +5,27 @@ from inspect import signature
 from typing import Any, Final
 
 from tradewind.research.strategy.estimator_classes import (
+    CLASS,
+    PARAMETERS,
     Refusal,
     build,
     group_argument,
     kind_of,
+    top_of,
 )
 from tradewind.research.strategy.fitting import Weights
 
-__all__ = ["SAMPLE_WEIGHT", "check_weights", "last_step"]
+__all__ = ["BOOSTING", "SAMPLE_WEIGHT", "check_early_stopping", "check_weights", "last_step"]
 
 SAMPLE_WEIGHT: Final = "sample_weight"
+BOOSTING: Final[Mapping[str, tuple[str, ...]]] = {
+    "catboost": ("iterations", "n_estimators", "num_boost_round", "num_trees"),
+    "lightgbm": ("n_estimators",),
+    "xgboost": ("n_estimators",),
+}
+"""Packages whose estimators can be judged after each round, and what they call the rounds."""
+
+_ONCE: Final = "early_stopping_rounds"
 
 
 def last_step(made: Any) -> tuple[str, Any]:  # noqa: ANN401 - any library's
@@ -52,3 +63,35 @@ def check_weights(model: Mapping[str, Any], weights: Weights) -> None:
         raise Refusal("weights", f"the fit of {named} takes no {SAMPLE_WEIGHT}; leave weights out")
     if weights.class_weight is not None and kind_of(last) != "classifier":
         raise Refusal("weights.class_weight", f"is for classifiers, and {named} is none")
+
+
+def check_early_stopping(model: Mapping[str, Any]) -> None:
+    """Refuse early stopping where an estimator cannot be judged after each round.
+
+    Parameters
+    ----------
+    model : mapping
+        With ``class`` and ``parameters``.
+
+    Raises
+    ------
+    Refusal
+    """
+    made = build(model, seed=0, threads=1)
+    named = model[CLASS]
+    if top_of(named) not in BOOSTING or "eval_set" not in signature(made.fit).parameters:
+        raise Refusal(
+            "early_stopping",
+            f"is for the boosting of {', '.join(BOOSTING)}, by itself and in no pipeline, and "
+            f"{named} is something else; leave it out",
+        )
+    if group_argument(made) is not None:
+        raise Refusal(
+            "early_stopping",
+            f"{named} learns an order, which cannot be stopped early here; leave it out, or take "
+            "kind: lightgbm with the objective lambdarank",
+        )
+    if _ONCE in model.get(PARAMETERS, {}):
+        raise Refusal(
+            f"{PARAMETERS}.{_ONCE}", "leave it out: early_stopping beside the parameters says it"
+        )

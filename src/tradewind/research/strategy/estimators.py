@@ -17,7 +17,8 @@ from tradewind.research.strategy.estimator_classes import (
     takes_groups,
     top_of,
 )
-from tradewind.research.strategy.estimator_fits import check_weights
+from tradewind.research.strategy.estimator_fits import check_early_stopping, check_weights
+from tradewind.research.strategy.fitting import EarlyStopping
 from tradewind.research.strategy.models import WeightedRows
 
 __all__ = ["Estimator"]
@@ -42,6 +43,7 @@ class Estimator(WeightedRows):
     class_: ClassName = Field(alias=CLASS)
     parameters: dict[str, Any] = Field(default={})
     pickle: Literal["refuse", "accept"] = "refuse"
+    early_stopping: EarlyStopping | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -113,6 +115,8 @@ class Estimator(WeightedRows):
         check_imported(self.written)
         if self.weights is not None:
             check_weights(self.written, self.weights)
+        if self.early_stopping is not None:
+            check_early_stopping(self.written)
 
     @model_validator(mode="after")
     def _can_be_made(self, info: ValidationInfo) -> Self:

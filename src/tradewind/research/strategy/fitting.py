@@ -6,7 +6,23 @@ from pydantic import Field, model_validator
 
 from tradewind.research.strategy.fields import Part, Sessions
 
-__all__ = ["Weights"]
+__all__ = ["EarlyStopping", "Weights"]
+
+
+class EarlyStopping(Part):
+    """How many rounds of boosting to take, found on the newest sessions of the training window.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds without a better prediction after which it stops; the best one counts.
+    share : float
+        Of the window's sessions, the newest: by these it is judged. The rounds are found on the
+        rows whose labels end before, and all rows are then fitted with so many.
+    """
+
+    rounds: int = Field(default=50, strict=True, ge=1, le=10_000)
+    share: float = Field(default=0.2, strict=True, ge=0.01, le=0.5)
 
 
 class Weights(Part):

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tradewind.research.strategy.features import FeatureSpec, MaRatio
 from tradewind.research.strategy.fields import Part, Share
-from tradewind.research.strategy.fitting import Weights
+from tradewind.research.strategy.fitting import EarlyStopping, Weights
 from tradewind.suggestions import did_you_mean
 
 __all__ = [
@@ -158,6 +158,7 @@ class LightGbm(WeightedRows):
     feature_fraction: Share = 1.0
     bagging_fraction: Share = 1.0
     lambda_l2: float = Field(default=0.0, strict=True, ge=0.0, le=1e6)
+    early_stopping: EarlyStopping | None = None
 
     @property
     def compares_symbols(self) -> str:

@@ -53,6 +53,7 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("gate", "min_alpha_probability"),
     ("gate", "reproducible"),
     ("model", "weights"),
+    ("model", "early_stopping"),
 )
 
 # Five fields without an R, which croniter would draw anew at each look.
