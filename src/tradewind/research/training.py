@@ -13,6 +13,7 @@ from tradewind.research.backtest.positions import target_weights
 from tradewind.research.evaluation.asked_again import comes_out_again
 from tradewind.research.evaluation.combinatorial import judge_histories
 from tradewind.research.evaluation.dataset import Dataset, prepare
+from tradewind.research.evaluation.permutation import permutation_importance
 from tradewind.research.evaluation.predict import predict_defined
 from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
 from tradewind.research.features.leaks import refuse_lookahead
@@ -74,6 +75,9 @@ class TrainingResult:
         model must predict again after it was fetched from a registry. Partly in sample.
     importance : dict of str to float
         How much the model makes of each feature.
+    importance_shuffled : bool
+        Whether a model that does not say was asked by shuffling each feature: see
+        `tradewind.research.evaluation.permutation`.
     undefined : Undefined
         Features that are undefined after their warm-up.
     trials : TrialSummary, optional
@@ -97,6 +101,7 @@ class TrainingResult:
     undefined: Undefined
     trials: TrialSummary | None = None
     combinatorial: pl.DataFrame | None = None
+    importance_shuffled: bool = False
 
     @property
     def leaks(self) -> bool:
@@ -180,6 +185,8 @@ def train(
             dataset.rows, dataset.bars, strategy, hold=dataset.held, num_threads=num_threads
         )
     model = fit(dataset.latest_rows(), strategy, num_threads=num_threads)
+    said = importance(model, strategy.feature_names)
+    shuffled = {} if said else permutation_importance(dataset, strategy, num_threads=num_threads)
     return TrainingResult(
         strategy=strategy,
         data_start=judgement.data_start,
@@ -196,7 +203,8 @@ def train(
         feature_names=strategy.feature_names,
         input_example=example(dataset.rows.tail(_EXAMPLE_ROWS), strategy),
         reference=predict_defined(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
-        importance=importance(model, strategy.feature_names),
+        importance=said or shuffled,
+        importance_shuffled=bool(shuffled),
         undefined=dataset.undefined,
         trials=summary,
         combinatorial=histories,

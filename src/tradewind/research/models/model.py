@@ -222,7 +222,7 @@ def importance(model: FittedModel, feature_names: Sequence[str]) -> dict[str, fl
     dict of str to float
         By feature, in the order given. Trees: how much splits on it reduced the loss, in all
         (gain). Ridge: size of its weight on standardised features, in units of the label. Empty
-        for a rule.
+        where the model says nothing of it.
     """
     figures = code_of(model.fields).importance(model.native)
     if len(figures) == 0:
