@@ -134,7 +134,7 @@ def test_a_fold_that_is_missing_or_of_another_file_is_fitted_in_the_training(
     with run("edited"):
         snapshot_id = training.ingest(strategy)
         assert folds.run_folds(strategy, snapshot_id, [0, 1]) == 2
-        assert folds.run_folds(edited, snapshot_id, [0]) == 1
+        assert folds.run_folds(edited, snapshot_id, [0, 99]) == 1
         assert list(folds.handed_over(edited, snapshot_id)) == [0]
         training.train(edited, snapshot_id)
     with run("another"):

@@ -12,6 +12,7 @@ from tradewind.errors import BacktestError, FitError
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     from tradewind.desk.bars import CheckedBars
@@ -84,7 +85,7 @@ def train_counted(
     features, model = feature_code_hash(strategy) or "", model_code_hash(strategy) or ""
     with DatabaseLedger(ledger_url) as ledger:
         counted = counted_in(ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code)
-        with failure_counted(bars, strategy, ledger_url):
+        with failure_counted(bars.bars, bars.snapshot_id, strategy, ledger_url):
             result = train(
                 bars.bars,
                 strategy,
@@ -97,12 +98,16 @@ def train_counted(
 
 
 @contextmanager
-def failure_counted(bars: "CheckedBars", strategy: "Strategy", ledger_url: str) -> Iterator[None]:
+def failure_counted(
+    bars: "pl.DataFrame", snapshot_id: str, strategy: "Strategy", ledger_url: str
+) -> Iterator[None]:
     """Enter a trial that fails inside in the ledger, with the reason: it was tried, too.
 
     Parameters
     ----------
-    bars : CheckedBars
+    bars : DataFrame of shape (n_bars, 9)
+        Those of the snapshot.
+    snapshot_id : str
     strategy : Strategy
     ledger_url : str
 
@@ -121,9 +126,9 @@ def failure_counted(bars: "CheckedBars", strategy: "Strategy", ledger_url: str) 
         yield
     except (BacktestError, FitError) as error:
         if not isinstance(error.__cause__, TimeoutError):  # which tells of the machine, too
-            used = select_bars(bars.bars, strategy).get_column("session").unique().sort()
+            used = select_bars(bars, strategy).get_column("session").unique().sort()
             failed = Trial.of(
-                str(error), strategy, snapshot_id=bars.snapshot_id,
+                str(error), strategy, snapshot_id=snapshot_id,
                 span=(used[0], used[-1]), feature_code=code,
             )  # fmt: skip
             with DatabaseLedger(ledger_url) as ledger:

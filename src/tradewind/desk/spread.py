@@ -10,9 +10,9 @@ from tradewind.desk.counted import failure_counted
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
-    from tradewind.desk.bars import CheckedBars
     from tradewind.research.evaluation.dataset import Dataset
     from tradewind.research.strategy.strategy import Strategy
 
@@ -22,12 +22,13 @@ _MOST_PARTS: Final = 256  # each is a process, and begins with the features of a
 _KEPT_DAYS: Final = 7  # what a run that failed has left
 
 
-def plan_folds(bars: "CheckedBars", strategy: "Strategy", database_url: str) -> list[list[int]]:
+def plan_folds(bars: "pl.DataFrame", strategy: "Strategy", database_url: str) -> list[list[int]]:
     """Divide the folds of a strategy into parts: each for itself, unless there are too many.
 
     Parameters
     ----------
-    bars : CheckedBars
+    bars : DataFrame of shape (n_bars, 9)
+        Validated, and judged once more by the training that the folds are part of.
     strategy : Strategy
         After a sweep: with the best parameters.
     database_url : str
@@ -48,15 +49,16 @@ def plan_folds(bars: "CheckedBars", strategy: "Strategy", database_url: str) -> 
     from tradewind.research.trials.kept_folds import KeptFolds
 
     strategy.model.check_code(strategy.name)
-    refuse_lookahead(bars.bars, strategy, seed=strategy.seed)
-    folds = range(len(prepare(bars.bars, strategy).windows))
+    refuse_lookahead(bars, strategy, seed=strategy.seed)
+    folds = range(len(prepare(bars, strategy).windows))
     with KeptFolds(database_url) as kept:
         kept.forget_older(_KEPT_DAYS)
     return [list(folds[first::_MOST_PARTS]) for first in folds[:_MOST_PARTS]]
 
 
 def fit_folds(
-    bars: "CheckedBars",
+    bars: "pl.DataFrame",
+    snapshot_id: str,
     strategy: "Strategy",
     database_url: str,
     *,
@@ -70,7 +72,9 @@ def fit_folds(
 
     Parameters
     ----------
-    bars : CheckedBars
+    bars : DataFrame of shape (n_bars, 9)
+        Those of the snapshot.
+    snapshot_id : str
     strategy : Strategy
     database_url : str
         Of the ledger, and of the folds.
@@ -97,10 +101,14 @@ def fit_folds(
 
     strategy.model.check_code(strategy.name)
     with KeptFolds(database_url) as kept:
-        wanted = sorted({*folds} - kept.known(work))
-        dataset = prepare(bars.bars, strategy)
-        for fold in wanted:
-            with failure_counted(bars, strategy, database_url):
+        wanted = {*folds} - kept.known(work)
+        if not wanted:
+            return 0
+        dataset = prepare(bars, strategy)
+        # The file may have been edited since they were planned, and have fewer by now.
+        wanted &= {*range(len(dataset.windows))}
+        for fold in sorted(wanted):
+            with failure_counted(bars, snapshot_id, strategy, database_url):
                 predictions = predict_fold(dataset, strategy, fold, num_threads=1)
             kept.keep(work, fold, predictions)
             if on_fold is not None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tradewind.desk.bars import bar_store
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.orchestration.steps.sweeps import chosen_by_sweep, work_id
 from tradewind.research.strategy.strategy import Strategy
@@ -33,13 +34,11 @@ def plan_folds(strategy: Strategy, snapshot_id: str) -> list[list[int]]:
         If the snapshot is damaged, the strategy cannot be trained on it, or the ledger is out of
         reach.
     """
-    from tradewind.desk.bars import checked_bars
     from tradewind.desk.spread import plan_folds as plan
 
     settings = load_settings()
     chosen = chosen_by_sweep(strategy, snapshot_id).strategy
-    bars = checked_bars(settings, chosen, snapshot_id)
-    parts = plan(bars, chosen, ledger_url(settings))
+    parts = plan(bar_store(settings).read(snapshot_id), chosen, ledger_url(settings))
     log.info("%d folds in %d tasks", sum(map(len, parts)), len(parts))
     return parts
 
@@ -52,13 +51,13 @@ def run_folds(strategy: Strategy, snapshot_id: str, folds: Sequence[int]) -> int
     TradewindError
         If the snapshot is damaged, a model cannot be fitted, or the ledger is out of reach.
     """
-    from tradewind.desk.bars import checked_bars
     from tradewind.desk.spread import fit_folds
 
     settings = load_settings()
     chosen = chosen_by_sweep(strategy, snapshot_id).strategy
     return fit_folds(
-        checked_bars(settings, chosen, snapshot_id),
+        bar_store(settings).read(snapshot_id),
+        snapshot_id,
         chosen,
         ledger_url(settings),
         work=_work(chosen, snapshot_id),
