@@ -12,7 +12,7 @@ from airflow.sdk.execution_time.context import set_current_context
 
 from tradewind.desk import spread
 from tradewind.errors import FitError, LeakError
-from tradewind.orchestration.steps import folds, training
+from tradewind.orchestration.steps import folds, sweeps, training
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.registry import tracking
 from tradewind.research.models.model import fingerprint
@@ -78,10 +78,10 @@ def strategy_in(settings: Settings, *, until: int = 2100, **fields: Any) -> Stra
 
 
 @contextmanager
-def run(run_id: str) -> Iterator[None]:
+def run(run_id: str, ti: Any = None) -> Iterator[None]:
     """Be in a task of a run."""
     dag_run = SimpleNamespace(dag_id="train_spread", run_id=run_id, run_type="manual")
-    context: Any = {"dag_run": dag_run, "ti": SimpleNamespace(task_id="train")}
+    context: Any = {"dag_run": dag_run, "ti": ti or SimpleNamespace(task_id="train")}
     with set_current_context(context):
         yield
 
@@ -124,6 +124,46 @@ def test_spread_folds_make_the_same_training_bit_for_bit(
     assert fingerprint(other.model) == fingerprint(one.model)
     assert other.strategy.content_hash() == one.strategy.content_hash()
     assert rows(settings, "SELECT count(*) FROM walk_forward_folds") == [(0,)]
+
+
+class Told:
+    """What the tasks of a run tell each other by name."""
+
+    task_id = "train"
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {}
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.said[key] = value
+
+    def xcom_pull(self, *, task_ids: str, key: str) -> Any:
+        assert task_ids == "plan_sweep"
+        return self.said.get(key)
+
+
+def test_after_a_sweep_the_folds_are_those_of_its_best_trial(
+    settings: Settings, logged: list[TrainingResult]
+) -> None:
+    sweep = {"trials": 2, "parameters": {"rounds": {"choices": [3, 6]}}}
+    strategy = strategy_in(settings, sweep=sweep)
+    with run("swept", Told()):
+        snapshot_id = training.ingest(strategy)
+        assert sweeps.plan_sweep(strategy, snapshot_id) == [0, 1]
+        assert sweeps.run_trials(strategy, snapshot_id, 0) == 2
+        for part in folds.plan_folds(strategy, snapshot_id):
+            folds.run_folds(strategy, snapshot_id, part)
+        chosen = sweeps.chosen_by_sweep(strategy, snapshot_id)
+        assert len(chosen.configurations) == 2
+        handed = folds.handed_over(chosen.strategy, snapshot_id)
+        training.train(strategy, snapshot_id)
+    [result] = logged
+    assert result.strategy == chosen.strategy
+    assert result.strategy.model != strategy.model
+    for number, found in handed.items():
+        judged = result.predictions.filter(fold=number)["prediction"]
+        assert judged.to_numpy().tobytes() == found.tobytes()
+    assert sorted(handed) == [0, 1, 2, 3]
 
 
 def test_a_fold_that_is_missing_or_of_another_file_is_fitted_in_the_training(
