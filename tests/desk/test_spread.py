@@ -11,7 +11,7 @@ import yaml
 from airflow.sdk.execution_time.context import set_current_context
 
 from tradewind.desk import spread
-from tradewind.errors import FitError, LeakError
+from tradewind.errors import FitError, LeakError, ResearchError
 from tradewind.orchestration.steps import folds, sweeps, training
 from tradewind.orchestration.steps.stores import ledger_url
 from tradewind.registry import tracking
@@ -181,6 +181,16 @@ def test_a_fold_that_is_missing_or_of_another_file_is_fitted_in_the_training(
         assert folds.handed_over(edited, snapshot_id) == {}
         training.train(edited, snapshot_id)
     assert logged[0].predictions.equals(logged[1].predictions)
+
+
+def test_predictions_of_another_length_are_refused_by_fold(settings: Settings) -> None:
+    strategy = strategy_in(settings)
+    with run("damaged"):
+        snapshot_id = training.ingest(strategy)
+        folds.run_folds(strategy, snapshot_id, [2])
+        rows(settings, "UPDATE walk_forward_folds SET predictions = substr(predictions, 9)")
+        with pytest.raises(ResearchError, match=r"1511 predictions .* the 1512 rows of fold 2"):
+            training.train(strategy, snapshot_id)
 
 
 def test_what_a_run_that_failed_has_left_is_removed_after_a_week(settings: Settings) -> None:

@@ -14,7 +14,7 @@ from tests.estimators import estimator, of_class, part
 from tradewind.errors import StrategyError
 from tradewind.research.evaluation.dataset import prepare
 from tradewind.research.evaluation.walk_forward import score
-from tradewind.research.models.model import fingerprint, fit, predict_rows
+from tradewind.research.models.model import fingerprint, fit, predict_rows, share
 from tradewind.research.models.weights import average_uniqueness, row_weights
 from tradewind.research.strategy.fitting import Weights
 from tradewind.research.strategy.strategy import Strategy
@@ -163,6 +163,19 @@ def test_each_kind_believes_the_rows_that_count(
     assert fingerprint(fit(mixed, fading)) == fingerprint(fit(rows, fading))
     plain = of_class(strategy, KINDS[name])
     assert fingerprint(fit(rows, plain)) != fingerprint(fit(rows, fading))
+
+
+def test_trials_that_share_their_rows_share_the_weights(
+    known: pl.DataFrame, strategy: Strategy
+) -> None:
+    model = {"kind": "lightgbm", "rounds": 20, "weights": FADING, "early_stopping": {"rounds": 5}}
+    this = of_class(strategy, model)
+    shared = share(this)
+    for leaves in (7, 15):
+        trial = this.with_parameters({"num_leaves": leaves})
+        alone = predict_rows(fit(known, trial), known, trial)
+        together = predict_rows(fit(known, trial, shared=shared), known, trial)
+        assert together.tobytes() == alone.tobytes()
 
 
 def test_a_ridge_is_the_one_of_the_weighted_squares(

@@ -142,7 +142,7 @@ def score(
     Raises
     ------
     ResearchError
-        If the dataset was prepared for something else.
+        If the dataset, or what is known of a fold, was prepared for something else.
     BacktestError
         If the predictions cannot be traded.
     """
@@ -159,6 +159,11 @@ def score(
                 index,
                 num_threads=num_threads,
                 shared=None if shared is None else shared[index],
+            )
+        elif prediction.shape != (test.height,):
+            raise ResearchError(
+                f"strategy {strategy.name}: {prediction.size} predictions were handed over for the "
+                f"{test.height} rows of fold {index}: they are another dataset's; fit it again"
             )
         tested.append(
             test.select(
