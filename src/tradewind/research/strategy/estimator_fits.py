@@ -1,6 +1,7 @@
 """What the `fit` of an installed estimator can be told beside rows and labels."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import signature
 from typing import Any, Final
 
@@ -37,6 +38,12 @@ def last_step(made: Any) -> tuple[str, Any]:  # noqa: ANN401 - any library's
     return prefix, made
 
 
+def _takes(made: Any, argument: str) -> bool:  # noqa: ANN401
+    with suppress(ValueError, TypeError):  # a signature that cannot be read
+        return argument in signature(made.fit).parameters
+    return False
+
+
 def check_weights(model: Mapping[str, Any], weights: Weights) -> None:
     """Refuse weights where an estimator has no use for them.
 
@@ -59,7 +66,7 @@ def check_weights(model: Mapping[str, Any], weights: Weights) -> None:
             "weight of a row is; leave weights out, or take kind: lightgbm with the objective "
             "lambdarank",
         )
-    if SAMPLE_WEIGHT not in signature(last.fit).parameters:
+    if not _takes(last, SAMPLE_WEIGHT):
         raise Refusal("weights", f"the fit of {named} takes no {SAMPLE_WEIGHT}; leave weights out")
     if weights.class_weight is not None and kind_of(last) != "classifier":
         raise Refusal("weights.class_weight", f"is for classifiers, and {named} is none")
@@ -79,7 +86,7 @@ def check_early_stopping(model: Mapping[str, Any]) -> None:
     """
     made = build(model, seed=0, threads=1)
     named = model[CLASS]
-    if top_of(named) not in BOOSTING or "eval_set" not in signature(made.fit).parameters:
+    if top_of(named) not in BOOSTING or not _takes(made, "eval_set"):
         raise Refusal(
             "early_stopping",
             f"is for the boosting of {', '.join(BOOSTING)}, by itself and in no pipeline, and "
