@@ -14,6 +14,7 @@
     │   ├── LeakError (ValueError)         a feature changes with what comes after its session
     │   ├── SplitError (ValueError)        folds that cannot be made, or would leak
     │   ├── FitError                       a model cannot be fitted with these parameters
+    │   │   └── PredictionsError (ValueError)  predictions made elsewhere cannot be judged
     │   ├── BacktestError (ValueError)     signals and prices that cannot be traded
     │   ├── SweepError                     a sweep is unfinished, empty or not the one asked for
     │   └── LedgerError                    the ledger of trials is out of reach or refuses
@@ -49,6 +50,7 @@ __all__ = [
     "OrderRejectedError",
     "OrderStateError",
     "PortTakenError",
+    "PredictionsError",
     "PromotionError",
     "ReconciliationError",
     "RegistryError",
@@ -116,6 +118,10 @@ class SplitError(ResearchError, ValueError):
 
 class FitError(ResearchError):
     """A model cannot be fitted to these rows with these parameters."""
+
+
+class PredictionsError(FitError, ValueError):
+    """Predictions that were made elsewhere cannot be judged as they are."""
 
 
 class BacktestError(ResearchError, ValueError):

@@ -202,6 +202,28 @@ def lay_struck(home: Path) -> None:
         (home / "strategies" / f"{struck}.yaml").write_text(found, encoding="utf-8")
 
 
+def lay_own_training(home: Path) -> None:
+    """Lay the example of a workflow of one's own where its page says, for a test to begin it.
+
+    Its gate does not ask whether it is any good, and it sends no orders.
+    """
+    example = CHECKOUT / "dags" / "examples"
+    changes = {
+        "dags/own_training.py": {'schedule=Asset.ref(name="bars_sample")': "schedule=None"},
+        "strategies/handed_in.yaml": {
+            "\ngate:": "\ngate:\n  min_deflated_sharpe: null\n  min_alpha_probability: null\n"
+            "  max_drawdown: null\n  min_trades: null",
+            "execution: replay": "execution: off",
+        },
+    }
+    for path, texts in changes.items():
+        found = (example / Path(path).name).read_text(encoding="utf-8")
+        for old, new in texts.items():
+            assert old in found
+            found = found.replace(old, new)
+        (home / path).write_text(found, encoding="utf-8")
+
+
 def commit(home: Path) -> None:
     """Make a repository of a checkout, so that a training can say which commit it was made from."""
     git = ("git", "-C", str(home), "-c", "user.name=tests", "-c", "user.email=tests@localhost")
@@ -229,6 +251,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for source in (STRATEGIES, DAGS):
         shutil.copytree(source, made.home / source.name, dirs_exist_ok=True)
     lay_struck(made.home)
+    lay_own_training(made.home)
     commit(made.home)
     try:
         made.ok("up", "--detach", timeout=1800)

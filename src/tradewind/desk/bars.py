@@ -8,7 +8,7 @@ imported when a function runs.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.settings import Settings
@@ -133,7 +133,11 @@ def store_universe(
 
 
 def snapshot_of_universe(
-    settings: Settings, strategy: "Strategy", *, as_of: datetime | None = None
+    settings: Settings,
+    strategy: "Strategy",
+    *,
+    as_of: datetime | None = None,
+    until: date | None = None,
 ) -> str:
     """Return the id of a snapshot of a strategy's bars, as they are stored.
 
@@ -143,6 +147,8 @@ def snapshot_of_universe(
     strategy : Strategy
     as_of : datetime, optional
         With a time zone; the snapshot leaves out what became known later.
+    until : date, optional
+        The last session that it has, if the strategy's universe does not end before.
 
     Raises
     ------
@@ -152,12 +158,13 @@ def snapshot_of_universe(
     """
     universe = strategy.universe
     spec, calendar = _source_of(settings, universe)
+    ends = [day for day in (universe.end, until) if day is not None]
     return bar_store(settings).snapshot(
         spec.name,
         strategy.bar_symbols,
         calendar=calendar,
         start=universe.start,
-        end=universe.end,
+        end=min(ends, default=None),
         as_of=as_of,
     )
 

@@ -11,6 +11,7 @@ from tradewind.errors import BacktestError, FitError
 
 if TYPE_CHECKING:
     from tradewind.desk.bars import CheckedBars
+    from tradewind.research.models.external import HandedIn
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.research.training import TrainingResult
 
@@ -42,6 +43,7 @@ def train_counted(
     *,
     sweep: Sequence[str] = (),
     on_fold: Callable[[int, int], None] | None = None,
+    handed_in: "HandedIn | None" = None,
 ) -> CountedTraining:
     """Judge a strategy and fit its final model, entering the trial in the ledger.
 
@@ -61,6 +63,8 @@ def train_counted(
         Configurations of the sweep's trials; empty without one.
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
+    handed_in : HandedIn, optional
+        The predictions of an external model, whose content tells trials apart.
 
     Raises
     ------
@@ -75,12 +79,18 @@ def train_counted(
     from tradewind.research.trials.ledger import counted_in
     from tradewind.research.trials.trial import Trial
 
-    code = own_code_hash(strategy)
+    code = own_code_hash(strategy) if handed_in is None else handed_in.sha256
     features, model = feature_code_hash(strategy) or "", model_code_hash(strategy) or ""
     with DatabaseLedger(ledger_url) as ledger:
-        counted = counted_in(ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code)
+        counted = counted_in(
+            ledger, snapshot_id=bars.snapshot_id, sweep=sweep, feature_code=code,
+            may_continue=handed_in is not None,
+        )  # fmt: skip
         try:
-            result = train(bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold)
+            result = train(
+                bars.bars, strategy, trials=counted, num_threads=1, on_fold=on_fold,
+                handed_in=handed_in,
+            )  # fmt: skip
         except (BacktestError, FitError) as error:
             if not isinstance(error.__cause__, TimeoutError):  # which tells of the machine, too
                 used = select_bars(bars.bars, strategy).get_column("session").unique().sort()

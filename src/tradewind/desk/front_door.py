@@ -1,5 +1,7 @@
 """The front door for Python users: `tradewind.Desk`, all that the command line can, as objects."""
 
+import getpass
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
@@ -159,18 +161,98 @@ class Desk:
         StackError
             If the stack, which has the ledger, does not run.
         """
-        from tradewind.desk import research
+        from tradewind.desk import own_training, research
         from tradewind.desk.backtest_result import Backtest
-        from tradewind.registry.provenance import NONE, collect
 
         judged = research.judge(self.settings, name, on_fold)
-        trained = judged.trained
-        provenance = collect(
-            self.home,
-            features_sha256=trained.features_sha256 or NONE,
-            model_code_sha256=trained.model_code_sha256 or NONE,
-        )
-        return Backtest(judged, asdict(provenance))
+        return Backtest(judged, asdict(own_training.provenance_of(self.settings, judged)))
+
+    def judge(self, name: str, predictions: "pl.DataFrame") -> "Backtest":
+        """Judge predictions that your own workflow has made; nothing is registered.
+
+        They are a trial like any other. Whether they were made without the future cannot be known
+        here.
+
+        Parameters
+        ----------
+        name : str
+            The strategy's, whose file says ``model: {kind: external}``.
+        predictions : DataFrame of shape (n_rows, 3)
+            symbol, session (dates), prediction (numbers): one for each symbol with a bar, in each
+            session from the first test window to the last that is predicted. Bars after that are
+            not looked at.
+
+        Raises
+        ------
+        PredictionsError
+            If they are no such frame, or one of them is wrong or missing.
+        StrategyError
+            If there is no such strategy file, it is wrong, or its model is not external.
+        MarketDataError, ResearchError, StackError
+            As `backtest` does.
+        """
+        from tradewind.desk import own_training
+        from tradewind.desk.backtest_result import Backtest
+
+        judged = own_training.judge(self.settings, name, predictions)
+        return Backtest(judged, asdict(own_training.provenance_of(self.settings, judged)))
+
+    def register(self, judged: "Backtest") -> "ModelVersion":
+        """Register what `judge` or `backtest` has returned, and have the gate judge the version.
+
+        A task of Airflow's that is tried again finds the version that it registered before. Nothing
+        is promoted: see `promote`.
+
+        Parameters
+        ----------
+        judged : Backtest
+
+        Raises
+        ------
+        RegistryError
+            If MLflow is out of reach or refuses.
+        StackError
+            If the stack does not run.
+        """
+        from tradewind.desk import own_training
+        from tradewind.desk.model_version import ModelVersion
+        from tradewind.registry.provenance import Provenance
+
+        found = own_training.register(self.settings, judged.judged, Provenance(**judged.provenance))
+        return ModelVersion(self.settings, found)
+
+    def promote(self, version: "ModelVersion", *, reason: str, override: str | None = None) -> bool:
+        """Make a version the champion, and return whether its signals are being made.
+
+        In a task of Airflow's they are not: name ``Asset.ref(name="champion_<strategy>")`` among
+        the task's outlets, and they are made when it ends.
+
+        Parameters
+        ----------
+        version : ModelVersion
+        reason : str
+            Why; is kept in the model's history.
+        override : str, optional
+            Why, although the gate refused it; is kept, too.
+
+        Raises
+        ------
+        PromotionError
+            If the gate refused it and nothing overrides that, or nothing may.
+        RegistryError
+            If MLflow is out of reach.
+        OrchestrationError
+            If Airflow is out of reach: it is champion, but without signals.
+        StackError
+            If the stack does not run.
+        """
+        from tradewind.desk import registry
+
+        done = registry.promote(
+            self.settings, version.name, version.version,
+            reason=reason, by=_user(), override=override,
+        )  # fmt: skip
+        return done.told
 
     def train(
         self,
@@ -355,6 +437,11 @@ class Desk:
         from tradewind.desk import trading
 
         trading.resume(self.settings, account, reason=reason)
+
+
+def _user() -> str:
+    """Return who asks: the DAG of a task, or the login name."""
+    return os.environ.get("AIRFLOW_CTX_DAG_ID") or getpass.getuser()
 
 
 def _refuse_other_encodings(home: Path) -> None:

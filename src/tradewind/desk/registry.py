@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from tradewind.desk._connections import airflow, use_mlflow
+from tradewind.desk._connections import airflow, in_service, use_mlflow
 from tradewind.desk.shown import Column, Right, Shown, Table
 from tradewind.errors import OrchestrationError, RegistryError, StackError
 from tradewind.settings import Settings
@@ -214,7 +214,12 @@ def rollback(settings: Settings, name: str, *, reason: str, by: str) -> NewChamp
 
 
 def _announced(settings: Settings, name: str, done: "Promotion") -> NewChampion:
-    """Tell Airflow what the task of a training tells it by itself: that the champion is another."""
+    """Tell Airflow what the task of a training tells it by itself: that the champion is another.
+
+    A task has no login to Airflow; its outlet tells it.
+    """
+    if in_service(settings):
+        return NewChampion(done, told=False)
     try:
         with airflow(settings) as client:
             told = client.announce(f"champion_{name}", {"model_version": done.version})

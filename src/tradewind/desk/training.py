@@ -89,6 +89,8 @@ def _require_usable(settings: Settings, strategy: str) -> None:
     from tradewind.research.strategy.files import find_strategy
 
     found = find_strategy(strategy, settings.strategies_dir)
+    if found.model.external:
+        found.model.check_code(found.name)
     if problem := try_features(found, settings.strategies_dir):
         raise StrategyError(problem)
 

@@ -18,6 +18,7 @@ MODEL_SHA256: Final = PREFIX + "model_sha256"
 TRIALS: Final = PREFIX + "trials"
 LEAKAGE: Final = PREFIX + "leakage"
 PICKLE: Final = PREFIX + "pickle"  # of versions that run code of the registry's when loaded
+EXTERNAL: Final = PREFIX + "external"  # of versions whose predictions were made elsewhere
 IDEMPOTENCY_KEY: Final = PREFIX + "idempotency_key"
 BENCHMARK: Final = PREFIX + "benchmark"
 DATA_ERRORS: Final = PREFIX + "data_errors"

@@ -148,6 +148,12 @@ def reproduce(
     from tradewind.research.training import train
 
     record = _fetch(name, version)
+    if record.strategy.model.external:
+        raise RegistryError(
+            f"{name} version {version} was trained elsewhere: its predictions were handed in and "
+            "are kept, but nothing here can make them again. Train it there once more, and "
+            f"compare: tradewind.Desk().judge({name!r}, predictions)"
+        )
     conditions = _conditions(record, home)
     snapshot_id = required_tag(record.info, names.SNAPSHOT_ID)
     bars = read(snapshot_id)

@@ -94,8 +94,9 @@ def log_training(
     report = report_of(
         result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
     )
-    tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
-    tags[names.MODEL_SHA256] = fingerprint(result.model)
+    learnt = fingerprint(result.model)
+    tags = _tags(report, strategy, snapshot_id, provenance, origin or {}, learnt=learnt)
+    tags[names.MODEL_SHA256] = learnt
     if findings is not None:
         errors = sum(finding.severity == "error" for finding in findings)
         tags[names.DATA_ERRORS] = str(errors)
@@ -131,6 +132,8 @@ def _tags(
     snapshot_id: str,
     provenance: Provenance,
     origin: Mapping[str, str],
+    *,
+    learnt: str,
 ) -> dict[str, str]:
     from tradewind.research.backtest.benchmark import benchmark_name
 
@@ -149,11 +152,15 @@ def _tags(
     }
     if strategy.model.pickled:
         tags[names.PICKLE] = "true"
+    if strategy.model.external:
+        tags |= {names.EXTERNAL: "true", names.LEAKAGE: "unknown"}
     if origin:
         code = asdict(provenance)
         if code["model_code_sha256"] == NONE:  # so that a try of before the field is known again
             del code["model_code_sha256"]
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), code]
+        if strategy.model.external:  # nothing of the above says what was handed in
+            parts.append(learnt)
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         tags[names.IDEMPOTENCY_KEY] = digest[:16]  # one of few, so 64 bits tell them apart
     return tags

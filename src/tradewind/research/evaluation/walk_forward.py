@@ -15,7 +15,7 @@ from tradewind.research.backtest.benchmark import benchmark_returns, mix_returns
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.dataset import Dataset, Window
-from tradewind.research.models.model import fit, predict_rows
+from tradewind.research.models.model import fit, predict_rows, without_unpredicted
 from tradewind.research.statistics import inference, performance
 from tradewind.research.statistics.alpha import alpha_figures
 from tradewind.research.strategy.strategy import Strategy
@@ -168,20 +168,25 @@ def score(
         )
         if on_fold is not None:
             on_fold(index + 1, len(dataset.windows))
-    predictions = pl.concat(tested)
+    predictions = without_unpredicted(pl.concat(tested), strategy)
     weights = _wanted(predictions, dataset, strategy)
     equity = run_backtest(weights, dataset.bars, strategy.backtest)
     return Score(_metrics(predictions, equity, strategy), predictions, equity)
 
 
 def judge(
-    dataset: Dataset, strategy: Strategy, *, num_threads: int = 1, on_fold: OnFold | None = None
+    dataset: Dataset,
+    strategy: Strategy,
+    *,
+    num_threads: int = 1,
+    on_fold: OnFold | None = None,
+    shared: Sequence[object] | None = None,
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
-    Parameters and errors are those of `score`, without `shared`.
+    Parameters and errors are those of `score`.
     """
-    scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
+    scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold, shared=shared)
     predictions, equity = scored.predictions, scored.equity
     per_year = sessions_per_year(strategy.universe.calendar)
     held = benchmark_returns(dataset.benchmark, strategy, scored.sessions)
@@ -227,7 +232,7 @@ def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) ->
     trained = dataset.train_rows(window).get_column("session")
     tested = dataset.test_rows(window).get_column("session")
     start, end = tested[0], tested[-1]
-    at = window.test_start - dataset.windows[0].test_start  # predictions are test windows in a row
+    predicted = scored.predictions.filter(fold=index)
     return FoldResult(
         index=index,
         train_start=trained[0],
@@ -235,9 +240,9 @@ def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) ->
         test_start=start,
         test_end=end,
         n_train=trained.len(),
-        n_test=tested.len(),
+        n_test=predicted.height,
         metrics=_metrics(
-            scored.predictions.slice(at, tested.len()),
+            predicted,
             scored.equity.filter(pl.col("session").is_between(start, end)),
             dataset.strategy,
         ),

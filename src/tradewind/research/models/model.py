@@ -28,6 +28,7 @@ __all__ = [
     "importance",
     "predict_rows",
     "share",
+    "without_unpredicted",
 ]
 
 
@@ -204,6 +205,17 @@ def predict_rows(
     return np.asarray(
         code.predict(model.native, rows, strategy, num_threads=num_threads), dtype=np.float64
     )
+
+
+def without_unpredicted(predictions: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Leave out rows that an external model has not predicted yet.
+
+    Other models predict each row that they are given, and NaN of theirs is refused where it is
+    traded.
+    """
+    if not strategy.model.external:
+        return predictions
+    return predictions.filter(pl.col("prediction").is_not_nan())
 
 
 def importance(model: FittedModel, feature_names: Sequence[str]) -> dict[str, float]:

@@ -34,11 +34,14 @@ class ModelFields(Part):
     tried_here : bool
         Whether tradewind's own tests hold that fits on the same rows are the same, and that no row
         has a say in another's prediction. Of other kinds each training finds out.
+    external : bool
+        Whether its predictions are made elsewhere and handed in, so that nothing is fitted here.
     """
 
     kind: str
     code: ClassVar[str] = ""
     tried_here: ClassVar[bool] = False
+    external: ClassVar[bool] = False
 
     @property
     def brings(self) -> tuple[FeatureSpec, ...] | None:

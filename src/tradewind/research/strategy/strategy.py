@@ -52,6 +52,7 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("benchmark",),
     ("gate", "min_alpha_probability"),
     ("gate", "reproducible"),
+    ("gate", "checked_for_leaks"),
 )
 
 # Five fields without an R, which croniter would draw anew at each look.
@@ -319,6 +320,13 @@ class Strategy(Part):
                 "features",
                 "the model {kind} " + message,
                 {"field": "features", "kind": self.model.kind},
+            )
+        if self.model.external and self.combinatorial is not None:
+            raise PydanticCustomError(
+                "combinatorial",
+                "needs a model that can be fitted on any sessions; leave it out where the model is "
+                "external",
+                {"field": "combinatorial"},
             )
         if self.model.sessions_seen > 1 and HISTORY in self.feature_names:
             raise PydanticCustomError(
