@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from tradewind import cli
 from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
+from tradewind.desk.new import Begun
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.desk.tear_sheets import TearSheet
@@ -69,6 +70,9 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
     "housekeeping": (
         "desk.housekeeping.housekeep", {"mlflow": Removed({"runs": 1}, 5, {"files": 7})}, [],
+    ),
+    "new": (
+        "desk.new.begin", Begun("model", "m", Path("/d"), ("strategies/m.py",)), ["model", "m"],
     ),
     "disk": (
         "desk.disk.disk_usage", DiskUsage(1, 2, NOW, (Part("bars", None, NAN),), NAN, None), [],

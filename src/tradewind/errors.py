@@ -27,6 +27,7 @@
     │   ├── ReconciliationError            the book and the broker differ; each difference is named
     │   └── TradingHaltedError             the kill switch is on: no order leaves
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
+    ├── NewFileError                       a file to begin with cannot be written under that name
     ├── HousekeepingError                  something old could not be removed, or a disk fills up
     └── StackError                         the local stack cannot do what was asked
         ├── BackupError                    a backup cannot be made, is damaged or does not fit
@@ -46,6 +47,7 @@ __all__ = [
     "LeakError",
     "LedgerError",
     "MarketDataError",
+    "NewFileError",
     "OrchestrationError",
     "OrderRejectedError",
     "OrderStateError",
@@ -170,6 +172,10 @@ class TradingHaltedError(TradingError):
 
 class OrchestrationError(TradewindError):
     """Airflow refused, is out of reach, or a run failed."""
+
+
+class NewFileError(TradewindError):
+    """A file to begin with cannot be written under that name; nothing was written."""
 
 
 class HousekeepingError(TradewindError):

@@ -18,7 +18,9 @@ ARTIFACT_STORES: Final = ("auto", "directory", "minio")
 BROKERS: Final = "tradewind.brokers"
 """The group of entry points that brokers are found in."""
 
-_OURS: Final = ("config", "dags", "docker", "docs", "sources", "src", "strategies", "tests")
+_OURS: Final = (
+    "brokers", "config", "dags", "docker", "docs", "sources", "src", "strategies", "tests",
+)  # fmt: skip
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")

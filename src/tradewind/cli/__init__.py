@@ -10,6 +10,7 @@ from tradewind.cli import (  # noqa: F401
     stack,
     backup,
     research,
+    new,
     models,
     data,
     trading,
