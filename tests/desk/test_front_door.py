@@ -34,6 +34,7 @@ from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.settings import Settings
 from tradewind.trading.book.views import Day, Fill, Order, Position
 
+NOTHING = pl.DataFrame()
 DAY, NOW, CENTS = date(2012, 1, 31), datetime(2012, 1, 31, tzinfo=UTC), Decimal("1234.50")
 REFUSED = Decision(False, (RuleResult("max_pbo", 0.7, 0.5, False, "0.7 is above 0.5"),))
 VERSION = VersionInfo(
@@ -131,7 +132,7 @@ def test_what_needs_the_stack_says_how_to_start_it(
 
 def test_an_unknown_strategy_is_named_with_the_closest(checkout: Path) -> None:
     desk = Desk(checkout)
-    for ask in (desk.backtest, desk.train, desk.signals):
+    for ask in (desk.backtest, desk.train, desk.signals, lambda name: desk.judge(name, NOTHING)):
         with pytest.raises(StrategyError, match=r"named 'momentun' in .* Did you mean momentum\?"):
             ask("momentun")
 

@@ -112,6 +112,10 @@ def test_a_version_that_is_taken_on_trust_becomes_champion_and_goes_on(
     first = desk.register(judged)
     assert first.passed, first.refused
     assert desk.register(judged).version == first.version  # a task that is tried again
+    name_it(desk, name, f"{TRUSTED}, promotion: approval")
+    with pytest.raises(PromotionError, match=r"approval, so that no task.*models promote trusted"):
+        desk.promote(first, reason="first")
+    name_it(desk, name, TRUSTED)
     assert desk.promote(first, reason="first") is False  # its task's outlet tells Airflow
     store = bar_store(desk.settings)
     assert verify_round_trip(name, first.version, store) == 60

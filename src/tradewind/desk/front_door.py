@@ -238,7 +238,8 @@ class Desk:
         Raises
         ------
         PromotionError
-            If the gate refused it and nothing overrides that, or nothing may.
+            If the gate refused it and nothing overrides that, or nothing may; in a task, if the
+            strategy file says that a person decides (``promotion: approval``).
         RegistryError
             If MLflow is out of reach.
         OrchestrationError

@@ -43,10 +43,9 @@ def announcement(settings: Settings, strategy: str) -> str:
     StrategyError
         If there is no such strategy file, or it is wrong.
     """
-    from tradewind.research.strategy.files import find_strategy
     from tradewind.trading.announcement import consequences
 
-    return consequences(find_strategy(strategy, settings.strategies_dir), settings.broker)
+    return consequences(_trained_here(settings, strategy), settings.broker)
 
 
 def train(
@@ -86,13 +85,20 @@ def train(
 def _require_usable(settings: Settings, strategy: str) -> None:
     """Refuse a strategy whose training would end with its first line."""
     from tradewind.research.features.tried_once import try_features
+
+    found = _trained_here(settings, strategy)
+    if problem := try_features(found, settings.strategies_dir):
+        raise StrategyError(problem)
+
+
+def _trained_here(settings: Settings, strategy: str) -> "Strategy":
+    """Return a strategy, unless its model is trained elsewhere."""
     from tradewind.research.strategy.files import find_strategy
 
     found = find_strategy(strategy, settings.strategies_dir)
     if found.model.external:
         found.model.check_code(found.name)
-    if problem := try_features(found, settings.strategies_dir):
-        raise StrategyError(problem)
+    return found
 
 
 def check_files(settings: Settings) -> list[Check]:

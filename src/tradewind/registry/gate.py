@@ -366,7 +366,7 @@ def _is_other_prediction(evidence: Evidence, champion: Evidence) -> bool:
         return False
     common = evidence.returns.join(champion.returns, on="session", suffix="_champion")
     ours, theirs = common.get_column("net_return"), common.get_column("net_return_champion")
-    return not ours.equals(theirs)
+    return common.is_empty() or not ours.equals(theirs)
 
 
 def _ends_later(evidence: Evidence, champion: Evidence) -> bool:

@@ -41,15 +41,17 @@ def as_continued(ledger: "Ledger", trial: Trial) -> Trial:
 
 
 def _earlier(ledger: "Ledger", trial: Trial) -> Iterator[tuple[str, Returns]]:
-    """Yield configuration and returns of earlier trials on the same symbols, the oldest first."""
-    found = [
-        each
-        for each in ledger.trials(trial.strategy)
+    """Yield configuration and returns of earlier trials on the same symbols, each on its last."""
+    latest = {
+        each.configuration: each
+        for each in sorted(
+            ledger.trials(trial.strategy), key=lambda each: (each.data_end, each.snapshot_id)
+        )
         if each.failure is None and each.symbols == trial.symbols
-    ]
-    for each in sorted(found, key=lambda each: (each.data_end, each.configuration)):
-        [returns] = ledger.returns(trial.strategy, each.snapshot_id, [each.configuration])
-        yield each.configuration, returns
+    }
+    for configuration, each in sorted(latest.items()):
+        [returns] = ledger.returns(trial.strategy, each.snapshot_id, [configuration])
+        yield configuration, returns
 
 
 def _same(one: Returns, other: Returns) -> bool:
