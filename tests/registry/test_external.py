@@ -1,6 +1,7 @@
 """A training of one's own from Python: judged, registered, refused or promoted, fetched back."""
 
 import datetime as dt
+import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,8 +110,19 @@ def test_a_version_that_is_taken_on_trust_becomes_champion_and_goes_on(
     for key, value in (("ID", "own"), ("RUN_ID", "manual__1")):
         monkeypatch.setenv(f"AIRFLOW_CTX_DAG_{key}", value)
     judged = desk.judge(name, predictions(dt.date(2013, 2, 28)))
-    first = desk.register(judged)
+    (desk.home / "fitted").mkdir()
+    (desk.home / "fitted" / "model.bin").write_bytes(b"weights")
+    first = desk.register(judged, model=desk.home / "fitted")
     assert first.passed, first.refused
+    [kept] = client.list_artifacts(first.info.run_id, "attached")
+    line = f"{hashlib.sha256(b'weights').hexdigest()}  model.bin\n"
+    whole = hashlib.sha256(line.encode()).hexdigest()
+    assert (kept.path, first.info.tags["tradewind.attached_sha256"]) == (
+        "attached/model.bin",
+        whole,
+    )
+    with pytest.raises(RegistryError, match="none is no file, and no folder with files"):
+        desk.register(judged, model=desk.home / "none")
     assert desk.register(judged).version == first.version  # a task that is tried again
     name_it(desk, name, f"{TRUSTED}, promotion: approval")
     with pytest.raises(PromotionError, match=r"approval, so that no task.*models promote trusted"):

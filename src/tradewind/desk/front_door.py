@@ -197,7 +197,9 @@ class Desk:
         judged = own_training.judge(self.settings, name, predictions)
         return Backtest(judged, asdict(own_training.provenance_of(self.settings, judged)))
 
-    def register(self, judged: "Backtest") -> "ModelVersion":
+    def register(
+        self, judged: "Backtest", *, model: str | PathLike[str] | None = None
+    ) -> "ModelVersion":
         """Register what `judge` or `backtest` has returned, and have the gate judge the version.
 
         A task of Airflow's that is tried again finds the version that it registered before. Nothing
@@ -206,11 +208,14 @@ class Desk:
         Parameters
         ----------
         judged : Backtest
+        model : path-like, optional
+            A file or a folder of yours, such as the model that has predicted. It is kept with the
+            version, with its SHA-256, and nobody reads it.
 
         Raises
         ------
         RegistryError
-            If MLflow is out of reach or refuses.
+            If that file cannot be read, or MLflow is out of reach or refuses.
         StackError
             If the stack does not run.
         """
@@ -218,7 +223,10 @@ class Desk:
         from tradewind.desk.model_version import ModelVersion
         from tradewind.registry.provenance import Provenance
 
-        found = own_training.register(self.settings, judged.judged, Provenance(**judged.provenance))
+        found = own_training.register(
+            self.settings, judged.judged, Provenance(**judged.provenance),
+            attached=None if model is None else Path(model),
+        )  # fmt: skip
         return ModelVersion(self.settings, found)
 
     def promote(self, version: "ModelVersion", *, reason: str, override: str | None = None) -> bool:

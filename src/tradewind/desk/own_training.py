@@ -1,6 +1,7 @@
 """A training of one's own: predictions made elsewhere are judged, and versions registered."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tradewind.desk._connections import ledger_url, use_mlflow
@@ -74,7 +75,9 @@ def provenance_of(settings: Settings, judged: Judged) -> "Provenance":
     )
 
 
-def register(settings: Settings, judged: Judged, provenance: "Provenance") -> "VersionInfo":
+def register(
+    settings: Settings, judged: Judged, provenance: "Provenance", *, attached: Path | None = None
+) -> "VersionInfo":
     """Log what was judged to MLflow, register its model, and have the gate judge the version.
 
     A task of Airflow's that is tried again finds the version that it registered before.
@@ -86,6 +89,8 @@ def register(settings: Settings, judged: Judged, provenance: "Provenance") -> "V
         Of predictions that were handed in, or a backtest.
     provenance : Provenance
         As it was when it was judged.
+    attached : Path, optional
+        A file or a folder that is kept with the version.
 
     Returns
     -------
@@ -95,7 +100,7 @@ def register(settings: Settings, judged: Judged, provenance: "Provenance") -> "V
     Raises
     ------
     RegistryError
-        If MLflow is out of reach or refuses.
+        If what is attached cannot be read, or MLflow is out of reach or refuses.
     StackError
         If the stack does not run.
     """
@@ -113,6 +118,7 @@ def register(settings: Settings, judged: Judged, provenance: "Provenance") -> "V
         provenance=provenance,
         origin=origin,
         findings=judged.bars.findings,
+        attached=attached,
     )
     judge_version(registered.name, registered.version)
     return version_of(registered.name, registered.version)
