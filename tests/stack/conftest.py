@@ -34,6 +34,7 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 STRATEGIES = HERE / "strategies"
 DAGS = HERE / "dags"
+HANDED_IN = "handed_in"  # the strategy of dags/examples
 STRUCK = {name: f"struck_{name}" for name in ("momentum", "noise", "swept")}
 
 
@@ -210,7 +211,7 @@ def lay_own_training(home: Path) -> None:
     example = CHECKOUT / "dags" / "examples"
     changes = {
         "dags/own_training.py": {'schedule=Asset.ref(name="bars_sample")': "schedule=None"},
-        "strategies/handed_in.yaml": {
+        f"strategies/{HANDED_IN}.yaml": {
             "\ngate:": "\ngate:\n  min_deflated_sharpe: null\n  min_alpha_probability: null\n"
             "  max_drawdown: null\n  min_trades: null",
             "execution: replay": "execution: off",

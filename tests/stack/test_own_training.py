@@ -1,9 +1,8 @@
 """A workflow of a desk's own, in Airflow, with the logins that a task has."""
 
 from tests.stack.airflow import Airflow
+from tests.stack.conftest import HANDED_IN as NAME
 from tests.stack.conftest import Stack, WaitUntil
-
-NAME = "handed_in"
 
 
 def test_what_it_hands_in_is_judged_registered_promoted_and_signalled(
