@@ -1,6 +1,7 @@
 """A workflow of a desk's own: it trains as it likes, and hands in what its model predicts.
 
-To use it, copy this file to dags/ and handed_in.yaml to strategies/; see docs/own-training.md.
+To use it, copy this file to dags/ and handed_in.yaml to strategies/, and unpause the DAG on
+Airflow's page; see docs/own-training.md.
 """
 
 from datetime import timedelta

@@ -8,6 +8,7 @@ from tests.stack.conftest import Stack, WaitUntil
 def test_what_it_hands_in_is_judged_registered_promoted_and_signalled(
     stack: Stack, airflow: Airflow, wait_until: WaitUntil
 ) -> None:
+    airflow.patch("/dags/own_training", {"is_paused": False})
     run_id = airflow.trigger("own_training")
     state, tasks = airflow.finished("own_training", run_id)
     assert (state, tasks) == ("success", {"train": "success", "promote": "success"})
