@@ -25,6 +25,8 @@
     │   ├── OrderStateError (ValueError)   an order cannot be what it is said to become
     │   ├── ReconciliationError            the book and the broker differ; each difference is named
     │   └── TradingHaltedError             the kill switch is on: no order leaves
+    ├── LoginError                         somebody is not let in, by the identity provider or by us
+    │   └── IdentityProviderError          it is out of reach, or not what the setting says
     ├── OrchestrationError                 Airflow refused, is out of reach or a run failed
     ├── HousekeepingError                  something old could not be removed, or a disk fills up
     └── StackError                         the local stack cannot do what was asked
@@ -42,8 +44,10 @@ __all__ = [
     "BarValidationError",
     "FitError",
     "HousekeepingError",
+    "IdentityProviderError",
     "LeakError",
     "LedgerError",
+    "LoginError",
     "MarketDataError",
     "OrchestrationError",
     "OrderRejectedError",
@@ -160,6 +164,14 @@ class ReconciliationError(TradingError):
 
 class TradingHaltedError(TradingError):
     """The kill switch is on: no order leaves until it is taken off."""
+
+
+class LoginError(TradewindError):
+    """Somebody is not let in; the message is for that person."""
+
+
+class IdentityProviderError(LoginError):
+    """The identity provider is out of reach, or is not the one that the setting names."""
 
 
 class OrchestrationError(TradewindError):

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
+from tradewind.roles import REFUSED
 from tradewind.setting_rules import read_setting
 from tradewind.suggestions import did_you_mean
 
@@ -80,6 +81,25 @@ class Settings:
         Address of MLflow's page for a browser, where it differs.
     alert_url : str or None
         Web hook that is told of failed and late runs.
+    oidc_issuer : str or None
+        Address of the identity provider that people log in with, on both pages; none for
+        passwords alone (docs/login.md).
+    oidc_client_id : str or None
+        What the provider knows both pages by.
+    oidc_client_secret_file : str or None
+        File that holds the client's secret, for you alone to read; a relative path starts at home.
+    oidc_roles : str
+        Groups with their roles, such as quants=researcher,desk=trader,ops=admin.
+    oidc_role_claim : str
+        Claim of the token that lists a person's groups; a dot leads into a claim.
+    oidc_name_claim : str
+        Claim that people are named by: nobody may be able to choose another's.
+    oidc_others : {"refused", "viewer"}
+        What somebody is who is in no group with a role.
+    oidc_scopes : str
+        What the provider is asked for.
+    oidc_ca_file : str or None
+        CA that signed the provider's certificate, where the machine does not know it.
     keep_days : int
         Days for which the runs of Airflow that have ended are kept, with their logs; 0 for ever.
     keep_deleted_days : int
@@ -118,6 +138,15 @@ class Settings:
     broker: str = "paper"
     mlflow_public_url: str | None = None
     alert_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret_file: str | None = None
+    oidc_roles: str = ""
+    oidc_role_claim: str = "groups"
+    oidc_name_claim: str = "preferred_username"
+    oidc_others: str = REFUSED
+    oidc_scopes: str = "openid profile email"
+    oidc_ca_file: str | None = None
     keep_days: int = 90
     keep_deleted_days: int = 30
     backup_to: str = ""
@@ -148,6 +177,18 @@ class Settings:
                 "TRADEWIND_BACKUP_EVERY_HOURS asks for backups, and TRADEWIND_BACKUP_TO says no "
                 "place: set it to a directory or s3://bucket/prefix"
             )
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_client_secret_file):
+            yield (
+                "TRADEWIND_OIDC_ISSUER needs TRADEWIND_OIDC_CLIENT_ID and "
+                "TRADEWIND_OIDC_CLIENT_SECRET_FILE beside it"
+            )
+        if self.oidc_issuer and not self.oidc_roles and self.oidc_others == REFUSED:
+            yield (
+                "TRADEWIND_OIDC_ISSUER lets nobody in: set TRADEWIND_OIDC_ROLES, such as "
+                "quants=researcher,ops=admin, or TRADEWIND_OIDC_OTHERS=viewer"
+            )
+        if not self.oidc_issuer and (self.oidc_client_id or self.oidc_roles):
+            yield "TRADEWIND_OIDC_ISSUER is not set, and without it no other TRADEWIND_OIDC_ counts"
         ports = {name: getattr(self, name) for name in FIELDS if name.endswith("_port")}
         seen: dict[int, str] = {}
         for name, port in ports.items():
@@ -198,6 +239,11 @@ class Settings:
     def mlflow_page(self) -> str:
         """Address of MLflow for a browser."""
         return (self.mlflow_public_url or f"http://localhost:{self.mlflow_port}").rstrip("/")
+
+    @property
+    def airflow_page(self) -> str:
+        """Address of Airflow for a browser."""
+        return f"http://localhost:{self.airflow_port}"
 
     @property
     def airflow_url(self) -> str:

@@ -17,6 +17,7 @@ import httpx
 import psycopg2
 import pytest
 
+from tests.identity_provider import IdentityProvider, running_provider
 from tests.stack.airflow import Airflow, login
 from tests.support import free_ports, wait_until
 from tradewind.settings import FIELDS, Settings, load_settings
@@ -220,8 +221,27 @@ def wait_until_fixture() -> WaitUntil:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def identity_provider() -> Iterator[IdentityProvider]:
+    with running_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, identity_provider: IdentityProvider
+) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack") / FOLDER)
+    # With logins by a provider, so that all else shows that programs go on with their passwords.
+    secret = made.home / ".tradewind" / "oidc-client-secret"
+    secret.parent.mkdir()
+    secret.write_text("told to nobody")
+    secret.chmod(0o600)
+    made.environment.update(
+        TRADEWIND_OIDC_ISSUER=identity_provider.url,
+        TRADEWIND_OIDC_CLIENT_ID="desk",
+        TRADEWIND_OIDC_CLIENT_SECRET_FILE=str(secret.relative_to(made.home)),
+        TRADEWIND_OIDC_ROLES="quants=researcher,ops=admin",
+    )
     for folder in (".", "dags", "strategies"):
         for name in SHADOWS:
             (made.home / folder / f"{name}.py").write_text(f"raise ImportError('not {name}')\n")

@@ -68,6 +68,17 @@ def test_what_airflow_reads_at_its_start_is_not_changed(home: Path) -> None:
     }
 
 
+def test_the_secret_of_an_identity_providers_client_is_hidden(home: Path) -> None:
+    Layout(home / ".tradewind").create()
+    (home / ".tradewind" / "client").write_text("secret")
+    (home / ".env").write_text(
+        "TRADEWIND_OIDC_ISSUER=https://login.example.com\nTRADEWIND_OIDC_CLIENT_ID=desk\n"
+        "TRADEWIND_OIDC_CLIENT_SECRET_FILE=.tradewind/client\nTRADEWIND_OIDC_OTHERS=viewer\n"
+    )
+    said = "refused" if landlock.version() else "written"
+    assert written(home, "client", "market/bars") == {"client": said, "market/bars": "written"}
+
+
 def test_a_state_directory_of_containers_takes_new_folders(home: Path) -> None:
     """There all that is hidden is another container's, and nobody makes folders beforehand."""
     (home / ".tradewind").mkdir()

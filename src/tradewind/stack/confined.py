@@ -47,7 +47,8 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
         If the kernel has Landlock and refuses.
     """
     layout = Layout(settings.state)
-    hidden, read_only = layout.private(), [*code_folders(settings), *layout.airflow_settings()]
+    hidden = [*layout.private(), *_client_secret(settings)]
+    read_only = [*code_folders(settings), *layout.airflow_settings()]
     if heartbeat is not None:
         heartbeat.touch()
         os.utime(heartbeat, (0, 0))  # nobody's heart has beaten yet
@@ -62,6 +63,12 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
         layout.temporary_dir.mkdir(exist_ok=True)
         tempfile.tempdir = os.environ["TMPDIR"] = str(layout.temporary_dir)
     landlock.confine(hidden, read_only)
+
+
+def _client_secret(settings: Settings) -> list[Path]:
+    """Return the file by which both pages are known to an identity provider, if there is one."""
+    path = settings.home / (settings.oidc_client_secret_file or "")
+    return [path.resolve()] if path.is_file() else []
 
 
 def code_folders(settings: Settings) -> list[Path]:

@@ -21,6 +21,7 @@ from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.doors import doors
 from tradewind.stack.half_restored import half_restored
+from tradewind.stack.identity import identity_provider
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
@@ -66,6 +67,8 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     state = read_state(layout)
     running = state is not None and state.supervised()
     yield from _ports(settings, state if running else None)
+    if (provider := identity_provider(settings)) is not None:
+        yield provider
     try:
         secrets = load_secrets(layout)
     except SecretsError as error:

@@ -14,6 +14,7 @@ import psutil
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.host.paths import unusable
 from tradewind.host.proxies import check_proxies, spare_this_machine
+from tradewind.oidc.provider import provider_of
 from tradewind.settings import Settings
 from tradewind.stack.half_restored import refuse_half_restored
 from tradewind.stack.layout import Layout, writing
@@ -49,6 +50,7 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
 
     _require_usable_paths(settings)
     check_proxies()
+    provider_of(settings)  # before a page finds that its client's secret is missing
     spare_this_machine(os.environ)
     layout = Layout(settings.state)
     layout.create()
@@ -89,6 +91,7 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
     """
     _require_usable_paths(settings)
     check_proxies()
+    provider_of(settings)  # before a page finds that its client's secret is missing
     layout = Layout(settings.state)
     layout.create()
     refuse_half_restored(layout)
@@ -248,7 +251,7 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
     """Return address, user and password of each web page."""
     return {
         "airflow": {
-            "address": f"http://localhost:{settings.airflow_port}",
+            "address": settings.airflow_page,
             "user": "admin",
             "password": secrets.airflow_admin,
         },

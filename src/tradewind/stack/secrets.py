@@ -50,6 +50,8 @@ class Secrets:
     # As user:password.
     redis_login: str = ""
     objects_login: str = ""
+    # In containers; the local stack has it in a file that a setting names.
+    oidc_client_secret: str = ""
 
 
 ADDED: Final = frozenset(
@@ -61,7 +63,7 @@ ADDED: Final = frozenset(
 """Secrets that a file of an earlier version lacks: the next start makes them."""
 
 OF_OTHERS: Final = frozenset(each.name for each in fields(Secrets) if each.default == "")
-"""Logins of services that a team runs: nobody makes them, and they may be missing."""
+"""Logins at services that a team runs: nobody makes them, and they may be missing."""
 
 
 def ensure_secrets(layout: Layout) -> Secrets:

@@ -15,6 +15,7 @@ from tradewind.errors import StackError
 from tradewind.host.heartbeat import HEARTBEAT_FILE
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
+from tradewind.oidc.provider import SESSION_SECONDS
 from tradewind.settings import Settings
 from tradewind.stack import minio, people, postgres, probes, redis, rights, theirs
 from tradewind.stack.backup.service import scheduled
@@ -55,6 +56,7 @@ AIRFLOW_MODULES = (
     # What DAG files are made of: each of their readers, a task among them, would import it anew.
     "tradewind.orchestration.dags.bundle",
 )
+WEBSERVER_CONFIG = Path(__file__).parents[1] / "orchestration/runtime/webserver_config.py"
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
 
@@ -258,7 +260,7 @@ def _airflow(
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
-            environment,
+            environment | _logins_by_provider(settings),
             needs=(*roles_written, RIGHTS),
             probe=probes.airflow_api(settings.airflow_url),
             ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),
@@ -424,13 +426,24 @@ def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             ),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": NO_DATABASE,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-            "AIRFLOW__API__BASE_URL": f"http://localhost:{settings.airflow_port}",
+            "AIRFLOW__API__BASE_URL": settings.airflow_page,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
                 settings.scheduler_health_port
             ),
             "MLFLOW_TRACKING_URI": settings.mlflow_url,
         },
     )
+
+
+def _logins_by_provider(settings: Settings) -> dict[str, str]:
+    """Return what Airflow's page is told where people log in by an identity provider."""
+    if settings.oidc_issuer is None:
+        return {}
+    return {
+        "AIRFLOW__FAB__CONFIG_FILE": str(WEBSERVER_CONFIG),
+        # At the end of a working day roles are read again: by default a login lasts a month.
+        "AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES": str(SESSION_SECONDS // 60),
+    }
 
 
 def _airflow_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
