@@ -6,6 +6,7 @@
     ├── SettingsError (ValueError)         a setting is unknown, missing or out of range
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
+    │   │   └── PartialSourceError         some symbols could not be had; it brings the others' bars
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
     │   ├── StoreError                     bars cannot be stored or read, or contradict the store
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
@@ -36,6 +37,13 @@
 A message names what went wrong, where, and how to mend it.
 """
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import polars as pl
+
 __all__ = [
     "BacktestError",
     "BackupError",
@@ -48,6 +56,7 @@ __all__ = [
     "OrchestrationError",
     "OrderRejectedError",
     "OrderStateError",
+    "PartialSourceError",
     "PortTakenError",
     "PromotionError",
     "ReconciliationError",
@@ -69,6 +78,8 @@ __all__ = [
     "TradingHaltedError",
 ]
 
+_TOLD: Final = 10  # symbols that a message names
+
 
 class TradewindError(Exception):
     """Base of all errors that tradewind raises on purpose."""
@@ -84,6 +95,41 @@ class MarketDataError(TradewindError):
 
 class SourceError(MarketDataError):
     """A source of bars is missing or cannot be read."""
+
+
+class PartialSourceError(SourceError):
+    """Some symbols of a source could not be had; the others' bars are in `bars`.
+
+    Parameters
+    ----------
+    source : str
+        Its name.
+    failed : mapping of str to str
+        Why, by symbol.
+    bars : DataFrame, optional
+        Of the other symbols that were asked for. Whoever does not look at it has them not, and
+        takes no part for the whole.
+    again_at : datetime, optional
+        With a time zone: before it the source answers nothing, for its quota is used up.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        failed: Mapping[str, str],
+        *,
+        bars: "pl.DataFrame | None" = None,
+        again_at: datetime | None = None,
+    ) -> None:
+        self.failed = dict(sorted(failed.items()))
+        self.bars = bars
+        self.again_at = again_at
+        told = "".join(f"\n  {symbol}: {why}" for symbol, why in [*self.failed.items()][:_TOLD])
+        more = f"\n  and {len(self.failed) - _TOLD} more" if len(self.failed) > _TOLD else ""
+        super().__init__(
+            f"source {source!r} could not give {len(self.failed)} symbols, of which nothing is "
+            f"stored:{told}{more}"
+        )
 
 
 class BarValidationError(MarketDataError, ValueError):

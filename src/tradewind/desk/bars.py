@@ -86,6 +86,9 @@ def store_new_bars(
 ) -> "IngestResult":
     """Bring the store up to date with a source: with all that is asked for, or not at all.
 
+    Of a source that gives what is new alone, that holds of each symbol by itself: the result names
+    those that failed.
+
     Parameters
     ----------
     settings : Settings
@@ -127,9 +130,13 @@ def store_universe(
     MarketDataError
         If the source has not the calendar that the strategy names, which is looked at before
         anything is read; and as `store_new_bars` does.
+    PartialSourceError
+        If some of the symbols could not be had; the others are stored.
     """
     spec, _ = _source_of(settings, strategy.universe)
-    return store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
+    stored = store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
+    stored.refuse_failed(spec.name)
+    return stored
 
 
 def snapshot_of_universe(

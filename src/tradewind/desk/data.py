@@ -61,7 +61,8 @@ def ingest(
     -------
     dict of str to int
         Bars that are ``new``, ``revised`` and ``unchanged``; the first two alone, and zero, if
-        there was nothing that those who wait for new bars had not been told of.
+        there was nothing that those who wait for new bars had not been told of. Symbols that
+        ``failed`` where any did: the log of the run's task names them.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def ingest(
         counts = client.xcom(dag_id, run_id, "ingest")
     if not isinstance(counts, dict):
         raise TypeError(f"task ingest of {dag_id} returned {counts!r}, not counts")
-    return {what: counts[what] for what in ("new", "revised", "unchanged")}
+    told = {what: counts[what] for what in ("new", "revised", "unchanged")}
+    return told | ({"failed": counts["failed"]} if counts.get("failed") else {})
 
 
 def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "list[Finding]":

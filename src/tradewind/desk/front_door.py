@@ -132,7 +132,7 @@ class Desk:
         first, last = _day(start, "start"), _day(end, "end")
         spec = find_source(source, self.settings.sources_dir)
         if moment is None:
-            store_new_bars(self.settings, spec, wanted)
+            store_new_bars(self.settings, spec, wanted).refuse_failed(spec.name)
         store = bar_store(self.settings)
         return store.bars(spec.name, wanted, start=first, end=last, as_of=moment)
 

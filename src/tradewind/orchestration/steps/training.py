@@ -76,21 +76,30 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to announce.
+        Bars that are ``new``, ``revised`` and ``unchanged``, symbols that ``failed`` to the last
+        try where any did, and the ``table_version`` to announce.
 
     Raises
     ------
     AirflowSkipException
         If there is nothing to announce, so that no DAG that waits for new bars is started.
+    PartialSourceError
+        If some symbols could not be had, and there are tries left.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
+    from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tradewind.desk.bars import store_new_bars
 
     settings = load_settings()
-    counts = _log_stored(spec.name, store_new_bars(settings, spec, on_progress=_log_progress))
+    stored = store_new_bars(settings, spec, on_progress=_log_progress)
+    counts = _log_stored(spec.name, stored)
+    if stored.failed:
+        task = get_current_context()["ti"]
+        if task.try_number <= task.max_tries:
+            stored.refuse_failed(spec.name)  # once no try is left, the others' bars are announced
     store = bar_store(settings)
     version = store.version(spec.name)
     if version is None or not store.has_new(spec.name, announced):
@@ -305,7 +314,11 @@ def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
     """Log what was stored and what is odd about it, and return the counts."""
     for warning in stored.findings:
         log.warning("%s", warning)
+    for symbol, why in stored.failed.items():
+        log.error("%s: nothing new is stored: %s", symbol, why)
     counts = {"new": stored.new, "revised": stored.revised, "unchanged": stored.unchanged}
+    if stored.failed:
+        counts["failed"] = len(stored.failed)
     log.info("bars of %s: %s", source, counts)
     return counts
 
