@@ -5,6 +5,7 @@ Each step imports what it needs when it runs, for this module is read with every
 
 import hashlib
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tradewind.desk.bars import bar_store
@@ -54,7 +55,7 @@ def ingest(strategy: Strategy) -> str:
 
     strategy.model.check_code(strategy.name)  # the DAG file was read without it
     settings, source = load_settings(), strategy.universe.source
-    _log_stored(source, store_universe(settings, strategy, on_progress=_log_progress))
+    _log_stored(source, store_universe(settings, strategy, on_progress=_Progress()))
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
     snapshot_id = snapshot_of_universe(settings, strategy, as_of=as_of)
     log.info("snapshot %s of %s as of %s", snapshot_id, source, as_of or "now")
@@ -94,7 +95,7 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     from tradewind.desk.bars import store_new_bars
 
     settings = load_settings()
-    stored = store_new_bars(settings, spec, on_progress=_log_progress)
+    stored = store_new_bars(settings, spec, on_progress=_Progress())
     counts = _log_stored(spec.name, stored)
     if stored.failed:
         task = get_current_context()["ti"]
@@ -306,8 +307,22 @@ def verify(name: str, version: str) -> int:
     return compared
 
 
-def _log_progress(done: int, total: int) -> None:
-    log.info("%d of %d symbols", done, total)
+class _Progress:
+    """Logs how many symbols are done, and how long the others take at the pace so far."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = monotonic()
+        if self._first is None:
+            self._first = done, now
+        before, began = self._first
+        if before < done < total:
+            left = (now - began) * (total - done) / (done - before)
+            log.info("%d of %d symbols, some %.0f min left", done, total, left / 60.0)
+        else:
+            log.info("%d of %d symbols", done, total)
 
 
 def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
