@@ -14,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from tradewind import cli
+from tradewind.desk.data import Action
 from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
 from tradewind.desk.registry import Forecast
@@ -106,6 +107,10 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "data ingest": ("desk.data.ingest", {"new": 1, "revised": 0}, ["s"]),
     "data validate": (
         "desk.data.validate", [Finding("error", "A", DAY, "finite", NAN, "no number")], ["s"],
+    ),
+    "data actions": (
+        "desk.data.actions", [Action("A", "split", DAY, None, 2.0, None)],
+        ["s", "--since", "2020-01-02"],
     ),
     "data stored": ("desk.data.stored", [Stored("s", ("A",), DAY, DAY, 7, 0, NOW, 1)], []),
     "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),

@@ -6,7 +6,8 @@
     ├── SettingsError (ValueError)         a setting is unknown, missing or out of range
     ├── MarketDataError
     │   ├── SourceError                    a source of bars is missing or cannot be read
-    │   │   └── PartialSourceError         some symbols could not be had; it brings the others' bars
+    │   │   ├── PartialSourceError         some symbols could not be had; it brings the others' bars
+    │   │   └── VendorError                a vendor refuses, or its answer cannot be used
     │   ├── BarValidationError (ValueError)  bars broke a rule; nothing was stored
     │   ├── StoreError                     bars cannot be stored or read, or contradict the store
     │   └── SnapshotError                  a snapshot is missing, damaged or not what its id says
@@ -76,9 +77,15 @@ __all__ = [
     "TradewindError",
     "TradingError",
     "TradingHaltedError",
+    "VendorError",
 ]
 
-_TOLD: Final = 10  # symbols that a message names
+_TOLD: Final = 10  # symbols or reasons that a message names
+
+
+def _names(symbols: list[str]) -> str:
+    more = f" and {len(symbols) - _TOLD} more" if len(symbols) > _TOLD else ""
+    return ", ".join(symbols[:_TOLD]) + more
 
 
 class TradewindError(Exception):
@@ -124,12 +131,47 @@ class PartialSourceError(SourceError):
         self.failed = dict(sorted(failed.items()))
         self.bars = bars
         self.again_at = again_at
-        told = "".join(f"\n  {symbol}: {why}" for symbol, why in [*self.failed.items()][:_TOLD])
-        more = f"\n  and {len(self.failed) - _TOLD} more" if len(self.failed) > _TOLD else ""
+        alike: dict[str, list[str]] = {}
+        for symbol, why in self.failed.items():
+            alike.setdefault(why, []).append(symbol)
+        lines = [f"\n  {_names(symbols)}: {why}" for why, symbols in alike.items()]
+        more = f"\n  and {len(lines) - _TOLD} more reasons" if len(lines) > _TOLD else ""
         super().__init__(
-            f"source {source!r} could not give {len(self.failed)} symbols, of which nothing is "
-            f"stored:{told}{more}"
+            f"source {source!r} could not give {len(self.failed)} symbols, of which nothing new is "
+            f"stored:{''.join(lines[:_TOLD])}{more}"
         )
+
+
+class VendorError(SourceError):
+    """A vendor refuses, does not answer, or its answer cannot be used.
+
+    Parameters
+    ----------
+    message : str
+    for_all : bool
+        Whether no other question would be answered, either.
+    passing : bool
+        Whether the same question may be answered in a moment.
+    doubtful : bool
+        Whether it is unknown if other questions would be answered.
+    again_at : datetime, optional
+        With a time zone: before it nothing is answered.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        for_all: bool = False,
+        passing: bool = False,
+        doubtful: bool = False,
+        again_at: datetime | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.for_all = for_all
+        self.passing = passing
+        self.doubtful = doubtful or passing
+        self.again_at = again_at
 
 
 class BarValidationError(MarketDataError, ValueError):

@@ -18,6 +18,7 @@ from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
 from tradewind.setting_rules import read_setting
 from tradewind.suggestions import did_you_mean
+from tradewind.vendor_keys import is_key
 
 __all__ = ["FIELDS", "Settings", "load_settings"]
 
@@ -273,6 +274,8 @@ def _given(
             continue
         field_name = upper.removeprefix(PREFIX).lower()
         found = FIELDS.get(field_name)
+        if found is None and is_key(name):
+            continue
         if found is None or upper != name:
             help_on = did_you_mean(upper, map(variable, FIELDS), otherwise="Known")
             problems[name] = f"{told(name)} is no setting. {help_on}"

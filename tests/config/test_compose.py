@@ -11,7 +11,8 @@ from dotenv import dotenv_values
 from tradewind.settings import FIELDS, ONLY_COMPOSE, PREFIX
 from tradewind.stack.containers.handout import OWNERS, VOLUME_OWNERS
 from tradewind.stack.containers.handout import PREFIX as SECRET
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets
+from tradewind.vendor_keys import key_variable
 
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "compose.yaml").read_text()
@@ -214,7 +215,8 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     secrets = {SECRET + name.upper() for name in Secrets.__dataclass_fields__}
     # A checkout is no setting in its own file, and only services have the database's address set.
     settings = {PREFIX + name.upper() for name in FIELDS if name not in {"home", "database_url"}}
-    assert {name for name, _ in offered} == set(used) | secrets | settings
+    keys = {key_variable(name.removesuffix("_key")) for name in OF_OTHERS if name.endswith("_key")}
+    assert {name for name, _ in offered} == set(used) | secrets | settings | keys
     for name in settings:
         default = FIELDS[name.removeprefix(PREFIX).lower()].default
         assert dict(offered)[name] == ("" if default is None else str(default))

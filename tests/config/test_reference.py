@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
+from tradewind.market.sources.tiingo import TiingoOptions
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import allowed, fields_of, kinds, options_of
 
@@ -21,6 +22,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
+    "vendors.md": [("tiingo", TiingoOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 

@@ -42,6 +42,7 @@ OUTAGES = [
     caused(errors.RegistryError("out of reach"), requests.exceptions.ConnectionError("refused")),
     caused(errors.RegistryError("500"), requests.exceptions.RetryError("many 500"), told=False),
     caused(errors.TradingError("not stored"), sa.exc.OperationalError("", {}, Exception())),
+    errors.VendorError("500", passing=True),
     caused(errors.SourceError("not fetched"), ConnectionResetError("peer")),
 ]
 

@@ -96,8 +96,9 @@ def _require_usable(settings: Settings, strategy: str) -> None:
 def check_files(settings: Settings) -> list[Check]:
     """Check every source and strategy file, and that strategies name sources that there are.
 
-    A source is opened, so that its options are checked, too; its bars are not read. One whose
-    calendar soon knows no further session is a problem weeks before it is one.
+    A source is opened, so that its options are checked, too; its bars are not read. A vendor is
+    asked one cheap question: whether the key is taken, and what is left of the quota. One
+    whose calendar soon knows no further session is a problem weeks before it is one.
     """
     from tradewind.market.sources.source import load_sources
     from tradewind.research.features.tried_once import try_features
@@ -136,12 +137,13 @@ def _universe_problem(strategy: "Strategy", sources: Mapping[str, "SourceSpec"])
 
 def _source_check(spec: "SourceSpec") -> Check:
     from tradewind.market.calendar import known_until
+    from tradewind.market.sources.offers import OffersStatus
     from tradewind.market.sources.source import open_source
     from tradewind.market.validation.session_rules import exception_findings
 
     name = f"source {spec.name}"
     try:
-        open_source(spec)
+        source = open_source(spec)
         until = known_until(spec.calendar)
         exception_findings(spec.session_calendar)
     except MarketDataError as error:
@@ -155,4 +157,9 @@ def _source_check(spec: "SourceSpec") -> Check:
             "and no signals made",
             "upgrade exchange_calendars, whose releases bring the next year's holidays",
         )
+    if isinstance(source, OffersStatus):
+        try:
+            return Check(name, note=source.status())
+        except MarketDataError as error:
+            return Check(name, str(error), "as it says; bars that are stored stay usable")
     return Check(name)

@@ -1,7 +1,7 @@
 """What the command line shows: progress, tables, logins."""
 
 from tradewind.display.backup import backup_made, backups, restored, upgraded
-from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.data import actions, findings, snapshots, sources, stored
 from tradewind.display.housekeeping import disk, disk_in_short, removed
 from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
 from tradewind.display.registry import (
@@ -19,6 +19,7 @@ from tradewind.display.stack import adoption, checks, credentials, status
 from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
 
 __all__ = [
+    "actions",
     "adoption",
     "backtest",
     "backup_made",

@@ -22,6 +22,7 @@ from tradewind.errors import (
     ReproductionError,
     ResearchError,
     SourceError,
+    VendorError,
 )
 
 __all__ = ["OWN_ERRORS", "OWN_TRIES", "RETRIES", "RETRY_DELAY", "OutagesAreFree", "is_outage"]
@@ -97,8 +98,8 @@ class OutagesAreFree(RetryPolicy):
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether an error comes of a service that did not answer."""
-    return any(
+    """Tell whether an error comes of a service that did not answer, or not as it should."""
+    return any(isinstance(each, VendorError) and each.passing for each in _causes(error)) or any(
         f"{kind.__module__}.{kind.__qualname__}" in _OUTAGES
         for each in _causes(error)
         for kind in type(each).__mro__

@@ -21,9 +21,10 @@ from tradewind.stack.backup.service import scheduled
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.reread import NO_DATABASE
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import Secrets, vendor_keys
 from tradewind.stack.servers import object_store, postgres_server, redis_server
 from tradewind.stack.service import Service
+from tradewind.vendor_keys import given_keys
 from tradewind.workers.warm import MODULES as RESEARCH_MODULES
 
 __all__ = ["services"]
@@ -454,6 +455,8 @@ def _worker_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
         "MLFLOW_TRACKING_USERNAME": "tradewind",
         "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_worker,
         "TRADEWIND_DATABASE_URL": _database("research", settings, secrets),
+        **vendor_keys(secrets),
+        **given_keys(settings.home),
     }
 
 

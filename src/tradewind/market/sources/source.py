@@ -53,12 +53,12 @@ from tradewind.market.spec_types import CalendarName, SpecName, Words
 from tradewind.market.validation.accepted import Accepted
 from tradewind.specs.entry_points import offered
 from tradewind.specs.folders import SpecReader, located, refusal
+from tradewind.vendor_keys import KINDS
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "GROUP",
     "Source",
     "SourceSpec",
     "find_source",
@@ -66,9 +66,6 @@ __all__ = [
     "load_sources",
     "open_source",
 ]
-
-GROUP: Final = "tradewind.sources"
-"""The group of entry points that kinds of sources are found in."""
 
 
 @runtime_checkable
@@ -292,7 +289,7 @@ def open_source(spec: SourceSpec) -> Source:
     kind = located(place, "kind") if isinstance(place, Path) else place
     factory = offered(
         spec.kind,
-        group=GROUP,
+        group=KINDS,
         noun="kind of source",
         refuse=lambda problem: SourceError(f"{kind}: kind: {problem}"),
     )

@@ -21,7 +21,7 @@ from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
 from tradewind.stack.backup.elsewhere import WITHHELD
 from tradewind.stack.reread import NO_DATABASE
-from tradewind.stack.secrets import OF_OTHERS, Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets, vendor_keys
 from tradewind.stack.servers import Servers, read_servers
 
 __all__ = [
@@ -312,6 +312,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 **connection,
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_worker,
                 TRADEWIND_DATABASE_URL=database("research"),
+                **vendor_keys(whole),
             )
         },
         "airflow-dag-processor": {
