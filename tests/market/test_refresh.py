@@ -147,6 +147,52 @@ def test_a_revision_in_the_overlap_is_found(store: BarStore, bars: pl.DataFrame)
     assert told[0].startswith("IBM 2013-02-01: revision (205.18 -> 204.5)")
 
 
+def test_a_correction_that_may_reach_further_back_has_the_whole_history_asked_for(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    ingest(Vendor(bars), Spec(), store, known_at=EVENING)
+    since_2012 = pl.col("session").is_between(date(2012, 5, 1), date(2013, 1, 20))
+    restated = bars.with_columns(
+        volume=pl.when((pl.col("symbol") == "IBM") & since_2012)
+        .then(pl.col("volume") + 100)
+        .otherwise("volume")
+    )
+    days = restated.filter(pl.col("symbol") == "IBM").filter(since_2012).height
+    vendor = Vendor(put(restated, "MSFT", date(2013, 2, 20), volume=50_000_000))
+    done = ingest(vendor, Spec(), store, known_at=NEXT)
+    assert [asked for asked, _ in vendor.asked] == [SYMBOLS, ("IBM",)]
+    assert vendor.asked[1][1] == {}
+    assert done.revised == days + 1
+    assert (
+        store.bars("real", ["IBM"])
+        .select("session", "volume")
+        .equals(
+            restated.filter(pl.col("symbol") == "IBM", pl.col("session") <= THURSDAY).select(
+                "session", "volume"
+            )
+        )
+    )
+
+
+def test_of_a_restated_symbol_nothing_is_stored_before_its_whole_history_is_there(
+    store: BarStore, bars: pl.DataFrame
+) -> None:
+    ingest(Vendor(bars), Spec(), store, known_at=EVENING)
+    restated = put(bars, "IBM", date(2013, 1, 15), volume=5_000_000)
+
+    class OverQuota(Vendor):
+        def load(
+            self, symbols: Sequence[str], since: Mapping[str, date] | None = None
+        ) -> pl.DataFrame:
+            self.refused = {} if since else {"IBM": "quota"}
+            return super().load(symbols, since)
+
+    done = ingest(OverQuota(restated), Spec(), store, known_at=NEXT)
+    assert (done.failed, done.new, done.revised) == ({"IBM": "quota"}, 4, 0)
+    again = ingest(Vendor(restated), Spec(), store, known_at=NEXT + timedelta(hours=1))
+    assert (again.failed, again.new, again.revised) == ({}, 1, 1)
+
+
 def test_a_split_after_what_is_stored_is_found(store: BarStore, bars: pl.DataFrame) -> None:
     prices = ("open", "high", "low", "close")
     on_the_day = (pl.col("symbol") == "AAPL") & (pl.col("session") >= THURSDAY)

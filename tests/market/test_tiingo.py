@@ -3,8 +3,11 @@
 import json
 import logging
 import re
+import subprocess
+import sys
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -329,3 +332,62 @@ def test_doctor_says_whether_the_key_is_taken_and_what_is_left(
     refused = _source_check(Spec(server))
     assert "the key is refused" in refused.problem
     assert "another" not in f"{refused}"
+
+
+CHILD = """
+import sys
+from datetime import datetime
+from tradewind.market import refresh
+from tradewind.market.ingest import ingest
+from tradewind.market.sources.source import SourceSpec, open_source
+from tradewind.market.store.bar_store import BarStore
+
+refresh._AT_ONCE = 1
+spec = SourceSpec.model_validate_json(sys.argv[1])
+ingest(open_source(spec), spec, BarStore(sys.argv[2]), known_at=datetime.fromisoformat(sys.argv[3]))
+"""
+
+
+class Held(TiingoServer):
+    """Answers some requests, and holds the next until it is let go."""
+
+    answers = 0
+
+    def __init__(self, bars: pl.DataFrame) -> None:
+        super().__init__(bars)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def answer(self, path: str, params: Mapping[str, str]) -> Answer:
+        if len(self.requests) > self.answers:
+            self.reached.set()
+            assert self.go_on.wait(60)
+        return super().answer(path, params)
+
+
+@pytest.mark.parametrize("answers", [1, 3])
+def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(
+    store: BarStore, bars: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    answers: int,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(KEY, TiingoServer.key)
+    until = bars.filter(pl.col("session") <= THURSDAY)
+    with Held(until).running() as server:
+        server.answers = answers
+        spec = Spec(server)
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, spec.model_dump_json(), store.root, NEXT.isoformat()]
+        )
+        assert server.reached.wait(60)
+        child.kill()
+        child.wait(60)
+        server.go_on.set()
+        server.answers = 99
+        done = ingest(open_source(spec), spec, store, known_at=NEXT + timedelta(minutes=1))
+    kept = [path.split("/")[3] for path, _ in server.requests[:answers]]
+    asked = [path.split("/")[3] for path, _ in server.requests[answers + 1 :]]
+    assert sorted(kept + asked) == list(SYMBOLS)
+    assert done.new == until.filter(pl.col("symbol").is_in(asked)).height
+    files = BarStore(tmp_path / "files")
+    files.append("live", until, known_at=NEXT, calendar="XNYS")
+    names = [each.snapshot("live", SYMBOLS, calendar="XNYS") for each in (store, files)]
+    assert names[0] == names[1]

@@ -3,21 +3,24 @@
 A daily refresh of thousands of symbols must not fail for one of them, nor begin anew when it is
 killed. So each chunk is judged and stored by itself, in one commit. A symbol that cannot be had, or
 whose bars break a rule, is named and left as it is stored; the next try asks for it again, and for
-no symbol that is up to date.
+no symbol that is up to date. Where a correction reaches into the older half of what is compared,
+the symbol's whole history is asked for.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import polars as pl
 
 from tradewind.errors import PartialSourceError
+from tradewind.market.bars import KEY
 from tradewind.market.calendar import latest_possible_session
 from tradewind.market.ingest_result import IngestResult, Progress
 from tradewind.market.sources.offers import IncrementalSource, Promise, promise_of, takes_since
 from tradewind.market.sources.source import Source, SourceSpec
-from tradewind.market.store.bar_store import BarStore, Reach
+from tradewind.market.store.bar_store import Appended, BarStore, Reach
 from tradewind.market.validation.accepted import concerning
 from tradewind.market.validation.findings import Finding
 from tradewind.market.validation.validate import validate
@@ -61,35 +64,92 @@ def refresh(
     behind = [one for one in wanted if one not in reach or reach[one].last < last]
     report = on_progress or (lambda _done, _all: None)
     report(len(wanted) - len(behind), len(wanted))
-    new = revised = unchanged = 0
-    findings: list[Finding] = []
-    failed: dict[str, str] = {}
-    again_at: datetime | None = None
-    for start in range(0, len(behind), _AT_ONCE):
-        chunk = behind[start : start + _AT_ONCE]
-        known = {one: reach[one] for one in chunk if one in reach}
-        bars, absent, until = _loaded(source, spec, chunk, known)
-        again_at = until or again_at
+    taken = _Taken()
+
+    def judged(symbols: Sequence[str], known: Mapping[str, Reach]) -> pl.DataFrame:
+        """Load bars, and leave out what is not complete and symbols that fail, which are noted."""
+        bars, absent, until = _loaded(source, spec, symbols, known)
         bars = complete_bars(bars, source, spec, known_at)
         wrong = absent | _unconnected(bars, known)
         bars = bars.filter(~pl.col("symbol").is_in(list(wrong)))
-        bars, told, broken = _judged(bars, spec, known_at)
+        bars, warnings, broken = _judged(bars, spec, known_at)
+        taken.failed |= wrong | broken
+        taken.again_at = until or taken.again_at
+        taken.findings += warnings
+        return bars
+
+    for start in range(0, len(behind), _AT_ONCE):
+        chunk = behind[start : start + _AT_ONCE]
+        known = {one: reach[one] for one in chunk if one in reach}
+        bars = judged(chunk, known)
+        if known and (restated := _restated(store, spec, bars, known, known_at)):
+            # Nothing of them is stored before all is there, else the next try would not know.
+            others = bars.filter(~pl.col("symbol").is_in(restated))
+            bars = pl.concat([others, judged(restated, {})]).sort(KEY)
         if not bars.is_empty():
             done = store.append(
                 spec.name, bars, known_at=known_at, calendar=spec.session_calendar,
                 backdate=backdate,
             )  # fmt: skip
-            new, revised = new + done.new, revised + done.revised
-            unchanged += done.unchanged
-            findings += [*told, *done.findings]
-        failed |= wrong | broken
+            taken.add(done)
         report(len(wanted) - len(behind) + start + len(chunk), len(wanted))
-    if behind and len(failed) == len(behind):
-        raise PartialSourceError(spec.name, failed, again_at=again_at)
-    return IngestResult(
-        tuple(wanted), new, revised, unchanged, tuple(findings), dict(sorted(failed.items())),
-        again_at,
-    )  # fmt: skip
+    if behind and len(taken.failed) == len(behind):
+        raise PartialSourceError(spec.name, taken.failed, again_at=taken.again_at)
+    return taken.result(wanted)
+
+
+@dataclass
+class _Taken:
+    """What became of the chunks so far."""
+
+    new: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    again_at: datetime | None = None
+
+    def add(self, done: Appended) -> None:
+        self.new += done.new
+        self.revised += done.revised
+        self.unchanged += done.unchanged
+        self.findings += done.findings
+
+    def result(self, wanted: Sequence[str]) -> IngestResult:
+        return IngestResult(
+            tuple(wanted), self.new, self.revised, self.unchanged, tuple(self.findings),
+            dict(sorted(self.failed.items())), self.again_at,
+        )  # fmt: skip
+
+
+def _restated(
+    store: BarStore,
+    spec: SourceSpec,
+    bars: pl.DataFrame,
+    known: Mapping[str, Reach],
+    known_at: datetime,
+) -> list[str]:
+    """Return the symbols with a correction in the older half of the overlap, sorted.
+
+    It may reach further back than was asked for. The corrections of a usual day are of the days
+    before.
+    """
+    held = bars.filter(pl.col("symbol").is_in(list(known)))
+    if held.is_empty():
+        return []
+    with store.stage(spec.name, known_at=known_at, calendar=spec.session_calendar) as staged:
+        staged.add(held)
+        findings = staged.compare().findings
+    middle = {one: each.since + (each.last - each.since) / 2 for one, each in known.items()}
+    return sorted(
+        {
+            each.symbol
+            for each in findings
+            if each.symbol is not None
+            and each.session is not None
+            and each.session < middle[each.symbol]
+        }
+    )
 
 
 def complete_bars(
