@@ -13,7 +13,7 @@ OVER_QUOTA = Answer(
     b"You have run over your hourly request allocation. Please upgrade to have it increased.",
     content_type="text/plain",
 )
-"""How it says so: a sentence, with status 200."""
+"""How it says so: a sentence, with status 200 (hydrosquall/tiingo-python#45)."""
 
 
 class TiingoServer(VendorServer):

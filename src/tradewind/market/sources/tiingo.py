@@ -177,8 +177,9 @@ class Tiingo:
             If there is no key, it is refused, the quota is used up, or nobody answers.
         """
         symbol = self.symbols()[0]
+        path = f"/tiingo/daily/{quote(symbol, safe='')}"
         with self._vendor.connected() as connection:
-            connection.get(f"/tiingo/daily/{quote(symbol, safe='')}", {}, _META, about=symbol)
+            connection.get(path, {}, _META, about=symbol, tries=1)  # somebody waits for it
         return f"{self._vendor.quota}; {self.promise}"
 
     def _rows(

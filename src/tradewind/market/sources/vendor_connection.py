@@ -105,7 +105,13 @@ class Connection:
         self._key = key
 
     def get(
-        self, path: str, params: Mapping[str, str], shape: TypeAdapter[Answer], *, about: str
+        self,
+        path: str,
+        params: Mapping[str, str],
+        shape: TypeAdapter[Answer],
+        *,
+        about: str,
+        tries: int = _TRIES,
     ) -> Answer:
         """Ask one question.
 
@@ -117,6 +123,8 @@ class Connection:
             What the answer must be.
         about : str
             What is asked for, such as a symbol.
+        tries : int
+            How often at most.
 
         Raises
         ------
@@ -124,16 +132,16 @@ class Connection:
             If there is no usable answer after some tries.
         """
         self._vendor.refuse_if_stopped()
-        tries = Retrying(
+        asking = Retrying(
             retry=retry_if_exception(
                 lambda error: isinstance(error, VendorError) and error.passing
             ),
             wait=_wait,
-            stop=stop_after_attempt(_TRIES),
+            stop=stop_after_attempt(tries),
             reraise=True,
         )
         try:
-            answer: Answer = tries(self._once, path, params, shape, about)
+            answer: Answer = asking(self._once, path, params, shape, about)
         except VendorError as error:
             self._vendor.note(error)
             raise
