@@ -56,6 +56,7 @@ class Secrets:
     objects_login: str = ""
     # Of vendors of bars; see `tradewind.vendor_keys`.
     tiingo_key: str = ""
+    alpaca_key: str = ""
 
 
 ADDED: Final = frozenset(

@@ -7,10 +7,8 @@ dividends, and held against the vendor's adjusted closes: where the two differ, 
 wrong, and the symbol is refused.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import quote
@@ -18,12 +16,19 @@ from urllib.parse import quote
 import polars as pl
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
-from tradewind.errors import PartialSourceError, SourceError, VendorError
+from tradewind.errors import PartialSourceError, VendorError
 from tradewind.market import actions
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
+from tradewind.market.sources.vendor_bars import (
+    CRSP_STEP,
+    each_once,
+    refuse_disorder,
+    wanted_of,
+    with_factors,
+)
 from tradewind.market.sources.vendor_connection import Connection, Fetched
 from tradewind.market.spec_types import Day, Symbol
 
@@ -57,11 +62,7 @@ class TiingoOptions(BaseModel):
     @field_validator("symbols")
     @classmethod
     def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        times = Counter(one.upper() for one in symbols)
-        again = sorted(one for one, count in times.items() if count > 1)
-        if again:
-            raise ValueError(f"listed more than once: {', '.join(again[:10])}")
-        return tuple(sorted(symbols))
+        return each_once(symbols)
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -189,20 +190,15 @@ class Tiingo:
         make: Callable[[str, list[_Row], str], pl.DataFrame],
     ) -> Fetched[pl.DataFrame]:
         """Return what is made of the rows of each symbol."""
-        wanted = sorted(set(symbols))
-        unknown = sorted(set(wanted) - set(self.symbols()))
-        if unknown or not wanted:
-            raise SourceError(
-                f"source {self._name!r} has no symbols {', '.join(unknown[:10]) or 'at all'}; list "
-                "them under options.symbols of its file"
-            )
+        wanted = wanted_of(self._name, symbols, self.symbols())
         with self._vendor.connected() as connection:
 
             def ask(symbol: str) -> pl.DataFrame:
                 begin = since.get(symbol, self._options.start)
                 rows = _asked(connection, symbol, begin)
                 where = f"{self._vendor.who}: {symbol}"
-                _refuse_disorder(rows, begin, where, stored=symbol in since)
+                days = [row.date.date() for row in rows]
+                refuse_disorder(days, begin, where, stored=symbol in since)
                 return make(symbol, rows, where)
 
             return connection.each(wanted, ask)
@@ -219,15 +215,10 @@ class Tiingo:
                 "dividend": [row.divCash for row in rows],
                 "adjusted": pl.Series([row.adjClose for row in rows], dtype=pl.Float64),
             }
-        ).with_columns(
-            both=pl.col("split") * (pl.col("close") + pl.col("dividend")) / pl.col("close")
-        )
+        ).with_columns(both=CRSP_STEP)
         if self._options.adjusted_closes == "compare":
             _refuse_contradiction(bars, where)
-        return bars.with_columns(
-            (1.0 / pl.col(step).shift(-1, fill_value=1.0).cum_prod(reverse=True)).alias(factor)
-            for step, factor in (("split", "split_factor"), ("both", "adjustment_factor"))
-        ).select(SCHEMA.names())
+        return with_factors(bars)
 
 
 def _quota_said(text: str) -> timedelta | None:
@@ -241,34 +232,6 @@ def _quota_said(text: str) -> timedelta | None:
 def _asked(connection: Connection, symbol: str, begin: date) -> list[_Row]:
     path = f"/tiingo/daily/{quote(symbol, safe='')}/prices"
     return connection.get(path, {"startDate": begin.isoformat()}, _ROWS, about=symbol)
-
-
-def _refuse_disorder(rows: list[_Row], begin: date, where: str, *, stored: bool) -> None:
-    """Refuse an answer without rows, rows that are not in order, and those before what was asked.
-
-    Raises
-    ------
-    VendorError
-        Which says what came.
-    """
-    if not rows:
-        what = f"although it has given one of {begin} before" if stored else f"since {begin}"
-        raise VendorError(
-            f"{where}: the vendor gives no bars, {what}; was it renamed or delisted? Correct the "
-            "symbol, or take it out of options.symbols"
-        )
-    days = [row.date.date() for row in rows]
-    for before, after in pairwise(days):
-        if after <= before:
-            raise VendorError(
-                f"{where}: the bar of {after} stands after that of {before}; the answer is out of "
-                "order or repeats itself, ask again later"
-            )
-    if days[0] < begin:
-        raise VendorError(
-            f"{where}: bars from {days[0]} on came, and those from {begin} on were asked for; see "
-            "base_url in the source's file"
-        )
 
 
 def _refuse_contradiction(bars: pl.DataFrame, where: str) -> None:

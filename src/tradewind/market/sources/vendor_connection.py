@@ -7,7 +7,7 @@ or an error, even if the vendor repeats it.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -39,6 +39,7 @@ _LONGEST_QUOTA: Final = timedelta(days=1)
 _MOST_BYTES: Final = 64 * 2**20  # 20 years of daily bars are 1.3 MB
 _HEAD: Final = 4096  # bytes in which a vendor says what is wrong
 _SHOWN: Final = 120
+_SHORTEST: Final = 6  # characters of a part of a key; a shorter one is in many words
 _OK: Final = 200
 _REFUSED: Final = 401
 _FORBIDDEN: Final = 403
@@ -147,6 +148,46 @@ class Connection:
             raise
         self._vendor.note(None)
         return answer
+
+    def pages(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        shape: TypeAdapter[Answer],
+        following: Callable[[Answer], str | None],
+        *,
+        about: str,
+    ) -> Iterator[Answer]:
+        """Ask one question whose answer comes in pages.
+
+        Parameters
+        ----------
+        path, params, shape, about
+            As of `get`.
+        following : callable
+            Returns the token of the next page, which is asked for by ``page_token``; None after the
+            last.
+
+        Raises
+        ------
+        VendorError
+            If a page cannot be had, or one comes again. The pages before it are whole.
+        """
+        asked = dict(params)
+        seen: set[str] = set()
+        while True:
+            page = self.get(path, asked, shape, about=about)
+            yield page
+            token = following(page)
+            if token is None:
+                return
+            if token in seen:
+                raise VendorError(
+                    f"{self._vendor.who}: {about}: page {self._said(token)} comes a second time; "
+                    "the answer would never end, ask again later"
+                )
+            seen.add(token)
+            asked["page_token"] = token
 
     def each(self, symbols: Sequence[str], ask: Callable[[str], Wanted]) -> Fetched[Wanted]:
         """Ask for each of some symbols, several at a time; an error about one stops no other.
@@ -289,7 +330,9 @@ class Connection:
 
     def _said(self, text: str) -> str:
         """Return what a vendor said, in one line and without the key."""
-        line = " ".join(text.replace(self._key, "***").split())
+        for part in (self._key, *self._key.split(":")):  # some keys have two parts
+            text = text.replace(part, "***") if len(part) >= _SHORTEST else text
+        line = " ".join(text.split())
         return (line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...") or "nothing"
 
 
