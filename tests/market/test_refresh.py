@@ -184,7 +184,8 @@ def test_of_a_restated_symbol_nothing_is_stored_before_its_whole_history_is_ther
         def load(
             self, symbols: Sequence[str], since: Mapping[str, date] | None = None
         ) -> pl.DataFrame:
-            self.refused = {} if since else {"IBM": "quota"}
+            if not since:
+                raise PartialSourceError("real", {"IBM": "quota"})
             return super().load(symbols, since)
 
     done = ingest(OverQuota(restated), Spec(), store, known_at=NEXT)

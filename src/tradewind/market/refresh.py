@@ -15,7 +15,7 @@ from typing import Final
 import polars as pl
 
 from tradewind.errors import PartialSourceError
-from tradewind.market.bars import KEY
+from tradewind.market.bars import KEY, SCHEMA
 from tradewind.market.calendar import latest_possible_session
 from tradewind.market.ingest_result import IngestResult, Progress
 from tradewind.market.sources.offers import IncrementalSource, Promise, promise_of, takes_since
@@ -82,7 +82,8 @@ def refresh(
         chunk = behind[start : start + _AT_ONCE]
         known = {one: reach[one] for one in chunk if one in reach}
         bars = judged(chunk, known)
-        if known and (restated := _restated(store, spec, bars, known, known_at)):
+        compared = known if promise.prices == "raw" else {}  # of others all was asked for
+        if restated := _restated(store, spec, bars, compared, known_at):
             # Nothing of them is stored before all is there, else the next try would not know.
             others = bars.filter(~pl.col("symbol").is_in(restated))
             bars = pl.concat([others, judged(restated, {})]).sort(KEY)
@@ -194,9 +195,7 @@ def _loaded(
         bars = source.load(chunk, since)
     except PartialSourceError as error:
         failed, again_at = dict(error.failed), error.again_at
-        if error.bars is None:
-            return pl.DataFrame({"symbol": []}, {"symbol": pl.String}), failed, again_at
-        bars = error.bars
+        bars = pl.DataFrame(schema=SCHEMA) if error.bars is None else error.bars
     given = set(bars.get_column("symbol").drop_nulls()) if "symbol" in bars.columns else set()
     for symbol in set(chunk) - given - set(failed):
         failed[symbol] = f"source {spec.name!r} gave no bars, and no reason; ask it again"
