@@ -49,6 +49,19 @@ def test_a_run_waits_for_the_vendor() -> None:
     assert late.summary == "7 h after each close of XNYS"
 
 
+@pytest.mark.parametrize("hours", [1, 7, 30, 72])
+def test_a_run_that_is_due_is_not_put_off_by_a_newer_close(hours: int) -> None:
+    late = AfterClose("24/7", delay=timedelta(hours=hours))
+    now = datetime.now(UTC)
+    last = DataInterval.exact(instance(now - timedelta(days=9)))
+    info = late.next_dagrun_info(
+        last_automated_data_interval=last,
+        restriction=TimeRestriction(None, None, catchup=False),
+    )
+    assert info is not None
+    assert now - timedelta(days=1) <= info.run_after <= datetime.now(UTC)
+
+
 def test_without_catching_up_only_the_latest_close_is_run() -> None:
     info = following("2012-10-26T20:00", catchup=False)
     assert info.data_interval is not None

@@ -114,7 +114,8 @@ class AfterClose(Timetable):
         close = close_after(self._calendar, after)
         if catchup:
             return close
-        latest = self._close_before(datetime.now(UTC))
+        # Of those that are due: with a delay of days there is always a newer one that is not.
+        latest = self._close_before(datetime.now(UTC) - self._delay)
         if latest is not None and latest > after:
             close = latest
         if close is not None and self._since is not None and close + self._delay < self._since:
