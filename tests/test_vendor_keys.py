@@ -20,7 +20,8 @@ KEY, VALUE = "TRADEWIND_TIINGO_KEY", "5ecr3t-0f-a-v3nd0r"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (KEY, "TRADEWIND_HOME"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "strategies").mkdir()
+    for folder in ("strategies", "sources"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "config").symlink_to(CHECKOUT / "config")
     return tmp_path
 
