@@ -3,8 +3,9 @@ PYTHON ?= python3
 # uv in a folder of the checkout, unless the machine has one.
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
+DIST ?= dist
 
-.PHONY: demo install up down lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down wheel lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -15,6 +16,8 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 # Python reads this file in the locale's encoding: a path with an umlaut must not stand in it.
 	@for file in .venv/lib/python3*/site-packages/_editable_impl_tradewind.pth; do \
 	  echo ../../../../src >"$$file"; done
+# Hatchling lays copies of what is shipped there, which would grow old: here it is read where it is.
+	@rm -rf .venv/lib/python3*/site-packages/tradewind
 	@touch $@
 
 # Libraries of models that only tests name; 290 MB.
@@ -40,6 +43,14 @@ up: install
 
 down:
 	.venv/bin/tradewind down
+
+# In dist/: the wheel, and the versions of all that it needs which are tested with it, for `pip --constraint`.
+wheel: | $(UV)
+	@rm -f "$(DIST)"/tradewind-*.whl
+	$(UV) build --quiet --wheel --out-dir "$(DIST)"
+	$(UV) export --quiet --frozen --no-dev --all-extras --no-emit-project --no-hashes --no-annotate \
+	  --output-file "$(DIST)/constraints.txt"
+	@ls "$(DIST)"
 
 lint: install
 	.venv/bin/ruff check .
@@ -82,6 +93,7 @@ bench-containers: install
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
+# A workspace from the wheel alone, in an environment of its own.
 campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
@@ -90,9 +102,10 @@ campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.year
 	.venv/bin/pytest tests/stack/restored_whole.py
 	.venv/bin/pytest tests/stack/own_kinds_traded.py
+	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:
 	-.venv/bin/tradewind down
-	rm -rf .tradewind .venv .uv site
+	rm -rf .tradewind .venv .uv dist site

@@ -400,6 +400,10 @@ def _settings() -> Iterator[Case]:
         "broker": ("nope", "", "ib2://x", "PAPER", "paper "),
         "alert_url": addresses,
         "mlflow_public_url": addresses,
+        "oidc_issuer": (*addresses, "http://login.example.com", "https://a/?b"),
+        "oidc_roles": ("quants", "a=boss", "=admin", "a=admin,a=viewer"),
+        "oidc_others": ("researcher", "Viewer", ""),
+        "oidc_scopes": ("profile", ""),
         "worker_modules": ("a b-c", "1x", "os;rm", "../x", "a..b"),
         "home": ("/tmp",),  # noqa: S108
         "airflow_prot": ("1",),

@@ -123,6 +123,8 @@ def _default(each: Any) -> str:
 def _type(each: Any) -> str:
     if each.param_type_name == "option" and each.is_flag:
         return "given or not"
+    if each.type.name == "choice":
+        return f"one of {', '.join(map(str, each.type.choices))}"
     name = TYPES[each.type.name]
     return f"{name}, any number of times" if each.nargs == -1 else name
 

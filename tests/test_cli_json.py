@@ -14,12 +14,15 @@ import typer
 from typer.testing import CliRunner
 
 from tradewind import cli
+from tradewind.desk.data import Action
 from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
+from tradewind.desk.new import Begun
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
 from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
+from tradewind.desk.workspace import Workspace
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.store.bar_store import SnapshotInfo, Stored
 from tradewind.market.validation.findings import Finding
@@ -65,10 +68,14 @@ CONTENTS = Contents(
 MADE = Made(BACKUP, CONTENTS, [])
 # By command: what is called, what it then returns, and the arguments.
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
+    "init": ("desk.workspace.make_workspace", Workspace(Path("/a"), (".gitignore",)), ["/a"]),
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),
     "housekeeping": (
         "desk.housekeeping.housekeep", {"mlflow": Removed({"runs": 1}, 5, {"files": 7})}, [],
+    ),
+    "new": (
+        "desk.new.begin", Begun("model", "m", Path("/d"), ("strategies/m.py",)), ["model", "m"],
     ),
     "disk": (
         "desk.disk.disk_usage", DiskUsage(1, 2, NOW, (Part("bars", None, NAN),), NAN, None), [],
@@ -106,6 +113,10 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "data ingest": ("desk.data.ingest", {"new": 1, "revised": 0}, ["s"]),
     "data validate": (
         "desk.data.validate", [Finding("error", "A", DAY, "finite", NAN, "no number")], ["s"],
+    ),
+    "data actions": (
+        "desk.data.actions", [Action("A", "split", DAY, None, 2.0, None)],
+        ["s", "--since", "2020-01-02"],
     ),
     "data stored": ("desk.data.stored", [Stored("s", ("A",), DAY, DAY, 7, 0, NOW, 1)], []),
     "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),

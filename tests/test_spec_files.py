@@ -198,21 +198,21 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "kind: lightgbm",
         "kind: LightGBM",
         [
-            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
+            "7: model: there is no kind 'LightGBM'. Did you mean lightgbm? There are: custom, estimator, external, lightgbm, ma_crossover, ridge, rule."
         ],
     ),
     (
         "kind: lightgbm",
         "kind: forest",
         [
-            "7: model: there is no kind 'forest'. There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
+            "7: model: there is no kind 'forest'. There are: custom, estimator, external, lightgbm, ma_crossover, ridge, rule."
         ],
     ),
     (
         "kind: lightgbm",
         "type: ridge",
         [
-            "7: model: has no kind; name one of custom, estimator, lightgbm, ma_crossover, ridge, rule"
+            "7: model: has no kind; name one of custom, estimator, external, lightgbm, ma_crossover, ridge, rule"
         ],
     ),
     (
@@ -224,7 +224,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "{kind: lightgbm}",
         "[lightgbm]",
         [
-            "7: model: must be a mapping whose kind is one of custom, estimator, lightgbm, ma_crossover, ridge, rule, not a list of 1"
+            "7: model: must be a mapping whose kind is one of custom, estimator, external, lightgbm, ma_crossover, ridge, rule, not a list of 1"
         ],
     ),
     (
@@ -233,7 +233,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         [
             "7: model.lambda_l2: must be a number, not .inf",
             "7: model.learning_rat: unknown field. Did you mean learning_rate?",
-            "7: model.alpha: unknown field. Known are: objective, rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2.",
+            "7: model.alpha: unknown field. Known are: weights, objective, rounds, learning_rate, num_leaves, min_data_in_leaf, feature_fraction, bagging_fraction, lambda_l2, early_stopping.",
         ],
     ),
     (
@@ -402,7 +402,7 @@ STRATEGIES: list[tuple[str, str, list[str]]] = [
         "{kind: lightgbm}",
         "{kind: null}",
         [
-            "7: model: there is no kind 'null'. There are: custom, estimator, lightgbm, ma_crossover, ridge, rule."
+            "7: model: there is no kind 'null'. There are: custom, estimator, external, lightgbm, ma_crossover, ridge, rule."
         ],
     ),
     (
@@ -636,7 +636,7 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         "kind: files",
         "kind: nope",
         [
-            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: files, sample."
+            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: alpaca, files, sample, tiingo."
         ],
     ),
     ("kind: files", "name: x", ["2:1: key 'name' is there twice, first in line 1: take one out"]),

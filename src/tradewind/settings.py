@@ -1,7 +1,7 @@
 """Every setting of tradewind, once.
 
 A value is taken from the environment (``TRADEWIND_AIRFLOW_PORT``), else from the file ``.env``
-of the checkout, else from the default below. Names that do not exist are refused, and values that
+of the workspace, else from the default below. Names that do not exist are refused, and values that
 cannot be meant (`tradewind.setting_rules`), by file, line and value.
 """
 
@@ -16,8 +16,11 @@ from typing import Any, Literal
 
 from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
+from tradewind.roles import REFUSED
 from tradewind.setting_rules import read_setting
+from tradewind.shipped import shipped
 from tradewind.suggestions import did_you_mean
+from tradewind.vendor_keys import is_key
 
 __all__ = ["FIELDS", "Settings", "load_settings"]
 
@@ -46,7 +49,8 @@ class Settings:
     Attributes
     ----------
     home : Path
-        The checkout: holds config/, dags/, sources/ and strategies/.
+        The workspace: holds sources/ and strategies/, and dags/, plugins/ and config/ where there
+        are any.
     state_dir : Path
         All state of the local stack; a relative path starts at home.
     market_store : str
@@ -80,6 +84,25 @@ class Settings:
         Address of MLflow's page for a browser, where it differs.
     alert_url : str or None
         Web hook that is told of failed and late runs.
+    oidc_issuer : str or None
+        Address of the identity provider that people log in with, on both pages; none for
+        passwords alone (docs/login.md).
+    oidc_client_id : str or None
+        What the provider knows both pages by.
+    oidc_client_secret_file : str or None
+        File that holds the client's secret, for you alone to read; a relative path starts at home.
+    oidc_roles : str
+        Groups with their roles, such as quants=researcher,desk=trader,ops=admin.
+    oidc_role_claim : str
+        Claim of the token that lists a person's groups; a dot leads into a claim.
+    oidc_name_claim : str
+        Claim that people are named by: nobody may be able to choose another's.
+    oidc_others : {"refused", "viewer"}
+        What somebody is who is in no group with a role.
+    oidc_scopes : str
+        What the provider is asked for.
+    oidc_ca_file : str or None
+        CA that signed the provider's certificate, where the machine does not know it.
     keep_days : int
         Days for which the runs of Airflow that have ended are kept, with their logs; 0 for ever.
     keep_deleted_days : int
@@ -118,6 +141,15 @@ class Settings:
     broker: str = "paper"
     mlflow_public_url: str | None = None
     alert_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client_id: str | None = None
+    oidc_client_secret_file: str | None = None
+    oidc_roles: str = ""
+    oidc_role_claim: str = "groups"
+    oidc_name_claim: str = "preferred_username"
+    oidc_others: str = REFUSED
+    oidc_scopes: str = "openid profile email"
+    oidc_ca_file: str | None = None
     keep_days: int = 90
     keep_deleted_days: int = 30
     backup_to: str = ""
@@ -148,6 +180,18 @@ class Settings:
                 "TRADEWIND_BACKUP_EVERY_HOURS asks for backups, and TRADEWIND_BACKUP_TO says no "
                 "place: set it to a directory or s3://bucket/prefix"
             )
+        if self.oidc_issuer and not (self.oidc_client_id and self.oidc_client_secret_file):
+            yield (
+                "TRADEWIND_OIDC_ISSUER needs TRADEWIND_OIDC_CLIENT_ID and "
+                "TRADEWIND_OIDC_CLIENT_SECRET_FILE beside it"
+            )
+        if self.oidc_issuer and not self.oidc_roles and self.oidc_others == REFUSED:
+            yield (
+                "TRADEWIND_OIDC_ISSUER lets nobody in: set TRADEWIND_OIDC_ROLES, such as "
+                "quants=researcher,ops=admin, or TRADEWIND_OIDC_OTHERS=viewer"
+            )
+        if not self.oidc_issuer and (self.oidc_client_id or self.oidc_roles):
+            yield "TRADEWIND_OIDC_ISSUER is not set, and without it no other TRADEWIND_OIDC_ counts"
         ports = {name: getattr(self, name) for name in FIELDS if name.endswith("_port")}
         seen: dict[int, str] = {}
         for name, port in ports.items():
@@ -180,8 +224,26 @@ class Settings:
 
     @property
     def config_dir(self) -> Path:
-        """How Airflow, MLflow, Redis and PostgreSQL behave, for every way of running them."""
+        """Files of the workspace's own in the place of those that come with tradewind."""
         return self.home / "config"
+
+    def config_file(self, name: str) -> Path:
+        """Return a file that says how Airflow, MLflow, Redis or PostgreSQL behaves.
+
+        The workspace's own, else the one that comes with tradewind.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``airflow.env``.
+
+        Raises
+        ------
+        SettingsError
+            If neither is there.
+        """
+        own = self.config_dir / name
+        return own if own.is_file() else shipped(f"config/{name}")
 
     def as_environment(self) -> dict[str, str]:
         """Return these settings as variables, for processes that read them again."""
@@ -198,6 +260,11 @@ class Settings:
     def mlflow_page(self) -> str:
         """Address of MLflow for a browser."""
         return (self.mlflow_public_url or f"http://localhost:{self.mlflow_port}").rstrip("/")
+
+    @property
+    def airflow_page(self) -> str:
+        """Address of Airflow for a browser."""
+        return f"http://localhost:{self.airflow_port}"
 
     @property
     def airflow_url(self) -> str:
@@ -219,14 +286,14 @@ def load_settings(cwd: Path | None = None, *, home: Path | None = None) -> Setti
     Parameters
     ----------
     cwd : Path, optional
-        Where to look for the checkout when ``TRADEWIND_HOME`` is not set: here and above.
+        Where to look for the workspace when ``TRADEWIND_HOME`` is not set: here and above.
     home : Path, optional
         Where to look for it whatever ``TRADEWIND_HOME`` says.
 
     Raises
     ------
     SettingsError
-        If a name is unknown, a value is out of range, or no checkout is found.
+        If a name is unknown, a value is out of range, or no workspace is found.
     """
     asked = os.environ.get(PREFIX + "HOME")
     if home is None and asked:
@@ -252,11 +319,11 @@ def load_settings(cwd: Path | None = None, *, home: Path | None = None) -> Setti
 
 def _find_home(cwd: Path) -> Path:
     for folder in (cwd, *cwd.parents):
-        if (folder / "strategies").is_dir() and (folder / "config" / "airflow.env").is_file():
+        if all((folder / name).is_dir() for name in ("strategies", "sources")):
             return folder.absolute()
     raise SettingsError(
-        f"no tradewind checkout at {cwd} or above it (a folder with strategies/ and "
-        "config/airflow.env). Change into one, or set TRADEWIND_HOME."
+        f"no workspace of tradewind at {cwd} or above it (a folder with strategies/ and sources/). "
+        "Make one with `tradewind init FOLDER`, change into one, or set TRADEWIND_HOME."
     )
 
 
@@ -273,6 +340,8 @@ def _given(
             continue
         field_name = upper.removeprefix(PREFIX).lower()
         found = FIELDS.get(field_name)
+        if found is None and is_key(name):
+            continue
         if found is None or upper != name:
             help_on = did_you_mean(upper, map(variable, FIELDS), otherwise="Known")
             problems[name] = f"{told(name)} is no setting. {help_on}"

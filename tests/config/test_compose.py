@@ -8,18 +8,21 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
+from tradewind.oidc.provider import SESSION_SECONDS
 from tradewind.settings import FIELDS, ONLY_COMPOSE, PREFIX
-from tradewind.stack.containers.handout import OWNERS, VOLUME_OWNERS
+from tradewind.stack.containers.handout import OIDC_CLIENT_FILE, OWNERS, VOLUME_OWNERS
 from tradewind.stack.containers.handout import PREFIX as SECRET
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets
+from tradewind.vendor_keys import key_variable
 
 CHECKOUT = Path(__file__).parents[2]
 TEXT = (CHECKOUT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 ADDED = "".join(
     (CHECKOUT / f"compose.{name}.yaml").read_text()
-    for name in ("postgres", "redis", "objects", "tls")
+    for name in ("postgres", "redis", "objects", "tls", "oidc")
 )
+OIDC: dict[str, Any] = yaml.safe_load((CHECKOUT / "compose.oidc.yaml").read_text())
 TLS: dict[str, Any] = yaml.safe_load((CHECKOUT / "compose.tls.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (CHECKOUT / "docker" / "Dockerfile").read_text()
@@ -214,7 +217,8 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     secrets = {SECRET + name.upper() for name in Secrets.__dataclass_fields__}
     # A checkout is no setting in its own file, and only services have the database's address set.
     settings = {PREFIX + name.upper() for name in FIELDS if name not in {"home", "database_url"}}
-    assert {name for name, _ in offered} == set(used) | secrets | settings
+    keys = {key_variable(name.removesuffix("_key")) for name in OF_OTHERS if name.endswith("_key")}
+    assert {name for name, _ in offered} == set(used) | secrets | settings | keys
     for name in settings:
         default = FIELDS[name.removeprefix(PREFIX).lower()].default
         assert dict(offered)[name] == ("" if default is None else str(default))
@@ -226,3 +230,17 @@ def test_the_example_of_dotenv_has_every_variable_and_no_other() -> None:
     for name in set(used) & known - ONLY_COMPOSE:
         default = FIELDS[name.removeprefix(PREFIX).lower()].default
         assert used[name] == ("" if default is None else str(default))
+
+
+def test_both_pages_and_nobody_else_know_the_identity_provider() -> None:
+    assert set(OIDC["services"]) == {"airflow-webserver", "mlflow"}
+    settings = {PREFIX + name.upper() for name in FIELDS if name.startswith("oidc_")}
+    for service in OIDC["services"].values():
+        assert settings <= set(service["environment"])
+    webserver = OIDC["services"]["airflow-webserver"]["environment"]
+    assert int(webserver["AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES"]) * 60 == SESSION_SECONDS
+    assert f"{webserver['AIRFLOW__FAB__CONFIG_FILE']}\n" in DOCKERFILE
+    for name, service in OIDC["services"].items():
+        share = name.partition("-")[0]
+        secret = f"/run/secrets/{share}/{OIDC_CLIENT_FILE}"
+        assert service["environment"]["TRADEWIND_OIDC_CLIENT_SECRET_FILE"] == secret

@@ -12,8 +12,10 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from tradewind.market.sources.alpaca import AlpacaOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
+from tradewind.market.sources.tiingo import TiingoOptions
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import allowed, fields_of, kinds, options_of
 
@@ -21,6 +23,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
+    "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from tradewind.desk import research
 from tradewind.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,5 +23,4 @@ def settings(checkout: Path, monkeypatch: pytest.MonkeyPatch, postgres_url: str)
     """A checkout as a worker sees it: the ledger's address is in its environment."""
     monkeypatch.setenv("TRADEWIND_HOME", str(checkout))
     monkeypatch.setenv("TRADEWIND_DATABASE_URL", postgres_url)
-    monkeypatch.setattr(research, "ledger_url", lambda _: postgres_url)  # no stack's secrets here
     return load_settings()

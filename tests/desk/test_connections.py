@@ -1,12 +1,15 @@
 """A run that is asked for begins, or it is said at once that it would not."""
 
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from tradewind.desk._connections import trigger_when_known
-from tradewind.errors import OrchestrationError
+from tradewind.desk._connections import ledger_url, trigger_when_known, use_mlflow
+from tradewind.errors import OrchestrationError, StackError
+from tradewind.settings import load_settings
 
 
 @dataclass
@@ -45,3 +48,17 @@ def test_a_dag_that_airflow_has_yet_to_find_is_waited_for(monkeypatch: pytest.Mo
     client = Client(unknown=3)
     assert trigger_when_known(cast("Any", client), "train_x") == "manual__1"
     assert client.triggered == ["train_x"]
+
+
+def test_a_task_has_the_logins_of_its_environment_and_reads_no_secret(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for ask in (ledger_url, use_mlflow):
+        with pytest.raises(StackError, match="the stack is not running"):
+            ask(load_settings(checkout))
+    monkeypatch.setenv("TRADEWIND_DATABASE_URL", "postgresql://research@there/tradewind")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "tradewind")
+    settings = load_settings(checkout)
+    assert ledger_url(settings) == "postgresql://research@there/tradewind"
+    use_mlflow(settings)
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "tradewind"

@@ -34,6 +34,7 @@ from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.settings import Settings
 from tradewind.trading.book.views import Day, Fill, Order, Position
 
+NOTHING = pl.DataFrame()
 DAY, NOW, CENTS = date(2012, 1, 31), datetime(2012, 1, 31, tzinfo=UTC), Decimal("1234.50")
 REFUSED = Decision(False, (RuleResult("max_pbo", 0.7, 0.5, False, "0.7 is above 0.5"),))
 VERSION = VersionInfo(
@@ -49,11 +50,11 @@ def test_a_path_is_where_it_is_looked_for_and_else_the_environment_or_the_neares
     monkeypatch.chdir(checkout / "strategies")
     assert Desk().home == checkout
     monkeypatch.chdir(nowhere)
-    with pytest.raises(SettingsError, match="no tradewind checkout at"):
+    with pytest.raises(SettingsError, match="no workspace of tradewind at"):
         Desk()
     monkeypatch.setenv("TRADEWIND_HOME", str(nowhere))
     assert Desk(checkout / "sources").home == Desk(str(checkout)).home == checkout
-    with pytest.raises(SettingsError, match=f"no tradewind checkout at {nowhere}"):
+    with pytest.raises(SettingsError, match=f"no workspace of tradewind at {nowhere}"):
         Desk(nowhere)
     assert Desk().home == nowhere
     monkeypatch.setenv("TRADEWIND_HOME", str(checkout))
@@ -62,7 +63,7 @@ def test_a_path_is_where_it_is_looked_for_and_else_the_environment_or_the_neares
 
 def test_a_path_that_is_no_text_here_is_refused_with_the_way_out(checkout: Path) -> None:
     named = checkout / "\udcc3\udca4"  # an umlaut, read as ASCII
-    for folder in ("strategies", "config"):
+    for folder in ("strategies", "sources"):
         shutil.copytree(checkout / folder, named / folder)
     with pytest.raises(SettingsError, match=r"names of files as UTF-8.*PYTHONUTF8=1"):
         Desk(named)
@@ -131,7 +132,7 @@ def test_what_needs_the_stack_says_how_to_start_it(
 
 def test_an_unknown_strategy_is_named_with_the_closest(checkout: Path) -> None:
     desk = Desk(checkout)
-    for ask in (desk.backtest, desk.train, desk.signals):
+    for ask in (desk.backtest, desk.train, desk.signals, lambda name: desk.judge(name, NOTHING)):
         with pytest.raises(StrategyError, match=r"named 'momentun' in .* Did you mean momentum\?"):
             ask("momentun")
 

@@ -72,7 +72,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModuleNotFoundError("No module named 'bokeh_sampledata'")
 
     monkeypatch.setattr(sample, "files", nothing)
-    with pytest.raises(SourceError, match=r"bokeh_sampledata.* cannot be read.*uv sync"):
+    with pytest.raises(SourceError, match=r"bokeh_sampledata.* cannot be read.*pip install"):
         sample.load(["AAPL"])
 
 

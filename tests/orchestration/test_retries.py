@@ -1,7 +1,7 @@
 """An outage costs no try, an own error one, and what is at fault in the input all of them."""
 
 import contextlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -42,6 +42,7 @@ OUTAGES = [
     caused(errors.RegistryError("out of reach"), requests.exceptions.ConnectionError("refused")),
     caused(errors.RegistryError("500"), requests.exceptions.RetryError("many 500"), told=False),
     caused(errors.TradingError("not stored"), sa.exc.OperationalError("", {}, Exception())),
+    errors.VendorError("500", passing=True),
     caused(errors.SourceError("not fetched"), ConnectionResetError("peer")),
 ]
 
@@ -74,6 +75,23 @@ def test_an_own_error_is_no_outage_and_has_a_second_try(error: Exception) -> Non
     assert not is_outage(error)
     decided = [OutagesAreFree().evaluate(error, n, RETRIES, context).action for n in (1, 2)]
     assert decided == [RetryAction.DEFAULT, RetryAction.FAIL]
+
+
+def test_symbols_that_a_source_could_not_give_are_asked_for_again_once_the_quota_allows() -> None:
+    store = Store()
+
+    def delay(number: int, wait: timedelta | None) -> float:
+        until = None if wait is None else datetime.now(UTC) + wait
+        error = errors.PartialSourceError("x", {"IBM": "no answer"}, again_at=until)
+        decision = OutagesAreFree().evaluate(error, number, RETRIES, {"task_state_store": store})
+        assert decision.action == RetryAction.RETRY
+        return typed(decision.retry_delay, timedelta).total_seconds()
+
+    assert [delay(number, None) for number in (1, 2, 5)] == [5, 15, 240]
+    assert 1790 < delay(1, timedelta(minutes=30)) <= 1800
+    assert delay(2, timedelta(hours=-1)) == 15
+    assert delay(1, timedelta(days=30)) == 7200
+    assert not store
 
 
 def test_causes_that_go_in_a_circle_end() -> None:

@@ -95,6 +95,20 @@ def test_a_sweep_spreads_its_trials_over_the_workers_before_the_training(strateg
     assert dag.get_task("run_trials").is_mapped
 
 
+def test_folds_are_spread_over_the_workers_where_the_file_says_so(strategies: Path) -> None:
+    text = STRATEGY.format(name="wide").replace("test: 250", "test: 250, spread: true")
+    sweep = "sweep: {trials: 8, parameters: {rounds: {low: 5, high: 50}}}\n"
+    (strategies / "wide.yaml").write_text(text)
+    (strategies / "swept.yaml").write_text(text.replace("name: wide", "name: swept") + sweep)
+    dags = strategy_dags(strategies)
+    assert after(dags["train_wide"])["ingest"] == {"plan_folds", "run_folds", "train"}
+    assert after(dags["train_wide"])["plan_folds"] == {"run_folds"}
+    assert after(dags["train_wide"])["run_folds"] == {"train"}
+    assert dags["train_wide"].get_task("run_folds").is_mapped
+    # The folds are those of the best trial.
+    assert after(dags["train_swept"])["run_trials"] == {"plan_folds", "train"}
+
+
 def test_a_watch_that_is_repeated_begins_no_second_training(strategies: Path) -> None:
     retrain: Any = strategy_dags(strategies)["monitor_trend"].get_task("retrain")
     run_ids = []

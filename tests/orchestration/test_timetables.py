@@ -40,6 +40,28 @@ def test_a_run_follows_each_real_close_by_an_hour(after: str, closes: str) -> No
     assert info.data_interval.start == datetime.fromisoformat(after).replace(tzinfo=UTC)
 
 
+def test_a_run_waits_for_the_vendor() -> None:
+    late = AfterClose("XNYS", delay=timedelta(hours=7))
+    restriction = TimeRestriction(instance(datetime(2012, 7, 3, tzinfo=UTC)), None, catchup=True)
+    info = late.next_dagrun_info(last_automated_data_interval=None, restriction=restriction)
+    assert info is not None
+    assert info.run_after == instance(datetime(2012, 7, 4, 0, tzinfo=UTC))
+    assert late.summary == "7 h after each close of XNYS"
+
+
+@pytest.mark.parametrize("hours", [1, 7, 30, 72])
+def test_a_run_that_is_due_is_not_put_off_by_a_newer_close(hours: int) -> None:
+    late = AfterClose("24/7", delay=timedelta(hours=hours))
+    now = datetime.now(UTC)
+    last = DataInterval.exact(instance(now - timedelta(days=9)))
+    info = late.next_dagrun_info(
+        last_automated_data_interval=last,
+        restriction=TimeRestriction(None, None, catchup=False),
+    )
+    assert info is not None
+    assert now - timedelta(days=1) <= info.run_after <= datetime.now(UTC)
+
+
 def test_without_catching_up_only_the_latest_close_is_run() -> None:
     info = following("2012-10-26T20:00", catchup=False)
     assert info.data_interval is not None
@@ -56,9 +78,10 @@ def test_a_run_by_hand_belongs_to_the_session_that_closed_last() -> None:
 
 def test_the_scheduler_gets_the_same_timetable_back() -> None:
     for since in (None, datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)):
-        timetable = AfterClose("XLON", since)
-        again = AfterClose.deserialize(timetable.serialize())
-        assert (again.summary, again.serialize()) == (timetable.summary, timetable.serialize())
+        for delay in (timedelta(hours=1), timedelta(hours=7.5)):
+            timetable = AfterClose("XLON", since, delay)
+            again = AfterClose.deserialize(timetable.serialize())
+            assert (again.summary, again.serialize()) == (timetable.summary, timetable.serialize())
 
 
 def test_a_source_s_own_sessions_reach_the_scheduler() -> None:

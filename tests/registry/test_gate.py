@@ -237,6 +237,32 @@ def test_what_is_no_refresh_must_beat_the_champion(ours: Any) -> None:
     assert decide(evidence(**ours), champion, RULES).passed  # and it may
 
 
+def test_what_was_made_elsewhere_is_refused_until_the_file_takes_it_on_trust() -> None:
+    made = evidence(external=True, reproducible=None)
+    refused = decide(made, None, RULES).refused
+    assert [rule.rule for rule in refused] == ["checked_for_leaks", "reproducible"]
+    for rule in refused:
+        assert rule.figure is None
+        assert f"{rule.rule}: false}}`" in rule.reason
+    trusting = RULES.model_copy(update={"checked_for_leaks": False, "reproducible": False})
+    trusted = decide(made, None, trusting)
+    assert trusted.passed
+    assert "on trust (gate.checked_for_leaks: false)" in ruled(trusted, "checked_for_leaks").reason
+    assert "leakage" not in [rule.rule for rule in trusted.rules]
+    assert not decide(evidence(reproducible=None), None, RULES).passed  # of others as before
+
+
+def test_predictions_that_go_on_are_a_refresh_and_others_of_the_same_file_are_not() -> None:
+    trusting = RULES.model_copy(update={"checked_for_leaks": False, "reproducible": False})
+    champion = evidence(returns=returns(NOISE), external=True, **TRAINED)
+    gone_on = evidence(returns=returns([*NOISE, 0.002]), external=True, **TODAY)
+    assert decide(gone_on, champion, trusting).passed
+    other = evidence(returns=returns([*NOISE[:-1], 0.002, 0.002]), external=True, **TODAY)
+    [refused] = decide(other, champion, trusting).refused
+    assert refused.rule == "champion_margin"
+    assert "its Sharpe ratio is" in refused.reason
+
+
 @pytest.mark.parametrize("missing", ["strategy_sha256", "data_end"])
 def test_what_is_not_known_of_the_champion_makes_no_refresh(missing: str) -> None:
     gone: dict[str, Any] = {missing: None}

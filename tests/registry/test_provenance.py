@@ -1,14 +1,16 @@
 import hashlib
 import platform
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import tradewind
-from tradewind.registry.provenance import UNKNOWN, Provenance, code_hash, collect
+from tradewind.registry.provenance import NONE, UNKNOWN, Provenance, code_hash, collect
 
 PACKAGE = Path(tradewind.__file__).parent
+LOCK = hashlib.sha256((PACKAGE.parents[1] / "uv.lock").read_bytes()).hexdigest()
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -31,7 +33,7 @@ def test_a_clean_checkout_is_its_commit(checkout: Path) -> None:
     assert collect(checkout) == Provenance(
         git_commit=git(checkout, "rev-parse", "HEAD"),
         git_dirty="false",
-        lock_sha256=hashlib.sha256(b"version = 1\n").hexdigest(),
+        lock_sha256=LOCK,
         python=platform.python_version(),
         code_sha256=code_hash(PACKAGE),
     )
@@ -56,12 +58,10 @@ def test_a_repository_without_a_commit_is_unknown(tmp_path: Path) -> None:
     assert (found.git_commit, found.git_dirty) == (UNKNOWN, UNKNOWN)
 
 
-def test_without_git_and_lock_file_both_are_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert collect(tmp_path) == Provenance(
-        UNKNOWN, UNKNOWN, UNKNOWN, platform.python_version(), code_hash(PACKAGE), "none"
+        UNKNOWN, UNKNOWN, LOCK, platform.python_version(), code_hash(PACKAGE), "none"
     )
 
 
@@ -110,3 +110,12 @@ def test_the_hash_of_code_follows_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "a.py").rename(tmp_path / "b.py")
     hashes.append(code_hash(tmp_path))
     assert len(set(hashes)) == 3
+
+
+def test_packages_of_the_desk_s_own_are_named_by_their_versions(tmp_path: Path) -> None:
+    assert collect(tmp_path).requirements_sha256 == NONE
+    (tmp_path / "requirements.txt").write_text("threadpoolctl>=1\n")
+    told = f"threadpoolctl=={version('threadpoolctl')}"
+    assert collect(tmp_path).requirements_sha256 == hashlib.sha256(told.encode()).hexdigest()
+    (tmp_path / "requirements.txt").write_bytes(b"\xff")
+    assert collect(tmp_path).requirements_sha256 == UNKNOWN

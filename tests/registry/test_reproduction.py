@@ -192,12 +192,15 @@ def test_other_code_is_reported_although_the_results_are_the_same(
     ref = register()
     for key, value in (("code_sha256", "c0de"), ("python", "3.9.0"), ("git_dirty", "true")):
         client.set_model_version_tag(ref.name, ref.version, f"tradewind.{key}", value)
+    # As a version of before has it, when there were no packages of the desk's own.
+    client.delete_model_version_tag(ref.name, ref.version, "tradewind.requirements_sha256")
     found = again(ref, training)
     assert found.identical
     details = {difference.what: difference.detail for difference in found.conditions}
     assert details["code_sha256"].startswith("c0de then, ")
     assert details["python"].startswith("3.9.0 then, ")
     assert details["code"] == "files differed from the commit when it was trained"
+    assert "requirements_sha256" not in details
 
 
 def test_what_remains_after_many_trials_is_compared_and_overfitting_is_not(

@@ -112,6 +112,7 @@ def test_a_run_holds_all_that_was_found(
         "tradewind.python": "3.11.7",
         "tradewind.code_sha256": "unknown",
         "tradewind.features_sha256": "none",
+        "tradewind.requirements_sha256": "none",
     }
 
     # Of a run people see what is short and says something; the version has the evidence.

@@ -1,7 +1,9 @@
 """Kinds of models that installed packages offer by entry points."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Literal
 
@@ -77,3 +79,16 @@ def test_a_strangers_functions_that_cannot_be_used_are_named(
     with pytest.raises(ResearchError, match="the model offered is computed by") as refused:
         code_of(Offered(kind="offered"))
     assert why in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", sorted(each.name for each in entry_points(group=GROUP)))
+def test_a_kind_can_be_used_whose_module_a_process_imports_first(kind: str) -> None:
+    [entry] = entry_points(group=GROUP, name=kind)
+    look = (
+        f"import {entry.module}\nfrom typing import get_args\n"
+        "from tradewind.research.strategy.models import ModelSpec\n"
+        "print(*(each.__name__ for each in get_args(get_args(ModelSpec)[0])))"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert entry.attr in done.stdout.split()
+    assert "Unusable" not in done.stdout.split()

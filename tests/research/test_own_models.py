@@ -139,7 +139,8 @@ def test_a_rule_may_say_the_weights_themselves(bars: pl.DataFrame, desk: Desk) -
     )
     trained = train(bars, strategy)
     assert trained.metrics["reproducible"] == 1.0
-    assert trained.importance == {}
+    assert trained.importance_shuffled
+    assert trained.importance["volatility_21"] == 0.0 < trained.importance["return_5"]
     predicted = trained.predictions
     weights = target_weights(predicted, strategy.backtest, horizon=1)
     both = weights.join(predicted, on=["symbol", "session"])

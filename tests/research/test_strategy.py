@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,18 @@ def test_limits_of_risk_do_not_make_an_older_strategy_into_another_one() -> None
         == configuration_hash(strategy)
         == "4097e754f2eb7cd5c593084c8d1f729b0b9cd4390d0661ed5f77251162ab9a72"
     )
+
+
+def test_where_folds_are_fitted_is_no_part_of_what_a_strategy_is() -> None:
+    strategy = Strategy.model_validate(FIELDS)
+    windows = FIELDS["walk_forward"] | {"spread": True}
+    spread = Strategy.model_validate(FIELDS | {"walk_forward": windows})
+    assert spread.walk_forward.spread
+    assert spread.content_hash() == strategy.content_hash()
+    assert configuration_hash(spread) == configuration_hash(strategy)
+    recorded = strategy.model_dump(mode="json")
+    del recorded["walk_forward"]["spread"]
+    assert Strategy.recorded(json.dumps(recorded)) == strategy
 
 
 def test_where_orders_go_is_no_part_of_what_a_strategy_is() -> None:

@@ -23,7 +23,7 @@ OWN = {"function": "my_features:own", "parameters": {"a": 1}}
 LEAST: dict[str, Any] = {
     "name": "old", "description": "d", "horizon": 5,
     "universe": {"source": "sample", "symbols": ["IBM", "MSFT"], "start": "2001-01-02"},
-    "model": {"kind": "ridge", "alpha": 1.0},
+    "model": {"kind": "ridge", "alpha": 1.0, "weights": {"half_life": 252}},
     "features": [RETURN],
     "walk_forward": {"train": 504, "test": 126, "purge": 5},
     "backtest": {"commission_bps": 1.0, "slippage_bps": 4.0},
@@ -51,7 +51,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
     },
     "lightgbm": LEAST | {
-        "model": {"kind": "lightgbm"},
+        "model": {"kind": "lightgbm", "early_stopping": {"rounds": 50, "share": 0.2}},
         "sweep": {
             "trials": 5, "batches": 2,
             "parameters": {

@@ -17,6 +17,7 @@ import httpx
 import psycopg2
 import pytest
 
+from tests.identity_provider import IdentityProvider, running_provider
 from tests.stack.airflow import Airflow, login
 from tests.support import free_ports, wait_until
 from tradewind.settings import FIELDS, Settings, load_settings
@@ -34,6 +35,7 @@ HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 STRATEGIES = HERE / "strategies"
 DAGS = HERE / "dags"
+HANDED_IN = "handed_in"  # the strategy of dags/examples
 STRUCK = {name: f"struck_{name}" for name in ("momentum", "noise", "swept")}
 
 
@@ -173,8 +175,12 @@ WaitUntil = Callable[..., None]
 def make_stack(home: Path) -> Stack:
     for folder in ("config", "dags", "sources", "strategies"):
         shutil.copytree(CHECKOUT / folder, home / folder)
-    for file in (".gitignore", "uv.lock"):
-        shutil.copy(CHECKOUT / file, home)
+    shutil.copy(CHECKOUT / ".gitignore", home)
+    return Stack(home, environment_for(home))
+
+
+def environment_for(home: Path) -> dict[str, str]:
+    """Return the environment of a user whose machine is as odd as can be, with ports of its own."""
     names = [name for name in FIELDS if name.endswith("_port")]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRADEWIND_")}
@@ -184,7 +190,7 @@ def make_stack(home: Path) -> Stack:
     environment["TRADEWIND_HOME"] = str(home)
     environment["TRADEWIND_ARTIFACT_STORE"] = "directory"
     environment["TRADEWIND_START_TIMEOUT"] = "600"  # how busy the machine is must not decide
-    return Stack(home, environment)
+    return environment
 
 
 def root_login(stack: Stack) -> dict[str, str]:
@@ -200,6 +206,28 @@ def lay_struck(home: Path) -> None:
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
         found = text.replace(f"\nname: {name}", f"\nname: {struck}", 1)
         (home / "strategies" / f"{struck}.yaml").write_text(found, encoding="utf-8")
+
+
+def lay_own_training(home: Path) -> None:
+    """Lay the example of a workflow of one's own where its page says, for a test to begin it.
+
+    Its gate does not ask whether it is any good, and it sends no orders.
+    """
+    example = CHECKOUT / "dags" / "examples"
+    changes = {
+        "dags/own_training.py": {'schedule=Asset.ref(name="bars_sample")': "schedule=None"},
+        f"strategies/{HANDED_IN}.yaml": {
+            "\ngate:": "\ngate:\n  min_deflated_sharpe: null\n  min_alpha_probability: null\n"
+            "  max_drawdown: null\n  min_trades: null",
+            "execution: replay": "execution: off",
+        },
+    }
+    for path, texts in changes.items():
+        found = (example / Path(path).name).read_text(encoding="utf-8")
+        for old, new in texts.items():
+            assert old in found
+            found = found.replace(old, new)
+        (home / path).write_text(found, encoding="utf-8")
 
 
 def commit(home: Path) -> None:
@@ -220,8 +248,27 @@ def wait_until_fixture() -> WaitUntil:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def identity_provider() -> Iterator[IdentityProvider]:
+    with running_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def stack(
+    tmp_path_factory: pytest.TempPathFactory, identity_provider: IdentityProvider
+) -> Iterator[Stack]:
     made = make_stack(tmp_path_factory.mktemp("stack") / FOLDER)
+    # With logins by a provider, so that all else shows that programs go on with their passwords.
+    secret = made.home / ".tradewind" / "oidc-client-secret"
+    secret.parent.mkdir()
+    secret.write_text("told to nobody")
+    secret.chmod(0o600)
+    made.environment.update(
+        TRADEWIND_OIDC_ISSUER=identity_provider.url,
+        TRADEWIND_OIDC_CLIENT_ID="desk",
+        TRADEWIND_OIDC_CLIENT_SECRET_FILE=str(secret.relative_to(made.home)),
+        TRADEWIND_OIDC_ROLES="quants=researcher,ops=admin",
+    )
     for folder in (".", "dags", "strategies"):
         for name in SHADOWS:
             (made.home / folder / f"{name}.py").write_text(f"raise ImportError('not {name}')\n")
@@ -229,6 +276,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for source in (STRATEGIES, DAGS):
         shutil.copytree(source, made.home / source.name, dirs_exist_ok=True)
     lay_struck(made.home)
+    lay_own_training(made.home)
     commit(made.home)
     try:
         made.ok("up", "--detach", timeout=1800)

@@ -98,6 +98,18 @@ def test_no_secret_is_in_two_shares_that_need_not_share_it(tmp_path: Path) -> No
         assert {name for name in holders if whole[name] and service in holders[name]} == expected
 
 
+def test_the_secret_of_an_identity_providers_client_is_for_both_pages(tmp_path: Path) -> None:
+    with pytest.raises(SecretsError, match="set SECRET_OIDC_CLIENT_SECRET, too"):
+        hand_out(tmp_path, {"TRADEWIND_OIDC_ISSUER": "x"}, TEMPLATE, tmp_path / "no-data")
+    given = {"TRADEWIND_OIDC_ISSUER": "x", "SECRET_OIDC_CLIENT_SECRET": "told to nobody"}
+    hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+    holders = {file for file, text in shares(tmp_path).items() if "told to nobody" in text}
+    assert holders == {
+        "secrets.json", "airflow/oidc-client-secret", "mlflow/oidc-client-secret",
+        "backup/secrets.json",
+    }  # fmt: skip
+
+
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in tmp_path.rglob("*")}

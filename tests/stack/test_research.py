@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.stack.airflow import Airflow
-from tests.stack.conftest import Stack, WaitUntil
+from tests.stack.conftest import CHECKOUT, Stack, WaitUntil
 from tradewind.market.store.bar_store import BarStore
 from tradewind.stack.processes import session_members
 
@@ -141,7 +141,7 @@ def test_the_version_says_what_it_was_made_from(stack: Stack, swept: dict[str, A
         ["git", "-C", str(stack.home), "rev-parse", "HEAD"],
         capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
-    lock = hashlib.sha256((stack.home / "uv.lock").read_bytes()).hexdigest()
+    lock = hashlib.sha256((CHECKOUT / "uv.lock").read_bytes()).hexdigest()
     assert tags["tradewind.git_commit"] == head
     assert tags["tradewind.git_dirty"] == "false"
     assert tags["tradewind.lock_sha256"] == lock

@@ -7,9 +7,11 @@ import typer
 # They add their commands to the application, which lists them in this order.
 # isort: off
 from tradewind.cli import (  # noqa: F401
+    workspace,
     stack,
     backup,
     research,
+    new,
     models,
     data,
     trading,

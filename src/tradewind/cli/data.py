@@ -1,5 +1,6 @@
 """Sources of bars."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -48,6 +49,25 @@ def data_validate(
     found = data.validate(settings_of_folder(), source, symbols or ())
     print_json(found) if as_json else display.findings(found)
     raise typer.Exit(1 if any(each.severity == "error" for each in found) else 0)
+
+
+@data_app.command("actions")
+def data_actions(
+    source: Source,
+    symbols: Annotated[list[str] | None, typer.Argument(help="All, if none is named.")] = None,
+    *,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First ex-date shown.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the splits, dividends and other corporate actions that a source tells."""
+    from tradewind import display
+    from tradewind.desk import data
+
+    first = None if since is None else since.date()
+    found = data.actions(settings_of_folder(), source, symbols or (), since=first)
+    print_json(found) if as_json else display.actions(found)
 
 
 @data_app.command("stored")

@@ -79,7 +79,7 @@ def demo(
 
     settings = settings_of_folder()
     with display.stopwatch("start"), display.starting() as starting:
-        lifecycle.detach(settings, starting)
+        lifecycle.detach(settings, starting, on_line=display.said)
     typer.echo(training.announcement(settings, strategy))
     with display.stopwatch("training"), display.tasks() as progress:
         training.train(settings, strategy, progress, on_note=display.note)

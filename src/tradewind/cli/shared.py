@@ -48,7 +48,7 @@ def warn(said: str) -> None:
 
 
 def settings_of_folder() -> Any:  # noqa: ANN401 - typed where it is used; importing it costs every command
-    """Return the settings of the folder that the command is run in, or of its checkout."""
+    """Return the settings of the folder that the command is run in, or of its workspace."""
     from tradewind.settings import load_settings
 
     return load_settings()

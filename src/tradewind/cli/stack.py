@@ -10,7 +10,11 @@ from tradewind.cli.shared import Json, app, print_json, settings_of_folder
 
 @app.command()
 def up(
-    *, detach: Annotated[bool, typer.Option(help="Return when all is healthy.")] = False
+    *,
+    detach: Annotated[bool, typer.Option(help="Return when all is healthy.")] = False,
+    install: Annotated[
+        bool, typer.Option(help="First install what requirements.txt asks for, if it changed.")
+    ] = True,
 ) -> None:
     """Start the stack and stay with it until Ctrl-C, or, with --detach, leave it running."""
     from tradewind import display
@@ -19,9 +23,9 @@ def up(
     settings = settings_of_folder()
     with display.starting() as progress:
         if detach:
-            lifecycle.detach(settings, progress)
+            lifecycle.detach(settings, progress, install=install, on_line=display.said)
         else:
-            lifecycle.run(settings, progress)
+            lifecycle.run(settings, progress, install=install, on_line=display.said)
     if detach:
         display.status(lifecycle.status(settings))
 

@@ -1,4 +1,8 @@
-"""Logins of the running stack, handed to the clients of Airflow, MLflow and the database."""
+"""Logins of the running stack, handed to the clients of Airflow, MLflow and the database.
+
+A user's process has them of the stack's secrets. A task in a worker may not read these, and has
+logins of its own in its environment, which may do less.
+"""
 
 import os
 import time
@@ -16,10 +20,18 @@ from tradewind.stack.state import read_state
 if TYPE_CHECKING:
     from tradewind.desk.airflow_client import AirflowClient
 
-__all__ = ["PATIENCE", "airflow", "book_url", "ledger_url", "trigger_when_known", "use_mlflow"]
+__all__ = [
+    "PATIENCE", "airflow", "book_url", "in_service", "ledger_url", "trigger_when_known",
+    "use_mlflow",
+]  # fmt: skip
 
 PATIENCE = 180.0  # seconds; a service that was killed is back in one of its three minutes
 _NEW_DAG_TIMEOUT = 60.0  # seconds; Airflow looks for new files every 10
+
+
+def in_service(settings: Settings) -> bool:
+    """Whether this process is of a service of the stack, such as a task in a worker."""
+    return settings.database_url is not None
 
 
 def airflow(
@@ -56,6 +68,8 @@ def use_mlflow(settings: Settings, *, patient: bool = True) -> None:
         Whether they wait, up to four minutes, for a server that is away or overloaded.
     """
     spare_this_machine(os.environ)
+    if in_service(settings):
+        return  # its environment says which server, and with which login
     os.environ.update(
         MLFLOW_TRACKING_URI=settings.mlflow_url,
         MLFLOW_TRACKING_USERNAME="admin",
@@ -72,6 +86,8 @@ def ledger_url(settings: Settings) -> str:
 
     In the role of a task of research, which may add to them.
     """
+    if settings.database_url is not None:
+        return settings.database_url
     return postgres_server(settings).url("research", _secrets(settings).postgres_research)
 
 

@@ -29,7 +29,8 @@ _DPI: Final = 75  # of ten inches: as wide as a notebook's cell
 class Backtest(Shown):
     """A strategy as its file was, judged out of sample after costs.
 
-    Returned by `tradewind.Desk.backtest`. Shows its figures, and in Jupyter equity and drawdown.
+    Returned by `tradewind.Desk.backtest` and `tradewind.Desk.judge`. Shows its figures, and in
+    Jupyter equity and drawdown.
 
     Parameters
     ----------

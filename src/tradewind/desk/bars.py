@@ -8,7 +8,7 @@ imported when a function runs.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tradewind.settings import Settings
@@ -86,6 +86,9 @@ def store_new_bars(
 ) -> "IngestResult":
     """Bring the store up to date with a source: with all that is asked for, or not at all.
 
+    Of a source that gives what is new alone, that holds of each symbol by itself: the result names
+    those that failed.
+
     Parameters
     ----------
     settings : Settings
@@ -127,13 +130,21 @@ def store_universe(
     MarketDataError
         If the source has not the calendar that the strategy names, which is looked at before
         anything is read; and as `store_new_bars` does.
+    PartialSourceError
+        If some of the symbols could not be had; the others are stored.
     """
     spec, _ = _source_of(settings, strategy.universe)
-    return store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
+    stored = store_new_bars(settings, spec, strategy.bar_symbols, on_progress=on_progress)
+    stored.refuse_failed(spec.name)
+    return stored
 
 
 def snapshot_of_universe(
-    settings: Settings, strategy: "Strategy", *, as_of: datetime | None = None
+    settings: Settings,
+    strategy: "Strategy",
+    *,
+    as_of: datetime | None = None,
+    until: date | None = None,
 ) -> str:
     """Return the id of a snapshot of a strategy's bars, as they are stored.
 
@@ -143,6 +154,8 @@ def snapshot_of_universe(
     strategy : Strategy
     as_of : datetime, optional
         With a time zone; the snapshot leaves out what became known later.
+    until : date, optional
+        The last session that it has, if the strategy's universe does not end before.
 
     Raises
     ------
@@ -152,12 +165,13 @@ def snapshot_of_universe(
     """
     universe = strategy.universe
     spec, calendar = _source_of(settings, universe)
+    ends = [day for day in (universe.end, until) if day is not None]
     return bar_store(settings).snapshot(
         spec.name,
         strategy.bar_symbols,
         calendar=calendar,
         start=universe.start,
-        end=universe.end,
+        end=min(ends, default=None),
         as_of=as_of,
     )
 

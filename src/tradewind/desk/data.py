@@ -1,10 +1,12 @@
 """Sources of bars: what there is, whether it can be trusted, what is stored."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tradewind.desk._connections import PATIENCE, airflow, trigger_when_known
+from tradewind.errors import SourceError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
     from tradewind.research.strategy.strategy import Strategy
     from tradewind.research.strategy.universe import Universe
 
-__all__ = ["check_bars", "ingest", "snapshots", "sources", "stored", "validate"]
+__all__ = [
+    "Action",
+    "actions",
+    "check_bars",
+    "ingest",
+    "snapshots",
+    "sources",
+    "stored",
+    "validate",
+]
 
 _RECENT = timedelta(days=60)
 
@@ -61,7 +72,8 @@ def ingest(
     -------
     dict of str to int
         Bars that are ``new``, ``revised`` and ``unchanged``; the first two alone, and zero, if
-        there was nothing that those who wait for new bars had not been told of.
+        there was nothing that those who wait for new bars had not been told of. Symbols that
+        ``failed`` where any did: the log of the run's task names them.
 
     Raises
     ------
@@ -82,7 +94,8 @@ def ingest(
         counts = client.xcom(dag_id, run_id, "ingest")
     if not isinstance(counts, dict):
         raise TypeError(f"task ingest of {dag_id} returned {counts!r}, not counts")
-    return {what: counts[what] for what in ("new", "revised", "unchanged")}
+    told = {what: counts[what] for what in ("new", "revised", "unchanged")}
+    return told | ({"failed": counts["failed"]} if counts.get("failed") else {})
 
 
 def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "list[Finding]":
@@ -105,6 +118,51 @@ def validate(settings: Settings, source: str, symbols: Sequence[str] = ()) -> "l
 
     spec = find_source(source, settings.sources_dir)
     return examine(open_source(spec), spec, symbols=symbols or None, known_at=datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Action:
+    """A corporate action as a source tells it; see `tradewind.market.actions`."""
+
+    symbol: str
+    kind: str
+    ex_date: date
+    announced: date | None
+    value: float | None
+    other: str | None
+
+
+def actions(
+    settings: Settings, source: str, symbols: Sequence[str] = (), *, since: date | None = None
+) -> list[Action]:
+    """Return the splits, dividends and other actions that a source tells; nothing is stored.
+
+    Parameters
+    ----------
+    settings : Settings
+    source : str
+    symbols : sequence of str
+        All that the source has if none is named.
+    since : date, optional
+        First ex-date; all if not given.
+
+    Raises
+    ------
+    SourceError
+        If there is no such source, it tells no actions, or cannot give them.
+    """
+    from tradewind.market.sources.offers import OffersActions
+    from tradewind.market.sources.source import find_source, open_source
+
+    spec = find_source(source, settings.sources_dir)
+    opened = open_source(spec)
+    if not isinstance(opened, OffersActions):
+        raise SourceError(
+            f"source {source!r} is of kind {spec.kind!r}, which tells no corporate actions; those "
+            "that its bars have are in their factors"
+        )
+    found = opened.actions(list(symbols) or opened.symbols(), since)
+    return [Action(*row) for row in found.iter_rows()]
 
 
 def check_bars(settings: Settings) -> list[Check]:

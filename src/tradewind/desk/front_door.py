@@ -1,5 +1,7 @@
 """The front door for Python users: `tradewind.Desk`, all that the command line can, as objects."""
 
+import getpass
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
@@ -29,7 +31,7 @@ __all__ = ["Desk"]
 
 
 class Desk:
-    """A checkout and its stack.
+    """A workspace and its stack.
 
     Bars, sources and strategies need no stack; all else does: ``tradewind up --detach``. Every
     error is a `tradewind.TradewindError` that says how to mend what is wrong.
@@ -37,13 +39,13 @@ class Desk:
     Parameters
     ----------
     path : str or PathLike, optional
-        A checkout, or a folder in one. If not given: ``TRADEWIND_HOME`` if that is set, else the
-        nearest checkout from the current folder up.
+        A workspace, or a folder in one. If not given: ``TRADEWIND_HOME`` if that is set, else the
+        nearest workspace from the current folder up.
 
     Raises
     ------
     SettingsError
-        If there is no checkout, its path cannot be read as UTF-8, or a setting is wrong.
+        If there is no workspace, its path cannot be read as UTF-8, or a setting is wrong.
 
     Examples
     --------
@@ -63,7 +65,7 @@ class Desk:
 
     @property
     def home(self) -> Path:
-        """The checkout: holds sources/ and strategies/."""
+        """The workspace: holds sources/ and strategies/."""
         return self.settings.home
 
     def sources(self) -> "Rows[SourceSpec]":
@@ -132,7 +134,7 @@ class Desk:
         first, last = _day(start, "start"), _day(end, "end")
         spec = find_source(source, self.settings.sources_dir)
         if moment is None:
-            store_new_bars(self.settings, spec, wanted)
+            store_new_bars(self.settings, spec, wanted).refuse_failed(spec.name)
         store = bar_store(self.settings)
         return store.bars(spec.name, wanted, start=first, end=last, as_of=moment)
 
@@ -159,18 +161,107 @@ class Desk:
         StackError
             If the stack, which has the ledger, does not run.
         """
-        from tradewind.desk import research
+        from tradewind.desk import own_training, research
         from tradewind.desk.backtest_result import Backtest
-        from tradewind.registry.provenance import NONE, collect
 
         judged = research.judge(self.settings, name, on_fold)
-        trained = judged.trained
-        provenance = collect(
-            self.home,
-            features_sha256=trained.features_sha256 or NONE,
-            model_code_sha256=trained.model_code_sha256 or NONE,
-        )
-        return Backtest(judged, asdict(provenance))
+        return Backtest(judged, asdict(own_training.provenance_of(self.settings, judged)))
+
+    def judge(self, name: str, predictions: "pl.DataFrame") -> "Backtest":
+        """Judge predictions that your own workflow has made; nothing is registered.
+
+        They are a trial like any other. Whether they were made without the future cannot be known
+        here.
+
+        Parameters
+        ----------
+        name : str
+            The strategy's, whose file says ``model: {kind: external}``.
+        predictions : DataFrame of shape (n_rows, 3)
+            symbol, session (dates), prediction (numbers): one for each symbol with a bar, in each
+            session from the first test window to the last that is predicted. Bars after that are
+            not looked at.
+
+        Raises
+        ------
+        PredictionsError
+            If they are no such frame, or one of them is wrong or missing.
+        StrategyError
+            If there is no such strategy file, it is wrong, or its model is not external.
+        MarketDataError, ResearchError, StackError
+            As `backtest` does.
+        """
+        from tradewind.desk import own_training
+        from tradewind.desk.backtest_result import Backtest
+
+        judged = own_training.judge(self.settings, name, predictions)
+        return Backtest(judged, asdict(own_training.provenance_of(self.settings, judged)))
+
+    def register(
+        self, judged: "Backtest", *, model: str | PathLike[str] | None = None
+    ) -> "ModelVersion":
+        """Register what `judge` or `backtest` has returned, and have the gate judge the version.
+
+        A task of Airflow's that is tried again finds the version that it registered before. Nothing
+        is promoted: see `promote`.
+
+        Parameters
+        ----------
+        judged : Backtest
+        model : path-like, optional
+            A file or a folder of yours, such as the model that has predicted. It is kept with the
+            version, with its SHA-256, and nobody reads it.
+
+        Raises
+        ------
+        RegistryError
+            If that file cannot be read, or MLflow is out of reach or refuses.
+        StackError
+            If the stack does not run.
+        """
+        from tradewind.desk import own_training
+        from tradewind.desk.model_version import ModelVersion
+        from tradewind.registry.provenance import Provenance
+
+        found = own_training.register(
+            self.settings, judged.judged, Provenance(**judged.provenance),
+            attached=None if model is None else Path(model),
+        )  # fmt: skip
+        return ModelVersion(self.settings, found)
+
+    def promote(self, version: "ModelVersion", *, reason: str, override: str | None = None) -> bool:
+        """Make a version the champion, and return whether its signals are being made.
+
+        In a task of Airflow's they are not: name ``Asset.ref(name="champion_<strategy>")`` among
+        the task's outlets, and they are made when it ends.
+
+        Parameters
+        ----------
+        version : ModelVersion
+        reason : str
+            Why; is kept in the model's history.
+        override : str, optional
+            Why, although the gate refused it; is kept, too.
+
+        Raises
+        ------
+        PromotionError
+            If the gate refused it and nothing overrides that, or nothing may; in a task, if the
+            strategy file says that a person decides (``promotion: approval``).
+        RegistryError
+            If MLflow is out of reach.
+        OrchestrationError
+            If Airflow is out of reach: it is champion, but without signals.
+        StackError
+            If the stack does not run.
+        """
+        from tradewind.desk import registry
+
+        done = registry.promote(
+            self.settings, version.name, version.version,
+            reason=reason, by=_user(), override=override,
+        )  # fmt: skip
+        return done.told
 
     def train(
         self,
@@ -355,6 +446,11 @@ class Desk:
         from tradewind.desk import trading
 
         trading.resume(self.settings, account, reason=reason)
+
+
+def _user() -> str:
+    """Return who asks: the DAG of a task, or the login name."""
+    return os.environ.get("AIRFLOW_CTX_DAG_ID") or getpass.getuser()
 
 
 def _refuse_other_encodings(home: Path) -> None:

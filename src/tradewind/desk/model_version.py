@@ -18,7 +18,8 @@ __all__ = ["ModelVersion"]
 class ModelVersion(Shown):
     """A version as the registry has it; an alias that moves later does not change it.
 
-    Returned by `tradewind.Desk.champion`, `tradewind.Desk.train` and `tradewind.Desk.models`.
+    Returned by `tradewind.Desk.champion`, `tradewind.Desk.train`, `tradewind.Desk.register` and
+    `tradewind.Desk.models`.
 
     Parameters
     ----------
@@ -80,19 +81,20 @@ class ModelVersion(Shown):
     def table(self) -> Table:
         """Return the figures that are looked at first, with their units."""
         from tradewind.research.tearsheet.report import MAIN_FIGURES
-        from tradewind.research.words import words_of
+        from tradewind.research.words import EXTERNAL_IN_WORDS, words_of
 
         rows = []
         for metric in MAIN_FIGURES:
             if metric in self.metrics:
                 name, write = words_of(metric)
                 rows.append((name, write(self.metrics[metric])))
+        said = (self.info.verdict, EXTERNAL_IN_WORDS if self.info.external else "")
         aliases = f" ({', '.join(self.aliases)})" if self.aliases else ""
         return Table(
             (Column("walk-forward, after costs"), Right("value")),
             tuple(rows),
             title=f"{self.name} version {self.version}{aliases}",
-            note=f"{self.info.verdict}. {self._gate()}" if self.info.verdict else self._gate(),
+            note=" ".join([*(f"{each}." for each in said if each), self._gate()]),
         )
 
     def _gate(self) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
-from tradewind.desk._connections import airflow, use_mlflow
+from tradewind.desk._connections import airflow, in_service, use_mlflow
 from tradewind.desk.shown import Column, Right, Shown, Table
-from tradewind.errors import OrchestrationError, RegistryError, StackError
+from tradewind.errors import OrchestrationError, PromotionError, RegistryError, StackError
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check, guarded
 
@@ -182,7 +182,8 @@ def promote(
     Raises
     ------
     PromotionError
-        If the gate refused it and nothing overrides that, or nothing may.
+        If the gate refused it and nothing overrides that, or nothing may; in a task, if the
+        strategy file says that a person decides.
     RegistryError
         If there is no such version, or MLflow is out of reach.
     OrchestrationError
@@ -191,6 +192,8 @@ def promote(
     """
     from tradewind.registry.promotion import promote as promote_version
 
+    if in_service(settings):
+        _refuse_without_approval(settings, name, version)
     use_mlflow(settings)
     return _announced(
         settings, name, promote_version(name, version, reason=reason, by=by, override=override)
@@ -213,8 +216,24 @@ def rollback(settings: Settings, name: str, *, reason: str, by: str) -> NewChamp
     return _announced(settings, name, roll_back(name, reason=reason, by=by))
 
 
+def _refuse_without_approval(settings: Settings, name: str, version: int) -> None:
+    """Refuse a task that decides in the place of a person."""
+    from tradewind.research.strategy.files import find_strategy
+
+    if find_strategy(name, settings.strategies_dir).gate.promotion == "approval":
+        raise PromotionError(
+            f"the file of {name} says gate.promotion: approval, so that no task can make a version "
+            f"the champion. A person does: tradewind models promote {name} {version} --reason WHY"
+        )
+
+
 def _announced(settings: Settings, name: str, done: "Promotion") -> NewChampion:
-    """Tell Airflow what the task of a training tells it by itself: that the champion is another."""
+    """Tell Airflow what the task of a training tells it by itself: that the champion is another.
+
+    A task has no login to Airflow; its outlet tells it.
+    """
+    if in_service(settings):
+        return NewChampion(done, told=False)
     try:
         with airflow(settings) as client:
             told = client.announce(f"champion_{name}", {"model_version": done.version})

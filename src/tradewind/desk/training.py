@@ -43,10 +43,9 @@ def announcement(settings: Settings, strategy: str) -> str:
     StrategyError
         If there is no such strategy file, or it is wrong.
     """
-    from tradewind.research.strategy.files import find_strategy
     from tradewind.trading.announcement import consequences
 
-    return consequences(find_strategy(strategy, settings.strategies_dir), settings.broker)
+    return consequences(_trained_here(settings, strategy), settings.broker)
 
 
 def train(
@@ -86,18 +85,28 @@ def train(
 def _require_usable(settings: Settings, strategy: str) -> None:
     """Refuse a strategy whose training would end with its first line."""
     from tradewind.research.features.tried_once import try_features
+
+    found = _trained_here(settings, strategy)
+    if problem := try_features(found, settings.strategies_dir):
+        raise StrategyError(problem)
+
+
+def _trained_here(settings: Settings, strategy: str) -> "Strategy":
+    """Return a strategy, unless its model is trained elsewhere."""
     from tradewind.research.strategy.files import find_strategy
 
     found = find_strategy(strategy, settings.strategies_dir)
-    if problem := try_features(found, settings.strategies_dir):
-        raise StrategyError(problem)
+    if found.model.external:
+        found.model.check_code(found.name)
+    return found
 
 
 def check_files(settings: Settings) -> list[Check]:
     """Check every source and strategy file, and that strategies name sources that there are.
 
-    A source is opened, so that its options are checked, too; its bars are not read. One whose
-    calendar soon knows no further session is a problem weeks before it is one.
+    A source is opened, so that its options are checked, too; its bars are not read. A vendor is
+    asked one cheap question: whether the key is taken, and what is left of the quota. One
+    whose calendar soon knows no further session is a problem weeks before it is one.
     """
     from tradewind.market.sources.source import load_sources
     from tradewind.research.features.tried_once import try_features
@@ -136,12 +145,13 @@ def _universe_problem(strategy: "Strategy", sources: Mapping[str, "SourceSpec"])
 
 def _source_check(spec: "SourceSpec") -> Check:
     from tradewind.market.calendar import known_until
+    from tradewind.market.sources.offers import OffersStatus
     from tradewind.market.sources.source import open_source
     from tradewind.market.validation.session_rules import exception_findings
 
     name = f"source {spec.name}"
     try:
-        open_source(spec)
+        source = open_source(spec)
         until = known_until(spec.calendar)
         exception_findings(spec.session_calendar)
     except MarketDataError as error:
@@ -155,4 +165,9 @@ def _source_check(spec: "SourceSpec") -> Check:
             "and no signals made",
             "upgrade exchange_calendars, whose releases bring the next year's holidays",
         )
+    if isinstance(source, OffersStatus):
+        try:
+            return Check(name, note=source.status())
+        except MarketDataError as error:
+            return Check(name, str(error), "as it says; bars that are stored stay usable")
     return Check(name)

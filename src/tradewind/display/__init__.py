@@ -1,9 +1,9 @@
 """What the command line shows: progress, tables, logins."""
 
 from tradewind.display.backup import backup_made, backups, restored, upgraded
-from tradewind.display.data import findings, snapshots, sources, stored
+from tradewind.display.data import actions, findings, snapshots, sources, stored
 from tradewind.display.housekeeping import disk, disk_in_short, removed
-from tradewind.display.progress import copying, counting, note, starting, stopwatch, tasks
+from tradewind.display.progress import copying, counting, note, said, starting, stopwatch, tasks
 from tradewind.display.registry import (
     comparison,
     forecast,
@@ -17,8 +17,10 @@ from tradewind.display.registry import (
 from tradewind.display.research import backtest, signals
 from tradewind.display.stack import adoption, checks, credentials, status
 from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
+from tradewind.display.workspace import workspace
 
 __all__ = [
+    "actions",
     "adoption",
     "backtest",
     "backup_made",
@@ -45,6 +47,7 @@ __all__ = [
     "removed",
     "reproduction",
     "restored",
+    "said",
     "signals",
     "snapshots",
     "sources",
@@ -56,4 +59,5 @@ __all__ = [
     "tear_sheet",
     "upgraded",
     "versions",
+    "workspace",
 ]

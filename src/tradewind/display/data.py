@@ -9,11 +9,13 @@ from tradewind.display import terminal
 from tradewind.display.tables import Grid, Number, Words
 
 if TYPE_CHECKING:
+    from tradewind.desk.data import Action
     from tradewind.market.sources.source import SourceSpec
     from tradewind.market.store.bar_store import SnapshotInfo, Stored
     from tradewind.market.validation.findings import Finding
 
 __all__ = [
+    "actions",
     "findings",
     "snapshots",
     "sources",
@@ -30,6 +32,18 @@ def sources(found: "Sequence[SourceSpec]") -> None:
             escape(spec.description),
         )  # fmt: skip
     table.print(terminal.console)
+
+
+def actions(found: "Sequence[Action]") -> None:
+    """Print a table of corporate actions."""
+    table = Grid("symbol", "ex-date", "kind", Number("value"), "announced")
+    for each in found:
+        value = escape(each.other or "") if each.value is None else f"{each.value:.10g}"
+        table.add(
+            escape(each.symbol), str(each.ex_date), escape(each.kind), value,
+            str(each.announced or "not said"),
+        )  # fmt: skip
+    terminal.table_or(table, "The source tells no corporate action of these symbols")
 
 
 def findings(found: "Sequence[Finding]") -> None:

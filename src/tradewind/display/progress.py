@@ -18,6 +18,7 @@ __all__ = [
     "copying",
     "counting",
     "note",
+    "said",
     "starting",
     "stopwatch",
     "tasks",
@@ -127,6 +128,11 @@ def note(sentence: str) -> None:
     """Tell who waits what for: above the bar on a terminal, else beside what a program may read."""
     shown = terminal.console if terminal.console.is_terminal else Console(stderr=True)
     shown.print(f"[yellow]{escape(sentence)}[/]", soft_wrap=True)
+
+
+def said(line: str) -> None:
+    """Show what a program says that is run meanwhile, above the bar if there is one."""
+    terminal.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.markup import escape
 from tradewind.display import terminal
 from tradewind.display.figures import metric_table
 from tradewind.display.tables import Grid, Number, Words
+from tradewind.research.words import EXTERNAL_IN_WORDS
 
 if TYPE_CHECKING:
     from tradewind.desk.registry import Forecast
@@ -75,6 +76,8 @@ def versions(found: "Sequence[VersionInfo]", *, page: str = "") -> None:
             terminal.console.print(f"{version.verdict}.", markup=False, highlight=False)
         if version.pickled:
             terminal.console.print("It is a pickle, and runs code where it is loaded.")
+        if version.external:
+            terminal.console.print(f"{EXTERNAL_IN_WORDS}.")
         if version.decision is None:
             terminal.console.print("The gate has not judged this version.")
         else:

@@ -2,17 +2,20 @@
 
 `tradewind data validate`, both kinds of ingest, backtests and trainings judge a source's bars
 here: some symbols at a time, so that memory does not grow with their number, and all of them
-together, so that what compares symbols sees them all. Nothing is stored unless all of it passes.
+together, so that what compares symbols sees them all. Nothing is stored unless all of it passes,
+but of a source that gives what is new alone: see `tradewind.market.refresh`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
 import polars as pl
 
 from tradewind.errors import SourceError
+from tradewind.market.ingest_result import IngestResult, Progress
+from tradewind.market.refresh import complete_bars, refresh
+from tradewind.market.sources.offers import takes_since
 from tradewind.market.sources.source import Source, SourceSpec
 from tradewind.market.store.bar_store import BarStore
 from tradewind.market.validation.accepted import concerning
@@ -24,29 +27,6 @@ __all__ = ["IngestResult", "check_stored", "examine", "ingest", "read"]
 _FIRST_CHUNK: Final = 25  # symbols, before it is known how long their histories are
 _ROWS_AIMED_AT: Final = 500_000  # a chunk in memory is some 100 MB with what is derived from it
 _GROWTH: Final = 4  # times as many symbols as the chunk before had, at most
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class IngestResult:
-    """What became of a source's bars.
-
-    Attributes
-    ----------
-    symbols : tuple of str
-        What was ingested, sorted.
-    new, revised, unchanged : int
-        Bars, as in `tradewind.market.store.bar_store.Appended`.
-    findings : tuple of Finding
-        Warnings only: of validation, and one a revised value.
-    """
-
-    symbols: tuple[str, ...]
-    new: int
-    revised: int
-    unchanged: int
-    findings: tuple[Finding, ...]
 
 
 def examine(
@@ -77,7 +57,7 @@ def examine(
         If its calendar does not know the days of the bars.
     """
     with _examination(spec, symbols, known_at) as examination:
-        for bars in _parts(source, spec, _wanted(source, spec, symbols), on_progress):
+        for bars in _parts(source, spec, _wanted(source, spec, symbols), known_at, on_progress):
             examination.add(bars)
         return examination.findings()
 
@@ -108,7 +88,7 @@ def read(
     """
     parts = []
     with _examination(spec, symbols, known_at) as examination:
-        for bars in _parts(source, spec, _wanted(source, spec, symbols), None):
+        for bars in _parts(source, spec, _wanted(source, spec, symbols), known_at, None):
             examination.add(bars)
             parts.append(bars)
         refuse_errors(examination.findings())
@@ -131,6 +111,10 @@ def ingest(
     does not grow with their number. Whatever stops it, an error or a kill, leaves the store as
     it was.
 
+    A source whose `load` takes ``since`` is asked for what is new alone. Then "all or nothing"
+    holds of each symbol by itself: `IngestResult.failed` names those of which nothing new is
+    stored.
+
     Parameters
     ----------
     source, spec
@@ -152,18 +136,24 @@ def ingest(
     BarValidationError
         If bars break a rule.
     SourceError
-        If the source has no symbols, cannot give one, or changes meanwhile.
+        If the source has no symbols, cannot give one, or changes meanwhile. Of a source that is
+        asked for what is new alone: if it can give none of them.
     StoreError
         If bars contradict what is stored, or cannot be stored.
     """
     wanted = _wanted(source, spec, symbols)
+    if takes_since(source):
+        return refresh(
+            source, spec, store, wanted, known_at=known_at, backdate=backdate,
+            on_progress=on_progress,
+        )  # fmt: skip
     with (
         _examination(spec, symbols, known_at) as examination,
         store.stage(
             spec.name, known_at=known_at, calendar=spec.session_calendar, backdate=backdate
         ) as staged,
     ):
-        for bars in _parts(source, spec, wanted, on_progress):
+        for bars in _parts(source, spec, wanted, known_at, on_progress):
             examination.add(bars)
             if not examination.has_errors:  # else nothing will be stored
                 staged.add(bars)
@@ -217,7 +207,11 @@ def _wanted(source: Source, spec: SourceSpec, symbols: Sequence[str] | None) -> 
 
 
 def _parts(
-    source: Source, spec: SourceSpec, wanted: Sequence[str], on_progress: Progress | None
+    source: Source,
+    spec: SourceSpec,
+    wanted: Sequence[str],
+    known_at: datetime,
+    on_progress: Progress | None,
 ) -> Iterator[pl.DataFrame]:
     """Return a source's bars, some symbols at a time, as they were at one moment."""
     report = on_progress or (lambda _done, _all: None)
@@ -228,9 +222,10 @@ def _parts(
         chunk = wanted[taken : taken + size]
         bars = source.load(chunk)
         _refuse_others(spec.name, chunk, bars)
+        bars = complete_bars(bars, source, spec, known_at)
         yield bars
         taken += len(chunk)
-        longest = max(longest, *bars.get_column("symbol").value_counts().get_column("count"))
+        longest = max(longest, 1, *bars.get_column("symbol").value_counts().get_column("count"))
         # Those that follow may be longer than all before, as where the short ones sort first.
         size = max(1, min(_ROWS_AIMED_AT // longest, _GROWTH * len(chunk)))
         report(taken, len(wanted))

@@ -2,13 +2,14 @@
 
 A task has more tries than it needs, for a worker that dies under it takes one and asks nobody. Of
 those that end with an error, an outage of PostgreSQL, Redis, MLflow or Airflow itself costs none
-of those that a task's own errors have: it is tried again after a growing while. Errors that say
-that the input is at fault are final at once, for they would only say it later.
+of those that a task's own errors have: it is tried again after a growing while. So is a source that
+could not give some symbols, once its quota allows. Errors that say that the input is at fault are
+final at once, for they would only say it later.
 """
 
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk import RetryAction
@@ -17,9 +18,11 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 from tradewind.errors import (
     BarValidationError,
     LedgerError,
+    PartialSourceError,
     ReproductionError,
     ResearchError,
     SourceError,
+    VendorError,
 )
 
 __all__ = ["OWN_ERRORS", "OWN_TRIES", "RETRIES", "RETRY_DELAY", "OutagesAreFree", "is_outage"]
@@ -34,6 +37,8 @@ OWN_ERRORS: Final = "tradewind.own_errors"
 """Under which Airflow keeps how many tries a task's own errors have ended."""
 _NO_ANSWER: Final = "a service did not answer; that costs no try"
 _LONGEST_DELAY: Final = timedelta(minutes=4)
+_PARTIAL: Final = "a source could not give some symbols; they are asked for again"
+_LONGEST_QUOTA: Final = timedelta(hours=2)  # the run has a deadline
 
 _AT_FAULT: Final = (BarValidationError, ReproductionError, ResearchError, SourceError)
 # What clients of our services raise when those are away; by name, for few tasks load all of them.
@@ -78,9 +83,13 @@ class OutagesAreFree(RetryPolicy):
         context: Any = None,  # noqa: ANN401 - Airflow's context is a wide mapping
     ) -> RetryDecision:
         """Decide after an error, in the task's own process."""
+        growing = min(RETRY_DELAY * 3 ** (try_number - 1), _LONGEST_DELAY)
+        if isinstance(exception, PartialSourceError):
+            until = exception.again_at
+            left = growing if until is None else until - datetime.now(UTC)
+            return RetryDecision.retry(min(max(left, growing), _LONGEST_QUOTA), _PARTIAL)
         if is_outage(exception):
-            delay = min(RETRY_DELAY * 3 ** (try_number - 1), _LONGEST_DELAY)
-            return RetryDecision.retry(delay, _NO_ANSWER)
+            return RetryDecision.retry(growing, _NO_ANSWER)
         if isinstance(exception, _AT_FAULT) and not isinstance(exception, LedgerError):
             return RetryDecision.fail("the input is at fault")
         if _own_errors(context, try_number) >= self._own_tries:
@@ -89,8 +98,8 @@ class OutagesAreFree(RetryPolicy):
 
 
 def is_outage(error: BaseException) -> bool:
-    """Tell whether an error comes of a service that did not answer."""
-    return any(
+    """Tell whether an error comes of a service that did not answer, or not as it should."""
+    return any(isinstance(each, VendorError) and each.passing for each in _causes(error)) or any(
         f"{kind.__module__}.{kind.__qualname__}" in _OUTAGES
         for each in _causes(error)
         for kind in type(each).__mro__

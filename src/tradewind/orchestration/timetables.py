@@ -12,14 +12,15 @@ from tradewind.market.sessions import SessionCalendar
 
 __all__ = ["AfterClose"]
 
-_DELAY = timedelta(minutes=60)  # vendors need a while to settle the day's bars
+_HOUR = timedelta(hours=1)  # vendors need a while to settle the day's bars
 _DAY = timedelta(days=1)
+_NO_CALENDAR = frozenset({"calendar", "since", "delay"})  # what is serialised beside it
 
 log = logging.getLogger(__name__)
 
 
 class AfterClose(Timetable):
-    """Runs one hour after each close; the data interval is from the close before to this one.
+    """Runs some time after each close; the data interval is from the close before to this one.
 
     After the last session that the calendar knows there is no next run; `tradewind doctor` says
     so weeks before.
@@ -30,34 +31,46 @@ class AfterClose(Timetable):
         Name in exchange_calendars, such as ``"XNYS"``, or a source's calendar.
     since : datetime, optional
         With a time zone: runs due before it are left out, but by a backfill. None for all.
+    delay : timedelta
+        How long after the close.
     """
 
     description = "after each close of the exchange"
 
-    def __init__(self, calendar: str | SessionCalendar, since: datetime | None = None) -> None:
+    def __init__(
+        self,
+        calendar: str | SessionCalendar,
+        since: datetime | None = None,
+        delay: timedelta = _HOUR,
+    ) -> None:
         self._calendar = SessionCalendar.of(calendar)
         self._since = since
+        self._delay = delay
 
     @property
     def summary(self) -> str:
         """What Airflow's page shows as the schedule."""
-        return f"after each close of {self._calendar}"
+        hours = "" if self._delay == _HOUR else f"{self._delay / _HOUR:g} h "
+        return f"{hours}after each close of {self._calendar}"
 
     def serialize(self) -> dict[str, Any]:
         """Return what `deserialize` needs."""
         held = self._calendar.model_dump(mode="json")
         since = None if self._since is None else self._since.isoformat()
         said = {"calendar": held.pop("name"), **held, "since": since}
+        if self._delay != _HOUR:
+            said["delay"] = str(self._delay / _HOUR)
         return {key: value for key, value in said.items() if value}
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> Self:
         """Make the timetable again in the scheduler."""
         since = data.get("since")
-        fields = {key: value for key, value in data.items() if key not in {"calendar", "since"}}
+        fields = {key: value for key, value in data.items() if key not in _NO_CALENDAR}
         return cls(
             SessionCalendar.model_validate({"name": data["calendar"], **fields}),
             None if since is None else datetime.fromisoformat(since),
+            float(data.get("delay", 1.0)) * _HOUR,
         )
 
     def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
@@ -89,7 +102,7 @@ class AfterClose(Timetable):
         if close is None or (restriction.latest is not None and close > restriction.latest):
             return None
         return DagRunInfo(
-            run_after=instance(close + _DELAY),
+            run_after=instance(close + self._delay),
             data_interval=self._interval(close),
             partition_date=None,
             partition_key=None,
@@ -101,11 +114,12 @@ class AfterClose(Timetable):
         close = close_after(self._calendar, after)
         if catchup:
             return close
-        latest = self._close_before(datetime.now(UTC))
+        # Of those that are due: with a delay of days there is always a newer one that is not.
+        latest = self._close_before(datetime.now(UTC) - self._delay)
         if latest is not None and latest > after:
             close = latest
-        if close is not None and self._since is not None and close + _DELAY < self._since:
-            close = close_after(self._calendar, self._since - _DELAY)
+        if close is not None and self._since is not None and close + self._delay < self._since:
+            close = close_after(self._calendar, self._since - self._delay)
         return close
 
     def _interval(self, close: datetime) -> DataInterval:

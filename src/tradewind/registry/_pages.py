@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from tradewind.registry import _names as names
+from tradewind.research.words import EXTERNAL_IN_WORDS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -85,6 +86,7 @@ def training_note(report: "Report", experiment_id: str, run_id: str) -> str:
             *rows,
             "",
             f"Bars from {report.data_start} to {report.data_end}.",
+            *(["", f"{EXTERNAL_IN_WORDS}."] if report.strategy.model.external else []),
             "",
             *(f"- {what}: `{value}`" for what, value in origin.items()),
         ]

@@ -7,6 +7,7 @@ lightgbm       ``mlflow.lightgbm``                      LightGBM's own text form
 skops          ``mlflow.sklearn``, format ``skops``     parameters, and names of types to make
 rule           ``mlflow.pyfunc``, model from code       twenty lines of Python, and a feature
 files          ``mlflow.pyfunc``, model from code       code of the desk's own, and its files
+predictions    ``mlflow.pyfunc``, model from code       a table of what was handed in
 estimator      `tradewind.registry.estimator_flavour`   what suits the class
 =============  =======================================  =========================================
 
@@ -20,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from tradewind.errors import RegistryError
+from tradewind.registry.handed_in import load_handed_in, log_handed_in
 from tradewind.registry.own_files import load_own, log_own
 from tradewind.registry.skops_files import import_skops
 
@@ -218,5 +220,6 @@ _FLAVOURS: Final[dict[str, "_Flavour | Callable[[ModelFields], _Flavour]"]] = {
     "skops": _Flavour(_log_skops, _load_skops),
     "rule": _Flavour(_log_rule, _load_rule),
     "files": _Flavour(log_own, load_own),
+    "predictions": _Flavour(log_handed_in, load_handed_in),
     "estimator": _of_estimators,
 }

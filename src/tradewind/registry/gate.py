@@ -52,6 +52,8 @@ class Evidence:
         Whether two fits on the same rows predict the same; None if nobody looked.
     model_code_sha256 : str, optional
         Of the source of the strategy's own model.
+    external : bool
+        Whether its predictions were made elsewhere and handed in.
     """
 
     metrics: Mapping[str, float]
@@ -67,6 +69,7 @@ class Evidence:
     benchmark: str | None = None
     reproducible: bool | None = True
     model_code_sha256: str | None = None
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ class Decision:
 def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decision:
     """Hold evidence against rules.
 
-    Asked are always ``leakage`` and ``data_errors``; of the others those that the strategy file
+    Asked are always ``leakage`` and ``data_errors``, of external models ``checked_for_leaks`` in
+    the place of the first; of the others those that the strategy file
     does not leave out, and ``max_pbo`` of strategies with a sweep only.
 
     Parameters
@@ -120,7 +124,7 @@ def decide(evidence: Evidence, champion: Evidence | None, rules: Gate) -> Decisi
         Passed if every rule is met. The same evidence always gives the same decision.
     """
     results = [
-        _no_leakage(evidence),
+        _checked_for_leaks(rules) if evidence.external else _no_leakage(evidence),
         _no_data_error(evidence),
         _deflated_sharpe(evidence, rules.min_deflated_sharpe),
         _alpha(evidence, rules.min_alpha_probability),
@@ -143,6 +147,19 @@ def _no_leakage(evidence: Evidence) -> RuleResult:
     }
     figure = None if evidence.leaks is None else float(evidence.leaks)
     return RuleResult("leakage", figure, 0.0, evidence.leaks is False, reasons[evidence.leaks])
+
+
+def _checked_for_leaks(rules: Gate) -> RuleResult:
+    reason = (
+        "its predictions were made elsewhere, and nobody here can know whether they were made "
+        "without the future; "
+    )
+    if rules.checked_for_leaks:
+        reason += "`gate: {checked_for_leaks: false}` in the strategy file takes them on trust"
+    else:
+        reason += "the strategy file takes them on trust (gate.checked_for_leaks: false)"
+    passed = not rules.checked_for_leaks
+    return RuleResult("checked_for_leaks", None, None, passed, reason)
 
 
 def _no_data_error(evidence: Evidence) -> RuleResult:
@@ -237,8 +254,14 @@ def _trades(evidence: Evidence, bound: int | None) -> RuleResult | None:
 def _comes_out_again(evidence: Evidence) -> RuleResult | None:
     if evidence.reproducible and "reproducible" not in evidence.metrics:
         return None  # a kind of model that is ours: our own tests hold it
+    unknown = "it is not recorded whether two fits on the same rows predict the same; train again"
+    if evidence.external:
+        unknown = (
+            "its model was fitted elsewhere, and cannot be fitted again here; `gate: "
+            "{reproducible: false}` in the strategy file leaves this rule out"
+        )
     reasons = {
-        None: "it is not recorded whether two fits on the same rows predict the same; train again",
+        None: unknown,
         True: "two fits on the same rows predict the same",
         False: "not reproducible: two fits on the same rows predict differently. All that a model "
         "draws at random must come from the strategy's seed",
@@ -281,7 +304,7 @@ def _beats(
     rule = "champion_margin"
     if champion is None:
         return RuleResult(rule, None, margin, passed=True, reason="there is no champion to beat")
-    again = _is_same_strategy(evidence, champion)
+    again = _is_same_strategy(evidence, champion) and not _is_other_prediction(evidence, champion)
     if again and _ends_later(evidence, champion):
         reason = (
             "it is the champion's own strategy trained on newer bars, to "
@@ -332,6 +355,18 @@ def _is_same_strategy(evidence: Evidence, champion: Evidence) -> bool:
         and evidence.features_sha256 == champion.features_sha256
         and evidence.model_code_sha256 == champion.model_code_sha256
     )
+
+
+def _is_other_prediction(evidence: Evidence, champion: Evidence) -> bool:
+    """Whether an external model earned something else than the champion in a common session.
+
+    Its strategy file is the same whatever is handed in, so that it says nothing.
+    """
+    if not evidence.external:
+        return False
+    common = evidence.returns.join(champion.returns, on="session", suffix="_champion")
+    ours, theirs = common.get_column("net_return"), common.get_column("net_return_champion")
+    return common.is_empty() or not ours.equals(theirs)
 
 
 def _ends_later(evidence: Evidence, champion: Evidence) -> bool:

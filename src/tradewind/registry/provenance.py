@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tradewind.errors import RequirementsError
+from tradewind.own_packages import hash_of_installed
+from tradewind.shipped import IN_THE_WHEEL, shipped
+
 __all__ = ["NONE", "UNKNOWN", "Provenance", "code_hash", "collect"]
 
 UNKNOWN: Final = "unknown"
@@ -24,12 +28,13 @@ class Provenance:
     """What must be had again to compute the same result."""
 
     git_commit: str
-    """Forty hexadecimal digits, or `UNKNOWN` outside a checkout or an image built from one."""
+    """Of the workspace: forty hexadecimal digits, or `UNKNOWN` where it is no repository, nor an
+    image built from one."""
     git_dirty: str
     """``"true"``, ``"false"`` or `UNKNOWN`: whether files differed from the commit. Without git,
     as in a container, nobody can say; `code_sha256` then tells whether code is the same."""
     lock_sha256: str
-    """SHA-256 of ``uv.lock``, or `UNKNOWN` if there is none."""
+    """SHA-256 of the ``uv.lock`` that this version of tradewind comes with."""
     python: str
     """Version of the interpreter, such as ``"3.13.1"``."""
     code_sha256: str = UNKNOWN
@@ -38,6 +43,10 @@ class Provenance:
     """SHA-256 of the source of the user's own features, `NONE` if the strategy has none."""
     model_code_sha256: str = NONE
     """SHA-256 of the source of the user's own model or rule, `NONE` if the strategy has none."""
+    requirements_sha256: str = NONE
+    """SHA-256 of names and versions of the packages that the workspace's ``requirements.txt`` asks
+    for, as they were installed (`tradewind.own_packages`); `NONE` if it asks for none, `UNKNOWN`
+    if it cannot be read."""
 
 
 def collect(
@@ -45,38 +54,48 @@ def collect(
 ) -> Provenance:
     """Return where the running code comes from.
 
-    Nothing here is an error: a model trained in a container without git is still a model, and
-    says of itself that its commit is unknown.
+    A workspace without git is no error: a model trained in a container is still a model, and says
+    of itself that its commit is unknown.
 
     Parameters
     ----------
     home : Path
-        The checkout: holds ``uv.lock``, and is the top of a git working tree if there is one.
+        The workspace, which is the top of a git working tree if there is one.
     features_sha256 : str
         Of the source of the strategy's own features.
     model_code_sha256 : str
         Of that of its own model or rule.
     """
     commit, dirty = _git_state(home)
-    lock = home / "uv.lock"
     return Provenance(
         git_commit=commit,
         git_dirty=dirty,
-        lock_sha256=hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else UNKNOWN,
+        lock_sha256=hashlib.sha256(shipped("uv.lock").read_bytes()).hexdigest(),
         python=platform.python_version(),
         code_sha256=code_hash(Path(__file__).parents[1]),
         features_sha256=features_sha256,
         model_code_sha256=model_code_sha256,
+        requirements_sha256=_own_packages(home),
     )
+
+
+def _own_packages(home: Path) -> str:
+    try:
+        return hash_of_installed(home) or NONE
+    except RequirementsError:
+        return UNKNOWN
 
 
 def code_hash(package: Path) -> str:
     """Return the SHA-256 of a package's Python files, their names and content in order of name.
 
-    A commit says less: files may differ from it, and an image may know of none.
+    A commit says less: files may differ from it, and an image may know of none. What only comes
+    along in a wheel is no code, so that a wheel and its checkout have the same hash.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] == IN_THE_WHEEL:
+            continue
         content = path.read_bytes()
         digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode())
         digest.update(content)

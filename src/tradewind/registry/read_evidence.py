@@ -55,6 +55,7 @@ def read_evidence(
         benchmark=info.tags.get(names.BENCHMARK),
         reproducible=None if strategy is None else _reproducible(info, strategy),
         model_code_sha256=info.tags.get(names.MODEL_CODE_SHA256, NONE),
+        external=strategy is not None and strategy.model.external,
     )
 
 

@@ -128,7 +128,7 @@ def reproduce(
     read : callable
         Gives the bars of a snapshot by its id, such as `BarStore.read`.
     home : Path
-        The checkout; see `tradewind.registry.provenance.collect`.
+        The workspace; see `tradewind.registry.provenance.collect`.
     num_threads : int
         Cores used. Results do not depend on it.
     on_fold : callable, optional
@@ -148,6 +148,12 @@ def reproduce(
     from tradewind.research.training import train
 
     record = _fetch(name, version)
+    if record.strategy.model.external:
+        raise RegistryError(
+            f"{name} version {version} was trained elsewhere: its predictions were handed in and "
+            "are kept, but nothing here can make them again. Train it there once more, and "
+            f"compare: tradewind.Desk().judge({name!r}, predictions)"
+        )
     conditions = _conditions(record, home)
     snapshot_id = required_tag(record.info, names.SNAPSHOT_ID)
     bars = read(snapshot_id)
@@ -244,7 +250,8 @@ def _conditions(record: _Record, home: Path) -> list[Difference]:
     """Return what differs in code, packages and record, before anything is trained."""
     from tradewind.research.features.own_code import feature_code_hash
 
-    tags = record.info.tags
+    # Versions of before could have no packages of the desk's own.
+    tags = {names.REQUIREMENTS_SHA256: NONE, **record.info.tags}
     own_code = feature_code_hash(record.strategy) or NONE
     now = {
         **{names.PREFIX + key: value

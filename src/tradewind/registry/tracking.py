@@ -16,6 +16,7 @@ from tradewind.registry import _names as names
 from tradewind.registry._client import connect, experiment, mlflow_errors
 from tradewind.registry._figures import metrics_of
 from tradewind.registry._pages import NOTE, describe_experiment, run_page, training_note
+from tradewind.registry.attached import attach, hash_of_files
 from tradewind.registry.provenance import NONE, Provenance
 from tradewind.registry.written_files import write_evidence
 from tradewind.research.strategy.strategy import Strategy
@@ -60,6 +61,7 @@ def log_training(
     provenance: Provenance,
     origin: Mapping[str, str] | None = None,
     findings: "Sequence[Finding] | None" = None,
+    attached: Path | None = None,
 ) -> ModelVersionRef:
     """Log a training to MLflow and register its model.
 
@@ -82,11 +84,14 @@ def log_training(
         Which task of which run asked for it; becomes tags.
     findings : sequence of Finding, optional
         What validation noted about the bars. Where nobody looked, the gate will refuse.
+    attached : Path, optional
+        A file or a folder that is kept with the run, and its SHA-256 with the version.
 
     Raises
     ------
     RegistryError
-        If MLflow is out of reach or refuses. The run then stays behind, marked as failed.
+        If what is attached cannot be read, or MLflow is out of reach or refuses. The run then stays
+        behind, marked as failed.
     """
     from tradewind.research.models.model import fingerprint
     from tradewind.research.tearsheet.report import report_of
@@ -94,11 +99,14 @@ def log_training(
     report = report_of(
         result, findings=findings or (), snapshot_id=snapshot_id, provenance=asdict(provenance)
     )
-    tags = _tags(report, strategy, snapshot_id, provenance, origin or {})
-    tags[names.MODEL_SHA256] = fingerprint(result.model)
+    learnt = fingerprint(result.model)
+    tags = _tags(report, strategy, snapshot_id, provenance, origin or {}, learnt=learnt)
+    tags[names.MODEL_SHA256] = learnt
     if findings is not None:
         errors = sum(finding.severity == "error" for finding in findings)
         tags[names.DATA_ERRORS] = str(errors)
+    if attached is not None:
+        tags[names.ATTACHED_SHA256] = hash_of_files(attached)
     key = tags.get(names.IDEMPOTENCY_KEY)
     with mlflow_errors(f"logging a training of {strategy.name}"):
         client = connect()
@@ -122,6 +130,8 @@ def log_training(
             _log_params(client, run_id, strategy)
             _log_metrics(client, run_id, result)
             _log_artifacts(client, run_id, result, report, strategy)
+            if attached is not None:
+                attach(client, run_id, attached)
             return _register(client, result, strategy, run.info, tags)
 
 
@@ -131,6 +141,8 @@ def _tags(
     snapshot_id: str,
     provenance: Provenance,
     origin: Mapping[str, str],
+    *,
+    learnt: str,
 ) -> dict[str, str]:
     from tradewind.research.backtest.benchmark import benchmark_name
 
@@ -149,11 +161,16 @@ def _tags(
     }
     if strategy.model.pickled:
         tags[names.PICKLE] = "true"
+    if strategy.model.external:
+        tags |= {names.EXTERNAL: "true", names.LEAKAGE: "unknown"}
     if origin:
         code = asdict(provenance)
-        if code["model_code_sha256"] == NONE:  # so that a try of before the field is known again
-            del code["model_code_sha256"]
+        for later in ("model_code_sha256", "requirements_sha256"):
+            if code[later] == NONE:  # so that a try of before the field is known again
+                del code[later]
         parts = [*sorted(origin.items()), snapshot_id, strategy.content_hash(), code]
+        if strategy.model.external:  # nothing of the above says what was handed in
+            parts.append(learnt)
         digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
         tags[names.IDEMPOTENCY_KEY] = digest[:16]  # one of few, so 64 bits tell them apart
     return tags

@@ -40,6 +40,11 @@ class VersionInfo:
         """Whether it is a pickle, so that code of the registry's runs where it is loaded."""
         return self.tags.get(names.PICKLE) == "true"
 
+    @property
+    def external(self) -> bool:
+        """Whether its predictions were made elsewhere: nobody knows whether without the future."""
+        return self.tags.get(names.EXTERNAL) == "true"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:

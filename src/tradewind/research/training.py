@@ -1,22 +1,26 @@
 """Training: a strategy judged by walk-forward, its final model, and what both are worth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.evaluation.asked_again import comes_out_again
 from tradewind.research.evaluation.combinatorial import judge_histories
 from tradewind.research.evaluation.dataset import Dataset, prepare
+from tradewind.research.evaluation.permutation import permutation_importance
 from tradewind.research.evaluation.predict import predict_defined
 from tradewind.research.evaluation.walk_forward import FoldResult, Judgement, judge
 from tradewind.research.features.leaks import refuse_lookahead
 from tradewind.research.features.undefined import Undefined
-from tradewind.research.models.model import FittedModel, fit, importance
+from tradewind.research.features.universe import select_bars
+from tradewind.research.models.external import HandedIn
+from tradewind.research.models.model import FittedModel, fit, importance, rounds_taken
 from tradewind.research.models.rows import example
 from tradewind.research.statistics import inference
 from tradewind.research.statistics.alpha import alpha_probability
@@ -49,10 +53,11 @@ class TrainingResult:
         ``deflated_alpha_probability``, the same two probabilities of what is left without it, and
         ``trials_alpha_variance``; ``mix_alpha`` and the two probabilities of it, against what it
         held on average; ``pbo`` where there was a sweep;
-        ``leakage``, 1.0 where training labels reach into a test window; ``untested_sessions``,
-        the newest sessions, too few for another test window; ``undefined_rows``, rows left out
-        since a feature is undefined after its warm-up; ``reproducible``, 1.0 if two fits on the
-        same rows predict the same, of kinds of models that are not our own.
+        ``leakage``, 1.0 where training labels reach into a test window, of models that are fitted
+        here; ``untested_sessions``, the newest sessions, too few for another test window;
+        ``undefined_rows``, rows left out since a feature is undefined after its warm-up;
+        ``reproducible``, 1.0 if two fits on the same rows predict the same, of kinds of models that
+        are not our own; ``rounds``, of boosting, of a final model that stopped early.
     predictions : DataFrame of shape (n_rows, 5)
         Out of sample: symbol, session, fold, prediction, label (null where the future is
         not known yet); sorted by session and symbol.
@@ -72,6 +77,9 @@ class TrainingResult:
         model must predict again after it was fetched from a registry. Partly in sample.
     importance : dict of str to float
         How much the model makes of each feature.
+    importance_shuffled : bool
+        Whether a model that does not say was asked by shuffling each feature: see
+        `tradewind.research.evaluation.permutation`.
     undefined : Undefined
         Features that are undefined after their warm-up.
     trials : TrialSummary, optional
@@ -95,6 +103,7 @@ class TrainingResult:
     undefined: Undefined
     trials: TrialSummary | None = None
     combinatorial: pl.DataFrame | None = None
+    importance_shuffled: bool = False
 
     @property
     def leaks(self) -> bool:
@@ -127,6 +136,8 @@ def train(
     trials: TrialSummary | Callable[[Judgement], TrialSummary] | None = None,
     num_threads: int = 1,
     on_fold: Callable[[int, int], None] | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
+    handed_in: HandedIn | None = None,
 ) -> TrainingResult:
     """Judge a strategy by purged walk-forward, then fit its final model.
 
@@ -145,9 +156,16 @@ def train(
         Cores used for fitting. Results do not depend on it.
     on_fold : callable, optional
         Called with (folds done, folds in all) after each fold.
+    predicted : mapping of int to ndarray, optional
+        By fold, what was predicted elsewhere on the same bars: see
+        `tradewind.research.evaluation.walk_forward.predict_fold`.
+    handed_in : HandedIn, optional
+        The predictions of an external model, which stand for all its fits.
 
     Raises
     ------
+    PredictionsError
+        If what was handed in cannot be judged.
     StrategyError
         If a symbol has no bars, a feature is undefined after its warm-up and the strategy says
         ``missing: refuse``, or the model's code cannot be used.
@@ -158,11 +176,23 @@ def train(
     BacktestError
         If the predictions cannot be traded.
     """
-    strategy.model.check_code(strategy.name)
+    if handed_in is None:
+        strategy.model.check_code(strategy.name)
+    else:
+        handed_in.refuse_unfit(select_bars(bars, strategy), strategy)
     # Before all else: what looks ahead has no value at the end, the lesser thing to say of it.
     refuse_lookahead(bars, strategy, seed=strategy.seed)
     dataset = prepare(bars, strategy)
-    judgement = judge(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
+    if handed_in is not None:
+        handed_in.refuse_holes(dataset.rows.slice(dataset.windows[0].test_start), strategy)
+    judgement = judge(
+        dataset,
+        strategy,
+        num_threads=num_threads,
+        on_fold=on_fold,
+        shared=None if handed_in is None else [handed_in] * len(dataset.windows),
+        predicted=predicted,
+    )
     summary = trials(judgement) if callable(trials) else trials
     # After it was counted: what is refused here was tried.
     again = _comes_out_again(dataset, judgement, strategy, num_threads)
@@ -171,20 +201,31 @@ def train(
         histories = judge_histories(
             dataset.rows, dataset.bars, strategy, hold=dataset.held, num_threads=num_threads
         )
-    model = fit(dataset.latest_rows(), strategy, num_threads=num_threads)
+    model = fit(dataset.latest_rows(), strategy, num_threads=num_threads, shared=handed_in)
+    said = importance(model, strategy.feature_names)
+    shuffled = (
+        {}
+        if said or handed_in is not None
+        else permutation_importance(dataset, strategy, num_threads=num_threads)
+    )
     return TrainingResult(
         strategy=strategy,
         data_start=judgement.data_start,
         data_end=judgement.data_end,
         folds=judgement.folds,
-        metrics=judgement.metrics | _deflated(judgement, summary) | _spread(histories) | again,
+        metrics=judgement.metrics
+        | _deflated(judgement, summary)
+        | _spread(histories)
+        | again
+        | _rounds(model),
         predictions=judgement.predictions,
         equity=judgement.equity,
         model=model,
         feature_names=strategy.feature_names,
         input_example=example(dataset.rows.tail(_EXAMPLE_ROWS), strategy),
         reference=predict_defined(model, dataset.bars, strategy, sessions=REFERENCE_SESSIONS),
-        importance=importance(model, strategy.feature_names),
+        importance=said or shuffled,
+        importance_shuffled=bool(shuffled),
         undefined=dataset.undefined,
         trials=summary,
         combinatorial=histories,
@@ -194,11 +235,19 @@ def train(
 def _comes_out_again(
     dataset: Dataset, judgement: Judgement, strategy: Strategy, num_threads: int
 ) -> dict[str, float]:
-    """Return whether two fits on the same rows predict the same; nothing where tests hold it."""
-    if strategy.model.tried_here:
+    """Return whether two fits on the same rows predict the same.
+
+    Nothing where tests hold it, and where nothing is fitted here, so that nobody can know.
+    """
+    if strategy.model.tried_here or strategy.model.external:
         return {}
     found = comes_out_again(dataset, judgement.predictions, strategy, num_threads=num_threads)
     return {"reproducible": float(found)}
+
+
+def _rounds(model: FittedModel) -> dict[str, float]:
+    taken = rounds_taken(model)
+    return {} if taken is None else {"rounds": float(taken)}
 
 
 def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, float]:
@@ -220,8 +269,9 @@ def _deflated(judgement: Judgement, trials: TrialSummary | None) -> dict[str, fl
         "deflated_mix_alpha_probability": alpha_probability(
             judgement.net_returns, judgement.mix_returns, n_trials=n_trials, variance=beside
         ),
-        "leakage": float(judgement.strategy.leaks),
     }
+    if not judgement.strategy.model.external:  # of which nobody here knows how it was trained
+        figures["leakage"] = float(judgement.strategy.leaks)
     if trials is not None and trials.pbo is not None:
         figures["pbo"] = trials.pbo
     return figures

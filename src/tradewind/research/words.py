@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 __all__ = [
-    "METRICS", "TIMES", "UNDEFINED",
+    "EXTERNAL_IN_WORDS", "METRICS", "TIMES", "UNDEFINED",
     "count", "percent", "probability", "ratio", "times", "words_of",
 ]  # fmt: skip
 
@@ -13,6 +13,10 @@ _MINUS: Final = "\u2212"
 TIMES: Final = "\u00d7"
 UNDEFINED: Final = "\u2013"
 """Stands where a figure is not defined, such as a ratio over nothing."""
+EXTERNAL_IN_WORDS: Final = (
+    "Its predictions were made elsewhere: nobody here can know whether without the future"
+)
+"""What is said of a version with an external model."""
 
 
 def percent(value: float, digits: int = 1) -> str:
@@ -101,6 +105,7 @@ METRICS: Final[dict[str, tuple[str, Callable[[float], str]]]] = {
     "n_folds": ("Test windows", count),
     "n_test_rows": ("Rows predicted out of sample", count),
     "untested_sessions": ("Newest sessions, in no test window", count),
+    "rounds": ("Rounds of boosting, stopped early", count),
     "undefined_rows": ("Rows left out, a feature undefined", count),
 }
 """What a metric is called and how it is written, in the order in which they are read."""

@@ -47,7 +47,8 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
         If the kernel has Landlock and refuses.
     """
     layout = Layout(settings.state)
-    hidden, read_only = layout.private(), [*code_folders(settings), *layout.airflow_settings()]
+    hidden = [*layout.private(), *_client_secret(settings)]
+    read_only = [*code_folders(settings), *layout.airflow_settings()]
     if heartbeat is not None:
         heartbeat.touch()
         os.utime(heartbeat, (0, 0))  # nobody's heart has beaten yet
@@ -64,16 +65,24 @@ def confine(settings: Settings, *, heartbeat: Path | None = None) -> None:
     landlock.confine(hidden, read_only)
 
 
+def _client_secret(settings: Settings) -> list[Path]:
+    """Return the file by which both pages are known to an identity provider, if there is one."""
+    path = settings.home / (settings.oidc_client_secret_file or "")
+    return [path.resolve()] if path.is_file() else []
+
+
 def code_folders(settings: Settings) -> list[Path]:
-    """Return the folders of code that other services run, and of their settings.
+    """Return the folders of code that other services run, of their settings, and of packages.
 
     No task can change what is in them.
     """
+    home = settings.home
     found = (
         Path(sys.prefix), PACKAGE, settings.config_dir,
-        settings.home / "plugins", settings.home / ".env",
+        home / "plugins", home / ".env", home / "requirements.txt",
     )  # fmt: skip
-    return [path.resolve() for path in found if path.exists()]
+    # Those that are not there among them: a task must not make them, either.
+    return [path.resolve() for path in found]
 
 
 def main(arguments: list[str]) -> NoReturn:

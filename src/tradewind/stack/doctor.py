@@ -15,12 +15,14 @@ from urllib.parse import quote
 
 from tradewind.endpoints import ROLES
 from tradewind.errors import SecretsError, TradewindError
+from tradewind.own_packages import unmet
 from tradewind.settings import Settings
 from tradewind.stack import minio
 from tradewind.stack.adoption import adopt
 from tradewind.stack.checks import Check, guarded
 from tradewind.stack.doors import doors
 from tradewind.stack.half_restored import half_restored
+from tradewind.stack.identity import identity_provider
 from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
@@ -60,12 +62,15 @@ def diagnose(settings: Settings) -> Iterator[Check]:
     """
     layout = Layout(settings.state)
     yield _python()
+    yield guarded("packages of your own", lambda: _own_packages(settings))
     yield guarded("state directory", lambda: _state_directory(layout))
     if found := half_restored(layout):
         yield Check("restore", found, "tradewind restore, as the message says")
     state = read_state(layout)
     running = state is not None and state.supervised()
     yield from _ports(settings, state if running else None)
+    if (provider := identity_provider(settings)) is not None:
+        yield provider
     try:
         secrets = load_secrets(layout)
     except SecretsError as error:
@@ -117,6 +122,11 @@ def _python() -> Check:
         return Check("python")
     version = ".".join(map(str, sys.version_info[:3]))
     return Check("python", f"{version} is not supported", "use Python 3.11, 3.12 or 3.13")
+
+
+def _own_packages(settings: Settings) -> Check:
+    mend = "tradewind down, then tradewind up --detach, which installs them"
+    return Check("packages of your own", "\n".join(unmet(settings.home)), mend)
 
 
 def _state_directory(layout: Layout) -> Check:

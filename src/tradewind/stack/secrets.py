@@ -10,8 +10,12 @@ from typing import Final
 
 from tradewind.errors import SecretsError
 from tradewind.stack.layout import Layout, write_atomically
+from tradewind.vendor_keys import key_variable
 
-__all__ = ["OF_OTHERS", "Secrets", "are_lost", "ensure_secrets", "load_secrets", "save_secrets"]
+__all__ = [
+    "OF_OTHERS", "Secrets", "are_lost", "ensure_secrets", "load_secrets", "save_secrets",
+    "vendor_keys",
+]  # fmt: skip
 
 
 def _password() -> str:
@@ -50,6 +54,11 @@ class Secrets:
     # As user:password.
     redis_login: str = ""
     objects_login: str = ""
+    # In containers; the local stack has it in a file that a setting names.
+    oidc_client_secret: str = ""
+    # Of vendors of bars; see `tradewind.vendor_keys`.
+    tiingo_key: str = ""
+    alpaca_key: str = ""
 
 
 ADDED: Final = frozenset(
@@ -61,7 +70,9 @@ ADDED: Final = frozenset(
 """Secrets that a file of an earlier version lacks: the next start makes them."""
 
 OF_OTHERS: Final = frozenset(each.name for each in fields(Secrets) if each.default == "")
-"""Logins of services that a team runs: nobody makes them, and they may be missing."""
+"""Logins of services that a team runs, and keys of vendors: nobody makes them."""
+
+_KEY: Final = "_key"
 
 
 def ensure_secrets(layout: Layout) -> Secrets:
@@ -120,6 +131,13 @@ def load_secrets(layout: Layout) -> Secrets:
             "tradewind down, then tradewind up --detach makes them"
         )
     return Secrets(**content)
+
+
+def vendor_keys(secrets: Secrets) -> dict[str, str]:
+    """Return the keys of vendors that there are, by the variable that a worker has them in."""
+    kinds = [name.removesuffix(_KEY) for name in OF_OTHERS if name.endswith(_KEY)]
+    found = {key_variable(kind): str(getattr(secrets, kind + _KEY)) for kind in sorted(kinds)}
+    return {name: key for name, key in found.items() if key}
 
 
 def _read(layout: Layout) -> dict[str, str]:

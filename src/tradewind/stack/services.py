@@ -15,15 +15,17 @@ from tradewind.errors import StackError
 from tradewind.host.heartbeat import HEARTBEAT_FILE
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
+from tradewind.oidc.provider import SESSION_SECONDS
 from tradewind.settings import Settings
 from tradewind.stack import minio, people, postgres, probes, redis, rights, theirs
 from tradewind.stack.backup.service import scheduled
 from tradewind.stack.layout import Layout
 from tradewind.stack.ports import Port
 from tradewind.stack.reread import NO_DATABASE
-from tradewind.stack.secrets import Secrets
+from tradewind.stack.secrets import Secrets, vendor_keys
 from tradewind.stack.servers import object_store, postgres_server, redis_server
 from tradewind.stack.service import Service
+from tradewind.vendor_keys import given_keys
 from tradewind.workers.warm import MODULES as RESEARCH_MODULES
 
 __all__ = ["services"]
@@ -55,6 +57,7 @@ AIRFLOW_MODULES = (
     # What DAG files are made of: each of their readers, a task among them, would import it anew.
     "tradewind.orchestration.dags.bundle",
 )
+WEBSERVER_CONFIG = Path(__file__).parents[1] / "orchestration/runtime/webserver_config.py"
 MLFLOW_MODULES = ("mlflow.server.auth", "uvicorn_worker")
 
 
@@ -98,14 +101,15 @@ def _stores(
 def _postgres(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
-    config = settings.config_dir
     if settings.postgres_url:
         return [theirs.postgres(postgres_server(settings), secrets)]
     return [
         Service(
             "postgres",
             postgres.server_command(
-                str(config / "postgres" / "postgresql.conf"), layout, settings.postgres_port
+                str(settings.config_file("postgres/postgresql.conf")),
+                layout,
+                settings.postgres_port,
             ),
             base,
             prepare=lambda: postgres.create_cluster(layout, secrets),
@@ -119,7 +123,7 @@ def _postgres(
             [],
             needs=("postgres",),
             prepare=lambda: postgres.initialise(
-                config / "postgres" / "init.sql", secrets, settings.postgres_port
+                settings.config_file("postgres/init.sql"), secrets, settings.postgres_port
             ),
         ),
     ]
@@ -128,14 +132,14 @@ def _postgres(
 def _redis(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> Service:
-    config = settings.config_dir
+    access_list = settings.config_file("users.acl.template")
     if settings.redis_url:
         return theirs.redis(redis_server(settings, secrets), secrets)
     return Service(
         "redis",
-        redis.server_command(str(config / "redis.conf"), layout, settings.redis_port),
+        redis.server_command(str(settings.config_file("redis.conf")), layout, settings.redis_port),
         base,
-        prepare=lambda: redis.prepare((config / "users.acl.template").read_text(), layout, secrets),
+        prepare=lambda: redis.prepare(access_list.read_text(), layout, secrets),
         probe=probes.redis(settings.redis_port, secrets.redis_admin),
         ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
         address=f"127.0.0.1:{settings.redis_port}",
@@ -145,14 +149,14 @@ def _redis(
 def _mlflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     server = postgres_server(settings)
     return _merge(
-        _read_config(settings.config_dir / "mlflow.env"),
+        _read_config(settings.config_file("mlflow.env")),
         server.environment(),
         {
             "PGDATABASE": server.name("mlflow"),
             "PGUSER": server.name("mlflow"),
             "MLFLOW_HOST": "127.0.0.1",
             "MLFLOW_PORT": str(settings.mlflow_port),
-            "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_dir / "mlflow-auth.ini"),
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings.config_file("mlflow-auth.ini")),
             "MLFLOW_SERVER_ALLOWED_HOSTS": _hosts(settings.mlflow_page),
             "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": _origin(settings.mlflow_page),
             "MLFLOW_ARTIFACTS_DESTINATION": _files(settings, layout),
@@ -258,7 +262,7 @@ def _airflow(
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
-            environment,
+            environment | _logins_by_provider(settings),
             needs=(*roles_written, RIGHTS),
             probe=probes.airflow_api(settings.airflow_url),
             ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),
@@ -411,7 +415,7 @@ def _trading_tables(
 
 def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
     return _merge(
-        _read_config(settings.config_dir / "airflow.env"),
+        _read_config(settings.config_file("airflow.env")),
         {
             "AIRFLOW_HOME": str(layout.airflow_home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(settings.dags_dir),
@@ -424,13 +428,24 @@ def _airflow_environment(settings: Settings, layout: Layout) -> dict[str, str]:
             ),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": NO_DATABASE,
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-            "AIRFLOW__API__BASE_URL": f"http://localhost:{settings.airflow_port}",
+            "AIRFLOW__API__BASE_URL": settings.airflow_page,
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_PORT": str(
                 settings.scheduler_health_port
             ),
             "MLFLOW_TRACKING_URI": settings.mlflow_url,
         },
     )
+
+
+def _logins_by_provider(settings: Settings) -> dict[str, str]:
+    """Return what Airflow's page is told where people log in by an identity provider."""
+    if settings.oidc_issuer is None:
+        return {}
+    return {
+        "AIRFLOW__FAB__CONFIG_FILE": str(WEBSERVER_CONFIG),
+        # At the end of a working day roles are read again: by default a login lasts a month.
+        "AIRFLOW__FAB__SESSION_MAX_LIFETIME_MINUTES": str(SESSION_SECONDS // 60),
+    }
 
 
 def _airflow_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
@@ -454,6 +469,8 @@ def _worker_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
         "MLFLOW_TRACKING_USERNAME": "tradewind",
         "MLFLOW_TRACKING_PASSWORD": secrets.mlflow_worker,
         "TRADEWIND_DATABASE_URL": _database("research", settings, secrets),
+        **vendor_keys(secrets),
+        **given_keys(settings.home),
     }
 
 
@@ -524,8 +541,6 @@ def _base_environment(settings: Settings) -> dict[str, str]:
 
 
 def _read_config(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise StackError(f"{path} is missing: TRADEWIND_HOME must be a complete checkout")
     return {k: v for k, v in dotenv_values(path, interpolate=False).items() if v is not None}
 
 
@@ -542,5 +557,7 @@ def _program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise StackError(f"`{name}` is not installed beside {sys.executable}: run `make install`")
+        raise StackError(
+            f"`{name}` is not installed beside {sys.executable}: pip install 'tradewind[local]'"
+        )
     return found

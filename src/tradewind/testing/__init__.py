@@ -12,5 +12,8 @@ from tradewind.testing.broker import BrokerContract
 from tradewind.testing.feature import FeatureContract
 from tradewind.testing.model import ModelContract
 from tradewind.testing.source import SourceContract
+from tradewind.testing.strategy import StrategyContract
 
-__all__ = ["BrokerContract", "FeatureContract", "ModelContract", "SourceContract"]
+__all__ = [
+    "BrokerContract", "FeatureContract", "ModelContract", "SourceContract", "StrategyContract",
+]  # fmt: skip

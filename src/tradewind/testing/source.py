@@ -8,8 +8,16 @@ import polars as pl
 import pytest
 
 from tradewind.errors import SourceError
+from tradewind.market import actions
 from tradewind.market.bars import KEY, SCHEMA
 from tradewind.market.ingest import examine
+from tradewind.market.sources.offers import (
+    OffersActions,
+    OffersMembers,
+    Promise,
+    promise_of,
+    takes_since,
+)
 from tradewind.market.sources.source import Source, SourceSpec, find_source, open_source
 from tradewind.settings import load_settings
 
@@ -18,6 +26,9 @@ __all__ = ["SourceContract"]
 
 class SourceContract:
     """Tests of a source.
+
+    What it offers beyond `symbols` and `load` (`tradewind.market.sources.offers`) is tried where it
+    is offered.
 
     Attributes
     ----------
@@ -96,3 +107,44 @@ class SourceContract:
     def test_a_symbol_that_is_not_there_is_an_error_with_its_name(self, source: Source) -> None:
         with pytest.raises(SourceError, match="NO SUCH SYMBOL"):
             source.load(["NO SUCH SYMBOL"])
+
+    def test_since_a_session_it_gives_the_end_of_the_whole(
+        self, source: Source, bars: pl.DataFrame, asked: list[str]
+    ) -> None:
+        if not takes_since(source):
+            return  # asked for everything each time
+        begin = {symbol: bars.filter(symbol=symbol)["session"][-20:][0] for symbol in asked[:-1]}
+        first = pl.DataFrame({"symbol": list(begin), "begin": list(begin.values())})
+        tail = bars.join(first, on="symbol", how="left").filter(
+            pl.col("session") >= pl.col("begin").fill_null(bars["session"].min())
+        )
+        found = source.load(asked, begin)
+        raw = pl.exclude("split_factor", "adjustment_factor")
+        assert found.select(raw).equals(tail.drop("begin").select(raw))
+        for factor in ("split_factor", "adjustment_factor"):
+            apart = (found[factor] / tail[factor] - 1.0).abs().max()
+            assert isinstance(apart, float)
+            assert apart < 1e-9, f"{factor} must step as it does in the whole history"
+
+    def test_its_promise_is_one(self, source: Source) -> None:
+        assert isinstance(getattr(source, "promise", Promise()), Promise)
+        assert promise_of(source).overlap >= 0
+
+    def test_its_actions_have_their_columns_and_are_sorted(
+        self, source: Source, asked: list[str]
+    ) -> None:
+        if not isinstance(source, OffersActions):
+            return
+        found = source.actions(asked)
+        assert dict(found.schema) == dict(actions.SCHEMA)
+        assert found.equals(found.sort(actions.SORTED_BY))
+        assert set(found["kind"]) <= set(actions.KINDS)
+        assert set(found["symbol"]) <= set(asked)
+        with_value = found.filter(pl.col("kind").is_in(["split", "dividend"]))
+        assert with_value.filter((pl.col("value") > 0).not_().fill_null(value=True)).is_empty()
+
+    def test_its_members_of_a_day_are_sorted(self, source: Source, bars: pl.DataFrame) -> None:
+        if not isinstance(source, OffersMembers):
+            return
+        members = list(source.members(bars["session"].sort()[-1]))
+        assert members == sorted(set(members))

@@ -128,7 +128,7 @@ class Files:
         if not files:
             raise SourceError(
                 f"no file matches {self._pattern}; mend options.path (relative paths start at the "
-                "checkout), or put the files there"
+                "workspace), or put the files there"
             )
         return files
 

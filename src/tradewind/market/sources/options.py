@@ -243,7 +243,7 @@ class FilesOptions(_Model):
     Attributes
     ----------
     path : str
-        One file, or a pattern with ``*``, ``?``, ``[]`` and ``**``; from the checkout.
+        One file, or a pattern with ``*``, ``?``, ``[]`` and ``**``; from the workspace.
     format : {"csv", "parquet"}, optional
         Format of the files where their suffix (``.csv``, ``.csv.gz``, ``.parquet``) does not say.
     adjustment : {"adj_close", "factors", "splits", "already_adjusted", "none"}

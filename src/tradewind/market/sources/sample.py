@@ -112,12 +112,13 @@ def _read_packaged_file() -> bytes:
     except (ModuleNotFoundError, OSError) as error:
         raise SourceError(
             f"the file of source 'sample' ({METADATA.distribution}) cannot be read: {error}; "
-            "install it with: uv sync --all-extras"
+            "install it with: pip install 'tradewind[research]'"
         ) from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != METADATA.sha256:
         raise SourceError(
             f"the file of source 'sample' ({METADATA.distribution}) has sha256 {digest}, "
-            f"expected {METADATA.sha256}; reinstall it with: uv sync --all-extras --reinstall"
+            f"expected {METADATA.sha256}; install it again: pip install --force-reinstall "
+            f"--no-deps {METADATA.distribution.partition(',')[0].replace(' ', '==')}"
         )
     return content

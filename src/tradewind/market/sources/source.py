@@ -32,6 +32,7 @@ Importing this module loads no polars: Airflow reads it with every DAG file.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, Self, runtime_checkable
 
@@ -52,12 +53,12 @@ from tradewind.market.spec_types import CalendarName, SpecName, Words
 from tradewind.market.validation.accepted import Accepted
 from tradewind.specs.entry_points import offered
 from tradewind.specs.folders import SpecReader, located, refusal
+from tradewind.vendor_keys import KINDS
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
-    "GROUP",
     "Source",
     "SourceSpec",
     "find_source",
@@ -65,9 +66,6 @@ __all__ = [
     "load_sources",
     "open_source",
 ]
-
-GROUP: Final = "tradewind.sources"
-"""The group of entry points that kinds of sources are found in."""
 
 
 @runtime_checkable
@@ -121,6 +119,10 @@ class SourceSpec(BaseModel):
         that it lacks; see `tradewind.market.sessions`.
     schedule : {"after_close", None}
         Whether new bars are asked for after each close of the exchange, or only by hand.
+    complete_after : float, optional
+        Hours after a close from when on the vendor calls the session complete: only then are its
+        bars asked for by the clock, and only then stored. If not given, they are asked for an hour
+        after, and stored when the kind of source calls them complete.
     backdate : bool
         Whether history that is new to the store counts as known since each session's close. True
         for a vendor that never corrects what it once said. If false, history counts as known from
@@ -139,6 +141,7 @@ class SourceSpec(BaseModel):
     calendar: CalendarName = "XNYS"
     sessions: SessionExceptions = SessionExceptions()
     schedule: Literal["after_close"] | None = "after_close"
+    complete_after: float | None = Field(default=None, ge=0.0, le=72.0)
     backdate: bool = False
     options: dict[str, Any] = Field(default={})
     accept: tuple[Accepted, ...] = ()
@@ -185,13 +188,18 @@ class SourceSpec(BaseModel):
         return self.session_calendar
 
     @property
+    def asked_after(self) -> timedelta:
+        """How long after a close its bars are asked for by the clock."""
+        return timedelta(hours=1.0 if self.complete_after is None else self.complete_after)
+
+    @property
     def file(self) -> Path | None:
         """The file this was read from; None for a specification made in code."""
         return self._file
 
     @property
     def base_dir(self) -> Path:
-        """Where relative paths start: beside the folder of the file, which is the checkout.
+        """Where relative paths start: beside the folder of the file, which is the workspace.
 
         For a specification made in code it is the current directory.
         """
@@ -281,7 +289,7 @@ def open_source(spec: SourceSpec) -> Source:
     kind = located(place, "kind") if isinstance(place, Path) else place
     factory = offered(
         spec.kind,
-        group=GROUP,
+        group=KINDS,
         noun="kind of source",
         refuse=lambda problem: SourceError(f"{kind}: kind: {problem}"),
     )
@@ -295,7 +303,22 @@ def open_source(spec: SourceSpec) -> Source:
             f"{kind}: kind: {spec.kind!r} gave a {type(source).__name__}, which has no "
             "symbols() and load() as tradewind.market.sources.source.Source has"
         )
+    _refuse_too_early(place, spec, source)
     return source
+
+
+def _refuse_too_early(place: object, spec: SourceSpec, source: Source) -> None:
+    """Refuse a schedule that would always come before the vendor calls the session complete."""
+    from tradewind.market.sources.offers import promise_of
+
+    complete = promise_of(source).complete_after
+    if spec.schedule == "after_close" and spec.asked_after < complete:
+        hour = timedelta(hours=1)
+        raise SourceError(
+            f"{place}: complete_after: kind {spec.kind!r} calls a session complete "
+            f"{complete / hour:g} hours after its close, and is asked {spec.asked_after / hour:g} "
+            f"after it, when there is nothing to take: write complete_after: {complete / hour:g}"
+        )
 
 
 # Accepted findings are many where a vendor's history is long; YAML reads a MiB in some seconds.

@@ -80,6 +80,18 @@ class Staged:
         """
         self._incoming.add(prepared(bars, self._calendar, self._known_at))
 
+    def compare(self) -> Appended:
+        """Return what `commit` would store now, and store nothing.
+
+        Raises
+        ------
+        StoreError
+            As of `commit`.
+        """
+        version = self._table.open()
+        with Spool() as rows:
+            return Appended(0, 0, 0, ()) if version is None else self._new_to(version, rows)
+
     def commit(self) -> Appended:
         """Store the bars that the table does not have, in one commit.
 
@@ -120,22 +132,27 @@ class Staged:
             more.
         """
         version = self._table.open_or_create(str(self._calendar))
-        new = revised = unchanged = 0
-        findings = Tally()
         with Spool() as rows:
-            for incoming in self._incoming:
-                stored = self._stored(version, incoming)
-                unseen = refuse_unconnected(self._table, version, incoming, stored)
-                backdated = unseen if self._backdate else []
-                done = merge(incoming, stored, known_at=self._known_at, backdated=backdated)
-                new, revised = new + done.new, revised + done.revised
-                unchanged += done.unchanged
-                findings.add(0, done.findings)
-                if not done.rows.is_empty():
-                    rows.add(done.rows)
+            done = self._new_to(version, rows)
             if len(rows):
                 self._table.append(version, rows)
                 self._table.compact(version)
+        return done
+
+    def _new_to(self, version: "DeltaTable", rows: Spool) -> Appended:
+        """Add the rows that a version of the table lacks to some others."""
+        new = revised = unchanged = 0
+        findings = Tally()
+        for incoming in self._incoming:
+            stored = self._stored(version, incoming)
+            unseen = refuse_unconnected(self._table, version, incoming, stored)
+            backdated = unseen if self._backdate else []
+            done = merge(incoming, stored, known_at=self._known_at, backdated=backdated)
+            new, revised = new + done.new, revised + done.revised
+            unchanged += done.unchanged
+            findings.add(0, done.findings)
+            if not done.rows.is_empty():
+                rows.add(done.rows)
         return Appended(new, revised, unchanged, tuple(findings.all()))
 
     def _stored(self, version: "DeltaTable", incoming: pl.DataFrame) -> pl.DataFrame:

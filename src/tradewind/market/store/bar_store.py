@@ -20,6 +20,7 @@ import polars as pl
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sessions import SessionCalendar
 from tradewind.market.store._overview import Stored, overview
+from tradewind.market.store._reach import Reach, reach
 from tradewind.market.store._staging import Appended, Staged
 from tradewind.market.store._tidied import Tidied, bytes_below
 from tradewind.market.store.content import content_hash
@@ -30,7 +31,9 @@ from tradewind.market.store.table import Table, storage
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
-__all__ = ["Appended", "BarStore", "SnapshotInfo", "Stored", "Tidied", "content_hash"]
+__all__ = [
+    "Appended", "BarStore", "Reach", "SnapshotInfo", "Stored", "Tidied", "content_hash",
+]  # fmt: skip
 
 _FILES_A_YEAR = 30  # where there is time to join them, as at night
 
@@ -265,6 +268,27 @@ class BarStore:
                 f"no snapshot {snapshot_id} in {self.root}; ingest the source and take it again"
             )
         return self._read(info)
+
+    def reach(self, source: str, symbols: Sequence[str], *, overlap: int) -> dict[str, Reach]:
+        """Return how far the bars of some symbols reach, by symbol; none for what is not stored.
+
+        Parameters
+        ----------
+        source : str
+        symbols : sequence of str
+        overlap : int
+            Sessions before the last one that are to be compared once more.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        if opened is None or not symbols:
+            return {}
+        return reach(table, opened, symbols, overlap=overlap)
 
     def version(self, source: str) -> int | None:
         """Return the version of a source's table; None before the first bars are stored.

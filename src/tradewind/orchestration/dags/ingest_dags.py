@@ -68,7 +68,7 @@ def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:
         doc_md=f"# {spec.name}\n\n{spec.description}\n\nBars of kind `{spec.kind}`, held against "
         f"the sessions of {spec.calendar}. Strategies with `schedule: on_new_bars` are trained "
         "when a run has stored something new; a run that found nothing new is skipped.",
-        schedule=AfterClose(spec.session_calendar, since)
+        schedule=AfterClose(spec.session_calendar, since, spec.asked_after)
         if spec.schedule == "after_close"
         else None,
         tags=["tradewind", "data"],

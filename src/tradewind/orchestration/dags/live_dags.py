@@ -21,14 +21,17 @@ __all__ = ["monitor_dag", "signals_dag"]
 def signals_dag(dag_id: str, strategy: Strategy) -> DAG:
     """Return the DAG that turns the champion's predictions into weights for the next session."""
     signals = signals_asset(strategy.name)
+    champion = champion_asset(strategy.name)
+    # What is handed in ends where it ends: new bars alone give no new signals.
+    external = strategy.model.external
     with DAG(
         dag_id,
         description=f"What {strategy.name} wants to hold at the next open",
         doc_md=f"# Signals of {strategy.name}\n\nThe champion's target weights for the next "
-        "session, stored with its version and the snapshot they were made from: whenever there are "
-        "new bars, and at once when another version becomes champion. Without a champion the run "
-        "is skipped.",
-        schedule=bars_asset(strategy.universe.source) | champion_asset(strategy.name),
+        "session, stored with its version and the snapshot they were made from: "
+        + ("" if external else "whenever there are new bars, and at once ")
+        + "when another version becomes champion. Without a champion the run is skipped.",
+        schedule=champion if external else bars_asset(strategy.universe.source) | champion,
         tags=["tradewind", "signals"],
         **dag_arguments(owner=strategy.owner),
     ) as dag:

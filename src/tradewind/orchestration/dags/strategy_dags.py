@@ -4,7 +4,7 @@ It is read again at every start of a task, so nothing here imports polars, panda
 tasks do, in `tradewind.orchestration.steps.training` and its neighbours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _KINDS: dict[str, Callable[[str, Strategy, datetime], DAG]] = {
     "monitor_": lambda dag_id, strategy, _: monitor_dag(dag_id, strategy),
     "execute_": lambda dag_id, strategy, _: execute_dag(dag_id, strategy),
 }
+_OF_TRAININGS = {_TRAIN, "monitor_"}
 
 
 def strategy_dags(
@@ -66,13 +67,24 @@ def strategy_dags(
         strategies,
         lambda name, strategy: {
             prefix + name: make(prefix + name, strategy, counted_since(strategies_dir, name))
-            for prefix, make in _KINDS.items()
+            for prefix, make in _kinds_of(strategy).items()
             if is_wanted(prefix + name)
         },
     )
     errors |= {strategies_dir / f"{name}.yaml": StrategyError(why) for name, why in refused.items()}
     taken = {_TRAIN + name for name in strategies if name not in refused}
     return dags | broken_dags(_TRAIN, "strategy", errors, taken)
+
+
+def _kinds_of(strategy: Strategy) -> Mapping[str, Callable[[str, Strategy, datetime], DAG]]:
+    """Return what is made of a strategy, by the DAGs' prefixes.
+
+    An external model is trained elsewhere, and each hand-over is a new version: there is nothing to
+    train here, and nothing to watch between trainings.
+    """
+    if not strategy.model.external:
+        return _KINDS
+    return {prefix: make for prefix, make in _KINDS.items() if prefix not in _OF_TRAININGS}
 
 
 def _asked_for(strategies_dir: Path) -> dict[str, DAG]:

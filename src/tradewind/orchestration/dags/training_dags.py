@@ -9,7 +9,8 @@ from airflow.sdk import DAG, TriggerRule, get_current_context, task
 from tradewind.orchestration.dags.common import bars_asset, champion_asset, dag_arguments, headline
 from tradewind.orchestration.dags.links import MlflowRunLink
 from tradewind.orchestration.slots import NextSlot
-from tradewind.orchestration.steps import training
+from tradewind.orchestration.steps import folds as fold_steps
+from tradewind.orchestration.steps import sweeps, training
 from tradewind.research.strategy.strategy import ON_NEW_BARS, Strategy
 from tradewind.trading.announcement import consequences, where_orders_go
 
@@ -38,12 +39,22 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
         @task
         def plan_sweep(snapshot_id: str) -> list[int]:
             """Draw the parameters of every trial and store the trials as waiting."""
-            return training.plan_sweep(strategy, snapshot_id)
+            return sweeps.plan_sweep(strategy, snapshot_id)
 
         @task(map_index_template="batch {{ task.op_kwargs['batch'] }}")
         def run_trials(snapshot_id: str, batch: int) -> int:
             """Judge trials until none is left; a second try goes on where the first was killed."""
-            return training.run_trials(strategy, snapshot_id, batch)
+            return sweeps.run_trials(strategy, snapshot_id, batch)
+
+        @task
+        def plan_folds(snapshot_id: str) -> list[list[int]]:
+            """Divide the folds among tasks, once the strategy is known to be worth fitting."""
+            return fold_steps.plan_folds(strategy, snapshot_id)
+
+        @task(map_index_template="fold {{ task.op_kwargs['folds'] | join(', ') }}")
+        def run_folds(snapshot_id: str, folds: list[int]) -> int:
+            """Fit a fold and hand over what it predicts; a second try leaves out what is there."""
+            return fold_steps.run_folds(strategy, snapshot_id, folds)
 
         @task(multiple_outputs=False)
         def train(snapshot_id: str) -> dict[str, str]:
@@ -75,7 +86,13 @@ def training_dag(dag_id: str, strategy: Strategy, since: datetime) -> DAG:
         trained.operator.operator_extra_links = (MlflowRunLink(),)
         if strategy.sweep is not None:
             batches: Any = plan_sweep(snapshot)
-            run_trials.partial(snapshot_id=snapshot).expand(batch=batches) >> trained
+            swept = run_trials.partial(snapshot_id=snapshot).expand(batch=batches)
+            swept >> trained
+        if strategy.walk_forward.spread:
+            parts: Any = plan_folds(snapshot)
+            if strategy.sweep is not None:
+                swept >> parts
+            run_folds.partial(snapshot_id=snapshot).expand(folds=parts) >> trained
         judged: Any = judge(trained)
         promoted: Any = promote(trained)
         if strategy.gate.promotion == "approval":

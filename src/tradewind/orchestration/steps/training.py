@@ -3,37 +3,31 @@
 Each step imports what it needs when it runs, for this module is read with every DAG file.
 """
 
-import hashlib
 import logging
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from tradewind.desk.bars import bar_store
 from tradewind.market.sources.source import SourceSpec
+from tradewind.orchestration.steps import folds
 from tradewind.orchestration.steps.stores import ledger_url
+from tradewind.orchestration.steps.sweeps import chosen_by_sweep
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.settings import load_settings
 
 if TYPE_CHECKING:
     from tradewind.market.ingest import IngestResult
-    from tradewind.research.trials.sweep import SweepPlan
 
 __all__ = [
     "ingest",
     "ingest_source",
     "judge",
-    "plan_sweep",
     "promote",
-    "run_trials",
     "train",
     "verify",
 ]
 
 log = logging.getLogger(__name__)
-
-_STUDY = "study"  # the XCom that names the study of a run's tasks
-# What a trial's figures depend on, beside the strategy and the bars; and what they do not.
-_JUDGED_WITH = ("tradewind", "lightgbm", "numpy", "polars", "scikit-learn")
-_KEPT_WITH = frozenset({"cloudpickle", "pandas", "skops"})
 
 
 def ingest(strategy: Strategy) -> str:
@@ -54,7 +48,7 @@ def ingest(strategy: Strategy) -> str:
 
     strategy.model.check_code(strategy.name)  # the DAG file was read without it
     settings, source = load_settings(), strategy.universe.source
-    _log_stored(source, store_universe(settings, strategy, on_progress=_log_progress))
+    _log_stored(source, store_universe(settings, strategy, on_progress=_Progress()))
     as_of = get_current_context()["dag_run"].logical_date if _is_backfill() else None
     snapshot_id = snapshot_of_universe(settings, strategy, as_of=as_of)
     log.info("snapshot %s of %s as of %s", snapshot_id, source, as_of or "now")
@@ -76,69 +70,35 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     Returns
     -------
     dict of str to int
-        Bars that are ``new``, ``revised`` and ``unchanged``, and the ``table_version`` to announce.
+        Bars that are ``new``, ``revised`` and ``unchanged``, symbols that ``failed`` to the last
+        try where any did, and the ``table_version`` to announce.
 
     Raises
     ------
     AirflowSkipException
         If there is nothing to announce, so that no DAG that waits for new bars is started.
+    PartialSourceError
+        If some symbols could not be had, and there are tries left.
     MarketDataError
         If the source cannot give the bars, they break a rule, or they cannot be stored.
     """
+    from airflow.sdk import get_current_context
     from airflow.sdk.exceptions import AirflowSkipException
 
     from tradewind.desk.bars import store_new_bars
 
     settings = load_settings()
-    counts = _log_stored(spec.name, store_new_bars(settings, spec, on_progress=_log_progress))
+    stored = store_new_bars(settings, spec, on_progress=_Progress())
+    counts = _log_stored(spec.name, stored)
+    if stored.failed:
+        task = get_current_context()["ti"]
+        if task.try_number <= task.max_tries:
+            stored.refuse_failed(spec.name)  # once no try is left, the others' bars are announced
     store = bar_store(settings)
     version = store.version(spec.name)
     if version is None or not store.has_new(spec.name, announced):
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
     return {**counts, "table_version": version}
-
-
-def plan_sweep(strategy: Strategy, snapshot_id: str) -> list[int]:
-    """Store every trial of the run's sweep as waiting, and return the numbers of its batches.
-
-    The same sweep of an earlier run that failed is continued.
-
-    Raises
-    ------
-    TradewindError
-        If the strategy's sweep cannot be drawn or the ledger is out of reach.
-    """
-    from airflow.sdk import get_current_context
-
-    planned = _planned(strategy, snapshot_id)
-    get_current_context()["ti"].xcom_push(_STUDY, planned.study_name)
-    log.info("%d trials in study %s", planned.n_trials, planned.study_name)
-    return list(planned.batches)
-
-
-def run_trials(strategy: Strategy, snapshot_id: str, batch: int) -> int:
-    """Judge waiting trials of the run's sweep until none is left, and return how many.
-
-    Raises
-    ------
-    TradewindError
-        If the snapshot is damaged or the ledger is out of reach.
-    """
-    from tradewind.research.trials.sweep import run_batch
-
-    settings = load_settings()
-    report = run_batch(
-        _study_of_run() or _planned(strategy, snapshot_id).study_name,
-        bar_store(settings).read(snapshot_id),
-        strategy,
-        ledger_url(settings),
-        batch=batch,
-        on_trial=lambda number, total: log.info("trial %d of %d is judged", number, total),
-    )
-    if report.failed:
-        log.warning("trials %s failed; they count all the same", report.failed)
-    log.info("%d trials in %.1f s", len(report.finished), report.seconds)
-    return len(report.finished)
 
 
 def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
@@ -161,7 +121,6 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     from tradewind.registry.provenance import NONE, collect
     from tradewind.registry.tracking import log_training
     from tradewind.research.models.model import fingerprint
-    from tradewind.research.trials.sweep import collect as collect_sweep
 
     settings = load_settings()
     context = get_current_context()
@@ -169,15 +128,12 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     for warning in bars.findings:
         log.warning("%s", warning)
     ledger = ledger_url(settings)
-    chosen = strategy
-    configurations: tuple[str, ...] = ()
-    if strategy.sweep is not None:
-        swept = collect_sweep(_judged_study(strategy, snapshot_id), strategy, ledger)
-        log.info("trial %d is the best: %s", swept.best_number, swept.best_parameters)
-        chosen = strategy.with_parameters(swept.best_parameters)
-        configurations = swept.configurations
+    chosen = chosen_by_sweep(strategy, snapshot_id)
+    handed = folds.handed_over(chosen.strategy, snapshot_id)
     log.info("training %s on %d bars", strategy.name, bars.bars.height)
-    trained = train_counted(bars, chosen, ledger, sweep=configurations)
+    trained = train_counted(
+        bars, chosen.strategy, ledger, sweep=chosen.configurations, predicted=handed
+    )
     result = trained.result
     log.info(
         "trained %s on %d folds, model %s: %s",
@@ -191,7 +147,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
     )
     ref = log_training(
         result,
-        strategy=chosen,
+        strategy=chosen.strategy,
         snapshot_id=snapshot_id,
         provenance=collect(
             settings.home,
@@ -205,6 +161,7 @@ def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:
             "airflow.task_id": context["ti"].task_id,
         },
     )
+    folds.forget(chosen.strategy, snapshot_id)  # not before: a try that is killed needs them
     url = settings.mlflow_page.rstrip("/") + ref.page
     log.info("registered %s version %s: %s", ref.name, ref.version, url)
     return {
@@ -297,70 +254,35 @@ def verify(name: str, version: str) -> int:
     return compared
 
 
-def _log_progress(done: int, total: int) -> None:
-    log.info("%d of %d symbols", done, total)
+class _Progress:
+    """Logs how many symbols are done, and how long the others take at the pace so far."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = monotonic()
+        if self._first is None:
+            self._first = done, now
+        before, began = self._first
+        if before < done < total:
+            left = (now - began) * (total - done) / (done - before)
+            log.info("%d of %d symbols, some %.0f min left", done, total, left / 60.0)
+        else:
+            log.info("%d of %d symbols", done, total)
 
 
 def _log_stored(source: str, stored: "IngestResult") -> dict[str, int]:
     """Log what was stored and what is odd about it, and return the counts."""
     for warning in stored.findings:
         log.warning("%s", warning)
+    for symbol, why in stored.failed.items():
+        log.error("%s: nothing new is stored: %s", symbol, why)
     counts = {"new": stored.new, "revised": stored.revised, "unchanged": stored.unchanged}
+    if stored.failed:
+        counts["failed"] = len(stored.failed)
     log.info("bars of %s: %s", source, counts)
     return counts
-
-
-def _sweep_id(strategy: Strategy, snapshot_id: str) -> str:
-    """Return the identity of a sweep: the file, the code of its own, bars and libraries."""
-    from importlib.metadata import version
-
-    from tradewind.registry.flavours import packages
-    from tradewind.research.features.own_code import own_code_hash
-
-    code = own_code_hash(strategy)
-    others = sorted({*packages(strategy.model)} - {*_JUDGED_WITH} - _KEPT_WITH)
-    versions = " ".join(f"{name} {version(name)}" for name in (*_JUDGED_WITH, *others))
-    parts = f"{snapshot_id} {strategy.content_hash()} {code} {versions}"
-    return hashlib.sha256(parts.encode()).hexdigest()[:16]
-
-
-def _planned(strategy: Strategy, snapshot_id: str) -> "SweepPlan":
-    """Plan the run's sweep; asked again in the same run, find it."""
-    from airflow.sdk import get_current_context
-
-    from tradewind.research.features.own_code import own_code_hash
-    from tradewind.research.trials.sweep import plan
-
-    run = get_current_context()["dag_run"]
-    return plan(
-        strategy,
-        snapshot_id,
-        ledger_url(load_settings()),
-        sweep_id=_sweep_id(strategy, snapshot_id),
-        asked_by=f"{run.dag_id} {run.run_id}",
-        feature_code=own_code_hash(strategy),
-    )
-
-
-def _study_of_run() -> str | None:
-    """Return the study that the run's first task named; None if 0.1.0 planned it and named none."""
-    from airflow.sdk import get_current_context
-
-    name = get_current_context()["ti"].xcom_pull(task_ids="plan_sweep", key=_STUDY)
-    return None if name is None else str(name)
-
-
-def _judged_study(strategy: Strategy, snapshot_id: str) -> str:
-    """Return the run's study, of which every trial is judged.
-
-    Trials that 0.1.0 has judged are judged anew: the final model is held against figures of the
-    code that trains it.
-    """
-    if (study := _study_of_run()) is not None:
-        return study
-    log.info("0.1.0 judged the trials of this run; they are judged anew")
-    run_trials(strategy, snapshot_id, batch=0)
-    return _planned(strategy, snapshot_id).study_name
 
 
 def _is_backfill() -> bool:

@@ -1,7 +1,8 @@
 """MLflow's accounts: what workers, readers and people may do.
 
 MLflow lets everybody read, lets every user make experiments and models, and gives the maker all
-rights to them. Here only people are like that. The account of Airflow's workers logs, registers and
+rights to them. Here only people are like that, but for those whom an identity provider lets in to
+look (`tradewind.registry.server.people`). The account of Airflow's workers logs, registers and
 sets aliases in all experiments and models, whoever made them; it deletes nothing but its own runs
 (an attempt that was killed), gives nobody rights, and sees no users. The reader reads.
 """
@@ -21,6 +22,7 @@ from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from tradewind.errors import SettingsError
 from tradewind.foreign import ForeignNames
 from tradewind.registry._names import ERASING_PATH, WORKER
+from tradewind.registry.server.people import comes_by_provider, only_looks
 
 if TYPE_CHECKING:
     from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
@@ -140,7 +142,7 @@ def confine() -> None:
                 auth.BEFORE_REQUEST_VALIDATORS[request] = _or_worker(validator, allowed)
     # Anybody may see how large the stores are; to erase what was deleted is not the reader's.
     auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "GET"] = lambda: True
-    auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "POST"] = lambda: _user() != READER
+    auth.BEFORE_REQUEST_VALIDATORS[ERASING_PATH, "POST"] = lambda: not _only_looks(_user())
     for request, validator in list(auth.BEFORE_REQUEST_VALIDATORS.items()):
         if request[0].endswith(_OF_PEOPLE) or any(part in request[0] for part in _TALKS):
             auth.BEFORE_REQUEST_VALIDATORS[request] = _if_a_person(validator)
@@ -155,7 +157,8 @@ def _keep_the_assistant_for_people() -> None:
     find = auth._find_fastapi_validator  # noqa: SLF001 - asked before all that is not Flask's
 
     async def only_people(username: str, _request: object) -> bool:
-        return username not in PASSWORDS
+        # Of whom the provider lets in, an administrator: who is one, MLflow does not ask here.
+        return username not in PASSWORDS and not comes_by_provider(auth.store, username)
 
     @wraps(find)
     def found(path: str, method: str) -> Any:  # noqa: ANN401 - a function of MLflow's
@@ -169,9 +172,13 @@ def _let_readers_make_nothing() -> None:
 
     @wraps(can_create)
     def asked(username: str) -> bool:
-        return username != READER and bool(can_create(username))
+        return not _only_looks(username) and bool(can_create(username))
 
     auth._can_create_in_workspace = asked  # noqa: SLF001
+
+
+def _only_looks(username: str) -> bool:
+    return username == READER or (username not in PASSWORDS and only_looks(auth.store, username))
 
 
 def _give_workers_no_management(store: "SqlAlchemyStore") -> None:
@@ -196,7 +203,8 @@ def _or_worker(validator: Validator, allowed: Validator) -> Validator:
 def _if_a_person(validator: Validator) -> Validator:
     @wraps(validator)
     def asked() -> bool:
-        return _user() not in PASSWORDS and validator()
+        user = _user()
+        return user not in PASSWORDS and not _only_looks(user) and validator()
 
     return asked
 

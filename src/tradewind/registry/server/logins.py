@@ -11,6 +11,8 @@ compared each time, take turns, too, and slow the others down meanwhile.
 
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,16 @@ class OneAtATime:
         """Register the end of the turn, after the functions so far or with the request's end."""
         app.before_request(self._end)
         app.teardown_request(self._end)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn, for a login that is in no header."""
+        taken = self._turn.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if taken:
+                self._turn.release()
 
     def _begin(self) -> None:
         if request.authorization is not None:

@@ -29,6 +29,7 @@ from mlflow.utils.server_cli_utils import resolve_default_artifact_root
 
 from tradewind.errors import SettingsError
 from tradewind.foreign import ForeignNames
+from tradewind.oidc.provider import provider_of
 from tradewind.registry.server.accounts import confine, make_accounts
 from tradewind.registry.server.artifacts import SCHEME
 from tradewind.registry.server.erasing import serve_erasing
@@ -37,7 +38,7 @@ from tradewind.registry.server.logins import OneAtATime, compare_for_strangers_t
 from tradewind.registry.server.own_files import keep_to_own_files
 from tradewind.registry.server.stores import batched
 from tradewind.registry.server.writable import serve_writable
-from tradewind.settings import load_settings
+from tradewind.settings import Settings, load_settings
 
 __all__ = ["FOREIGN", "main"]
 
@@ -88,10 +89,12 @@ class _Server(BaseApplication):  # type: ignore[misc] # gunicorn ships no types
         begin_with_training(app)
         runs: Any = _get_tracking_store()  # the one that was opened above
         serve_writable(app, runs.engine, _get_artifact_repo_mlflow_artifacts)
-        keep_days = load_settings().keep_deleted_days
+        settings = load_settings()
+        keep_days = settings.keep_deleted_days
         serve_erasing(app, runs, _get_artifact_repo_mlflow_artifacts, keep_days)
         compare_for_strangers_too(auth.store)
         confine()
+        _let_people_in(settings, logins)
         logins.before(app)
         served = create_app(app)
         logins.after(app)
@@ -141,6 +144,17 @@ def main() -> None:
             "control_socket_disable": True,
         }
     ).run()
+
+
+def _let_people_in(settings: Settings, logins: OneAtATime) -> None:
+    """Serve logins by an identity provider, where the settings name one."""
+    provider = provider_of(settings)
+    if provider is None:
+        return
+    from tradewind.registry.server import login  # with authlib, which nobody needs otherwise
+
+    auth.auth_config = auth.auth_config._replace(authorization_function=login.AUTHENTICATE)
+    login.serve_login(app, provider, settings.mlflow_page, logins)
 
 
 def _make_accounts() -> None:

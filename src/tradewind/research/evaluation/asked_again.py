@@ -125,10 +125,9 @@ def _remembers(fold: _Fold, whole: Numbers, strategy: Strategy) -> str:
     symbol, session = fold.test.select(KEY).row(int(wrong[0]))
     return (
         f"strategy {strategy.name}: model: it remembers: for {symbol} {session} it predicts "
-        f"{fold.predicted[wrong[0]]!r} in a process that has fitted other folds, and "
-        f"{whole[wrong[0]]!r} in one that has not ({wrong.size} of {whole.size} rows of fold "
-        f"{fold.index}). All that a fit keeps must be in its own object, and nothing in its "
-        "module, its class or a file"
+        f"{fold.predicted[wrong[0]]!r} in one process and {whole[wrong[0]]!r} in another, by what "
+        f"each had fitted before ({wrong.size} of {whole.size} rows of fold {fold.index}). All "
+        "that a fit keeps must be in its own object, and nothing in its module, its class or a file"
     )
 
 

@@ -182,7 +182,7 @@ def _preparation(strategy: Strategy) -> Mapping[str, Any]:
         "delisting_return": strategy.backtest.delisting_return,
         "horizon": strategy.horizon,
         "missing": strategy.missing,
-        "walk_forward": strategy.walk_forward,
+        "walk_forward": strategy.walk_forward.model_dump(exclude={"spread"}),
         "allow_leakage": strategy.allow_leakage,
         "benchmark": strategy.held_against,
     }

@@ -11,7 +11,7 @@ from tradewind.research.backtest.positions import target_weights
 from tradewind.research.features.compute import Features, compute_features, find_features
 from tradewind.research.features.undefined import refuse_undefined
 from tradewind.research.features.universe import select_bars
-from tradewind.research.models.model import FittedModel, predict_rows
+from tradewind.research.models.model import FittedModel, predict_rows, without_unpredicted
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = ["predict", "predict_defined", "wanted_weights"]
@@ -187,7 +187,8 @@ def _predicted(model: FittedModel, features: pl.DataFrame, strategy: Strategy) -
     if rows.is_empty():  # LightGBM refuses to predict for none
         return rows.select(*KEY, pl.lit(None, pl.Float64).alias("prediction"))
     found = predict_rows(model, rows, strategy)
-    return rows.select(KEY).with_columns(pl.Series("prediction", found, dtype=pl.Float64))
+    predicted = rows.select(KEY).with_columns(pl.Series("prediction", found, dtype=pl.Float64))
+    return without_unpredicted(predicted, strategy)
 
 
 def _refuse_no_row(known: _Known, strategy: Strategy) -> None:

@@ -1,6 +1,6 @@
 """Purged walk-forward: a strategy's predictions and returns out of sample."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -15,12 +15,12 @@ from tradewind.research.backtest.benchmark import benchmark_returns, mix_returns
 from tradewind.research.backtest.positions import target_weights
 from tradewind.research.backtest.run import run_backtest
 from tradewind.research.evaluation.dataset import Dataset, Window
-from tradewind.research.models.model import fit, predict_rows
+from tradewind.research.models.model import fit, predict_rows, without_unpredicted
 from tradewind.research.statistics import inference, performance
 from tradewind.research.statistics.alpha import alpha_figures
 from tradewind.research.strategy.strategy import Strategy
 
-__all__ = ["FoldResult", "Judgement", "Score", "judge", "score"]
+__all__ = ["FoldResult", "Judgement", "Score", "judge", "predict_fold", "score"]
 
 OnFold = Callable[[int, int], None]
 
@@ -120,6 +120,7 @@ def score(
     num_threads: int = 1,
     on_fold: OnFold | None = None,
     shared: Sequence[object] | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> Score:
     """Fit, predict and trade every fold; a trial of a sweep is this.
 
@@ -135,29 +136,35 @@ def score(
     shared : sequence, optional
         One for each fold, shared by all trials on this dataset: see
         `tradewind.research.models.model.fit`.
+    predicted : mapping of int to ndarray, optional
+        By fold, what `predict_fold` has returned elsewhere; only the other folds are fitted here.
 
     Raises
     ------
     ResearchError
-        If the dataset was prepared for something else.
+        If the dataset, or what is known of a fold, was prepared for something else.
     BacktestError
         If the predictions cannot be traded.
     """
-    if not dataset.suits(strategy):
-        raise ResearchError(
-            f"strategy {strategy.name}: the dataset was prepared for other features, labels or "
-            "windows; prepare it from this strategy"
-        )
+    _refuse_unsuited(dataset, strategy)
+    known = predicted or {}
     tested = []
     for index, window in enumerate(dataset.windows):
-        model = fit(
-            dataset.train_rows(window),
-            strategy,
-            num_threads=num_threads,
-            shared=None if shared is None else shared[index],
-        )
         test = dataset.test_rows(window)
-        prediction = predict_rows(model, test, strategy, num_threads=num_threads)
+        prediction = known.get(index)
+        if prediction is None:
+            prediction = predict_fold(
+                dataset,
+                strategy,
+                index,
+                num_threads=num_threads,
+                shared=None if shared is None else shared[index],
+            )
+        elif prediction.shape != (test.height,):
+            raise ResearchError(
+                f"strategy {strategy.name}: {prediction.size} predictions were handed over for the "
+                f"{test.height} rows of fold {index}: they are another dataset's; fit it again"
+            )
         tested.append(
             test.select(
                 *KEY,
@@ -168,20 +175,71 @@ def score(
         )
         if on_fold is not None:
             on_fold(index + 1, len(dataset.windows))
-    predictions = pl.concat(tested)
+    predictions = without_unpredicted(pl.concat(tested), strategy)
     weights = _wanted(predictions, dataset, strategy)
     equity = run_backtest(weights, dataset.bars, strategy.backtest)
     return Score(_metrics(predictions, equity, strategy), predictions, equity)
 
 
+def predict_fold(
+    dataset: Dataset,
+    strategy: Strategy,
+    index: int,
+    *,
+    num_threads: int = 1,
+    shared: object = None,
+) -> NDArray[np.float64]:
+    """Fit the model of one fold and ask it for the fold's test; depends on no other fold.
+
+    Parameters
+    ----------
+    dataset, strategy, num_threads
+        As for `score`.
+    index : int
+        Of the fold, from 0.
+    shared : optional
+        That of the fold: see `score`.
+
+    Returns
+    -------
+    ndarray of shape (n_test,)
+        One prediction for each of the fold's `Dataset.test_rows`.
+
+    Raises
+    ------
+    ResearchError
+        If the dataset was prepared for something else.
+    FitError
+        If the model cannot be fitted or asked.
+    """
+    _refuse_unsuited(dataset, strategy)
+    window = dataset.windows[index]
+    rows = dataset.train_rows(window)
+    model = fit(rows, strategy, num_threads=num_threads, shared=shared)
+    return predict_rows(model, dataset.test_rows(window), strategy, num_threads=num_threads)
+
+
 def judge(
-    dataset: Dataset, strategy: Strategy, *, num_threads: int = 1, on_fold: OnFold | None = None
+    dataset: Dataset,
+    strategy: Strategy,
+    *,
+    num_threads: int = 1,
+    on_fold: OnFold | None = None,
+    shared: Sequence[object] | None = None,
+    predicted: Mapping[int, NDArray[np.float64]] | None = None,
 ) -> Judgement:
     """Judge a strategy by purged walk-forward: `score`, with folds and confidence.
 
-    Parameters and errors are those of `score`, without `shared`.
+    Parameters and errors are those of `score`.
     """
-    scored = score(dataset, strategy, num_threads=num_threads, on_fold=on_fold)
+    scored = score(
+        dataset,
+        strategy,
+        num_threads=num_threads,
+        on_fold=on_fold,
+        shared=shared,
+        predicted=predicted,
+    )
     predictions, equity = scored.predictions, scored.equity
     per_year = sessions_per_year(strategy.universe.calendar)
     held = benchmark_returns(dataset.benchmark, strategy, scored.sessions)
@@ -213,6 +271,14 @@ def judge(
     )
 
 
+def _refuse_unsuited(dataset: Dataset, strategy: Strategy) -> None:
+    if not dataset.suits(strategy):
+        raise ResearchError(
+            f"strategy {strategy.name}: the dataset was prepared for other features, labels or "
+            "windows; prepare it from this strategy"
+        )
+
+
 def _wanted(predictions: pl.DataFrame, dataset: Dataset, strategy: Strategy) -> pl.DataFrame:
     return target_weights(
         predictions,
@@ -227,7 +293,7 @@ def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) ->
     trained = dataset.train_rows(window).get_column("session")
     tested = dataset.test_rows(window).get_column("session")
     start, end = tested[0], tested[-1]
-    at = window.test_start - dataset.windows[0].test_start  # predictions are test windows in a row
+    predicted = scored.predictions.filter(fold=index)
     return FoldResult(
         index=index,
         train_start=trained[0],
@@ -235,9 +301,9 @@ def _fold_result(index: int, window: Window, dataset: Dataset, scored: Score) ->
         test_start=start,
         test_end=end,
         n_train=trained.len(),
-        n_test=tested.len(),
+        n_test=predicted.height,
         metrics=_metrics(
-            scored.predictions.slice(at, tested.len()),
+            predicted,
             scored.equity.filter(pl.col("session").is_between(start, end)),
             dataset.strategy,
         ),

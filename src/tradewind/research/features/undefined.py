@@ -111,11 +111,15 @@ def find_undefined(table: pl.DataFrame, specs: "Sequence[FeatureSpec]") -> Undef
             of = pl.col("symbol").is_in(holes.get_column("symbol").unique().implode())
             pairs.append(_counted(placed.filter(of, after), spec.column))
     return Undefined(
-        pl.concat(values).sort(*KEY, "_order").drop("_order"),
+        pl.concat([_no_values(table), *values]).sort(*KEY, "_order").drop("_order"),
         pl.concat([_NO_PAIRS, *pairs]).sort(
             "share", "symbol", "feature", descending=[True, False, False]
         ),
     )
+
+
+def _no_values(table: pl.DataFrame) -> pl.DataFrame:
+    return table.clear().select(*KEY, pl.lit("").alias("feature"), pl.lit(0).alias("_order"))
 
 
 def _counted(rows: pl.DataFrame, column: str) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from tradewind.research.models.guard import SECONDS_TO_PREDICT, checked, guarded
 from tradewind.research.models.own import OwnFiles
 from tradewind.research.models.rows import by_session, frame
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.own_models import CustomModel
 from tradewind.research.strategy.strategy import Strategy
 
@@ -147,7 +149,14 @@ def fit(
             f"{path}: {code.attribute} has no {', no '.join(missing)}: a model has the methods "
             f"{', '.join(_METHODS)}"
         )
+    if parameters.weights is not None and not _takes_weights(made):
+        raise code.refusal(
+            f"{path}: fit takes no weights, which model.weights in the strategy file asks for; "
+            "write def fit(self, features, labels, *, context, weights)"
+        )
     rows = rows.sort("session", "symbol")
+    weights = row_weights(rows, parameters.weights)
+    asked = {} if weights is None else {"weights": pl.Series("weights", weights)}
     context = Context(
         seed=strategy.seed,
         threads=num_threads,
@@ -163,8 +172,14 @@ def fit(
         with guarded(code, path, "__init__", seconds=parameters.fit_seconds, mend=more):
             instance = made(**parameters.parameters)
         with guarded(code, path, "fit", seconds=parameters.fit_seconds, mend=more):
-            instance.fit(frame(rows, strategy), rows.get_column("label").clone(), context=context)
+            labels = rows.get_column("label").clone()
+            instance.fit(frame(rows, strategy), labels, context=context, **asked)
     return Fitted(instance, code, path, source, parameters.parameters)
+
+
+def _takes_weights(made: Any) -> bool:  # noqa: ANN401 - a stranger's class
+    parameters = signature(made.fit).parameters.values()
+    return any(each.name == "weights" or each.kind is each.VAR_KEYWORD for each in parameters)
 
 
 def predict(

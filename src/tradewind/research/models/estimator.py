@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from tradewind.errors import FitError, StrategyError
 from tradewind.research.models.estimator_state import content_of
 from tradewind.research.models.rows import grade, matrix, session_sizes
+from tradewind.research.models.stopping import head_and_tail, told
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.estimator_classes import (
     THREADS,
     Refusal,
@@ -25,14 +27,19 @@ from tradewind.research.strategy.estimator_classes import (
     distributions_of,
     group_argument,
     kind_of,
+    top_of,
 )
+from tradewind.research.strategy.estimator_fits import BOOSTING, SAMPLE_WEIGHT, last_step
 from tradewind.research.strategy.estimators import Estimator
+from tradewind.research.strategy.fitting import EarlyStopping
 from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FLAVOUR", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "share"]
+__all__ = [
+    "FLAVOUR", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "rounds", "share",
+]  # fmt: skip
 
 FLAVOUR: Final = "estimator"
 LEARNS: Final = True
@@ -80,11 +87,17 @@ def fit(
             f"strategy {strategy.name}: {parameters.class_} learns an order, and no session has "
             "two symbols to compare; add symbols to the universe"
         )
+    weights = row_weights(rows, parameters.weights)
+    more = groups if weights is None else {last_step(model)[0] + SAMPLE_WEIGHT: weights}
     try:
         # One core for OpenMP and BLAS, which add up in another order on several. Threads that the
         # estimators have of their own are not limited by it.
         with threads_limited_to(1), _threads_instead_of_processes():
-            model.fit(_frame(matrix(rows, strategy), strategy), _labels(model, rows, by), **groups)
+            if parameters.early_stopping is not None:
+                _stop_early(model, rows, strategy, parameters, parameters.early_stopping)
+            model.fit(_frame(matrix(rows, strategy), strategy), _labels(model, rows, by), **more)
+    except FitError:
+        raise
     except Exception as error:  # a stranger's library may raise anything
         raise FitError(
             f"strategy {strategy.name}: {parameters.class_} cannot be fitted to {rows.height} "
@@ -166,9 +179,60 @@ def importance(model: Any) -> Sequence[float]:  # noqa: ANN401
     return ()
 
 
+def rounds(model: Any) -> int:  # noqa: ANN401
+    """Return how many rounds of boosting it has, if it is stopped early."""
+    return int(model.get_params()[_name_of_rounds(model)])
+
+
 def learnt(model: Any) -> Iterator[bytes]:  # noqa: ANN401
     """Yield what it learnt, by its library's own format or part by part, to the bit."""
     return content_of(model)
+
+
+def _stop_early(
+    model: Any,  # noqa: ANN401
+    rows: pl.DataFrame,
+    strategy: Strategy,
+    parameters: Estimator,
+    asked: EarlyStopping,
+) -> None:
+    """Set the number of rounds to as many as the newest sessions are predicted better for."""
+    head, tail = head_and_tail(rows, asked, strategy)
+    known, judged = (
+        (_frame(matrix(part, strategy), strategy), _labels(model, part, None))
+        for part in (head, tail)
+    )
+    trial = build(parameters.written, seed=strategy.seed, threads=1)
+    more: dict[str, Any] = {"eval_set": [judged]}
+    if "eval_X" in signature(trial.fit).parameters:  # LightGBM, for which a set is deprecated
+        more = dict(zip(("eval_X", "eval_y"), judged, strict=True))
+    weights = row_weights(head, parameters.weights)
+    if weights is not None:
+        more[SAMPLE_WEIGHT] = weights
+    match parameters.tops:
+        case ("xgboost",):
+            trial.set_params(early_stopping_rounds=asked.rounds)
+            trial.fit(*known, **more, verbose=False)
+            best = trial.best_iteration + 1
+        case ("lightgbm",):
+            import lightgbm
+
+            stop = lightgbm.early_stopping(asked.rounds, first_metric_only=True, verbose=False)
+            trial.fit(*known, **more, callbacks=[stop])
+            best = trial.best_iteration_
+        case _:  # catboost
+            trial.fit(*known, **more, early_stopping_rounds=asked.rounds)
+            best = trial.get_best_iteration() + 1
+    most = trial.get_params().get(_name_of_rounds(trial))
+    told(best, most or best, tail)
+    model.set_params(**{_name_of_rounds(model): best})
+
+
+def _name_of_rounds(model: Any) -> str:  # noqa: ANN401
+    """Return what an estimator of boosting calls its rounds: CatBoost has names to choose from."""
+    names = BOOSTING[top_of(type(model).__module__)]
+    said = model.get_params()
+    return next((each for each in names if said.get(each) is not None), names[0])
 
 
 def _one_line(error: Exception) -> str:
@@ -192,10 +256,7 @@ def _labels(model: Any, rows: pl.DataFrame, by: str | None) -> NDArray[Any]:  # 
 
 def _groups(model: Any, rows: pl.DataFrame) -> tuple[str | None, dict[str, Any]]:  # noqa: ANN401
     """Return how a ranker is told which rows are of one session; nothing for any other."""
-    prefix, last = "", model
-    while hasattr(last, "steps"):  # a pipeline passes it on to its last step
-        name, last = last.steps[-1]
-        prefix += f"{name}__"
+    prefix, last = last_step(model)
     by = group_argument(last)
     if by is None:
         return None, {}

@@ -27,7 +27,9 @@ __all__ = [
     "fit",
     "importance",
     "predict_rows",
+    "rounds_taken",
     "share",
+    "without_unpredicted",
 ]
 
 
@@ -153,7 +155,8 @@ def fit(
     Parameters
     ----------
     rows : DataFrame of shape (n_rows, n_columns)
-        symbol, session, the strategy's feature columns and label; in any order, nothing null.
+        symbol, session, the strategy's feature columns and label; label_end, too, where the model
+        weights its rows. In any order, nothing null.
     strategy : Strategy
         Its `model` says what is fitted.
     num_threads : int
@@ -206,6 +209,17 @@ def predict_rows(
     )
 
 
+def without_unpredicted(predictions: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
+    """Leave out rows that an external model has not predicted yet.
+
+    Other models predict each row that they are given, and NaN of theirs is refused where it is
+    traded.
+    """
+    if not strategy.model.external:
+        return predictions
+    return predictions.filter(pl.col("prediction").is_not_nan())
+
+
 def importance(model: FittedModel, feature_names: Sequence[str]) -> dict[str, float]:
     """Return how much a model relies on each feature.
 
@@ -220,12 +234,20 @@ def importance(model: FittedModel, feature_names: Sequence[str]) -> dict[str, fl
     dict of str to float
         By feature, in the order given. Trees: how much splits on it reduced the loss, in all
         (gain). Ridge: size of its weight on standardised features, in units of the label. Empty
-        for a rule.
+        where the model says nothing of it.
     """
     figures = code_of(model.fields).importance(model.native)
     if len(figures) == 0:
         return {}
     return dict(zip(feature_names, map(float, figures), strict=True))
+
+
+def rounds_taken(model: FittedModel) -> int | None:
+    """Return how many rounds of boosting a model has that stops early; None of any other."""
+    if getattr(model.fields, "early_stopping", None) is None:
+        return None
+    kind: Any = code_of(model.fields)
+    return int(kind.rounds(model.native))
 
 
 def fingerprint(model: FittedModel) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tradewind.research.models.rows import matrix
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.models import Ridge
 from tradewind.research.strategy.strategy import Strategy
 
@@ -53,7 +54,11 @@ def fit(
     rows = rows.sort("session", "symbol")
     # One core: BLAS would add up in another order on several, and the sums are short.
     with threads_limited_to(1):
-        pipeline.fit(matrix(rows, strategy), rows.get_column("label").to_numpy())
+        pipeline.fit(
+            matrix(rows, strategy),
+            rows.get_column("label").to_numpy(),
+            ridge__sample_weight=row_weights(rows, parameters.weights),
+        )
     # The columns of a table are checked, as LightGBM does it.
     pipeline["scale"].feature_names_in_ = np.array(strategy.feature_names, dtype=object)
     return pipeline

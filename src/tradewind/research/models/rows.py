@@ -38,7 +38,7 @@ def frame(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
 
 def example(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     """Return rows as whoever fetches the model from a registry has to give them."""
-    if strategy.model.own_code is None:
+    if strategy.model.own_code is None and not strategy.model.external:
         return rows.select(strategy.feature_names)
     return frame(rows, strategy)
 

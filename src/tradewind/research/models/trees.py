@@ -16,14 +16,18 @@ from numpy.typing import NDArray
 from tradewind.errors import FitError
 from tradewind.research.models._bins import Bins
 from tradewind.research.models.rows import GRADES, grade, matrix, session_sizes
+from tradewind.research.models.stopping import head_and_tail, told
 from tradewind.research.models.threads import threads_limited_to
+from tradewind.research.models.weights import row_weights
 from tradewind.research.strategy.models import LightGbm
 from tradewind.research.strategy.strategy import Strategy
 
 if TYPE_CHECKING:
     import lightgbm
 
-__all__ = ["FLAVOUR", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "share"]
+__all__ = [
+    "FLAVOUR", "LEARNS", "PACKAGES", "fit", "importance", "learnt", "predict", "rounds", "share",
+]  # fmt: skip
 
 FLAVOUR: Final = "lightgbm"
 PACKAGES: Final = ("lightgbm", "numpy", "pandas")
@@ -78,10 +82,11 @@ def fit(
     booster: lightgbm.Booster
 
     def make(settings: Mapping[str, Any]) -> "lightgbm.Dataset":
-        return _tree_rows(rows.sort("session", "symbol"), strategy, settings)
+        return _tree_rows(rows.sort("session", "symbol"), strategy, parameters, settings)
 
     with threads_limited_to(num_threads):
         try:
+            rounds = _rounds_to_take(rows, strategy, parameters, settings)
             if shared is None:
                 data = make(settings)
             else:
@@ -89,7 +94,7 @@ def fit(
             booster = lightgbm.train(
                 settings,
                 data,
-                num_boost_round=parameters.rounds,
+                num_boost_round=rounds,
                 # Else LightGBM writes the model as text and reads it again to release the rows,
                 # which are kept here.
                 keep_training_booster=shared is not None,
@@ -116,6 +121,11 @@ def importance(model: "lightgbm.Booster") -> Sequence[float]:
     return gains
 
 
+def rounds(model: "lightgbm.Booster") -> int:
+    """Return how many rounds of boosting it has."""
+    return model.current_iteration()
+
+
 def learnt(model: "lightgbm.Booster") -> Iterator[bytes]:
     """Yield LightGBM's own text, without the line that says on how many cores it was grown."""
     for line in model.model_to_string().splitlines(keepends=True):
@@ -123,8 +133,36 @@ def learnt(model: "lightgbm.Booster") -> Iterator[bytes]:
             yield line.encode()
 
 
+def _rounds_to_take(
+    rows: pl.DataFrame, strategy: Strategy, parameters: LightGbm, settings: Mapping[str, Any]
+) -> int:
+    """Return the rounds of the file, or as many of them as the newest sessions are better for."""
+    import lightgbm
+
+    if parameters.early_stopping is None:
+        return parameters.rounds
+    head, tail = head_and_tail(rows.sort("session", "symbol"), parameters.early_stopping, strategy)
+    judged = {**settings, "metric": "l2"}
+    if parameters.objective == "lambdarank":
+        # The order of all of a session's symbols counts, not that of the first few.
+        whole = int(session_sizes(rows).max())
+        judged |= {"metric": "ndcg", "eval_at": [whole]}
+    known = _tree_rows(head, strategy, parameters, judged)
+    asked = _tree_rows(tail, strategy, parameters, judged, reference=known)
+    stop = lightgbm.early_stopping(parameters.early_stopping.rounds, verbose=False)
+    found = lightgbm.train(
+        judged, known, num_boost_round=parameters.rounds, valid_sets=[asked], callbacks=[stop]
+    )
+    return told(found.best_iteration, parameters.rounds, tail)
+
+
 def _tree_rows(
-    rows: pl.DataFrame, strategy: Strategy, settings: Mapping[str, Any]
+    rows: pl.DataFrame,
+    strategy: Strategy,
+    parameters: LightGbm,
+    settings: Mapping[str, Any],
+    *,
+    reference: "lightgbm.Dataset | None" = None,
 ) -> "lightgbm.Dataset":
     """Return rows sorted by session as LightGBM needs them, not binned yet."""
     import lightgbm
@@ -134,7 +172,10 @@ def _tree_rows(
     return lightgbm.Dataset(
         matrix(rows, strategy),
         labels.to_numpy(),
+        # Rows that only judge count alike.
+        weight=row_weights(rows, parameters.weights) if reference is None else None,
         group=session_sizes(rows) if ranked else None,
         feature_name=list(strategy.feature_names),
         params=dict(settings),
+        reference=reference,
     )

@@ -17,7 +17,9 @@ from tradewind.research.strategy.estimator_classes import (
     takes_groups,
     top_of,
 )
-from tradewind.research.strategy.models import ModelFields
+from tradewind.research.strategy.estimator_fits import check_early_stopping, check_weights
+from tradewind.research.strategy.fitting import EarlyStopping
+from tradewind.research.strategy.models import WeightedRows
 
 __all__ = ["Estimator"]
 
@@ -26,7 +28,7 @@ ClassName = Annotated[
 ]
 
 
-class Estimator(ModelFields):
+class Estimator(WeightedRows):
     """Any estimator with scikit-learn's `fit` and `predict`, by the name of its class.
 
     A mapping with the key `class` within `parameters` is an estimator of its own.
@@ -35,11 +37,13 @@ class Estimator(ModelFields):
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
     code: ClassVar[str] = "tradewind.research.models.estimator"
+    learns_classes: ClassVar[bool] = True  # some do
 
     kind: Literal["estimator"]
     class_: ClassName = Field(alias=CLASS)
     parameters: dict[str, Any] = Field(default={})
     pickle: Literal["refuse", "accept"] = "refuse"
+    early_stopping: EarlyStopping | None = None
 
     @property
     def written(self) -> dict[str, Any]:
@@ -81,7 +85,7 @@ class Estimator(ModelFields):
         """
         try:
             check_written(self.written)
-            check_imported(self.written)
+            self._check_imported()
         except Refusal as error:
             raise StrategyError(f"strategy {strategy}: model.{error.field}: {error}") from error
 
@@ -107,12 +111,19 @@ class Estimator(ModelFields):
             written = _replaced(written, name.split(".")[1:], value)
         return {**self.model_dump(), **written}
 
+    def _check_imported(self) -> None:
+        check_imported(self.written)
+        if self.weights is not None:
+            check_weights(self.written, self.weights)
+        if self.early_stopping is not None:
+            check_early_stopping(self.written)
+
     @model_validator(mode="after")
     def _can_be_made(self, info: ValidationInfo) -> Self:
         try:
             check_written(self.written)
             if (info.context or {}).get("imports", True):
-                check_imported(self.written)
+                self._check_imported()
         except Refusal as error:
             raise PydanticCustomError(
                 "estimator", "{why}", {"field": error.field, "why": str(error)}

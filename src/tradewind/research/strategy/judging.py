@@ -49,6 +49,12 @@ class WalkForward(Part):
         le=2520,
         description="sessions left out between train and test; the horizon if not given",
     )
+    spread: bool = Field(
+        default=False,
+        strict=True,
+        description="fit the folds of a training in tasks of their own, over all workers; changes "
+        "no result",
+    )
 
 
 class Combinatorial(Part):
@@ -147,6 +153,9 @@ class Gate(Part):
     reproducible : bool
         Whether two fits on the same rows must predict the same; asked of models that are not
         tradewind's own.
+    checked_for_leaks : bool
+        Whether predictions must have been checked for looking ahead; asked of external models,
+        whose predictions cannot be.
     promotion : {"automatic", "approval"}
         Whether a version that passed becomes champion by itself or when a person says so.
     """
@@ -159,6 +168,7 @@ class Gate(Part):
     champion_margin: float | None = Field(default=0.0, strict=True, ge=-10.0, le=10.0)
     champion_level: float = Field(default=0.9, strict=True, ge=0.0001, le=0.9999)
     reproducible: bool = Field(default=True, strict=True)
+    checked_for_leaks: bool = Field(default=True, strict=True)
     promotion: Literal["automatic", "approval"] = "automatic"
 
 

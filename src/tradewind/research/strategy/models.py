@@ -7,12 +7,17 @@ from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tradewind.research.strategy.features import FeatureSpec, MaRatio
 from tradewind.research.strategy.fields import Part, Share
+from tradewind.research.strategy.fitting import EarlyStopping, Weights
 from tradewind.suggestions import did_you_mean
 
-__all__ = ["GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge"]
+__all__ = [
+    "GROUP", "HISTORY", "LightGbm", "MaCrossover", "ModelFields", "ModelSpec", "Ridge",
+    "WeightedRows",
+]  # fmt: skip
 
 GROUP: Final = "tradewind.models"
 """Group of entry points: each names a subclass of `ModelFields` by its kind."""
@@ -34,11 +39,14 @@ class ModelFields(Part):
     tried_here : bool
         Whether tradewind's own tests hold that fits on the same rows are the same, and that no row
         has a say in another's prediction. Of other kinds each training finds out.
+    external : bool
+        Whether its predictions are made elsewhere and handed in, so that nothing is fitted here.
     """
 
     kind: str
     code: ClassVar[str] = ""
     tried_here: ClassVar[bool] = False
+    external: ClassVar[bool] = False
 
     @property
     def brings(self) -> tuple[FeatureSpec, ...] | None:
@@ -116,7 +124,25 @@ class ModelFields(Part):
         return None
 
 
-class LightGbm(ModelFields):
+class WeightedRows(ModelFields):
+    """A kind whose rows need not all count alike."""
+
+    learns_classes: ClassVar[bool] = False
+
+    weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _classes_are_there_to_be_weighted(self) -> Self:
+        if self.weights is not None and self.weights.class_weight and not self.learns_classes:
+            raise PydanticCustomError(
+                "weights",
+                "is for classifiers of the kind estimator, and not for the model {kind}",
+                {"field": "weights.class_weight", "kind": self.kind},
+            )
+        return self
+
+
+class LightGbm(WeightedRows):
     """Gradient-boosted trees; names as in LightGBM, `rounds` is its number of iterations.
 
     With the objective ``lambdarank`` the trees learn the order of the symbols within a session;
@@ -135,6 +161,7 @@ class LightGbm(ModelFields):
     feature_fraction: Share = 1.0
     bagging_fraction: Share = 1.0
     lambda_l2: float = Field(default=0.0, strict=True, ge=0.0, le=1e6)
+    early_stopping: EarlyStopping | None = None
 
     @property
     def compares_symbols(self) -> str:
@@ -142,7 +169,7 @@ class LightGbm(ModelFields):
         return "objective" if self.objective == "lambdarank" else ""
 
 
-class Ridge(ModelFields):
+class Ridge(WeightedRows):
     """Linear regression on standardised features, `alpha` times the squared weights added."""
 
     code: ClassVar[str] = "tradewind.research.models.ridge"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field
 
-from tradewind.research.strategy.models import ModelFields
+from tradewind.research.strategy.models import ModelFields, WeightedRows
 
 __all__ = ["CLASS", "CustomModel", "OwnModel", "RuleModel"]
 
@@ -58,7 +58,7 @@ class OwnModel(ModelFields):
         return self.lookback
 
 
-class CustomModel(OwnModel):
+class CustomModel(WeightedRows, OwnModel):
     """A class of the desk's own, such as ``my_models:Mine``; see docs/own-models.md.
 
     Attributes

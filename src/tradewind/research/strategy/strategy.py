@@ -52,6 +52,9 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("benchmark",),
     ("gate", "min_alpha_probability"),
     ("gate", "reproducible"),
+    ("gate", "checked_for_leaks"),
+    ("model", "weights"),
+    ("model", "early_stopping"),
 )
 
 # Five fields without an R, which croniter would draw anew at each look.
@@ -226,14 +229,17 @@ class Strategy(Part):
         can therefore never change.
 
         The destination of orders is not part of a strategy's identity: `execution` never counts.
+        Nor does ``walk_forward.spread``, for where folds are fitted changes no result.
         """
-        fields = self.model_dump(mode="json", exclude={"execution"})
+        left_out: dict[str, bool | set[str]] = {"execution": True, "walk_forward": {"spread"}}
+        fields = self.model_dump(mode="json", exclude=left_out)
         for *sections, name in _SAID_LATER:
             model: BaseModel = self
             inner = fields
             for section in sections:
                 model, inner = getattr(model, section), inner[section]
-            if getattr(model, name) == type(model).model_fields[name].default:
+            field = type(model).model_fields.get(name)  # which not all kinds of models have
+            if field is not None and getattr(model, name) == field.default:
                 del inner[name]
         # Where both give a result it is the same, since `refuse` gives none if rows are left out.
         # Before the field existed, all strategies meant `drop_row`.
@@ -319,6 +325,13 @@ class Strategy(Part):
                 "features",
                 "the model {kind} " + message,
                 {"field": "features", "kind": self.model.kind},
+            )
+        if self.model.external and self.combinatorial is not None:
+            raise PydanticCustomError(
+                "combinatorial",
+                "needs a model that can be fitted on any sessions; leave it out where the model is "
+                "external",
+                {"field": "combinatorial"},
             )
         if self.model.sessions_seen > 1 and HISTORY in self.feature_names:
             raise PydanticCustomError(

@@ -181,7 +181,7 @@ def fold_coefficients(report: Report) -> "Figure":
 
 
 def importance(report: Report) -> "Figure":
-    """Draw the features that the final model relies on, as shares of the whole."""
+    """Draw the features that the model relies on, as shares of the whole."""
     total = sum(report.importance.values()) or 1.0
     # The largest on top, and names in order where two are equal.
     ranked = sorted(report.importance.items(), key=lambda item: (item[1], item[0]))

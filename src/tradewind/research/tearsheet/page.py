@@ -44,9 +44,12 @@ _FACTS: Final = {
     "git_commit": "Commit",
     "git_dirty": "Files differed from it",
     "lock_sha256": "Lock file, SHA-256",
+    "requirements_sha256": "Packages of the desk's own, SHA-256",
     "python": "Python",
 }
 _BENCHMARK: Final = "benchmark_"
+_SAID: Final = "of the final model, in sample"
+_SHUFFLED: Final = "by shuffling one feature at a time in the last test window"
 
 
 def tear_sheet_html(
@@ -111,6 +114,7 @@ def page(report: Report) -> str:
             folds=[_fold(fold) for fold in report.folds],
             statistics=_statistics(report),
             facts=_facts(report),
+            leans_on=_SHUFFLED if report.importance_shuffled else _SAID,
             findings=report.findings[:_SHOWN_FINDINGS],
             findings_left_out=max(0, len(report.findings) - _SHOWN_FINDINGS),
         )

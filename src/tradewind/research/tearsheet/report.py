@@ -73,7 +73,10 @@ class Report:
         wanted_short (zero or negative) and wanted_gross: the shares of equity that were wanted for
         the session.
     importance : mapping of str to float
-        By feature; empty where a model has none.
+        By feature; empty where there is none.
+    importance_shuffled : bool
+        Whether it was found by shuffling each feature on the last test window, and not said by the
+        final model.
     trials : Trials or None
         None without a sweep.
     paths : tuple of float
@@ -92,6 +95,7 @@ class Report:
     metrics: Mapping[str, float]
     days: pl.DataFrame
     importance: Mapping[str, float] = field(default_factory=dict)
+    importance_shuffled: bool = False
     trials: Trials | None = None
     paths: tuple[float, ...] = ()
     findings: "tuple[Finding, ...]" = ()
@@ -163,6 +167,7 @@ def report_of(
         metrics=result.metrics,
         days=_days(result),
         importance=result.importance,
+        importance_shuffled=result.importance_shuffled,
         trials=_trials(result),
         paths=_paths(result),
         findings=tuple(findings),

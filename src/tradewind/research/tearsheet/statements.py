@@ -32,6 +32,7 @@ def statements(report: Report) -> list[Statement]:
     """
     found = [
         _leak(report),
+        _external(report),
         _interval(report),
         _probability(report),
         _trials(report),
@@ -56,6 +57,18 @@ def _leak(report: Report) -> Statement | None:
         f"Training stops {strategy.purge} sessions before each test window, but labels look "
         f"{strategy.horizon} ahead: the last ones are made of prices from the test. The file asks "
         "for it; none of these figures is evidence, and the model is never promoted.",
+    )
+
+
+def _external(report: Report) -> Statement | None:
+    if not report.strategy.model.external:
+        return None
+    return Statement(
+        "caution",
+        "Made elsewhere",
+        "The predictions were handed in. Nobody here can know whether they were made without the "
+        "future, nor make them again; the training windows are those that the file states. If a "
+        "prediction knew more than its session's close, none of these figures is evidence.",
     )
 
 

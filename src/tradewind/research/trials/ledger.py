@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tradewind.research.evaluation.walk_forward import Judgement
 from tradewind.research.statistics.alpha import alpha_variance
 from tradewind.research.statistics.inference import backtest_overfitting
+from tradewind.research.trials.continued import as_continued
 from tradewind.research.trials.trial import Returns, Trial
 
 __all__ = [
@@ -125,7 +126,12 @@ class MemoryLedger:
 
 
 def record_training(
-    ledger: Ledger, judgement: Judgement, *, snapshot_id: str, feature_code: str = ""
+    ledger: Ledger,
+    judgement: Judgement,
+    *,
+    snapshot_id: str,
+    feature_code: str = "",
+    may_continue: bool = False,
 ) -> None:
     """Enter a training; after a sweep it repeats the best trial, and both count once.
 
@@ -138,8 +144,11 @@ def record_training(
         The snapshot it was judged on.
     feature_code : str
         See `tradewind.research.trials.trial.configuration_hash`.
+    may_continue : bool
+        Whether it is the trial of an earlier one that it continues: see `as_continued`.
     """
-    ledger.enter(Trial.of_judgement(judgement, snapshot_id=snapshot_id, feature_code=feature_code))
+    trial = Trial.of_judgement(judgement, snapshot_id=snapshot_id, feature_code=feature_code)
+    ledger.enter(as_continued(ledger, trial) if may_continue else trial)
 
 
 def counted_in(
@@ -148,6 +157,7 @@ def counted_in(
     snapshot_id: str,
     sweep: Sequence[str] = (),
     feature_code: str = "",
+    may_continue: bool = False,
 ) -> Callable[[Judgement], TrialSummary]:
     """Return the function with which `tradewind.research.training.train` enters its judgement.
 
@@ -159,10 +169,15 @@ def counted_in(
         Configurations of the sweep's trials: `SweepResult.configurations`; empty without one.
     feature_code : str
         See `tradewind.research.trials.trial.configuration_hash`.
+    may_continue : bool
+        See `record_training`.
     """
 
     def enter(judgement: Judgement) -> TrialSummary:
-        record_training(ledger, judgement, snapshot_id=snapshot_id, feature_code=feature_code)
+        record_training(
+            ledger, judgement, snapshot_id=snapshot_id, feature_code=feature_code,
+            may_continue=may_continue,
+        )  # fmt: skip
         strategy = judgement.strategy
         returns = ledger.returns(strategy.name, snapshot_id, sweep) if sweep else None
         return summarise_trials(

@@ -151,7 +151,7 @@ class Trial:
             data_start=span[0],
             data_end=span[1],
             symbols=strategy.universe.symbols,
-            parameters=strategy.model.model_dump(mode="json"),
+            parameters=strategy.told_apart_by()["model"],
             metrics={k: v for k, v in scored.metrics.items() if math.isfinite(v)} if scored else {},
             sharpe=math.nan if returns is None else returns.sharpe,
             n_sessions=0 if returns is None else returns.net.size,

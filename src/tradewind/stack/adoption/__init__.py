@@ -80,7 +80,7 @@ def adopt(settings: Settings, logins: Mapping[str, str], *, apply: bool = False)
             redis_server(settings, secrets) if settings.redis_url else None,
             object_store(settings),
             layout.postgres_dir / "data",
-            (settings.config_dir / "users.acl.template").read_text(),
+            settings.config_file("users.acl.template").read_text(),
         ),
         secrets,
         logins,

@@ -115,7 +115,7 @@ def back_up(
     Parameters
     ----------
     to : str
-        A directory (a relative one starts at the checkout), or s3://bucket/prefix.
+        A directory (a relative one starts at the workspace), or s3://bucket/prefix.
     keep, encrypt_to, progress
         As of `make_backup`.
 

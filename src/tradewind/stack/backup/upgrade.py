@@ -65,7 +65,8 @@ def upgrade(
         restored = restore(settings, place, name=made.backup.name, replace=True, progress=progress)
         raise BackupError(
             f"the upgrade failed, and all data is what it was before it. Start the version of "
-            f"before again (git checkout ITS-TAG; make install; tradewind up --detach). What the "
+            f"before again (pip install 'tradewind[local]==ITS-VERSION', or in a checkout git "
+            f"checkout ITS-TAG; make install; then tradewind up --detach). What the "
             f"upgrade left is in {restored.set_aside}. Why it failed:\n{error}"
         ) from error
     return Upgraded(made, state)

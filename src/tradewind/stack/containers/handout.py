@@ -21,10 +21,11 @@ from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
 from tradewind.stack.backup.elsewhere import WITHHELD
 from tradewind.stack.reread import NO_DATABASE
-from tradewind.stack.secrets import OF_OTHERS, Secrets
+from tradewind.stack.secrets import OF_OTHERS, Secrets, vendor_keys
 from tradewind.stack.servers import Servers, read_servers
 
 __all__ = [
+    "OIDC_CLIENT_FILE",
     "OWNERS",
     "PREFIX",
     "files",
@@ -99,6 +100,7 @@ ADOPTED = "logins.json"
 _NAMES = {field.name for field in fields(Secrets)}
 # Files that an older version wrote for a service, and that are removed.
 WITHDRAWN = {"airflow": ("admin",)}
+OIDC_CLIENT_FILE = "oidc-client-secret"  # of who shows a page, if people log in by a provider
 LEAST_CHARACTERS = {
     "mlflow_admin": 12,
     "mlflow_reader": 12,
@@ -144,6 +146,11 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
         found |= _of_data(json.loads(restored.read_text()))
     chosen = _adopted(root) | chosen
     whole = Secrets(**{name: found[name] for name in _NAMES & found.keys()} | chosen)
+    if given.get("TRADEWIND_OIDC_ISSUER") and not whole.oidc_client_secret:
+        raise SecretsError(
+            f".env sets TRADEWIND_OIDC_ISSUER: set {PREFIX}OIDC_CLIENT_SECRET, too, by which the "
+            "provider knows both pages"
+        )
     # A secret of a newer version is kept: a return to an older image must not lose it.
     _write(root, MASTER, json.dumps(found | asdict(whole), indent=2), 0)
     shares = _shares(whole, servers(given, whole), acl_template)
@@ -155,7 +162,7 @@ def hand_out(root: Path, given: Mapping[str, str | None], acl_template: str, dat
         folder.mkdir(mode=folder_mode, exist_ok=True)
         for name, text in files.items():
             _write(folder, name, text, OWNERS[service], mode)
-        for gone in WITHDRAWN.get(service, ()):
+        for gone in {*WITHDRAWN.get(service, ()), OIDC_CLIENT_FILE} - files.keys():
             (folder / gone).unlink(missing_ok=True)
         _own(folder, OWNERS[service], OWNERS[service])
         folder.chmod(folder_mode)
@@ -277,6 +284,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
         "AIRFLOW__API__SECRET_KEY": whole.airflow_api_secret_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": whole.airflow_jwt_secret,
     }
+    by_provider = {OIDC_CLIENT_FILE: whole.oidc_client_secret} if whole.oidc_client_secret else {}
     return {
         "postgres": {
             "superuser": whole.postgres_superuser,
@@ -301,9 +309,10 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 MLFLOW_READER_PASSWORD=whole.mlflow_reader,
                 MLFLOW_FLASK_SERVER_SECRET_KEY=whole.mlflow_flask_secret_key,
                 **_files(whole, where.objects),
-            )
+            ),
+            **by_provider,
         },
-        "airflow": {"env": _environment(**airflow, **connection)},
+        "airflow": {"env": _environment(**airflow, **connection), **by_provider},
         "airflow-init": {"env": _environment(**airflow), "admin": whole.airflow_admin},
         "airflow-worker": {
             "env": _environment(
@@ -312,6 +321,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 **connection,
                 MLFLOW_TRACKING_PASSWORD=whole.mlflow_worker,
                 TRADEWIND_DATABASE_URL=database("research"),
+                **vendor_keys(whole),
             )
         },
         "airflow-dag-processor": {

@@ -1,0 +1,106 @@
+"""A workspace: the folder that holds what a desk writes, all else comes from the package."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tradewind.errors import WorkspaceError
+from tradewind.host.paths import unusable
+from tradewind.shipped import shipped
+
+__all__ = ["Workspace", "make_workspace"]
+
+_TEMPLATE: Final = "workspace"
+_AS_SHIPPED: Final = (
+    "strategies/momentum.yaml", "sources/sample.yaml", "dags/README.md", ".env.example",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A workspace that was made.
+
+    Attributes
+    ----------
+    folder : Path
+        Absolute.
+    files : tuple of str
+        What was written there, as paths from it, in order.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+
+
+def make_workspace(folder: Path) -> Workspace:
+    """Write a workspace with one strategy that works, and its source.
+
+    Parameters
+    ----------
+    folder : Path
+        It may be there already, with other files in it.
+
+    Raises
+    ------
+    WorkspaceError
+        If the folder has such a file, cannot be used under its name or cannot be written. Nothing
+        was written then.
+    """
+    folder = folder.absolute()
+    if problem := unusable(folder):
+        raise WorkspaceError(
+            f"a stack cannot run in a folder of this name: {problem}. Name another"
+        )
+    texts = {name: shipped(name).read_bytes() for name in _AS_SHIPPED} | dict(_template())
+    files = tuple(sorted(texts))
+    if there := [name for name in files if _is_there(folder / name)]:
+        raise WorkspaceError(
+            f"{folder} has {', '.join(there)} already: nothing was written. Take that away, or "
+            "name another folder"
+        )
+    made: list[Path] = []
+    try:
+        for name in files:
+            _make_folder((folder / name).parent, made)
+            with (folder / name).open("xb") as file:
+                made.append(folder / name)
+                file.write(texts[name])
+    except OSError as error:
+        _take_back(made)
+        raise WorkspaceError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}. Nothing was left "
+            "there; mend that, or name another folder"
+        ) from error
+    except BaseException:  # such as Ctrl-C
+        _take_back(made)
+        raise
+    return Workspace(folder, files)
+
+
+def _template() -> Iterator[tuple[str, bytes]]:
+    root = shipped(_TEMPLATE)
+    for path in root.rglob("*"):
+        # Where tests were run in the template itself, Python has left its own files.
+        if path.is_file() and not {"__pycache__", ".pytest_cache"} & set(path.parts):
+            yield path.relative_to(root).as_posix(), path.read_bytes()
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists() or path.is_symlink()
+    except OSError:  # a folder on the way is closed: writing will say so
+        return False
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, made)
+    folder.mkdir()
+    made.append(folder)
+
+
+def _take_back(made: list[Path]) -> None:
+    for path in reversed(made):
+        path.rmdir() if path.is_dir() else path.unlink()

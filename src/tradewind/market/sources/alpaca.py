@@ -1,0 +1,369 @@
+"""Bars of Alpaca's market data: raw daily prices in pages, and corporate actions beside them.
+
+Its interface (https://docs.alpaca.markets) hands out the bars of many symbols in one answer, sorted
+by symbol and then time, in pages; and splits, dividends and other actions in another. Factors are
+computed here from the latter by the method of CRSP.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+
+from tradewind.errors import PartialSourceError, SourceError, VendorError
+from tradewind.market import actions
+from tradewind.market.bars import PRICES, SCHEMA
+from tradewind.market.sources.offers import Promise
+from tradewind.market.sources.source import SourceSpec
+from tradewind.market.sources.vendor import Vendor
+from tradewind.market.sources.vendor_bars import (
+    CRSP_STEP,
+    each_once,
+    refuse_disorder,
+    wanted_of,
+    with_factors,
+)
+from tradewind.market.sources.vendor_connection import Connection, Fetched
+from tradewind.market.spec_types import Day, Symbol
+
+__all__ = ["Alpaca", "AlpacaOptions"]
+
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+_LISTED: Final = 50_000
+_BARS_A_PAGE: Final = 10_000
+_ACTIONS_A_PAGE: Final = 1000
+_AHEAD: Final = timedelta(days=180)  # dividends are found by the day they are paid on
+_SPIN_OFF: Final = "spin_off"
+
+_PROMISE: Final = Promise(
+    prices="raw",
+    point_in_time=False,
+    complete_after=timedelta(hours=7),  # late corrections of the tape come until 20:00 in New York
+    overlap=90,  # an action may be told weeks after its ex-date
+    quota="requests a minute by the account's plan",
+)
+
+
+class AlpacaOptions(BaseModel):
+    """What a source of kind ``alpaca`` asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=_LISTED)
+    start: Day = date(2016, 1, 1)
+    feed: Literal["sip", "iex"] = "sip"
+    other_actions: Literal["refuse", "ignore"] = "refuse"
+    base_url: str = Field(default="https://data.alpaca.markets", min_length=1, max_length=1000)
+
+    @field_validator("symbols")
+    @classmethod
+    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(symbols)
+
+
+_Positive = Annotated[float, Field(gt=0.0)]
+
+
+class _Model(BaseModel):
+    """A part of an answer as the vendor's documents describe it; more fields may come."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class _Bar(_Model):
+    t: datetime
+    o: _Positive
+    h: _Positive
+    l: _Positive  # noqa: E741 - the vendor's name
+    c: _Positive
+    v: Annotated[int, Field(ge=0)]
+
+    @property
+    def session(self) -> date:
+        return self.t.astimezone(_NEW_YORK).date()
+
+
+class _Bars(_Model):
+    bars: dict[str, list[_Bar]] | None
+    next_page_token: str | None
+
+
+class _Split(_Model):
+    symbol: str
+    new_rate: _Positive
+    old_rate: _Positive
+    ex_date: date
+
+
+class _Paid(_Model):
+    symbol: str
+    rate: _Positive
+    ex_date: date
+
+
+class _SpinOff(_Model):
+    source_symbol: str
+    ex_date: date
+
+
+class _Renamed(_Model):
+    old_symbol: str
+    new_symbol: str
+    process_date: date
+
+
+class _Told(_Model):
+    forward_splits: list[_Split] = []
+    reverse_splits: list[_Split] = []
+    stock_dividends: list[_Paid] = []
+    cash_dividends: list[_Paid] = []
+    spin_offs: list[_SpinOff] = []
+    name_changes: list[_Renamed] = []
+
+
+class _Actions(_Model):
+    corporate_actions: _Told
+    next_page_token: str | None
+
+
+_BARS: Final = TypeAdapter(_Bars)
+_ACTIONS: Final = TypeAdapter(_Actions)
+_Action = tuple[str, str, date, date | None, float | None, str | None]
+
+
+class Alpaca:
+    """Alpaca's historical bars of stocks as a source."""
+
+    Options = AlpacaOptions
+    promise = _PROMISE
+
+    def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
+        self._options = AlpacaOptions.model_validate(dict(spec.options))
+        self._name = spec.name
+        self._vendor = Vendor(
+            spec.name, "alpaca", self._options.base_url, base_dir, headers=_headers
+        )
+
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols that the source's file lists, sorted."""
+        return self._options.symbols
+
+    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
+        """Return the bars of some symbols, of each from a session on.
+
+        See `tradewind.market.sources.offers.IncrementalSource.load`.
+
+        Raises
+        ------
+        PartialSourceError
+            If some of the symbols cannot be given. It has the bars of all others.
+        SourceError
+            If a symbol is not listed in the file, or the vendor answers nobody.
+        """
+        begins: dict[date, list[str]] = {}
+        for symbol in wanted_of(self._name, symbols, self.symbols()):
+            begins.setdefault((since or {}).get(symbol, self._options.start), []).append(symbol)
+        fetched: Fetched[pl.DataFrame] = Fetched()
+        with self._vendor.connected() as connection:
+            for begin, group in begins.items():
+                self._take(connection, group, begin, fetched, stored=set(since or {}))
+        frames = [fetched[symbol] for symbol in sorted(fetched)]
+        bars = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+        if fetched.failed:
+            raise PartialSourceError(
+                self._name, fetched.failed, bars=bars, again_at=fetched.again_at
+            )
+        return bars
+
+    def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
+        """Return splits, stock dividends (as splits), cash dividends and renames of some symbols.
+
+        See `tradewind.market.sources.offers.OffersActions.actions`.
+
+        Raises
+        ------
+        SourceError
+            If a symbol is not listed in the file, or the vendor does not answer.
+        """
+        wanted = wanted_of(self._name, symbols, self.symbols())
+        begin = since or self._options.start
+        with self._vendor.connected() as connection:
+            found = _told(connection, wanted, begin)
+        rows = [
+            each
+            for each in found
+            if each[0] in set(wanted) and each[2] >= begin and each[1] in actions.KINDS
+        ]
+        return pl.DataFrame(rows, schema=actions.SCHEMA, orient="row").sort(actions.SORTED_BY)
+
+    def status(self) -> str:
+        """Ask for the first symbol's newest bars, and say what is left of the quota.
+
+        Raises
+        ------
+        SourceError
+            If there is no key, it is refused, the quota is used up, or nobody answers.
+        """
+        begin = datetime.now(UTC).date() - timedelta(days=7)
+        params = self._params(self.symbols()[:1], begin) | {"limit": "1"}
+        with self._vendor.connected() as connection:
+            connection.get("/v2/stocks/bars", params, _BARS, about=self.symbols()[0], tries=1)
+        return f"{self._vendor.quota}; {self.promise}"
+
+    def _params(self, symbols: Sequence[str], begin: date) -> dict[str, str]:
+        return {
+            "symbols": ",".join(symbols),
+            "timeframe": "1Day",
+            "start": begin.isoformat(),
+            "adjustment": "raw",
+            "feed": self._options.feed,
+            "limit": str(_BARS_A_PAGE),
+            "sort": "asc",
+        }
+
+    def _take(
+        self,
+        connection: Connection,
+        group: Sequence[str],
+        begin: date,
+        fetched: Fetched[pl.DataFrame],
+        *,
+        stored: set[str],
+    ) -> None:
+        """Add the bars of some symbols, all from one day on, or why they cannot be had."""
+        rows: dict[str, list[_Bar]] = {symbol: [] for symbol in group}
+        cut: VendorError | None = None
+        told: list[_Action] = []
+        last = ""
+        about = group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}"
+        pages = connection.pages(
+            "/v2/stocks/bars", self._params(group, begin), _BARS,
+            lambda page: page.next_page_token, about=about,
+        )  # fmt: skip
+        try:
+            told = _told(connection, group, begin)
+            for page in pages:
+                for symbol, bars in (page.bars or {}).items():
+                    _refuse_other(symbol, rows, f"{self._vendor.who}: {about}")
+                    rows[symbol] += bars
+                    last = max(last, symbol)
+        except VendorError as error:
+            if error.for_all and error.again_at is None and not fetched and not last:
+                raise
+            cut = error
+            fetched.again_at = fetched.again_at or error.again_at
+        for symbol, bars in rows.items():
+            # Sorted by symbol, so that those before the last that came are whole.
+            if cut is not None and symbol >= last:
+                fetched.failed[symbol] = str(cut)
+                continue
+            mine = [each for each in told if each[0] == symbol]
+            try:
+                fetched[symbol] = self._bars(symbol, bars, mine, begin, stored=symbol in stored)
+            except VendorError as error:
+                fetched.failed[symbol] = str(error)
+
+    def _bars(
+        self,
+        symbol: str,
+        rows: list[_Bar],
+        told: list[_Action],
+        begin: date,
+        *,
+        stored: bool,
+    ) -> pl.DataFrame:
+        where = f"{self._vendor.who}: {symbol}"
+        _refuse_intraday(rows, where)
+        days = [row.session for row in rows]
+        refuse_disorder(days, begin, where, stored=stored)
+        split, dividend = dict.fromkeys(days, 1.0), dict.fromkeys(days, 0.0)
+        for _, kind, ex_date, _, value, _ in told:
+            session = next((day for day in days if day >= ex_date), None)
+            if session is None or ex_date <= days[0]:
+                continue
+            if kind == _SPIN_OFF and self._options.other_actions == "refuse":
+                raise VendorError(
+                    f"{where}: a spin-off on {ex_date}, whose value the vendor does not tell, so "
+                    "that the fall of the price would look like a loss; begin after it "
+                    "(options.start), or set options.other_actions to ignore"
+                )
+            if kind == "split" and value is not None:
+                split[session] *= value
+            elif kind == "dividend" and value is not None:
+                dividend[session] += value
+        names = dict(zip(PRICES, "ohlc", strict=True))
+        return with_factors(
+            pl.DataFrame(
+                {
+                    "symbol": [symbol] * len(rows),
+                    "session": days,
+                    **{
+                        name: [getattr(row, short) for row in rows] for name, short in names.items()
+                    },
+                    "volume": [row.v for row in rows],
+                    "split": list(split.values()),
+                    "dividend": list(dividend.values()),
+                }
+            ).with_columns(both=CRSP_STEP)
+        )
+
+
+def _headers(key: str) -> dict[str, str]:
+    name, _, secret = key.partition(":")
+    if not name or not secret:
+        raise SourceError(
+            "the key of Alpaca has two parts: write the key's id, a colon and its secret into "
+            "TRADEWIND_ALPACA_KEY"
+        )
+    return {"APCA-API-KEY-ID": name, "APCA-API-SECRET-KEY": secret}
+
+
+def _refuse_other(symbol: str, asked: Mapping[str, object], where: str) -> None:
+    if symbol not in asked:
+        raise VendorError(
+            f"{where}: bars of {symbol} came, which were not asked for; see base_url in the "
+            "source's file"
+        )
+
+
+def _refuse_intraday(rows: Sequence[_Bar], where: str) -> None:
+    for row in rows:
+        if row.t.astimezone(_NEW_YORK).time() != time(0):
+            raise VendorError(
+                f"{where}: a bar of {row.t.isoformat()} is none of a whole day in New York; see "
+                "base_url in the source's file"
+            )
+
+
+def _told(connection: Connection, symbols: Sequence[str], begin: date) -> list[_Action]:
+    """Return the actions of some symbols, each once."""
+    params = {
+        "symbols": ",".join(symbols),
+        "start": begin.isoformat(),
+        "end": (datetime.now(UTC).date() + _AHEAD).isoformat(),
+        "limit": str(_ACTIONS_A_PAGE),
+        "sort": "asc",
+    }
+    found: dict[_Action, None] = {}
+    for page in connection.pages(
+        "/v1/corporate-actions", params, _ACTIONS, lambda page: page.next_page_token,
+        about=f"actions of {symbols[0]} and {len(symbols) - 1} more",
+    ):  # fmt: skip
+        told = page.corporate_actions
+        for split in (*told.forward_splits, *told.reverse_splits):
+            ratio = split.new_rate / split.old_rate
+            found[(split.symbol, "split", split.ex_date, None, ratio, None)] = None
+        for paid in told.stock_dividends:
+            found[(paid.symbol, "split", paid.ex_date, None, 1.0 + paid.rate, None)] = None
+        for paid in told.cash_dividends:
+            found[(paid.symbol, "dividend", paid.ex_date, None, paid.rate, None)] = None
+        for one in told.name_changes:
+            renamed = (one.old_symbol, "rename", one.process_date, None, None, one.new_symbol)
+            found[renamed] = None
+        for off in told.spin_offs:
+            found[(off.source_symbol, _SPIN_OFF, off.ex_date, None, None, None)] = None
+    return list(found)

@@ -1,0 +1,178 @@
+"""A vendor of bars that is asked by HTTP: where it is, its key, and whether it still answers.
+
+`tradewind.market.sources.vendor_connection` asks it.
+"""
+
+import ipaddress
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from tradewind.errors import SourceError, VendorError
+from tradewind.market.sources.vendor_connection import CONNECTIONS, Connection
+from tradewind.vendor_keys import find_key, key_variable
+
+__all__ = ["Vendor"]
+
+_TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
+_IN_A_ROW: Final = 5  # questions without a usable answer, after which no more are asked
+
+
+class Vendor:
+    """One vendor's interface, as one source asks it.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source.
+    kind : str
+        Which is also the vendor's name; the key is found by it.
+    base_url : str
+        Where the interface is.
+    home : Path
+        The checkout.
+    headers : callable
+        Makes the headers that have the key in them.
+    quota_said : callable, optional
+        Tells from a text that is no error by its status whether it says that the quota is used up:
+        for how long, or None if it does not.
+
+    Raises
+    ------
+    SourceError
+        If the address is none, or would send the key in the clear.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        kind: str,
+        base_url: str,
+        home: Path,
+        *,
+        headers: Callable[[str], Mapping[str, str]],
+        quota_said: Callable[[str], timedelta | None] = lambda _: None,
+    ) -> None:
+        self.who = f"source {source!r} ({kind})"
+        self.kind = kind
+        self._home = home
+        self._base_url = _checked(base_url, self.who)
+        self._headers = headers
+        self._quota_said = quota_said
+        self._stopped: VendorError | None = None
+        self._in_a_row = 0
+        self.left: str | None = None
+        self._state = threading.Lock()
+
+    @property
+    def quota(self) -> str:
+        """What the vendor last said is left of the quota, in words."""
+        return (
+            "what is left of the quota is unknown"
+            if self.left is None
+            else (f"{self.left} requests are left in the quota")
+        )
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection]:
+        """Open connections to the vendor, closed in the end.
+
+        Raises
+        ------
+        SourceError
+            If there is no key.
+        """
+        key = find_key(self.kind, self._home)
+        if not key:
+            name = key_variable(self.kind)
+            raise SourceError(
+                f"{self.who} needs a key: set {name} in the environment or in .env, or "
+                f"{self.kind}_key in secrets.json (SECRET_{self.kind.upper()}_KEY in containers); "
+                "then tradewind down and up, so that workers have it"
+            )
+        if not key.isascii() or not key.isprintable() or key != key.strip():
+            raise SourceError(
+                f"the key in {key_variable(self.kind)} has {len(key)} characters, some of which no "
+                "key has: copy it once more"
+            )
+        with httpx.Client(
+            base_url=self._base_url,
+            headers={"Accept": "application/json", "User-Agent": "tradewind", **self._headers(key)},
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=CONNECTIONS),
+        ) as client:
+            yield Connection(self, client, key)
+
+    def quota_said(self, text: str) -> timedelta | None:
+        """Return for how long a text says that the quota is used up; None if it does not."""
+        return self._quota_said(text)
+
+    def refuse_if_stopped(self) -> None:
+        """Ask no more where no answer is to be expected.
+
+        Raises
+        ------
+        VendorError
+            As it ended the last question, until the quota opens again.
+        """
+        stopped = self._stopped
+        if stopped is None:
+            return
+        if stopped.again_at is not None and stopped.again_at <= datetime.now(UTC):
+            self._stopped = None
+            return
+        raise VendorError(
+            str(stopped), for_all=True, passing=stopped.passing, again_at=stopped.again_at
+        )
+
+    def note(self, error: VendorError | None) -> None:
+        """Remember how a question ended: after some without an answer no more are asked."""
+        with self._state:
+            if error is None:
+                self._in_a_row = 0
+                return
+            self._in_a_row += error.doubtful
+            if self._stopped is not None:
+                return
+            if error.for_all:
+                self._stopped = error
+            elif self._in_a_row >= _IN_A_ROW:
+                self._stopped = VendorError(
+                    f"{self.who}: {_IN_A_ROW} questions in a row had no usable answer, the last of "
+                    f"them: {error}",
+                    for_all=True,
+                    passing=error.passing,
+                )
+
+
+def _checked(base_url: str, who: str) -> str:
+    """Return an address that a key may be sent to."""
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        host, port = "", 0
+    if not host or port == 0 or parts.username or parts.query or parts.fragment:
+        raise SourceError(
+            f"{who}: options.base_url must be an address such as https://api.example.com, without "
+            "a key, not what it is"
+        )
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(host)):
+        raise SourceError(
+            f"{who}: options.base_url must begin with https://, for the key would be sent in the "
+            f"clear to {host}; http:// is for this machine alone"
+        )
+    return base_url.rstrip("/")
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,103 @@
+"""What the kinds that ask a vendor share: lists of symbols, order of rows, factors of actions."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from itertools import pairwise
+from typing import Final
+
+import polars as pl
+
+from tradewind.errors import SourceError, VendorError
+from tradewind.market.bars import SCHEMA
+
+__all__ = ["CRSP_STEP", "each_once", "refuse_disorder", "wanted_of", "with_factors"]
+
+CRSP_STEP: Final = pl.col("split") * (pl.col("close") + pl.col("dividend")) / pl.col("close")
+"""Step of `adjustment_factor` by the method of CRSP: a dividend is reinvested at the close of its
+ex-date."""
+
+
+def each_once(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Return listed symbols, sorted.
+
+    Raises
+    ------
+    ValueError
+        If one is listed twice, in whatever case.
+    """
+    times = Counter(one.upper() for one in symbols)
+    again = sorted(one for one, count in times.items() if count > 1)
+    if again:
+        raise ValueError(f"listed more than once: {', '.join(again[:10])}")
+    return tuple(sorted(symbols))
+
+
+def wanted_of(source: str, symbols: Sequence[str], listed: Sequence[str]) -> list[str]:
+    """Return the symbols that are asked of a source, sorted and each once.
+
+    Raises
+    ------
+    SourceError
+        If there are none, or one is not listed.
+    """
+    wanted = sorted(set(symbols))
+    unknown = sorted(set(wanted) - set(listed))
+    if unknown or not wanted:
+        raise SourceError(
+            f"source {source!r} has no symbols {', '.join(unknown[:10]) or 'at all'}; list them "
+            "under options.symbols of its file"
+        )
+    return wanted
+
+
+def refuse_disorder(days: Sequence[date], begin: date, where: str, *, stored: bool) -> None:
+    """Refuse an answer without rows, rows that are not in order, and those before what was asked.
+
+    Parameters
+    ----------
+    days : sequence of date
+        Of the rows, as they came.
+    begin : date
+        First day that was asked for.
+    where : str
+        Vendor and symbol, for the message.
+    stored : bool
+        Whether `begin` is a session that was given before.
+
+    Raises
+    ------
+    VendorError
+        Which says what came.
+    """
+    if not days:
+        what = f"although it has given one of {begin} before" if stored else f"since {begin}"
+        raise VendorError(
+            f"{where}: the vendor gives no bars, {what}; was it renamed or delisted? Correct the "
+            "symbol, or take it out of options.symbols"
+        )
+    for before, after in pairwise(days):
+        if after <= before:
+            raise VendorError(
+                f"{where}: the bar of {after} stands after that of {before}; the answer is out of "
+                "order or repeats itself, ask again later"
+            )
+    if days[0] < begin:
+        raise VendorError(
+            f"{where}: bars from {days[0]} on came, and those from {begin} on were asked for; see "
+            "base_url in the source's file"
+        )
+
+
+def with_factors(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return one symbol's bars with cumulative factors, 1.0 on the last session.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Sorted by session, with the steps ``split`` and ``both`` of each.
+    """
+    return bars.with_columns(
+        (1.0 / pl.col(step).shift(-1, fill_value=1.0).cum_prod(reverse=True)).alias(factor)
+        for step, factor in (("split", "split_factor"), ("both", "adjustment_factor"))
+    ).select(SCHEMA.names())

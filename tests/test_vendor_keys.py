@@ -1,0 +1,94 @@
+"""Keys of vendors: where they are found, and who gets them."""
+
+from pathlib import Path
+
+import pytest
+
+from tradewind.errors import SettingsError
+from tradewind.settings import Settings, load_settings
+from tradewind.stack.containers import handout
+from tradewind.stack.layout import Layout
+from tradewind.stack.secrets import Secrets, save_secrets
+from tradewind.stack.services import services
+from tradewind.vendor_keys import find_key, given_keys, is_key
+
+CHECKOUT = Path(__file__).parents[1]
+KEY, VALUE = "TRADEWIND_TIINGO_KEY", "5ecr3t-0f-a-v3nd0r"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in (KEY, "TRADEWIND_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for folder in ("strategies", "sources"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "config").symlink_to(CHECKOUT / "config")
+    return tmp_path
+
+
+def test_a_key_is_found_in_the_environment_then_in_the_file_then_among_the_secrets(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_key("tiingo", home) is None
+    state = home / ".tradewind"
+    state.mkdir()
+    save_secrets(Layout(state), Secrets(tiingo_key="kept"))
+    assert find_key("tiingo", home) == "kept"
+    (home / ".env").write_text(f"{KEY}=written\n")
+    assert find_key("tiingo", home) == "written"
+    monkeypatch.setenv(KEY, "around")
+    assert find_key("tiingo", home) == "around"
+    assert given_keys(home) == {KEY: "around"}
+    (state / "secrets.json").chmod(0o644)  # which the stack refuses to use
+    monkeypatch.delenv(KEY)
+    (home / ".env").unlink()
+    assert find_key("tiingo", home) is None
+
+
+def test_it_is_no_setting_and_one_of_no_kind_is_refused(home: Path) -> None:
+    (home / ".env").write_text(f"{KEY}={VALUE}\n")
+    settings = load_settings(home=home)
+    assert VALUE not in f"{settings!r}{settings.as_environment()}"
+    (home / ".env").write_text(f"TRADEWIND_TINGO_KEY={VALUE}\n")
+    with pytest.raises(SettingsError, match="TRADEWIND_TINGO_KEY is no setting") as caught:
+        load_settings(home=home)
+    assert VALUE not in str(caught.value)
+    assert [is_key(name) for name in (KEY, "TRADEWIND_KEY", "OTHER_TIINGO_KEY")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("place", ["environment", "secrets"])
+def test_only_workers_of_the_stack_get_it(
+    home: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv(KEY, VALUE)
+    secrets = Secrets(tiingo_key=VALUE if place == "secrets" else "")
+    settings = Settings(home=home, artifact_store="directory")
+    settings.state.mkdir()
+    having = {
+        service.name: service.environment[KEY]
+        for service in services(settings, Layout(settings.state), secrets)
+        if VALUE in f"{service.environment}{service.command}"
+    }
+    assert having
+    assert set(having.values()) == {VALUE}
+    assert all(name.startswith("airflow-worker") for name in having)
+
+
+def test_only_workers_in_containers_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handout, "_own", lambda *_: None)
+    monkeypatch.setattr("os.fchown", lambda *_: None)
+    template = (CHECKOUT / "config" / "users.acl.template").read_text()
+    handout.hand_out(tmp_path, {"SECRET_TIINGO_KEY": VALUE}, template, tmp_path / "no-data")
+    having = {
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.rglob("*")
+        if path.is_file() and VALUE in path.read_text()
+    }
+    # What a backup keeps is what a restore needs.
+    assert having == {"secrets.json", "airflow-worker/env", "backup/secrets.json"}
+    assert f"{KEY}={VALUE}\n" in (tmp_path / "airflow-worker" / "env").read_text()
