@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from tradewind import display
+from tradewind.desk.data import Action
 from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
 from tradewind.desk.registry import Forecast
@@ -92,6 +93,12 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
         lambda: display.stored([Stored(
             ACCOUNT, tuple(map(str, range(1234))), DAY, DAY, 1_234_567_890, 12_345, NOW, 678)]),
         [ACCOUNT, "1,234", "2026-11-27", "1,234,567,890", "12,345", "2026-11-29 10:30"],
+    ),
+    "actions": (
+        lambda: display.actions([
+            Action("SYM1.XETRA", "dividend", DAY, date(2026, 11, 2), 1234.567891, None),
+            Action("SYM1.XETRA", "rename", DAY, None, None, "SYM2.XETRA")]),
+        ["SYM1.XETRA", "2026-11-27", "2026-11-02", "1234.567891", "SYM2.XETRA"],
     ),
     "snapshots": (
         lambda: display.snapshots([SNAPSHOT]),
