@@ -9,6 +9,7 @@ from string import Template
 from typing import Final, Literal, get_args
 
 from tradewind.errors import NewFileError
+from tradewind.host.new_files import write_new
 from tradewind.settings import Settings
 
 __all__ = ["KINDS", "Begun", "Kind", "begin"]
@@ -97,34 +98,13 @@ def _template(source: str) -> str:
 
 
 def _write(home: Path, texts: dict[str, str]) -> None:
-    made: list[Path] = []
     try:
-        for target, text in texts.items():
-            path = home / target
-            _make_folder(path.parent, made)
-            with path.open("x", encoding="utf-8") as file:
-                made.append(path)
-                file.write(text)
+        write_new(home, {target: text.encode() for target, text in texts.items()})
     except FileExistsError as error:
-        _take_back(made)
         raise NewFileError(
             f"{error.filename} is there already: nothing was written. Choose another name"
         ) from error
     except OSError as error:
-        _take_back(made)
         raise NewFileError(
             f"{error.filename} cannot be written: {error.strerror}. Nothing was left"
         ) from error
-
-
-def _make_folder(folder: Path, made: list[Path]) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent, made)
-    folder.mkdir()
-    made.append(folder)
-
-
-def _take_back(made: list[Path]) -> None:
-    for path in reversed(made):
-        path.rmdir() if path.is_dir() else path.unlink()

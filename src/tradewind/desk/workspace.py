@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import WorkspaceError
+from tradewind.host.new_files import write_new
 from tradewind.host.paths import unusable
 from tradewind.shipped import shipped
 
@@ -59,22 +60,13 @@ def make_workspace(folder: Path) -> Workspace:
             f"{folder} has {', '.join(there)} already: nothing was written. Take that away, or "
             "name another folder"
         )
-    made: list[Path] = []
     try:
-        for name in files:
-            _make_folder((folder / name).parent, made)
-            with (folder / name).open("xb") as file:
-                made.append(folder / name)
-                file.write(texts[name])
+        write_new(folder, {name: texts[name] for name in files})
     except OSError as error:
-        _take_back(made)
         raise WorkspaceError(
             f"cannot write {error.filename or folder}: {error.strerror or error}. Nothing was left "
             "there; mend that, or name another folder"
         ) from error
-    except BaseException:  # such as Ctrl-C
-        _take_back(made)
-        raise
     return Workspace(folder, files)
 
 
@@ -91,16 +83,3 @@ def _is_there(path: Path) -> bool:
         return path.exists() or path.is_symlink()
     except OSError:  # a folder on the way is closed: writing will say so
         return False
-
-
-def _make_folder(folder: Path, made: list[Path]) -> None:
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent, made)
-    folder.mkdir()
-    made.append(folder)
-
-
-def _take_back(made: list[Path]) -> None:
-    for path in reversed(made):
-        path.rmdir() if path.is_dir() else path.unlink()
