@@ -178,14 +178,27 @@ def test_a_model_that_is_fitted_here_takes_none_and_an_external_one_is_not_train
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"features": [{"return": {"window": 5}}]}, "brings its own feature; list none"),
-        ({"combinatorial": {}}, "leave it out where the model is external"),
+        ({"features": [{"return": {"window": 5}}]}, "what is not known here; list no features"),
+        ({"combinatorial": {}}, "is fitted elsewhere: leave it out"),
+        ({"schedule": "0 6 * * 1"}, "is fitted elsewhere: leave it out"),
+        ({"monitor": {"max_psi": 0.2}}, "is fitted elsewhere: leave it out"),
+        ({"allow_leakage": True}, "is fitted elsewhere: leave it out"),
+        (
+            {"walk_forward": {"train": 1000, "test": 126, "spread": True}},
+            "is fitted elsewhere: leave it out",
+        ),
         ({"sweep": {"trials": 2, "parameters": {"alpha": {"choices": [1, 2]}}}}, "hand in each"),
     ],
 )
 def test_what_has_no_meaning_without_a_model_is_refused(more: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
         Strategy.model_validate(FIELDS | more)
+
+
+def test_a_record_which_says_every_field_is_read_again() -> None:
+    found = Strategy.model_validate(FIELDS)
+    assert Strategy.model_validate(found.model_dump()) == found
+    assert Strategy.recorded(found.model_dump_json()) == found
 
 
 def test_signals_are_made_of_it_and_of_no_session_beyond(

@@ -5,6 +5,7 @@ by symbol and then time, in pages; and splits, dividends and other actions in an
 computed here from the latter by the method of CRSP.
 """
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -12,28 +13,28 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from tradewind.errors import PartialSourceError, SourceError, VendorError
+from tradewind.errors import SourceError, VendorError
 from tradewind.market import actions
-from tradewind.market.bars import PRICES, SCHEMA
+from tradewind.market.bars import PRICES
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     CRSP_STEP,
-    each_once,
+    VendorOptions,
+    all_or_partial,
     refuse_disorder,
     wanted_of,
     with_factors,
 )
 from tradewind.market.sources.vendor_connection import Connection, Fetched
-from tradewind.market.spec_types import Day, Symbol
+from tradewind.market.spec_types import Day
 
 __all__ = ["Alpaca", "AlpacaOptions"]
 
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-_LISTED: Final = 50_000
 _BARS_A_PAGE: Final = 10_000
 _ACTIONS_A_PAGE: Final = 1000
 _AHEAD: Final = timedelta(days=180)  # dividends are found by the day they are paid on
@@ -48,21 +49,13 @@ _PROMISE: Final = Promise(
 )
 
 
-class AlpacaOptions(BaseModel):
+class AlpacaOptions(VendorOptions):
     """What a source of kind ``alpaca`` asks for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=_LISTED)
     start: Day = date(2016, 1, 1)
     feed: Literal["sip", "iex"] = "sip"
     other_actions: Literal["refuse", "ignore"] = "refuse"
     base_url: str = Field(default="https://data.alpaca.markets", min_length=1, max_length=1000)
-
-    @field_validator("symbols")
-    @classmethod
-    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        return each_once(symbols)
 
 
 _Positive = Annotated[float, Field(gt=0.0)]
@@ -171,13 +164,7 @@ class Alpaca:
         with self._vendor.connected() as connection:
             for begin, group in begins.items():
                 self._take(connection, group, begin, fetched, stored=set(since or {}))
-        frames = [fetched[symbol] for symbol in sorted(fetched)]
-        bars = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
-        if fetched.failed:
-            raise PartialSourceError(
-                self._name, fetched.failed, bars=bars, again_at=fetched.again_at
-            )
-        return bars
+        return all_or_partial(self._name, fetched)
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return splits, stock dividends (as splits), cash dividends and renames of some symbols.
@@ -193,10 +180,11 @@ class Alpaca:
         begin = since or self._options.start
         with self._vendor.connected() as connection:
             found = _told(connection, wanted, begin)
+        asked = set(wanted)
         rows = [
             each
             for each in found
-            if each[0] in set(wanted) and each[2] >= begin and each[1] in actions.KINDS
+            if each[0] in asked and each[2] >= begin and each[1] in actions.KINDS
         ]
         return pl.DataFrame(rows, schema=actions.SCHEMA, orient="row").sort(actions.SORTED_BY)
 
@@ -282,9 +270,10 @@ class Alpaca:
         refuse_disorder(days, begin, where, stored=stored)
         split, dividend = dict.fromkeys(days, 1.0), dict.fromkeys(days, 0.0)
         for _, kind, ex_date, _, value, _ in told:
-            session = next((day for day in days if day >= ex_date), None)
-            if session is None or ex_date <= days[0]:
+            place = bisect_left(days, ex_date)
+            if place == len(days) or ex_date <= days[0]:
                 continue
+            session = days[place]
             if kind == _SPIN_OFF and self._options.other_actions == "refuse":
                 raise VendorError(
                     f"{where}: a spin-off on {ex_date}, whose value the vendor does not tell, so "

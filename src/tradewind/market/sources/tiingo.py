@@ -14,30 +14,30 @@ from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
 import polars as pl
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 from tradewind.errors import PartialSourceError, VendorError
 from tradewind.market import actions
-from tradewind.market.bars import PRICES, SCHEMA
+from tradewind.market.bars import PRICES
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     CRSP_STEP,
-    each_once,
+    VendorOptions,
+    all_or_partial,
     refuse_disorder,
     wanted_of,
     with_factors,
 )
 from tradewind.market.sources.vendor_connection import Connection, Fetched
-from tradewind.market.spec_types import Day, Symbol
+from tradewind.market.spec_types import Day
 
 __all__ = ["Tiingo", "TiingoOptions"]
 
 _TOLERANCE: Final = 1e-3  # of a step; the smallest usual dividend is twice as much of the price
 _HALF_UNIT: Final = 1e-4  # of an adjusted close, which may be a few cents long ago
 _AN_HOUR: Final = timedelta(hours=1)
-_LISTED: Final = 50_000
 
 _PROMISE: Final = Promise(
     prices="raw",
@@ -49,20 +49,12 @@ _PROMISE: Final = Promise(
 )
 
 
-class TiingoOptions(BaseModel):
+class TiingoOptions(VendorOptions):
     """What a source of kind ``tiingo`` asks for."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=_LISTED)
     start: Day = date(1970, 1, 1)
     adjusted_closes: Literal["compare", "ignore"] = "compare"
     base_url: str = Field(default="https://api.tiingo.com", min_length=1, max_length=1000)
-
-    @field_validator("symbols")
-    @classmethod
-    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        return each_once(symbols)
 
 
 def _midnight(moment: datetime) -> datetime:
@@ -141,13 +133,7 @@ class Tiingo:
             If a symbol is not listed in the file, or the vendor answers nobody.
         """
         fetched = self._rows(symbols, since or {}, self._bars)
-        frames = [fetched[symbol] for symbol in sorted(fetched)]
-        bars = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
-        if fetched.failed:
-            raise PartialSourceError(
-                self._name, fetched.failed, bars=bars, again_at=fetched.again_at
-            )
-        return bars
+        return all_or_partial(self._name, fetched)
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return the splits and dividends of some symbols, which the vendor tells on their ex-date.

@@ -7,30 +7,60 @@ from itertools import pairwise
 from typing import Final
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tradewind.errors import SourceError, VendorError
+from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.bars import SCHEMA
+from tradewind.market.sources.vendor_connection import Fetched
+from tradewind.market.spec_types import Symbol
 
-__all__ = ["CRSP_STEP", "each_once", "refuse_disorder", "wanted_of", "with_factors"]
+__all__ = [
+    "CRSP_STEP", "VendorOptions", "all_or_partial", "refuse_disorder", "wanted_of", "with_factors",
+]  # fmt: skip
+
+_LISTED: Final = 50_000
 
 CRSP_STEP: Final = pl.col("split") * (pl.col("close") + pl.col("dividend")) / pl.col("close")
 """Step of `adjustment_factor` by the method of CRSP: a dividend is reinvested at the close of its
 ex-date."""
 
 
-def each_once(symbols: Sequence[str]) -> tuple[str, ...]:
-    """Return listed symbols, sorted.
+class VendorOptions(BaseModel):
+    """What each kind that asks a vendor is told.
+
+    Attributes
+    ----------
+    symbols : tuple of str
+        Sorted; none twice, in whatever case.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    symbols: tuple[Symbol, ...] = Field(min_length=1, max_length=_LISTED)
+
+    @field_validator("symbols")
+    @classmethod
+    def _each_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        times = Counter(one.upper() for one in symbols)
+        again = sorted(one for one, count in times.items() if count > 1)
+        if again:
+            raise ValueError(f"listed more than once: {', '.join(again[:10])}")
+        return tuple(sorted(symbols))
+
+
+def all_or_partial(source: str, fetched: Fetched[pl.DataFrame]) -> pl.DataFrame:
+    """Return the bars of all symbols that were asked for, sorted by symbol.
 
     Raises
     ------
-    ValueError
-        If one is listed twice, in whatever case.
+    PartialSourceError
+        If some could not be had; it has the bars of the others.
     """
-    times = Counter(one.upper() for one in symbols)
-    again = sorted(one for one, count in times.items() if count > 1)
-    if again:
-        raise ValueError(f"listed more than once: {', '.join(again[:10])}")
-    return tuple(sorted(symbols))
+    frames = [fetched[symbol] for symbol in sorted(fetched)]
+    bars = pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+    if fetched.failed:
+        raise PartialSourceError(source, fetched.failed, bars=bars, again_at=fetched.again_at)
+    return bars
 
 
 def wanted_of(source: str, symbols: Sequence[str], listed: Sequence[str]) -> list[str]:

@@ -57,6 +57,9 @@ _SAID_LATER: Final[tuple[tuple[str, ...], ...]] = (
     ("model", "early_stopping"),
 )
 
+# What an external model's file cannot say: none of it would be done.
+_OF_TRAININGS: Final = ("schedule", "monitor", "combinatorial", "allow_leakage")
+
 # Five fields without an R, which croniter would draw anew at each look.
 _CRON: Final = re.compile(r"(?!.*\b[Rr]\b)[^ ]+(?: [^ ]+){4}$")
 
@@ -320,18 +323,15 @@ class Strategy(Part):
     def _inputs_suit_the_model(self, info: ValidationInfo) -> Self:
         brought = self.model.brings is not None
         if brought == bool(self.features):
-            message = "brings its own feature; list none" if brought else "needs a feature or more"
+            message = "needs a feature or more"
+            if brought:
+                message = "brings its own feature; list none"
+            if self.model.external:
+                message = "is made of what is not known here; list no features"
             raise PydanticCustomError(
                 "features",
                 "the model {kind} " + message,
                 {"field": "features", "kind": self.model.kind},
-            )
-        if self.model.external and self.combinatorial is not None:
-            raise PydanticCustomError(
-                "combinatorial",
-                "needs a model that can be fitted on any sessions; leave it out where the model is "
-                "external",
-                {"field": "combinatorial"},
             )
         if self.model.sessions_seen > 1 and HISTORY in self.feature_names:
             raise PydanticCustomError(
@@ -341,6 +341,27 @@ class Strategy(Part):
             )
         if self.sweep is not None:
             self.sweep.check_against(self.model, info.context)
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_said_of_fits_elsewhere(self) -> Self:
+        if not self.model.external:
+            return self
+        fields = type(self).model_fields
+        # By value: a record says every field.
+        said = [
+            name
+            for name in _OF_TRAININGS
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        ]
+        said += ["walk_forward.spread"] if self.walk_forward.spread else []
+        if said:
+            raise PydanticCustomError(
+                "external",
+                "says how a model is fitted or watched here, and an external one is fitted "
+                "elsewhere: leave it out",
+                {"field": said[0]},
+            )
         return self
 
     @model_validator(mode="after")

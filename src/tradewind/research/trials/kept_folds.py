@@ -1,7 +1,7 @@
 """Predictions of folds in PostgreSQL, from the tasks that fit them to the task that judges them.
 
-They are handed over, not kept: whoever has judged them forgets them. A fold that is missing can
-always be fitted again, to the same bit.
+They are kept until they have been judged, and then removed. A fold that is missing can always be
+fitted again, to the same bit.
 """
 
 from collections.abc import Mapping
