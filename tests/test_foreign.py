@@ -80,6 +80,36 @@ PLAIN = {
         "assert not PromptCeleryExecutor()._looks",
         "sent again by Airflow, after ten minutes",
     ),
+    "the executor, as the provider sends": (
+        "from airflow.providers.celery.executors.celery_executor import CeleryExecutor as library\n"
+        "del library._send_workloads_to_celery\n"
+        "sent = []\n"
+        "library._send_workloads = lambda self, tasks: sent.extend(tasks)",
+        "from tradewind.orchestration.runtime.executor import PromptCeleryExecutor\n"
+        "executor = PromptCeleryExecutor()\n"
+        "waits = []\n"
+        "executor._bell.wait = waits.append\n"
+        "executor._send_workloads(['a task'])\n"
+        "executor.heartbeat()\n"
+        "assert not executor._looks and sent == ['a task'] and waits == [0.1]",
+        "Airflow's executor finds them after five to ten minutes",
+    ),
+    "the executor, as the provider hears": (
+        "from airflow.providers.celery.executors.celery_executor import CeleryExecutor as library\n"
+        "from celery.result import AsyncResult\n"
+        "library._heard = library.update_task_state\n"
+        "del library.update_task_state\n"
+        "from airflow.models.taskinstancekey import TaskInstanceKey\n"
+        "key = TaskInstanceKey('dag', 'task', 'run', 1, -1)\n"
+        "library.sync = lambda self: self._heard(key, 'FAILURE', None)",
+        "from tradewind.orchestration.runtime.executor import PromptCeleryExecutor\n"
+        "executor = PromptCeleryExecutor()\n"
+        "executor._bell.wait = lambda seconds: None\n"
+        "executor.workloads[key] = AsyncResult('message')\n"
+        "executor.heartbeat()\n"
+        "assert executor.event_buffer[key] == ('failed', None), executor.event_buffer",
+        "Airflow's executor finds them after five to ten minutes",
+    ),
     "messages of the bridge": (
         "from kombu.transport import redis, virtual\ndel virtual.Channel._get_message_priority",
         "from tradewind.bridge._celery import Transport\nassert Transport.Channel is redis.Channel",
