@@ -232,8 +232,8 @@ class Ccxt:
             place = ".".join(map(str, wrong["loc"])) or "the answer"
             raise VendorError(
                 f"{self._vendor.who}: {symbol}: candle {place}: {wrong['msg']} "
-                f"({str(wrong['input'])[:80]!r}); ask the exchange, or see whether ccxt has a newer "
-                "version"
+                f"({str(wrong['input'])[:80]!r}); ask the exchange, or see whether ccxt has a "
+                "newer version"
             ) from None
 
     def _bars(
