@@ -19,6 +19,7 @@ from tests.vendors.crypto_server import (
     coins,
 )
 from tests.vendors.server import HTML, PASSING, Answer
+from tradewind.desk.training import _source_check
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import examine, ingest
 from tradewind.market.sources import vendor_connection
@@ -122,6 +123,34 @@ def test_days_before_the_listing_are_no_end(server: BitstampServer) -> None:
     first = Opened(server, start=date(2010, 1, 1)).load([ETH])["session"][0]
     listed = LAST - timedelta(days=len(server.candles[ETH]) - 1)
     assert first == listed > date(2010, 1, 1) + timedelta(days=server.page)
+
+
+@pytest.mark.parametrize("page", [1, 37, 304, 5000])
+def test_the_size_of_pages_does_not_matter(
+    server: BitstampServer, traded: pl.DataFrame, page: int
+) -> None:
+    server.page = page
+    begin = START if page > 1 else LAST - timedelta(days=9)
+    bars = Opened(server, start=begin).load([BTC])
+    wanted = traded.filter(pl.col("symbol") == BTC, pl.col("session") >= begin)
+    assert bars.equals(in_lots(wanted))
+
+
+def test_a_page_that_begins_later_than_it_was_asked_to_is_no_listing(
+    server: BitstampServer,
+) -> None:
+    server.page, server.newest_first = 37, True
+    with pytest.raises(SourceError, match="left out days before"):
+        Opened(server).load([BTC])
+
+
+def test_a_market_that_has_ended_stays_as_it_is(server: BitstampServer, store: BarStore) -> None:
+    del server.candles[ETH][-30:]
+    ingest(Opened(server), Spec(server), store, known_at=NOON)
+    server.requests.clear()
+    again = ingest(Opened(server), Spec(server), store, known_at=NEXT)
+    assert (again.failed, again.revised, again.new) == ({}, 0, 1)
+    assert store.bars("coins", [ETH])["session"].max() == LAST - timedelta(days=30)
 
 
 def test_a_day_that_goes_on_is_not_stored(server: BitstampServer, store: BarStore) -> None:
@@ -297,6 +326,12 @@ def test_its_status_names_what_is_no_longer_traded(server: BitstampServer) -> No
     server.faults["markets"] = [HTML]
     with pytest.raises(VendorError, match="markets: "):
         Opened(server).status()
+
+
+def test_doctor_asks_it(server: BitstampServer) -> None:
+    assert _source_check(Spec(server)).note.startswith("2 of 2 symbols are traded")
+    server.always["markets"] = HTML
+    assert "the answer is no JSON" in _source_check(Spec(server)).problem
 
 
 def test_validation_leaves_out_what_is_not_complete(server: BitstampServer) -> None:

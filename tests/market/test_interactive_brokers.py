@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.vendors.ib_gateway import Fault, HistoryGateway
+from tradewind.desk.training import _source_check
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import ingest
 from tradewind.market.sources import sample, vendor_connection
@@ -119,6 +120,20 @@ def test_a_split_changes_all_before_it_and_is_told_so(
     assert (done.new, done.revised, done.failed) == (1, 31, {})
     close = store.bars("ib")["close"]
     assert abs(close[-1] / close[-2] - 1.0) < 0.03
+
+
+def test_a_correction_is_a_revision_however_long_ago(
+    gateway: HistoryGateway, store: BarStore
+) -> None:
+    gateway.today = WEDNESDAY
+    ingest(Opened(gateway), Spec(gateway), store, known_at=EVENING)
+    gateway.today = THURSDAY
+    gateway.edits["IBM", TRADES] = lambda rows: [
+        [*row[:5], row[5] + 100] if row[0] == "20010315" else row for row in rows
+    ]
+    done = ingest(Opened(gateway), Spec(gateway), store, known_at=NEXT)
+    told = [(each.symbol, each.session) for each in done.findings if each.rule == "revision"]
+    assert (done.revised, told) == (1, [("IBM", date(2001, 3, 15))])
 
 
 def test_a_dividend_is_a_step(gateway: HistoryGateway) -> None:
@@ -291,6 +306,12 @@ def test_a_gateway_that_is_not_there_is_an_outage(bars: pl.DataFrame) -> None:
     with pytest.raises(VendorError, match=r"127\.0\.0\.1:\d+ is out of reach") as caught:
         Opened(gone).load(["FB", "IBM"])
     assert is_outage(caught.value)
+
+
+def test_doctor_asks_it(gateway: HistoryGateway) -> None:
+    assert _source_check(Spec(gateway)).note.startswith("the gateway answers")
+    gateway.taken.add(117)
+    assert "options.client_id" in _source_check(Spec(gateway, timeout=1.0)).problem
 
 
 def test_its_status_says_that_the_gateway_answers(gateway: HistoryGateway) -> None:

@@ -75,6 +75,7 @@ class BitstampServer(_Exchange):
     """A page is what lies between a first and a last moment: nothing before a listing."""
 
     page = 1000
+    newest_first = False
     market_type = "SPOT"
 
     def symbol_of(self, path: str, params: Mapping[str, str]) -> str:  # noqa: ARG002
@@ -89,7 +90,8 @@ class BitstampServer(_Exchange):
             return Answer({"error": "not found"}, 404)
         begin, end = int(params["start"]), int(params["end"])
         found = [each for each in self._until_today(coin) if begin <= int(each["timestamp"]) <= end]
-        page = found[: min(self.page, int(params["limit"]))]
+        most = min(self.page, int(params["limit"]))
+        page = found[-most:] if self.newest_first else found[:most]
         return Answer({"data": {"pair": coin, "ohlc": page}})
 
     def _market(self, coin: str) -> dict[str, Any]:

@@ -45,20 +45,23 @@ def told(who: str, about: str, exchange: "Exchange") -> Iterator[None]:
     except BaseError as error:
         raise _meaning(error, who, about, exchange) from error
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise VendorError(
-            f"{who}: {about}: ccxt cannot read the answer ({type(error).__name__}: "
-            f"{said_in_a_line(str(error))}); a proxy or a maintenance page answers in the "
-            "exchange's place? Try again later, or see whether ccxt has a newer version",
-            passing=True,
-        ) from error
+        what = f"{type(error).__name__}: {error}"
+        raise _unreadable(f"{who}: {about}", exchange, what) from error
     # ccxt makes no candles of a page of HTML, of half an answer and of none.
     if exchange.last_json_response is None:
-        raise VendorError(
-            f"{who}: {about}: the answer is no JSON: "
-            f"{said_in_a_line(exchange.last_http_response or '')}; a proxy or a maintenance page "
-            "answers in the exchange's place? Try again later",
-            passing=True,
-        )
+        raise _unreadable(f"{who}: {about}", exchange, "")
+
+
+def _unreadable(where: str, exchange: "Exchange", what: str) -> VendorError:
+    if exchange.last_json_response is None:
+        what = f"the answer is no JSON: {said_in_a_line(exchange.last_http_response or '')}"
+    else:
+        what = f"ccxt cannot read the answer ({said_in_a_line(what)})"
+    return VendorError(
+        f"{where}: {what}; a proxy or a maintenance page answers in the exchange's place? Try "
+        "again later, or see whether ccxt has a newer version",
+        passing=True,
+    )
 
 
 def _meaning(error: "BaseError", who: str, about: str, exchange: "Exchange") -> VendorError:

@@ -48,6 +48,7 @@ _DAY: Final = timedelta(days=1)
 _DAY_MS: Final = 86_400_000
 _USUAL_PAGE: Final = 100  # candles, where ccxt does not know how many an exchange gives at once
 _NEARLY: Final = 0.95  # of a page: days without a trade have no candle
+_LOOK_BACK: Final = 30  # days before the first candle that are asked for once more
 _ROUNDED: Final = 0.01  # of a volume; what rounding to whole lots may change
 _FINE: Final = 100  # lots that the smallest volume should have
 
@@ -220,6 +221,10 @@ class Ccxt:
             new = _added(found, page, where)
             # A page without a new candle: a window before the listing, or after the last trade.
             since = max(found) + _DAY_MS if new else since + page_size * _DAY_MS
+        if found and min(found) > first:
+            begin_before = max(first, min(found) - _LOOK_BACK * _DAY_MS)
+            before = self._page(exchange, symbol, begin_before, _LOOK_BACK)
+            _refuse_left_out(before, min(found), where)
         return list(found.values())
 
     def _page(self, exchange: "Exchange", symbol: str, since: int, page_size: int) -> list[_Candle]:
@@ -300,6 +305,17 @@ def _refuse_newest(
             f"whatever is asked for; a history from {_date(first)} cannot be had of it. "
             f"Set options.start to {begin + _DAY * 7} or later, or choose another exchange. If "
             f"{begin} is the day of its listing, give it a source of its own that begins there"
+        )
+
+
+def _refuse_left_out(before: Sequence[_Candle], began: int, where: str) -> None:
+    """Refuse a history that begins late, though the days before are there when asked for."""
+    earlier = [each[0] for each in before if each[0] < began]
+    if earlier:
+        raise VendorError(
+            f"{where}: the exchange left out days before {_date(began)}, and gives that of "
+            f"{_date(earlier[0])} when asked for it alone: its pages do not begin where they are "
+            "asked to; choose another exchange"
         )
 
 
