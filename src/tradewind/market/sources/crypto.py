@@ -79,7 +79,7 @@ class CcxtOptions(VendorOptions):
         By symbol, how many coins a share is; one if not given.
     """
 
-    exchange: str = Field(pattern=r"^[a-z][a-z0-9]*$", max_length=50)
+    exchange: str = Field(pattern=r"^[a-z0-9]+$", max_length=50)
     start: Day = date(2010, 1, 1)
     lots: dict[Symbol, Annotated[Decimal, Field(gt=0, le=10**12)]] = Field(default={})
     base_url: str | None = Field(default=None, min_length=1, max_length=1000)

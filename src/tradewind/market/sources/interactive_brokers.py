@@ -43,7 +43,7 @@ _PROMISE: Final = Promise(
     quota="some sixty requests in ten minutes",
 )
 
-_Exchange = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9.]*$", max_length=20)]
+_Exchange = Annotated[str, Field(pattern=r"^[A-Z0-9.]+$", max_length=20)]
 
 
 class InteractiveBrokersOptions(VendorOptions):
