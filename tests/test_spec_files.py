@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501 - what is told is compared whole, a problem a line
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tradewind.research.strategy.files import load_strategy
 from tradewind.research.strategy.judging import Gate
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import kinds
+from tradewind.vendor_keys import KINDS
 
 STRATEGY = """\
 name: good
@@ -636,7 +638,8 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         "kind: files",
         "kind: nope",
         [
-            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: alpaca, files, sample, tiingo."
+            "2: kind: no kind of source named 'nope' is installed (entry points of the group "
+            f"tradewind.sources). There are: {', '.join(sorted(entry_points(group=KINDS).names))}."
         ],
     ),
     ("kind: files", "name: x", ["2:1: key 'name' is there twice, first in line 1: take one out"]),

@@ -75,10 +75,19 @@ def test_files_as_the_page_has_them_are_read(
     assert bars["close"].to_list() == [201.0]
 
 
-def test_the_vendor_s_source_of_the_page_can_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "live.yaml").write_text(code("vendors.md", "yaml"))
-    source = open_source(load_source(tmp_path / "live.yaml"))
-    assert source.symbols() == ("AAPL", "BRK-B", "IBM", "MSFT")
+@pytest.mark.parametrize(
+    ("page", "name", "symbols"),
+    [
+        ("vendors.md", "live", ("AAPL", "BRK-B", "IBM", "MSFT")),
+        ("vendors/ccxt.md", "coins", ("BTC/USD", "ETH/USD")),
+        ("vendors/interactive_brokers.md", "ib", ("AAPL", "BRK.B", "IBM", "MSFT")),
+    ],
+)
+def test_the_vendor_s_source_of_a_page_can_be_opened(
+    tmp_path: Path, page: str, name: str, symbols: tuple[str, ...]
+) -> None:
+    (tmp_path / f"{name}.yaml").write_text(code(page, "yaml"))
+    assert open_source(load_source(tmp_path / f"{name}.yaml")).symbols() == symbols
 
 
 def test_the_kind_of_the_page_is_a_source(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.alpaca import AlpacaOptions
+from tradewind.market.sources.crypto import CcxtOptions
+from tradewind.market.sources.interactive_brokers import InteractiveBrokersOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
@@ -24,6 +26,8 @@ PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
+    "vendors/ccxt.md": [("ccxt", CcxtOptions)],
+    "vendors/interactive_brokers.md": [("interactive_brokers", InteractiveBrokersOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 

@@ -252,5 +252,7 @@ def _judged(
         broken = {}
         for each in errors:
             broken.setdefault(str(each.symbol), str(each))
+            if each.rule == "copied_symbol":  # which of the two is right, nobody can tell
+                broken.setdefault(str(each.value), str(each))
     warnings = [each for each in found if each.severity == "warning" and each.symbol not in broken]
     return bars.filter(~pl.col("symbol").is_in(list(broken))), warnings, broken

@@ -4,27 +4,27 @@
 """
 
 import ipaddress
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from tradewind.errors import SourceError, VendorError
+from tradewind.errors import SourceError
 from tradewind.market.sources.vendor_connection import CONNECTIONS, Connection
+from tradewind.market.sources.vendor_state import Answering
 from tradewind.vendor_keys import find_key, key_variable
 
-__all__ = ["Vendor"]
+__all__ = ["Vendor", "checked_address"]
 
+_KEY_IN_THE_CLEAR: Final = "the key would be sent in the clear"
 _TIMEOUT: Final = httpx.Timeout(60.0, connect=10.0)
-_IN_A_ROW: Final = 5  # questions without a usable answer, after which no more are asked
 
 
-class Vendor:
+class Vendor(Answering):
     """One vendor's interface, as one source asks it.
 
     Parameters
@@ -59,25 +59,11 @@ class Vendor:
         headers: Callable[[str], Mapping[str, str]],
         quota_said: Callable[[str], timedelta | None] = lambda _: None,
     ) -> None:
-        self.who = f"source {source!r} ({kind})"
-        self.kind = kind
+        super().__init__(source, kind)
         self._home = home
-        self._base_url = _checked(base_url, self.who)
+        self._base_url = checked_address(base_url, self.who, danger=_KEY_IN_THE_CLEAR)
         self._headers = headers
         self._quota_said = quota_said
-        self._stopped: VendorError | None = None
-        self._in_a_row = 0
-        self.left: str | None = None
-        self._state = threading.Lock()
-
-    @property
-    def quota(self) -> str:
-        """What the vendor last said is left of the quota, in words."""
-        return (
-            "what is left of the quota is unknown"
-            if self.left is None
-            else (f"{self.left} requests are left in the quota")
-        )
 
     @contextmanager
     def connected(self) -> Iterator[Connection]:
@@ -113,46 +99,24 @@ class Vendor:
         """Return for how long a text says that the quota is used up; None if it does not."""
         return self._quota_said(text)
 
-    def refuse_if_stopped(self) -> None:
-        """Ask no more where no answer is to be expected.
 
-        Raises
-        ------
-        VendorError
-            As it ended the last question, until the quota opens again.
-        """
-        stopped = self._stopped
-        if stopped is None:
-            return
-        if stopped.again_at is not None and stopped.again_at <= datetime.now(UTC):
-            self._stopped = None
-            return
-        raise VendorError(
-            str(stopped), for_all=True, passing=stopped.passing, again_at=stopped.again_at
-        )
+def checked_address(base_url: str, who: str, *, danger: str) -> str:
+    """Return an address that may be asked, without a slash at its end.
 
-    def note(self, error: VendorError | None) -> None:
-        """Remember how a question ended: after some without an answer no more are asked."""
-        with self._state:
-            if error is None:
-                self._in_a_row = 0
-                return
-            self._in_a_row += error.doubtful
-            if self._stopped is not None:
-                return
-            if error.for_all:
-                self._stopped = error
-            elif self._in_a_row >= _IN_A_ROW:
-                self._stopped = VendorError(
-                    f"{self.who}: {_IN_A_ROW} questions in a row had no usable answer, the last of "
-                    f"them: {error}",
-                    for_all=True,
-                    passing=error.passing,
-                )
+    Parameters
+    ----------
+    base_url : str
+        As the source's file has it.
+    who : str
+        In messages.
+    danger : str
+        What ``http://`` would do, for the message.
 
-
-def _checked(base_url: str, who: str) -> str:
-    """Return an address that a key may be sent to."""
+    Raises
+    ------
+    SourceError
+        If it is no address, or is read by others on its way.
+    """
     try:
         parts = urlsplit(base_url)
         host, port = parts.hostname or "", parts.port
@@ -165,8 +129,8 @@ def _checked(base_url: str, who: str) -> str:
         )
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_here(host)):
         raise SourceError(
-            f"{who}: options.base_url must begin with https://, for the key would be sent in the "
-            f"clear to {host}; http:// is for this machine alone"
+            f"{who}: options.base_url must begin with https://, for {danger} to or from {host}; "
+            "http:// is for this machine alone"
         )
     return base_url.rstrip("/")
 

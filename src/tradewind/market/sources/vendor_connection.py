@@ -12,16 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from tradewind.errors import VendorError
+from tradewind.market.sources.vendor_state import Answering
 from tradewind.vendor_keys import key_variable
 
-__all__ = ["CONNECTIONS", "Asked", "Connection", "Fetched"]
+__all__ = [
+    "CONNECTIONS", "TRIES", "Connection", "Fetched", "collected", "patiently", "quota_used_up",
+    "retry_after", "said_in_a_line",
+]  # fmt: skip
 
 Answer = TypeVar("Answer")
 Wanted = TypeVar("Wanted")
@@ -31,9 +35,11 @@ log = logging.getLogger(__name__)
 CONNECTIONS: Final = 4
 """Questions that are asked at once."""
 
-_TRIES: Final = 4
-_FIRST_WAIT: Final = 0.5  # seconds; doubled with each try
+TRIES: Final = 4
+"""How often one question is asked at most."""
+
 _PATIENCE: Final = timedelta(seconds=60)  # for a quota that opens later, the next try asks
+_FIRST_WAIT: Final = 0.5  # seconds; doubled with each try
 _USUAL_QUOTA: Final = timedelta(minutes=1)  # where the vendor does not say when it opens
 _LONGEST_QUOTA: Final = timedelta(days=1)
 _MOST_BYTES: Final = 64 * 2**20  # 20 years of daily bars are 1.3 MB
@@ -46,39 +52,6 @@ _FORBIDDEN: Final = 403
 _ABSENT: Final = 404
 _TOO_MANY: Final = 429
 _SERVER: Final = 500
-
-
-class Asked(Protocol):
-    """Who is asked, as far as a connection knows.
-
-    Attributes
-    ----------
-    who, kind : str
-        In messages, and by which its key is found.
-    left : str or None
-        What it last said is left of the quota.
-    """
-
-    who: str
-    kind: str
-    left: str | None
-
-    @property
-    def quota(self) -> str:
-        """What is left of the quota, in words."""
-        ...
-
-    def quota_said(self, text: str) -> timedelta | None:
-        """Return for how long a text says that the quota is used up; None if it does not."""
-        ...
-
-    def refuse_if_stopped(self) -> None:
-        """Raise `VendorError` if it is known not to answer."""
-        ...
-
-    def note(self, error: VendorError | None) -> None:
-        """Remember how a question ended."""
-        ...
 
 
 class Fetched(dict[str, Wanted]):
@@ -97,10 +70,55 @@ class Fetched(dict[str, Wanted]):
         self.again_at: datetime | None = None
 
 
+def collected(vendor: Answering, answers: Mapping[str, Callable[[], Wanted]]) -> Fetched[Wanted]:
+    """Return what is had of some symbols; an error about one stops no other.
+
+    Parameters
+    ----------
+    vendor : Answering
+    answers : mapping of str to callable
+        By symbol, what gives it, or raises.
+
+    Raises
+    ------
+    VendorError
+        If the vendor answers nobody, and not for want of a quota.
+    SourceError
+        What a callable raises, if it is no `VendorError`.
+    """
+    fetched: Fetched[Wanted] = Fetched()
+    began = monotonic()
+    refused: VendorError | None = None
+    for symbol, answer in answers.items():
+        try:
+            fetched[symbol] = answer()
+        except VendorError as error:
+            fetched.failed[symbol] = str(error)
+            fetched.again_at = fetched.again_at or error.again_at
+            refused = refused or (error if error.for_all else None)
+    log.info(
+        "%s: %d of %d symbols in %.1f s; %s", vendor.who, len(fetched), len(answers),
+        monotonic() - began, vendor.quota,
+    )  # fmt: skip
+    if refused is not None and not fetched and fetched.again_at is None:
+        raise refused  # once, and not for each symbol
+    return fetched
+
+
+def patiently(tries: int) -> Retrying:
+    """Return who calls a function again while it raises a `VendorError` that may pass."""
+    return Retrying(
+        retry=retry_if_exception(_is_passing),
+        wait=_wait,
+        stop=stop_after_attempt(tries),
+        reraise=True,
+    )
+
+
 class Connection:
     """Connections to a vendor that are open; any number of threads may ask."""
 
-    def __init__(self, vendor: Asked, client: httpx.Client, key: str) -> None:
+    def __init__(self, vendor: Answering, client: httpx.Client, key: str) -> None:
         self._vendor = vendor
         self._client = client
         self._key = key
@@ -112,7 +130,7 @@ class Connection:
         shape: TypeAdapter[Answer],
         *,
         about: str,
-        tries: int = _TRIES,
+        tries: int = TRIES,
     ) -> Answer:
         """Ask one question.
 
@@ -133,16 +151,8 @@ class Connection:
             If there is no usable answer after some tries.
         """
         self._vendor.refuse_if_stopped()
-        asking = Retrying(
-            retry=retry_if_exception(
-                lambda error: isinstance(error, VendorError) and error.passing
-            ),
-            wait=_wait,
-            stop=stop_after_attempt(tries),
-            reraise=True,
-        )
         try:
-            answer: Answer = asking(self._once, path, params, shape, about)
+            answer: Answer = patiently(tries)(self._once, path, params, shape, about)
         except VendorError as error:
             self._vendor.note(error)
             raise
@@ -205,28 +215,12 @@ class Connection:
         SourceError
             What `ask` raises, if it is no `VendorError`.
         """
-        fetched: Fetched[Wanted] = Fetched()
-        began = monotonic()
-        refused: VendorError | None = None
         pool = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix=self._vendor.kind)
         try:
             asked = {symbol: pool.submit(ask, symbol) for symbol in symbols}
-            for symbol, answer in asked.items():
-                try:
-                    fetched[symbol] = answer.result()
-                except VendorError as error:
-                    fetched.failed[symbol] = str(error)
-                    fetched.again_at = fetched.again_at or error.again_at
-                    refused = refused or (error if error.for_all else None)
+            return collected(self._vendor, {symbol: one.result for symbol, one in asked.items()})
         finally:
             pool.shutdown(cancel_futures=True)
-        log.info(
-            "%s: %d of %d symbols in %.1f s; %s", self._vendor.who, len(fetched), len(symbols),
-            monotonic() - began, self._vendor.quota,
-        )  # fmt: skip
-        if refused is not None and not fetched and fetched.again_at is None:
-            raise refused  # once, and not for each symbol
-        return fetched
 
     def _once(
         self, path: str, params: Mapping[str, str], shape: TypeAdapter[Answer], about: str
@@ -279,17 +273,8 @@ class Connection:
         said = self._vendor.quota_said(text)
         if response.status_code != _TOO_MANY and said is None:
             return
-        asked = _retry_after(response.headers.get("Retry-After"))
-        wait = next(each for each in (asked, said, _USUAL_QUOTA) if each is not None)
-        again_at = datetime.now(UTC) + min(wait, _LONGEST_QUOTA)
-        raise VendorError(
-            f"{self._vendor.who}: the quota of requests is used up until "
-            f"{again_at:%Y-%m-%d %H:%M:%S} UTC ({self._said(text)}); the next try asks for "
-            "what is left, or see what the account's plan allows",
-            for_all=True,
-            passing=wait <= _PATIENCE,
-            again_at=again_at,
-        )
+        asked = retry_after(response.headers.get("Retry-After"))
+        raise quota_used_up(self._vendor.who, self._said(text), said if asked is None else asked)
 
     def _refuse_status(self, response: httpx.Response, text: str, where: str) -> None:
         status, kind = response.status_code, self._vendor.kind
@@ -332,8 +317,36 @@ class Connection:
         """Return what a vendor said, in one line and without the key."""
         for part in (self._key, *self._key.split(":")):  # some keys have two parts
             text = text.replace(part, "***") if len(part) >= _SHORTEST else text
-        line = " ".join(text.split())
-        return (line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...") or "nothing"
+        return said_in_a_line(text)
+
+
+def quota_used_up(who: str, said: str, wait: timedelta | None) -> VendorError:
+    """Return the error of a quota that is used up.
+
+    Parameters
+    ----------
+    who : str
+        The vendor.
+    said : str
+        What it said, without the key.
+    wait : timedelta, optional
+        For how long; a minute if not given.
+    """
+    wait = _USUAL_QUOTA if wait is None else min(wait, _LONGEST_QUOTA)
+    again_at = datetime.now(UTC) + wait
+    return VendorError(
+        f"{who}: the quota of requests is used up until {again_at:%Y-%m-%d %H:%M:%S} UTC ({said}); "
+        "the next try asks for what is left, or see what the account's plan allows",
+        for_all=True,
+        passing=wait <= _PATIENCE,
+        again_at=again_at,
+    )
+
+
+def said_in_a_line(text: str) -> str:
+    """Return what a vendor said, in one line that is not too long."""
+    line = " ".join(text.split())
+    return (line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...") or "nothing"
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -349,7 +362,7 @@ def _wait(state: RetryCallState) -> float:
     return float(_FIRST_WAIT * 2 ** (state.attempt_number - 1))
 
 
-def _retry_after(header: str | None) -> timedelta | None:
+def retry_after(header: str | None) -> timedelta | None:
     """Return what a header ``Retry-After`` says: seconds or a date; None if it says nothing."""
     if header is None:
         return None
