@@ -7,21 +7,22 @@ or an error, even if the vendor repeats it.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from tradewind.errors import VendorError
+from tradewind.market.sources.vendor_question import Asked, Question
 from tradewind.vendor_keys import key_variable
 
-__all__ = ["CONNECTIONS", "Asked", "Connection", "Fetched"]
+__all__ = ["CONNECTIONS", "Connection", "Fetched"]
 
 Answer = TypeVar("Answer")
 Wanted = TypeVar("Wanted")
@@ -41,44 +42,12 @@ _HEAD: Final = 4096  # bytes in which a vendor says what is wrong
 _SHOWN: Final = 120
 _SHORTEST: Final = 6  # characters of a part of a key; a shorter one is in many words
 _OK: Final = 200
+_PARTIAL: Final = 206
 _REFUSED: Final = 401
 _FORBIDDEN: Final = 403
-_ABSENT: Final = 404
+_ABSENT: Final = frozenset({404, 422})  # no such address, or nothing under such a name
 _TOO_MANY: Final = 429
 _SERVER: Final = 500
-
-
-class Asked(Protocol):
-    """Who is asked, as far as a connection knows.
-
-    Attributes
-    ----------
-    who, kind : str
-        In messages, and by which its key is found.
-    left : str or None
-        What it last said is left of the quota.
-    """
-
-    who: str
-    kind: str
-    left: str | None
-
-    @property
-    def quota(self) -> str:
-        """What is left of the quota, in words."""
-        ...
-
-    def quota_said(self, text: str) -> timedelta | None:
-        """Return for how long a text says that the quota is used up; None if it does not."""
-        ...
-
-    def refuse_if_stopped(self) -> None:
-        """Raise `VendorError` if it is known not to answer."""
-        ...
-
-    def note(self, error: VendorError | None) -> None:
-        """Remember how a question ended."""
-        ...
 
 
 class Fetched(dict[str, Wanted]):
@@ -100,10 +69,11 @@ class Fetched(dict[str, Wanted]):
 class Connection:
     """Connections to a vendor that are open; any number of threads may ask."""
 
-    def __init__(self, vendor: Asked, client: httpx.Client, key: str) -> None:
+    def __init__(self, vendor: Asked, client: httpx.Client, secrets: Iterable[str]) -> None:
         self._vendor = vendor
         self._client = client
-        self._key = key
+        found = {part for part in secrets if len(part) >= _SHORTEST}
+        self._secrets = sorted(found, key=len, reverse=True)  # the whole before its parts
 
     def get(
         self,
@@ -132,6 +102,42 @@ class Connection:
         VendorError
             If there is no usable answer after some tries.
         """
+        return self._tried(tries, Question("GET", path, params), shape, about)
+
+    def post(
+        self,
+        path: str,
+        form: Mapping[str, str],
+        shape: TypeAdapter[Answer],
+        *,
+        about: str,
+        lines: bool = False,
+        count: int | None = None,
+    ) -> Answer:
+        """Ask one question by a form.
+
+        Parameters
+        ----------
+        path, shape, about
+            As of `get`.
+        form : mapping of str to str
+            Without the key.
+        lines : bool
+            Whether the answer is one object of JSON a line; `shape` is then that of their list.
+        count : int, optional
+            How many lines there are, if it is known.
+
+        Raises
+        ------
+        VendorError
+            If there is no usable answer after some tries.
+        """
+        question = Question("POST", path, form, lines=lines, count=count)
+        return self._tried(_TRIES, question, shape, about)
+
+    def _tried(
+        self, tries: int, question: Question, shape: TypeAdapter[Answer], about: str
+    ) -> Answer:
         self._vendor.refuse_if_stopped()
         asking = Retrying(
             retry=retry_if_exception(
@@ -142,7 +148,7 @@ class Connection:
             reraise=True,
         )
         try:
-            answer: Answer = asking(self._once, path, params, shape, about)
+            answer: Answer = asking(self._once, question, shape, about)
         except VendorError as error:
             self._vendor.note(error)
             raise
@@ -157,6 +163,7 @@ class Connection:
         following: Callable[[Answer], str | None],
         *,
         about: str,
+        address: Callable[[str], tuple[str, Mapping[str, str]]] | None = None,
     ) -> Iterator[Answer]:
         """Ask one question whose answer comes in pages.
 
@@ -165,15 +172,17 @@ class Connection:
         path, params, shape, about
             As of `get`.
         following : callable
-            Returns the token of the next page, which is asked for by ``page_token``; None after the
-            last.
+            Returns the token of the next page; None after the last.
+        address : callable, optional
+            Makes the path and the parameters of the page from its token. By default it is asked for
+            by the parameter ``page_token``.
 
         Raises
         ------
         VendorError
             If a page cannot be had, or one comes again. The pages before it are whole.
         """
-        asked = dict(params)
+        asked: Mapping[str, str] = dict(params)
         seen: set[str] = set()
         while True:
             page = self.get(path, asked, shape, about=about)
@@ -187,7 +196,10 @@ class Connection:
                     "the answer would never end, ask again later"
                 )
             seen.add(token)
-            asked["page_token"] = token
+            if address is None:
+                asked = {**params, "page_token": token}
+            else:
+                path, asked = address(token)
 
     def each(self, symbols: Sequence[str], ask: Callable[[str], Wanted]) -> Fetched[Wanted]:
         """Ask for each of some symbols, several at a time; an error about one stops no other.
@@ -228,32 +240,32 @@ class Connection:
             raise refused  # once, and not for each symbol
         return fetched
 
-    def _once(
-        self, path: str, params: Mapping[str, str], shape: TypeAdapter[Answer], about: str
-    ) -> Answer:
+    def _once(self, question: Question, shape: TypeAdapter[Answer], about: str) -> Answer:
         where = f"{self._vendor.who}: {about}"
-        response, content = self._fetched(path, params, where)
+        response, content = self._fetched(question, where)
         self._vendor.left = response.headers.get("X-RateLimit-Remaining", self._vendor.left)
         text = content[:_HEAD].decode("utf-8", "replace")
         self._refuse_quota(response, text)
         self._refuse_status(response, text, where)
+        if (warning := response.headers.get("X-Warning")) is not None:
+            log.warning("%s: %s", where, self._said(warning))
         kind = response.headers.get("Content-Type", "nothing")
-        if "json" not in kind.lower():
+        if "html" in kind.lower() or not (question.lines or "json" in kind.lower()):
             raise VendorError(
                 f"{where}: the answer is {kind.partition(';')[0]}, no JSON: {self._said(text)}; a "
                 "proxy or a maintenance page answers in the vendor's place? Try again later",
                 passing=True,
             )
+        if question.lines:
+            content = _list_of(content, question.count, where)
         try:
             return shape.validate_json(content)
         except ValidationError as error:
             raise self._malformed(error, where) from None
 
-    def _fetched(
-        self, path: str, params: Mapping[str, str], where: str
-    ) -> tuple[httpx.Response, bytes]:
+    def _fetched(self, question: Question, where: str) -> tuple[httpx.Response, bytes]:
         try:
-            with self._client.stream("GET", path, params=params) as response:
+            with self._client.stream(question.method, question.path, **question.sent) as response:
                 content = bytearray()
                 for part in response.iter_bytes():
                     content += part
@@ -297,6 +309,14 @@ class Connection:
             return
         answer = f"{status} {response.reason_phrase}: {self._said(text)}"
         said = f"{where}: {answer}"
+        if status == _PARTIAL:
+            raise VendorError(f"{said}; it is a part of the answer, try again later", passing=True)
+        if status in {_REFUSED, _FORBIDDEN} and not self._vendor.has_key:
+            raise VendorError(
+                f"{said}; the vendor refuses whoever asks from here; try again later, or take a "
+                "vendor who gives a key",
+                doubtful=True,
+            )
         if status == _REFUSED:
             raise VendorError(
                 f"{self._vendor.who}: {answer}; the key is refused: put a valid one into "
@@ -309,8 +329,10 @@ class Connection:
                 f"{key_variable(kind)} is refused",
                 doubtful=True,
             )
-        if status == _ABSENT:
-            raise VendorError(f"{said}; correct the symbol, or take it out of options.symbols")
+        if status in _ABSENT:
+            raise VendorError(
+                f"{said}; correct the symbol, or take it out of options.symbols", absent=True
+            )
         if status >= _SERVER:
             raise VendorError(f"{said}; the vendor has a fault, try again later", passing=True)
         raise VendorError(f"{said}; see base_url in the source's file, and the vendor's documents")
@@ -330,8 +352,8 @@ class Connection:
 
     def _said(self, text: str) -> str:
         """Return what a vendor said, in one line and without the key."""
-        for part in (self._key, *self._key.split(":")):  # some keys have two parts
-            text = text.replace(part, "***") if len(part) >= _SHORTEST else text
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
         line = " ".join(text.split())
         return (line if len(line) <= _SHOWN else f"{line[:_SHOWN]}...") or "nothing"
 
@@ -362,3 +384,16 @@ def _retry_after(header: str | None) -> timedelta | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return max(moment - datetime.now(UTC), timedelta(seconds=1))
+
+
+def _list_of(content: bytes, count: int | None, where: str) -> bytes:
+    """Return what is one object of JSON a line as one list of them."""
+    lines = content.splitlines()
+    if (content and not content.endswith(b"\n")) or count not in {None, len(lines)}:
+        there = "" if count is None else f" of {count}"
+        raise VendorError(
+            f"{where}: the answer ends after {len(lines)} lines{there}; it was cut short, so ask "
+            "again",
+            passing=True,
+        )
+    return b"[" + b",".join(lines) + b"]"
