@@ -75,10 +75,19 @@ def test_files_as_the_page_has_them_are_read(
     assert bars["close"].to_list() == [201.0]
 
 
-def test_the_vendor_s_source_of_the_page_can_be_opened(tmp_path: Path) -> None:
-    (tmp_path / "live.yaml").write_text(code("vendors.md", "yaml"))
+@pytest.mark.parametrize(
+    ("page", "class_b"),
+    [
+        ("vendors.md", "BRK-B"),
+        ("vendors/massive.md", "BRK.B"),
+    ],
+)
+def test_the_vendor_s_source_of_the_page_can_be_opened(
+    tmp_path: Path, page: str, class_b: str
+) -> None:
+    (tmp_path / "live.yaml").write_text(code(page, "yaml"))
     source = open_source(load_source(tmp_path / "live.yaml"))
-    assert source.symbols() == ("AAPL", "BRK-B", "IBM", "MSFT")
+    assert source.symbols() == ("AAPL", class_b, "IBM", "MSFT")
 
 
 def test_the_kind_of_the_page_is_a_source(tmp_path: Path) -> None:

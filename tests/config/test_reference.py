@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.alpaca import AlpacaOptions
+from tradewind.market.sources.massive import MassiveOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
@@ -24,6 +25,7 @@ PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
+    "vendors/massive.md": [("massive", MassiveOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 
