@@ -79,6 +79,7 @@ def test_files_as_the_page_has_them_are_read(
     ("page", "class_b"),
     [
         ("vendors.md", "BRK-B"),
+        ("vendors/databento.md", "BRK.B"),
         ("vendors/massive.md", "BRK.B"),
     ],
 )

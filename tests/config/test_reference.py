@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.alpaca import AlpacaOptions
+from tradewind.market.sources.databento import DatabentoOptions
 from tradewind.market.sources.massive import MassiveOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
@@ -25,6 +26,7 @@ PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
+    "vendors/databento.md": [("databento", DatabentoOptions)],
     "vendors/massive.md": [("massive", MassiveOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"

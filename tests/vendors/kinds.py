@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from tests.vendors.alpaca_server import AlpacaServer
+from tests.vendors.databento_server import DatabentoServer
 from tests.vendors.massive_server import MassiveServer
 from tests.vendors.tiingo_server import TiingoServer
+from tradewind.market.sources import databento
 
 __all__ = ["KINDS", "VendorKind"]
 
@@ -52,6 +54,13 @@ KINDS = {
             "bars:",
             4,
             few=lambda patch, server: patch.setattr(server, "page", 100),
+        ),
+        VendorKind(
+            "databento",
+            DatabentoServer,
+            "bars",
+            9,
+            few=lambda patch, _: patch.setattr(databento, "_AT_ONCE", 1),
         ),
         VendorKind("massive", MassiveServer, "{symbol}", 8),
         VendorKind("tiingo", TiingoServer, "{symbol}", 2),
