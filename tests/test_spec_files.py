@@ -636,7 +636,7 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         "kind: files",
         "kind: nope",
         [
-            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: alpaca, databento, files, massive, sample, tiingo."
+            "2: kind: no kind of source named 'nope' is installed (entry points of the group tradewind.sources). There are: alpaca, databento, files, massive, sample, tiingo, yahoo."
         ],
     ),
     ("kind: files", "name: x", ["2:1: key 'name' is there twice, first in line 1: take one out"]),

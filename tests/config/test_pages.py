@@ -81,6 +81,7 @@ def test_files_as_the_page_has_them_are_read(
         ("vendors.md", "BRK-B"),
         ("vendors/databento.md", "BRK.B"),
         ("vendors/massive.md", "BRK.B"),
+        ("vendors/yahoo.md", "BRK-B"),
     ],
 )
 def test_the_vendor_s_source_of_the_page_can_be_opened(

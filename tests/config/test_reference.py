@@ -18,6 +18,7 @@ from tradewind.market.sources.massive import MassiveOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
+from tradewind.market.sources.yahoo import YahooOptions
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import allowed, fields_of, kinds, options_of
 
@@ -28,6 +29,7 @@ PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
     "vendors/databento.md": [("databento", DatabentoOptions)],
     "vendors/massive.md": [("massive", MassiveOptions)],
+    "vendors/yahoo.md": [("yahoo", YahooOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 

@@ -10,6 +10,7 @@ from tests.vendors.alpaca_server import AlpacaServer
 from tests.vendors.databento_server import DatabentoServer
 from tests.vendors.massive_server import MassiveServer
 from tests.vendors.tiingo_server import TiingoServer
+from tests.vendors.yahoo_server import YahooServer
 from tradewind.market.sources import databento
 
 __all__ = ["KINDS", "VendorKind"]
@@ -64,5 +65,8 @@ KINDS = {
         ),
         VendorKind("massive", MassiveServer, "{symbol}", 8),
         VendorKind("tiingo", TiingoServer, "{symbol}", 2),
+        VendorKind(
+            "yahoo", YahooServer, "{symbol}", 2, has_key=False, options={"personal_use": True}
+        ),
     )
 }
