@@ -174,6 +174,8 @@ class VendorError(SourceError):
         Whether the same question may be answered in a moment.
     doubtful : bool
         Whether it is unknown if other questions would be answered.
+    absent : bool
+        Whether the vendor says that there is nothing of what was asked for.
     again_at : datetime, optional
         With a time zone: before it nothing is answered.
     """
@@ -185,12 +187,14 @@ class VendorError(SourceError):
         for_all: bool = False,
         passing: bool = False,
         doubtful: bool = False,
+        absent: bool = False,
         again_at: datetime | None = None,
     ) -> None:
         super().__init__(message)
         self.for_all = for_all
         self.passing = passing
         self.doubtful = doubtful or passing
+        self.absent = absent
         self.again_at = again_at
 
 

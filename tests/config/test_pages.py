@@ -80,7 +80,10 @@ def test_files_as_the_page_has_them_are_read(
     [
         ("vendors.md", "live", ("AAPL", "BRK-B", "IBM", "MSFT")),
         ("vendors/ccxt.md", "coins", ("BTC/USD", "ETH/USD")),
+        ("vendors/databento.md", "live", ("AAPL", "BRK.B", "IBM", "MSFT")),
         ("vendors/interactive_brokers.md", "ib", ("AAPL", "BRK.B", "IBM", "MSFT")),
+        ("vendors/massive.md", "live", ("AAPL", "BRK.B", "IBM", "MSFT")),
+        ("vendors/yahoo.md", "live", ("AAPL", "BRK-B", "IBM", "MSFT")),
     ],
 )
 def test_the_vendor_s_source_of_a_page_can_be_opened(

@@ -14,10 +14,13 @@ from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.alpaca import AlpacaOptions
 from tradewind.market.sources.crypto import CcxtOptions
+from tradewind.market.sources.databento import DatabentoOptions
 from tradewind.market.sources.interactive_brokers import InteractiveBrokersOptions
+from tradewind.market.sources.massive import MassiveOptions
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
+from tradewind.market.sources.yahoo import YahooOptions
 from tradewind.research.strategy.strategy import Strategy
 from tradewind.specs.words import allowed, fields_of, kinds, options_of
 
@@ -28,6 +31,9 @@ PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
     "vendors/ccxt.md": [("ccxt", CcxtOptions)],
     "vendors/interactive_brokers.md": [("interactive_brokers", InteractiveBrokersOptions)],
+    "vendors/databento.md": [("databento", DatabentoOptions)],
+    "vendors/massive.md": [("massive", MassiveOptions)],
+    "vendors/yahoo.md": [("yahoo", YahooOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"
 

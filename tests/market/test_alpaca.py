@@ -1,4 +1,4 @@
-"""The kind `alpaca`, against a vendor of our own that speaks its documented form."""
+"""What is the kind `alpaca`'s own; `test_vendor_kinds` has what holds of all."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -9,14 +9,13 @@ import polars as pl
 import pytest
 
 from tests.vendors.alpaca_server import AlpacaServer
-from tests.vendors.server import HTML, PASSING, Answer
+from tests.vendors.server import HTML, Answer
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import ingest
-from tradewind.market.sources import sample, vendor_connection
+from tradewind.market.sources import sample, vendor_tries
 from tradewind.market.sources.alpaca import Alpaca
-from tradewind.market.sources.source import Source, SourceSpec, open_source
+from tradewind.market.sources.source import SourceSpec, open_source
 from tradewind.market.store.bar_store import BarStore
-from tradewind.testing import SourceContract
 
 SYMBOLS = sample.SYMBOLS
 WEDNESDAY, THURSDAY = date(2013, 2, 27), date(2013, 2, 28)
@@ -27,7 +26,7 @@ KEY = "TRADEWIND_ALPACA_KEY"
 @pytest.fixture
 def server(bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[AlpacaServer]:
     monkeypatch.setenv(KEY, AlpacaServer.key)
-    monkeypatch.setattr(vendor_connection, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(vendor_tries, "_FIRST_WAIT", 0.0)
     with AlpacaServer(bars).running() as running:
         yield running
 
@@ -41,28 +40,6 @@ def Opened(server: AlpacaServer, **options: Any) -> Alpaca:  # noqa: N802
     source = open_source(Spec(server, **options))
     assert isinstance(source, Alpaca)
     return source
-
-
-class TestContract(SourceContract):
-    symbols = ("FB", "GOOG")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def vendor(cls) -> Iterator[AlpacaServer]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(KEY, AlpacaServer.key)
-            with AlpacaServer(sample.load(SYMBOLS)).running() as running:
-                yield running
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def spec(cls, vendor: AlpacaServer) -> SourceSpec:
-        return Spec(vendor)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def source(cls, spec: SourceSpec) -> Source:
-        return open_source(spec)
 
 
 def test_the_snapshot_is_that_of_the_same_bars_in_files(
@@ -97,11 +74,6 @@ def test_of_a_page_that_cannot_be_had_the_symbols_before_it_are_whole(
     assert again.failed == {}
     assert {params["symbols"] for _, params in server.requests} == {"GOOG,IBM,MSFT"}
     assert store.bars("live")["symbol"].n_unique() == 5
-
-
-def test_what_passes_is_asked_again_at_once(server: AlpacaServer) -> None:
-    server.faults = {"bars:": [*PASSING.values()][:3], "actions:": [*PASSING.values()][3:6]}
-    assert Opened(server).load(["FB"]).height == 196
 
 
 BROKEN = {

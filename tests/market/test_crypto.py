@@ -22,7 +22,7 @@ from tests.vendors.server import HTML, PASSING, Answer
 from tradewind.desk.training import _source_check
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import examine, ingest
-from tradewind.market.sources import vendor_connection
+from tradewind.market.sources import vendor_tries
 from tradewind.market.sources.crypto import Ccxt
 from tradewind.market.sources.source import Source, SourceSpec, open_source
 from tradewind.market.store.bar_store import BarStore
@@ -43,7 +43,7 @@ def traded() -> pl.DataFrame:
 
 @pytest.fixture
 def server(traded: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[BitstampServer]:
-    monkeypatch.setattr(vendor_connection, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(vendor_tries, "_FIRST_WAIT", 0.0)
     with BitstampServer(traded).running() as running:
         yield running
 

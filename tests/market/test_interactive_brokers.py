@@ -13,7 +13,7 @@ from tests.vendors.ib_gateway import Fault, HistoryGateway
 from tradewind.desk.training import _source_check
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import ingest
-from tradewind.market.sources import sample, vendor_connection
+from tradewind.market.sources import sample, vendor_tries
 from tradewind.market.sources.interactive_brokers import InteractiveBrokersHistory
 from tradewind.market.sources.source import Source, SourceSpec, open_source
 from tradewind.market.store.bar_store import BarStore
@@ -27,7 +27,7 @@ TRADES, ADJUSTED = "TRADES", "ADJUSTED_LAST"
 
 @pytest.fixture
 def gateway(bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[HistoryGateway]:
-    monkeypatch.setattr(vendor_connection, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(vendor_tries, "_FIRST_WAIT", 0.0)
     with HistoryGateway(bars).running() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""The kind `tiingo`, against a vendor of our own that speaks its documented form."""
+"""What is the kind `tiingo`'s own; `test_vendor_kinds` has what holds of all."""
 
 import json
 import logging
@@ -20,11 +20,10 @@ from tests.vendors.tiingo_server import OVER_QUOTA, TiingoServer, rows_of
 from tradewind.desk.training import _source_check
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.ingest import examine, ingest
-from tradewind.market.sources import sample, vendor_connection
-from tradewind.market.sources.source import Source, SourceSpec, open_source
+from tradewind.market.sources import sample, vendor_tries
+from tradewind.market.sources.source import SourceSpec, open_source
 from tradewind.market.sources.tiingo import Tiingo
 from tradewind.market.store.bar_store import BarStore
-from tradewind.testing import SourceContract
 
 SYMBOLS = sample.SYMBOLS
 WEDNESDAY, THURSDAY, FRIDAY = (date(2013, 2, 27), date(2013, 2, 28), date(2013, 3, 1))
@@ -35,7 +34,7 @@ KEY = "TRADEWIND_TIINGO_KEY"
 @pytest.fixture
 def server(bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Iterator[TiingoServer]:
     monkeypatch.setenv(KEY, TiingoServer.key)
-    monkeypatch.setattr(vendor_connection, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(vendor_tries, "_FIRST_WAIT", 0.0)
     with TiingoServer(bars).running() as running:
         yield running
 
@@ -51,30 +50,6 @@ def Opened(server: TiingoServer, **options: Any) -> Tiingo:  # noqa: N802
     source = open_source(Spec(server, **options))
     assert isinstance(source, Tiingo)
     return source
-
-
-class TestContract(SourceContract):
-    """What every source promises, and what this one offers besides."""
-
-    symbols = ("FB", "GOOG")
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def vendor(cls) -> Iterator[TiingoServer]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv(KEY, TiingoServer.key)
-            with TiingoServer(sample.load(SYMBOLS)).running() as running:
-                yield running
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def spec(cls, vendor: TiingoServer) -> SourceSpec:
-        return Spec(vendor)
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def source(cls, spec: SourceSpec) -> Source:
-        return open_source(spec)
 
 
 def test_the_snapshot_is_that_of_the_same_bars_in_files(
@@ -102,28 +77,6 @@ def test_a_session_that_goes_on_is_not_stored(server: TiingoServer, store: BarSt
     during = datetime(2013, 2, 28, 20, tzinfo=UTC)
     ingest(Opened(server), Spec(server), store, known_at=during, symbols=["IBM"])
     assert store.bars("live")["session"].max() == WEDNESDAY
-
-
-def test_a_correction_is_a_revision(server: TiingoServer, store: BarStore) -> None:
-    server.today = WEDNESDAY
-    ingest(Opened(server), Spec(server), store, known_at=EVENING)
-    server.today = THURSDAY
-    day = (pl.col("symbol") == "IBM") & (pl.col("session") == date(2013, 2, 20))
-    server.bars = server.bars.with_columns(
-        volume=pl.when(day).then(pl.col("volume") + 100).otherwise("volume")
-    )
-    done = ingest(Opened(server), Spec(server), store, known_at=NEXT)
-    told = [(each.symbol, each.session) for each in done.findings if each.rule == "revision"]
-    assert (done.revised, told) == (1, [("IBM", date(2013, 2, 20))])
-
-
-def test_splits_and_dividends_are_told(server: TiingoServer) -> None:
-    found = Opened(server).actions(["AAPL", "MSFT"], date(2004, 11, 1))
-    splits = found.filter(kind="split").select("symbol", "ex_date", "value")
-    assert splits.rows() == [("AAPL", date(2005, 2, 28), 2.0)]
-    paid = found.filter(kind="dividend", symbol="MSFT").row(0, named=True)
-    assert (paid["ex_date"], paid["announced"]) == (date(2004, 11, 15), None)
-    assert paid["value"] == pytest.approx(3.08, abs=0.01)  # a special dividend of three dollars
 
 
 def changed(**values: object) -> Answer:
@@ -199,13 +152,6 @@ def test_nothing_is_stored_of_a_symbol_whose_answer_is_wrong(
     assert list(done.failed) == ["IBM"]
     assert re.search(reason, done.failed["IBM"])
     assert store.bars("live")["symbol"].unique().to_list() == ["MSFT"]
-
-
-@pytest.mark.parametrize("what", PASSING)
-def test_what_passes_is_asked_again_at_once(server: TiingoServer, what: str) -> None:
-    server.faults["IBM"] = [PASSING[what]] * 3
-    assert Opened(server).load(["IBM"]).height == 3270
-    assert len(server.requests) == 4
 
 
 @pytest.mark.parametrize("over", [OVER_QUOTA, None], ids=["a sentence", "429"])

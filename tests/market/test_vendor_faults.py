@@ -22,7 +22,7 @@ from tests.vendors.server import HTML, Answer
 from tests.vendors.tiingo_server import OVER_QUOTA, TiingoServer, rows_of
 from tradewind.errors import SnapshotError, SourceError
 from tradewind.market.ingest import ingest
-from tradewind.market.sources import sample, vendor_connection
+from tradewind.market.sources import sample, vendor_tries
 from tradewind.market.sources.crypto import Ccxt
 from tradewind.market.sources.source import SourceSpec, open_source
 from tradewind.market.store.bar_store import BarStore
@@ -331,7 +331,7 @@ SHARED = {
 def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADEWIND_TIINGO_KEY", TiingoServer.key)
     monkeypatch.setenv("TRADEWIND_ALPACA_KEY", AlpacaServer.key)
-    monkeypatch.setattr(vendor_connection, "_FIRST_WAIT", 0.0)
+    monkeypatch.setattr(vendor_tries, "_FIRST_WAIT", 0.0)
 
 
 @pytest.mark.parametrize("report", FAULTS)

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from tests.vendors.actions import told_of
 from tests.vendors.server import Answer, VendorServer
 
 __all__ = ["AlpacaServer"]
@@ -72,21 +73,15 @@ class AlpacaServer(VendorServer):
         return Answer({"bars": found, "next_page_token": token})
 
     def _told(self, mine: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
-        split = pl.col("split_factor") / pl.col("split_factor").shift(1)
-        both = pl.col("adjustment_factor") / pl.col("adjustment_factor").shift(1)
-        steps = mine.with_columns(split.over("symbol").alias("split")).with_columns(
-            (pl.col("close") * (both.over("symbol") / pl.col("split") - 1.0)).alias("paid")
-        )
-        splits = [
-            {"symbol": row["symbol"], "new_rate": row["split"], "old_rate": 1.0,
-             "ex_date": row["session"].isoformat(), "process_date": row["session"].isoformat()}
-            for row in steps.filter((pl.col("split") - 1.0).abs() > 1e-9).iter_rows(named=True)
-        ]  # fmt: skip
-        paid = [
-            {"symbol": row["symbol"], "rate": row["paid"], "special": False, "foreign": False,
-             "ex_date": row["session"].isoformat(), "process_date": row["session"].isoformat()}
-            for row in steps.filter(pl.col("paid") > 1e-9).iter_rows(named=True)
-        ]  # fmt: skip
+        splits: list[dict[str, Any]] = []
+        paid: list[dict[str, Any]] = []
+        for symbol, kind, day, value in told_of(mine):
+            dates = {"ex_date": day.isoformat(), "process_date": day.isoformat()}
+            if kind == "split":
+                splits.append({"symbol": symbol, "new_rate": value, "old_rate": 1.0, **dates})
+            else:
+                more = {"special": False, "foreign": False}
+                paid.append({"symbol": symbol, "rate": value, **more, **dates})
         return {
             "forward_splits": splits, "cash_dividends": paid, "spin_offs": self.spin_offs,
             "name_changes": self.name_changes,

@@ -128,7 +128,14 @@ def _handler_of(server: VendorServer) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            answer = server.respond(self.path, dict(self.headers))
+            self._answer(self.path)
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self._answer(f"{self.path}?{form}")
+
+        def _answer(self, target: str) -> None:
+            answer = server.respond(target, dict(self.headers))
             content = answer.content
             self.send_response(answer.status)
             self.send_header("Content-Type", answer.content_type)

@@ -59,6 +59,8 @@ class Secrets:
     # Of vendors of bars; see `tradewind.vendor_keys`.
     tiingo_key: str = ""
     alpaca_key: str = ""
+    databento_key: str = ""
+    massive_key: str = ""
 
 
 ADDED: Final = frozenset(

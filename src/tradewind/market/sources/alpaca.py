@@ -5,7 +5,6 @@ by symbol and then time, in pages; and splits, dividends and other actions in an
 computed here from the latter by the method of CRSP.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -22,14 +21,14 @@ from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
-    CRSP_STEP,
     VendorOptions,
     all_or_partial,
     refuse_disorder,
     wanted_of,
-    with_factors,
+    with_actions,
 )
-from tradewind.market.sources.vendor_connection import Connection, Fetched
+from tradewind.market.sources.vendor_connection import Connection
+from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Day
 
 __all__ = ["Alpaca", "AlpacaOptions"]
@@ -268,37 +267,25 @@ class Alpaca:
         _refuse_intraday(rows, where)
         days = [row.session for row in rows]
         refuse_disorder(days, begin, where, stored=stored)
-        split, dividend = dict.fromkeys(days, 1.0), dict.fromkeys(days, 0.0)
-        for _, kind, ex_date, _, value, _ in told:
-            place = bisect_left(days, ex_date)
-            if place == len(days) or ex_date <= days[0]:
-                continue
-            session = days[place]
-            if kind == _SPIN_OFF and self._options.other_actions == "refuse":
+        for _, kind, ex_date, *_ in told:
+            inside = days[0] < ex_date <= days[-1]
+            if kind == _SPIN_OFF and inside and self._options.other_actions == "refuse":
                 raise VendorError(
                     f"{where}: a spin-off on {ex_date}, whose value the vendor does not tell, so "
                     "that the fall of the price would look like a loss; begin after it "
                     "(options.start), or set options.other_actions to ignore"
                 )
-            if kind == "split" and value is not None:
-                split[session] *= value
-            elif kind == "dividend" and value is not None:
-                dividend[session] += value
         names = dict(zip(PRICES, "ohlc", strict=True))
-        return with_factors(
-            pl.DataFrame(
-                {
-                    "symbol": [symbol] * len(rows),
-                    "session": days,
-                    **{
-                        name: [getattr(row, short) for row in rows] for name, short in names.items()
-                    },
-                    "volume": [row.v for row in rows],
-                    "split": list(split.values()),
-                    "dividend": list(dividend.values()),
-                }
-            ).with_columns(both=CRSP_STEP)
+        bars = pl.DataFrame(
+            {
+                "symbol": [symbol] * len(rows),
+                "session": days,
+                **{name: [getattr(row, short) for row in rows] for name, short in names.items()},
+                "volume": [row.v for row in rows],
+            }
         )
+        valued = ((kind, ex_date, value) for _, kind, ex_date, _, value, _ in told if value)
+        return with_actions(bars, valued)
 
 
 def _headers(key: str) -> dict[str, str]:

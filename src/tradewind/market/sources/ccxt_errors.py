@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from tradewind.errors import VendorError
-from tradewind.market.sources.vendor_connection import (
+from tradewind.market.sources.vendor_tries import (
     quota_used_up,
     retry_after,
     said_in_a_line,

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from tradewind.errors import SourceError, VendorError
-from tradewind.market.sources.vendor_connection import quota_used_up, said_in_a_line
+from tradewind.market.sources.vendor_tries import quota_used_up, said_in_a_line
 
 if TYPE_CHECKING:
     from ib_async import IB, BarData, Contract

@@ -30,7 +30,8 @@ from tradewind.market.sources.vendor_bars import (
     wanted_of,
     with_factors,
 )
-from tradewind.market.sources.vendor_connection import Connection, Fetched
+from tradewind.market.sources.vendor_connection import Connection
+from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Day
 
 __all__ = ["Tiingo", "TiingoOptions"]

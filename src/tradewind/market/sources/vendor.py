@@ -37,8 +37,8 @@ class Vendor(Answering):
         Where the interface is.
     home : Path
         The checkout.
-    headers : callable
-        Makes the headers that have the key in them.
+    headers : callable or None
+        Makes the headers that have the key in them; None of a vendor who asks for no key.
     quota_said : callable, optional
         Tells from a text that is no error by its status whether it says that the quota is used up:
         for how long, or None if it does not.
@@ -56,10 +56,10 @@ class Vendor(Answering):
         base_url: str,
         home: Path,
         *,
-        headers: Callable[[str], Mapping[str, str]],
+        headers: Callable[[str], Mapping[str, str]] | None,
         quota_said: Callable[[str], timedelta | None] = lambda _: None,
     ) -> None:
-        super().__init__(source, kind)
+        super().__init__(source, kind, has_key=headers is not None)
         self._home = home
         self._base_url = checked_address(base_url, self.who, danger=_KEY_IN_THE_CLEAR)
         self._headers = headers
@@ -74,6 +74,19 @@ class Vendor(Answering):
         SourceError
             If there is no key.
         """
+        key = self._key() if self._headers else ""
+        secret = self._headers(key) if self._headers else {}
+        # A vendor may repeat a header, in which the key is written in another way.
+        secrets = (key, *key.split(":"), *(value.split()[-1] for value in secret.values()))
+        with httpx.Client(
+            base_url=self._base_url,
+            headers={"Accept": "application/json", "User-Agent": "tradewind", **secret},
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=CONNECTIONS),
+        ) as client:
+            yield Connection(self, client, secrets)
+
+    def _key(self) -> str:
         key = find_key(self.kind, self._home)
         if not key:
             name = key_variable(self.kind)
@@ -87,13 +100,7 @@ class Vendor(Answering):
                 f"the key in {key_variable(self.kind)} has {len(key)} characters, some of which no "
                 "key has: copy it once more"
             )
-        with httpx.Client(
-            base_url=self._base_url,
-            headers={"Accept": "application/json", "User-Agent": "tradewind", **self._headers(key)},
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=CONNECTIONS),
-        ) as client:
-            yield Connection(self, client, key)
+        return key
 
     def quota_said(self, text: str) -> timedelta | None:
         """Return for how long a text says that the quota is used up; None if it does not."""

@@ -1,24 +1,27 @@
 """What the kinds that ask a vendor share: lists of symbols, order of rows, factors of actions."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
 from typing import Final
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.bars import SCHEMA
-from tradewind.market.sources.vendor_connection import Fetched
+from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Symbol
 
 __all__ = [
-    "CRSP_STEP", "VendorOptions", "all_or_partial", "refuse_disorder", "wanted_of", "with_factors",
+    "CRSP_STEP", "Unread", "VendorOptions", "all_or_partial", "refuse_disorder", "wanted_of",
+    "with_actions", "with_factors",
 ]  # fmt: skip
 
 _LISTED: Final = 50_000
+_SHOWN: Final = 200
 
 CRSP_STEP: Final = pl.col("split") * (pl.col("close") + pl.col("dividend")) / pl.col("close")
 """Step of `adjustment_factor` by the method of CRSP: a dividend is reinvested at the close of its
@@ -46,6 +49,22 @@ class VendorOptions(BaseModel):
         if again:
             raise ValueError(f"listed more than once: {', '.join(again[:10])}")
         return tuple(sorted(symbols))
+
+
+class Unread(BaseModel):
+    """A record that is not what the vendor's documents promise: an error of its symbol alone."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=True)
+
+    symbol: str = Field(validation_alias=AliasChoices("symbol", "ticker", "T"))
+
+    def said(self, who: str, what: str) -> str:
+        """Return what is wrong with it."""
+        return (
+            f"{who}: {self.symbol}: {what} is not what the vendor's documents promise "
+            f"({str(self.model_extra)[:_SHOWN]}); ask the vendor, or see whether tradewind has a "
+            "newer version"
+        )
 
 
 def all_or_partial(source: str, fetched: Fetched[pl.DataFrame]) -> pl.DataFrame:
@@ -131,3 +150,35 @@ def with_factors(bars: pl.DataFrame) -> pl.DataFrame:
         (1.0 / pl.col(step).shift(-1, fill_value=1.0).cum_prod(reverse=True)).alias(factor)
         for step, factor in (("split", "split_factor"), ("both", "adjustment_factor"))
     ).select(SCHEMA.names())
+
+
+def with_actions(bars: pl.DataFrame, told: Iterable[tuple[str, date, float]]) -> pl.DataFrame:
+    """Return one symbol's bars with the cumulative factors of its splits and dividends.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        Raw prices and volume, sorted by session.
+    told : iterable of (kind, ex-date, value)
+        As in `tradewind.market.actions`; or ``"step"``, by which alone `adjustment_factor` steps.
+        An action on no session takes effect on the next one. What is not after the first session,
+        or after the last one, changes no factor.
+    """
+    days = bars.get_column("session").to_list()
+    split, step = dict.fromkeys(days, 1.0), dict.fromkeys(days, 1.0)
+    dividend = dict.fromkeys(days, 0.0)
+    for kind, ex_date, value in told:
+        place = bisect_left(days, ex_date)
+        if place == len(days) or ex_date <= days[0]:
+            continue
+        if kind == "split":
+            split[days[place]] *= value
+        elif kind == "dividend":
+            dividend[days[place]] += value
+        elif kind == "step":
+            step[days[place]] *= value
+    steps = pl.DataFrame(
+        {name: list(each.values()) for name, each in
+         {"split": split, "dividend": dividend, "step": step}.items()}
+    )  # fmt: skip
+    return with_factors(bars.hstack(steps).with_columns(both=CRSP_STEP * pl.col("step")))

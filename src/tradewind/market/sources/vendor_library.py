@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from tradewind.errors import VendorError
-from tradewind.market.sources.vendor_connection import TRIES, Fetched, collected, patiently
+from tradewind.market.sources.vendor_tries import TRIES, Fetched, collected, patiently
 from tradewind.market.sources.vendor_state import Answering
 
 __all__ = ["Library"]

@@ -18,13 +18,16 @@ class Answering:
     ----------
     who, kind : str
         In messages; and which kind of source it is.
+    has_key : bool
+        Whether it asks for one.
     left : str or None
         What it last said is left of the quota.
     """
 
-    def __init__(self, source: str, kind: str) -> None:
+    def __init__(self, source: str, kind: str, *, has_key: bool = False) -> None:
         self.who = f"source {source!r} ({kind})"
         self.kind = kind
+        self.has_key = has_key
         self.left: str | None = None
         self._stopped: VendorError | None = None
         self._in_a_row = 0
