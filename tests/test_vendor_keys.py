@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.broker_login import LOGIN, find_login
 from tradewind.errors import SettingsError
 from tradewind.settings import Settings, load_settings
 from tradewind.stack.containers import handout
@@ -77,6 +78,53 @@ def test_only_workers_of_the_stack_get_it(
     assert having
     assert set(having.values()) == {VALUE}
     assert all(name.startswith("airflow-worker") for name in having)
+
+
+@pytest.mark.parametrize("place", ["environment", "secrets"])
+def test_only_the_trading_worker_gets_a_broker_s_login(
+    home: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(LOGIN, raising=False)
+    if place == "environment":
+        monkeypatch.setenv(LOGIN, VALUE)
+    secrets = Secrets(broker_login=VALUE if place == "secrets" else "")
+    settings = load_settings(home=home)
+    assert VALUE not in f"{settings!r}{settings.as_environment()}"
+    settings.state.mkdir()
+    save_secrets(Layout(settings.state), secrets)
+    having = {
+        service.name: service.environment[LOGIN]
+        for service in services(settings, Layout(settings.state), secrets)
+        if VALUE in f"{service.environment}{service.command}"
+    }
+    assert having == {"trading-worker": VALUE}
+    monkeypatch.setenv("TRADEWIND_HOME", str(home))
+    assert find_login() == VALUE
+    (settings.state / "secrets.json").chmod(0o644)  # which the stack refuses to use
+    monkeypatch.delenv(LOGIN, raising=False)
+    assert find_login() is None
+
+
+def test_a_broker_s_login_is_refused_where_tasks_can_read_it(home: Path) -> None:
+    (home / ".env").write_text(f"{LOGIN}={VALUE}\n")
+    with pytest.raises(SettingsError, match=r"\.env:1: .* may not stand where tasks can") as told:
+        load_settings(home=home)
+    assert VALUE not in str(told.value)
+
+
+def test_only_the_trading_worker_s_container_gets_a_broker_s_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handout, "_own", lambda *_: None)
+    monkeypatch.setattr("os.fchown", lambda *_: None)
+    template = (CHECKOUT / "config" / "users.acl.template").read_text()
+    handout.hand_out(tmp_path, {"SECRET_BROKER_LOGIN": VALUE}, template, tmp_path / "no-data")
+    having = {
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.rglob("*")
+        if path.is_file() and VALUE in path.read_text()
+    }
+    assert having == {"secrets.json", "trading/env", "backup/secrets.json"}
 
 
 def test_only_workers_in_containers_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
