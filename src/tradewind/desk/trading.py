@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tradewind.errors import ReconciliationError, StrategyError
+from tradewind.errors import ReconciliationError, StrategyError, TradewindError
 from tradewind.settings import Settings
+from tradewind.stack.checks import Check
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tradewind.trading.explanation import Explanation
 
 __all__ = [
+    "check_broker",
     "explain",
     "fills",
     "halt",
@@ -166,6 +168,33 @@ def reconcile(settings: Settings, account: str | None = None) -> list[Reconciled
             return [Reconciled(name, {}, str(error))]
 
     return _of_each(settings, account, one)
+
+
+def check_broker(settings: Settings) -> list[Check]:
+    """Ask the broker of live orders whether they could go there; none on paper.
+
+    A broker that cannot be asked without an order is only opened, so that its address is checked.
+    """
+    import asyncio
+
+    from tradewind.trading.broker import BROKER, PAPER, Examined, ExaminedBroker, open_broker
+
+    if settings.broker == PAPER:
+        return []
+
+    async def ask() -> list[Examined]:
+        broker = open_broker(settings.broker, _url(settings))
+        try:
+            return list(await broker.examine()) if isinstance(broker, ExaminedBroker) else []
+        finally:
+            await broker.close()
+
+    mend = "as it says; docs/trading.md has each broker's setup"
+    try:
+        found = asyncio.run(ask())
+    except TradewindError as error:
+        return [Check("broker", str(error), f"{mend}; the setting is {BROKER}")]
+    return [Check(f"broker: {one.what}", one.problem, mend, one.note) for one in found]
 
 
 def _of_each(
