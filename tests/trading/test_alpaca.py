@@ -34,7 +34,8 @@ from tradewind.testing.broker import (
     run,
     ticket,
 )
-from tradewind.trading.broker import Broker, ExaminedBroker, open_broker
+from tradewind.trading.book.unpaid import Dividend
+from tradewind.trading.broker import Broker, ExaminedBroker, PayingBroker, open_broker
 from tradewind.trading.brokers import _alpaca_link
 from tradewind.trading.brokers.alpaca import Alpaca
 from tradewind.trading.brokers.alpaca_address import Address, read_keys
@@ -621,6 +622,20 @@ def test_it_says_whether_orders_can_go_there(market: AtAlpaca) -> None:
         assert all("no usable answer" in each.problem for each in await gone.examine())
 
     run(test())
+
+
+def test_dividends_that_it_has_paid_are_told(market: AtAlpaca) -> None:
+    record = {"id": "1", "activity_type": "DIV", "date": "2024-01-05", "symbol": "AAPL",
+              "net_amount": "2.4", "qty": "10", "per_share_amount": "0.24"}  # fmt: skip
+    market.server.accounts["PA1"].dividends.append(record)
+    broker = market.broker()
+    assert isinstance(broker, PayingBroker)
+    assert asyncio.run(broker.dividends("mine", SIGNAL)) == [
+        Dividend("AAPL", SIGNAL, Decimal("2.40"))
+    ]
+    record["date"] = "soon"
+    with pytest.raises(TradingError, match="has the date 'soon'"):
+        asyncio.run(broker.dividends("mine", SIGNAL))
 
 
 def test_the_key_is_in_no_log(

@@ -59,6 +59,7 @@ class VendorAccount:
     """By symbol, in which words an order is refused."""
     orders: list[dict[str, Any]] = field(default_factory=list)
     trades: list[dict[str, Any]] = field(default_factory=list)
+    dividends: list[dict[str, Any]] = field(default_factory=list)
     positions: dict[str, Decimal] = field(default_factory=dict)
     listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
@@ -208,6 +209,8 @@ class AlpacaBrokerServer:
                 return Answer([_position(*each) for each in account.positions.items() if each[1]])
             case "GET", ["account", "activities", "FILL"]:
                 return Answer(self._trades(account, asked))
+            case "GET", ["account", "activities", "DIV"]:
+                return Answer(account.dividends)
             case "GET", ["orders"]:
                 return Answer(self._orders(account, asked))
             case "GET", ["orders:by_client_order_id"]:

@@ -20,13 +20,14 @@ from tradewind.errors import TradingError
 from tradewind.specs.entry_points import offered
 from tradewind.trading.book.accounts import Account, traded_by
 from tradewind.trading.book.database import database_errors
+from tradewind.trading.book.unpaid import Dividend
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["BROKER", "GROUP", "PAPER", "Broker", "Examined", "ExaminedBroker", "SimulatedBroker",
-           "address_of", "open_broker", "refuse_broker"]  # fmt: skip
+__all__ = ["BROKER", "GROUP", "PAPER", "Broker", "Examined", "ExaminedBroker", "PayingBroker",
+           "SimulatedBroker", "address_of", "open_broker", "refuse_broker"]  # fmt: skip
 
 PAPER: Final = "paper"
 """The broker of every account whose file does not say ``execution: live``."""
@@ -139,6 +140,15 @@ class ExaminedBroker(Broker, Protocol):
 
         What is found wrong is returned, and not raised.
         """
+        ...
+
+
+@runtime_checkable
+class PayingBroker(Broker, Protocol):
+    """A broker that can say which dividends it has paid."""
+
+    async def dividends(self, account: str, since: date) -> Sequence[Dividend]:
+        """Return the dividends that an account was paid from a day on, and those it has paid."""
         ...
 
 

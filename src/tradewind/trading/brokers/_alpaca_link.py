@@ -44,7 +44,7 @@ _ORDERS: Final = 500  # a page, the most that there may be
 _ACTIVITIES: Final = 100
 _BEFORE: Final = timedelta(days=10)  # an order is sent after the session before its own
 _TRIES: Final = 4
-_LONGEST_WAIT: Final = 15.0  # seconds
+_LONGEST_WAIT: Final = 60.0  # seconds; what is allowed is counted by the minute
 _TOO_MUCH: Final = 429
 _LINKS: Final = 20  # of a chain of orders that replaced one another
 
@@ -161,13 +161,20 @@ class Link:
 
     async def trades(self, since: date | None) -> list[Record]:
         """Return all trades from `since` on, oldest first."""
+        return await self._activities("FILL", since)
+
+    async def dividends(self, since: date) -> list[Record]:
+        """Return all dividends that were paid from `since` on, oldest first."""
+        return await self._activities("DIV", since)
+
+    async def _activities(self, kind: str, since: date | None) -> list[Record]:
         asked: dict[str, Any] = {"direction": "asc", "page_size": _ACTIVITIES}
         if (begin := _begin(since)) is not None:
             asked["after"] = begin.isoformat()
         found: dict[str, Record] = {}
         while True:
             page = _records(
-                await self._ask(partial(self._client.get, "/account/activities/FILL", asked))
+                await self._ask(partial(self._client.get, f"/account/activities/{kind}", asked))
             )
             if not self._has_more(found, page, _ACTIVITIES):
                 return list(found.values())

@@ -10,14 +10,15 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
-from tradewind.bookings import EXACT
+from tradewind.bookings import EXACT, cents
 from tradewind.errors import TradingError
+from tradewind.trading.book.unpaid import Dividend
 from tradewind.trading.brokers.alpaca_address import NEW_YORK
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderState, OrderTicket
 
 __all__ = [
-    "PENDING", "Chain", "Record", "Reference", "field", "fill_of", "moment_of", "position_of",
-    "shares_of",
+    "PENDING", "Chain", "Record", "Reference", "dividend_of", "field", "fill_of", "moment_of",
+    "position_of", "shares_of",
 ]  # fmt: skip
 
 Record = Mapping[str, Any]
@@ -159,6 +160,22 @@ def fill_of(activity: Record, reference: Reference, account: str) -> BrokerFill:
         commission=Decimal("0.00"),
         slippage=Decimal("0.00"),
     )
+
+
+def dividend_of(activity: Record) -> Dividend:
+    """Return a dividend that was paid.
+
+    Raises
+    ------
+    TradingError
+        If it is of another form.
+    """
+    text = str(field(activity, "date"))
+    try:
+        day = date.fromisoformat(text[:10])
+    except ValueError:
+        raise TradingError(f"Alpaca's record {activity.get('id')} has the date {text!r}") from None
+    return Dividend(str(field(activity, "symbol")), day, cents(_number(activity, "net_amount")))
 
 
 def position_of(record: Record) -> tuple[str, int]:

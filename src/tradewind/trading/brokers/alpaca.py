@@ -16,6 +16,7 @@ from typing import Final
 
 from tradewind.broker_login import find_login
 from tradewind.errors import OrderRejectedError, TradingError
+from tradewind.trading.book.unpaid import Dividend
 from tradewind.trading.broker import Examined
 from tradewind.trading.brokers._alpaca_link import Link, NotFoundError, RefusedError
 from tradewind.trading.brokers._alpaca_records import (
@@ -23,6 +24,7 @@ from tradewind.trading.brokers._alpaca_records import (
     Chain,
     Record,
     Reference,
+    dividend_of,
     field,
     fill_of,
     moment_of,
@@ -128,6 +130,11 @@ class Alpaca:
         """Return the shares an account holds by symbol, whoever bought them."""
         link, _ = await self._open(account)
         return dict(position_of(record) for record in await link.positions())
+
+    async def dividends(self, account: str, since: date) -> Sequence[Dividend]:
+        """Return the dividends that Alpaca has paid; see `tradewind.trading.broker`."""
+        link, _ = await self._open(account)
+        return [dividend_of(record) for record in await link.dividends(since)]
 
     async def close(self) -> None:
         """Hang up."""
