@@ -7,6 +7,7 @@ misbehave.
 
 import json
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -64,6 +65,14 @@ class VendorAccount:
     listeners: list[Callable[[dict[str, Any]], None]] = field(default_factory=list)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # who asked may have been killed
+            super().handle_error(request, client_address)
+
+
 class AlpacaBrokerServer:
     """The exchange and its broker.
 
@@ -106,8 +115,7 @@ class AlpacaBrokerServer:
         """Whether connections to the stream break before they hear anything."""
         self._number = 0
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler_of(self))
 
     @property
     def url(self) -> str:
