@@ -7,6 +7,7 @@ import pytest
 from tradewind.broker_login import LOGIN, find_login
 from tradewind.errors import SettingsError
 from tradewind.settings import Settings, load_settings
+from tradewind.stack import doors
 from tradewind.stack.containers import handout
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets, save_secrets
@@ -103,6 +104,24 @@ def test_only_the_trading_worker_gets_a_broker_s_login(
     (settings.state / "secrets.json").chmod(0o644)  # which the stack refuses to use
     monkeypatch.delenv(LOGIN, raising=False)
     assert find_login() is None
+
+
+def test_the_doctor_takes_no_offence_at_who_has_which(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (KEY, "TRADEWIND_ALPACA_KEY", LOGIN):
+        monkeypatch.delenv(name, raising=False)
+    secrets = Secrets(tiingo_key="5ecr3t-one", alpaca_key="5ecr3t-two", broker_login="5ecr3t-three")
+    settings = load_settings(home=home)
+    settings.state.mkdir()
+    looked_at = set()
+    for service in services(settings, Layout(settings.state), secrets):
+        for begin, allowed in doors.HELD.items():
+            if service.name.startswith(begin):
+                looked_at.add(begin)
+                check = doors._held(begin, dict(service.environment), allowed, secrets)
+                assert check.ok, check
+    assert looked_at == set(doors.HELD)
 
 
 def test_a_broker_s_login_is_refused_where_tasks_can_read_it(home: Path) -> None:
