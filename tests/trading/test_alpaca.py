@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import json
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from decimal import Decimal
@@ -599,6 +600,14 @@ def test_a_key_in_the_address_is_refused_and_not_shown() -> None:
     with pytest.raises(TradingError, match=f"it goes into {LOGIN}") as told:
         open_broker("alpaca://PK1:5ecr3t@paper?account.mine=PA1", "")
     assert "5ecr3t" not in repr(told.value)
+
+
+def test_without_the_library_its_extra_is_named(
+    market: AtAlpaca, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "alpaca.trading.client", None)
+    with pytest.raises(TradingError, match="install tradewind with its extra `alpaca`"):
+        asyncio.run(market.broker().positions("mine"))
 
 
 def test_an_account_that_the_address_does_not_name_is_said(market: AtAlpaca) -> None:
