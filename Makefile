@@ -93,6 +93,7 @@ bench-containers: install
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
+# From a vendor's refresh to fills at a broker's stand-in, through ten kills.
 # A workspace from the wheel alone, in an environment of its own.
 campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
@@ -102,6 +103,7 @@ campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.year
 	.venv/bin/pytest tests/stack/restored_whole.py
 	.venv/bin/pytest tests/stack/own_kinds_traded.py
+	TRADEWIND_REFRESH_KILLS=10 .venv/bin/pytest -s tests/trading/test_refresh_to_orders.py
 	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
 

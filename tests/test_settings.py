@@ -74,7 +74,7 @@ def test_what_is_empty_in_the_environment_is_not_set(
         ("MARKET_STORE", "S3://Desk/bars", "a folder or s3://bucket/prefix"),
         ("MARKET_STORE", "~", "~ means nothing here"),
         ("ARTIFACT_STORE", "minoi", "Did you mean minio?"),
-        ("BROKER", "nope", "a broker that is installed (ib, paper)"),
+        ("BROKER", "nope", "a broker that is installed (alpaca, ib, paper)"),
         ("BROKER", "papr", "Did you mean paper?"),
         ("BROKER", "https://gateway", "a broker that is installed"),
         ("ALERT_URL", "not an address", "an address such as https://"),

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tradewind.broker_login import LOGIN, find_login
 from tradewind.errors import SettingsError
 from tradewind.settings import Settings, load_settings
+from tradewind.stack import doors
 from tradewind.stack.containers import handout
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets, save_secrets
@@ -77,6 +79,71 @@ def test_only_workers_of_the_stack_get_it(
     assert having
     assert set(having.values()) == {VALUE}
     assert all(name.startswith("airflow-worker") for name in having)
+
+
+@pytest.mark.parametrize("place", ["environment", "secrets"])
+def test_only_the_trading_worker_gets_a_broker_s_login(
+    home: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(LOGIN, raising=False)
+    if place == "environment":
+        monkeypatch.setenv(LOGIN, VALUE)
+    secrets = Secrets(broker_login=VALUE if place == "secrets" else "")
+    settings = load_settings(home=home)
+    assert VALUE not in f"{settings!r}{settings.as_environment()}"
+    settings.state.mkdir()
+    save_secrets(Layout(settings.state), secrets)
+    having = {
+        service.name: service.environment[LOGIN]
+        for service in services(settings, Layout(settings.state), secrets)
+        if VALUE in f"{service.environment}{service.command}"
+    }
+    assert having == {"trading-worker": VALUE}
+    monkeypatch.setenv("TRADEWIND_HOME", str(home))
+    assert find_login() == VALUE
+    (settings.state / "secrets.json").chmod(0o644)  # which the stack refuses to use
+    monkeypatch.delenv(LOGIN, raising=False)
+    assert find_login() is None
+
+
+def test_the_doctor_takes_no_offence_at_who_has_which(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (KEY, "TRADEWIND_ALPACA_KEY", LOGIN):
+        monkeypatch.delenv(name, raising=False)
+    secrets = Secrets(tiingo_key="5ecr3t-one", alpaca_key="5ecr3t-two", broker_login="5ecr3t-three")
+    settings = load_settings(home=home)
+    settings.state.mkdir()
+    looked_at = set()
+    for service in services(settings, Layout(settings.state), secrets):
+        for begin, allowed in doors.HELD.items():
+            if service.name.startswith(begin):
+                looked_at.add(begin)
+                check = doors._held(begin, dict(service.environment), allowed, secrets)
+                assert check.ok, check
+    assert looked_at == set(doors.HELD)
+
+
+def test_a_broker_s_login_is_refused_where_tasks_can_read_it(home: Path) -> None:
+    (home / ".env").write_text(f"{LOGIN}={VALUE}\n")
+    with pytest.raises(SettingsError, match=r"\.env:1: .* may not stand where tasks can") as told:
+        load_settings(home=home)
+    assert VALUE not in str(told.value)
+
+
+def test_only_the_trading_worker_s_container_gets_a_broker_s_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handout, "_own", lambda *_: None)
+    monkeypatch.setattr("os.fchown", lambda *_: None)
+    template = (CHECKOUT / "config" / "users.acl.template").read_text()
+    handout.hand_out(tmp_path, {"SECRET_BROKER_LOGIN": VALUE}, template, tmp_path / "no-data")
+    having = {
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.rglob("*")
+        if path.is_file() and VALUE in path.read_text()
+    }
+    assert having == {"secrets.json", "trading/env", "backup/secrets.json"}
 
 
 def test_only_workers_in_containers_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from tradewind.broker_login import LOGIN
 from tradewind.env_file import Variable, read_env
 from tradewind.errors import SettingsError
 from tradewind.roles import REFUSED
@@ -327,6 +328,15 @@ def _find_home(cwd: Path) -> Path:
     )
 
 
+def _no_setting(name: str) -> str:
+    if name == LOGIN:
+        return (
+            "may not stand where tasks can read it: set it in the environment of `tradewind up`, "
+            "or broker_login in secrets.json"
+        )
+    return f"is no setting. {did_you_mean(name, map(variable, FIELDS), otherwise='Known')}"
+
+
 def _given(
     variables: Mapping[str, Variable], told: Callable[[str], str], root: Path
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -340,11 +350,10 @@ def _given(
             continue
         field_name = upper.removeprefix(PREFIX).lower()
         found = FIELDS.get(field_name)
-        if found is None and is_key(name):
+        if found is None and (is_key(name) or (name == LOGIN and not variable_.line)):
             continue
         if found is None or upper != name:
-            help_on = did_you_mean(upper, map(variable, FIELDS), otherwise="Known")
-            problems[name] = f"{told(name)} is no setting. {help_on}"
+            problems[name] = f"{told(name)} {_no_setting(upper)}"
         elif field_name == "home":
             if variable_.line:
                 problems[name] = f"{told(name)} says where this file is: set it in the environment"

@@ -130,13 +130,14 @@ def doctor(*, as_json: Json = False) -> None:
     from tradewind.desk.data import check_bars
     from tradewind.desk.disk import check_disk
     from tradewind.desk.registry import check_models
+    from tradewind.desk.trading import check_broker
     from tradewind.desk.training import check_files
     from tradewind.stack.doctor import diagnose
 
     settings = settings_of_folder()
     checks = [
         *diagnose(settings), *check_disk(settings), *check_models(settings),
-        *check_files(settings), *check_bars(settings),
+        *check_files(settings), *check_bars(settings), *check_broker(settings),
     ]  # fmt: skip
     print_json(checks) if as_json else display.checks(checks)
     raise typer.Exit(0 if all(check.ok for check in checks) else 1)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tradewind.errors import ReconciliationError, StrategyError
+from tradewind.errors import ReconciliationError, StrategyError, TradewindError
 from tradewind.settings import Settings
+from tradewind.stack.checks import Check, guarded
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from tradewind.trading.explanation import Explanation
 
 __all__ = [
+    "check_broker",
     "explain",
     "fills",
     "halt",
@@ -166,6 +169,86 @@ def reconcile(settings: Settings, account: str | None = None) -> list[Reconciled
             return [Reconciled(name, {}, str(error))]
 
     return _of_each(settings, account, one)
+
+
+def check_broker(settings: Settings) -> list[Check]:
+    """Ask the broker of live orders whether they could go there; none on paper.
+
+    A broker that cannot be asked without an order is only opened, so that its address is checked.
+    """
+    import asyncio
+
+    from tradewind.trading.broker import BROKER, PAPER, Examined, ExaminedBroker, open_broker
+
+    if settings.broker == PAPER:
+        return []
+
+    async def ask() -> list[Examined]:
+        broker = open_broker(settings.broker, _url(settings))
+        try:
+            return list(await broker.examine()) if isinstance(broker, ExaminedBroker) else []
+        finally:
+            await broker.close()
+
+    mend = "as it says; docs/trading.md has each broker's setup"
+    try:
+        found = asyncio.run(ask())
+    except TradewindError as error:
+        return [Check("broker", str(error), f"{mend}; the setting is {BROKER}")]
+    return [
+        *(Check(f"broker: {one.what}", one.problem, mend, one.note) for one in found),
+        *(guarded(f"dividends of {name}", partial(_dividends, settings, name))
+          for name in _live(settings)),
+    ]  # fmt: skip
+
+
+def _live(settings: Settings) -> list[str]:
+    """Return the strategies that have an account and trade live, by their files."""
+    from tradewind.research.strategy.files import load_strategies
+    from tradewind.trading.book.views import account_names
+
+    files = load_strategies(settings.strategies_dir, imports=False)[0]
+    if not any(strategy.execution == "live" for strategy in files.values()):
+        return []
+    with _book(settings) as engine:
+        return [
+            name for name in account_names(engine)
+            if name in files and files[name].execution == "live"
+        ]  # fmt: skip
+
+
+def _dividends(settings: Settings, account: str) -> Check:
+    """Name the dividends of an account that its broker has not paid: a note, and no fault."""
+    import asyncio
+    from datetime import UTC, datetime
+
+    from tradewind.trading.book.unpaid import LOOK_BACK, Dividend, unpaid_dividends
+    from tradewind.trading.broker import PayingBroker, open_broker
+
+    today, what = datetime.now(UTC).date(), f"dividends of {account}"
+
+    async def ask() -> list[Dividend] | None:
+        broker = open_broker(settings.broker, _url(settings))
+        try:
+            if not isinstance(broker, PayingBroker):
+                return None
+            return list(await broker.dividends(account, today - LOOK_BACK))
+        finally:
+            await broker.close()
+
+    paid = asyncio.run(ask())
+    if paid is None:
+        return Check(f"{what}: its broker does not say which it has paid")
+    with _book(settings) as engine, engine.connect() as connection:
+        unpaid = unpaid_dividends(connection, account, paid, today)
+    if not unpaid:
+        return Check(what)
+    named = ", ".join(f"{one.symbol} of {one.day} ({one.amount})" for one in unpaid)
+    return Check(
+        what,
+        note=f"booked here and not paid there: {named}. A paper account may skip them; a real one "
+        "is to be asked",
+    )
 
 
 def _of_each(

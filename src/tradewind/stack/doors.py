@@ -37,10 +37,10 @@ HELD: Final = {
     "forkserver": frozenset[str](),
     "airflow-worker": frozenset(
         {"redis_airflow", "redis_trading", "postgres_airflow_results", "postgres_research",
-         "mlflow_worker"}
+         "mlflow_worker", "tiingo_key", "alpaca_key"}
     ),
     "airflow-dag-processor": frozenset({"postgres_airflow_dags", "airflow_fernet_key"}),
-    "trading-worker": frozenset({"redis_trading", "postgres_trading"}),
+    "trading-worker": frozenset({"redis_trading", "postgres_trading", "broker_login"}),
 }  # fmt: skip
 """Secrets that a service which runs an author's code may have, by how its name begins."""
 

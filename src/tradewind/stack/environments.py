@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 
+from tradewind.broker_login import LOGIN
 from tradewind.errors import StackError
 from tradewind.host.proxies import spare_this_machine
 from tradewind.host.utf8 import UTF8
@@ -23,6 +24,7 @@ __all__ = [
     "airflow_environment",
     "airflow_secrets",
     "base_environment",
+    "broker_secrets",
     "dag_processor_secrets",
     "database_url",
     "logins_by_provider",
@@ -165,6 +167,12 @@ def worker_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
         **vendor_keys(secrets),
         **given_keys(settings.home),
     }
+
+
+def broker_secrets(secrets: Secrets) -> dict[str, str]:
+    """Return what opens accounts at a real broker: for the trading worker alone."""
+    login = os.environ.get(LOGIN) or secrets.broker_login
+    return {LOGIN: login} if login else {}
 
 
 def dag_processor_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:

@@ -54,6 +54,8 @@ class Secrets:
     # As user:password.
     redis_login: str = ""
     objects_login: str = ""
+    # Of a real broker, for trading workers alone; see `tradewind.broker_login`.
+    broker_login: str = ""
     # In containers; the local stack has it in a file that a setting names.
     oidc_client_secret: str = ""
     # Of vendors of bars; see `tradewind.vendor_keys`.

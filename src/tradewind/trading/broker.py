@@ -12,6 +12,7 @@ checked by ``tests/trading/broker_contract.py``, which any broker can be held to
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
@@ -19,13 +20,14 @@ from tradewind.errors import TradingError
 from tradewind.specs.entry_points import offered
 from tradewind.trading.book.accounts import Account, traded_by
 from tradewind.trading.book.database import database_errors
+from tradewind.trading.book.unpaid import Dividend
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderTicket
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-__all__ = ["BROKER", "GROUP", "PAPER", "Broker", "SimulatedBroker", "address_of", "open_broker",
-           "refuse_broker"]  # fmt: skip
+__all__ = ["BROKER", "GROUP", "PAPER", "Broker", "Examined", "ExaminedBroker", "PayingBroker",
+           "SimulatedBroker", "address_of", "open_broker", "refuse_broker"]  # fmt: skip
 
 PAPER: Final = "paper"
 """The broker of every account whose file does not say ``execution: live``."""
@@ -107,6 +109,46 @@ class SimulatedBroker(Broker, Protocol):
         TradingError
             If there are no quotes of the session, or a later one was traded already.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a broker says of one account, for `tradewind doctor`.
+
+    Attributes
+    ----------
+    what : str
+        Which account, and where.
+    note : str
+        What is yet to be known of it.
+    problem : str
+        Why no order can go there; empty if it can.
+    """
+
+    what: str
+    note: str = ""
+    problem: str = ""
+
+
+@runtime_checkable
+class ExaminedBroker(Broker, Protocol):
+    """A broker that can say whether orders could go there, without sending one."""
+
+    async def examine(self) -> Sequence[Examined]:
+        """Look at each account: whether it is let in, may trade, and has the same time.
+
+        What is found wrong is returned, and not raised.
+        """
+        ...
+
+
+@runtime_checkable
+class PayingBroker(Broker, Protocol):
+    """A broker that can say which dividends it has paid."""
+
+    async def dividends(self, account: str, since: date) -> Sequence[Dividend]:
+        """Return the dividends that an account was paid from a day on, and those it has paid."""
         ...
 
 

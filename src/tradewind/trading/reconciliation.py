@@ -1,6 +1,6 @@
 """Reconciliation: whether the book and the broker tell the same story, and the book its own."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,6 +14,7 @@ from tradewind.trading.book.order_log import LoggedOrder, logged_orders
 from tradewind.trading.book.schema import bookings, equity, fills, orders
 from tradewind.trading.broker import Broker, SimulatedBroker, refuse_broker
 from tradewind.trading.orders import BrokerFill, BrokerOrder, OrderState
+from tradewind.trading.position_words import booked_splits, position_differences
 
 __all__ = ["Reconciled", "reconcile"]
 
@@ -71,12 +72,13 @@ async def reconcile(engine: sa.Engine, broker: Broker, account: str) -> Reconcil
             since = None if isinstance(broker, SimulatedBroker) else settled
             ours = _Ours.read(connection, account, since)
             broken = list(_own_differences(connection, account, settled))
+            splits = booked_splits(connection, account)
         theirs = await broker.orders(account, since=since)
         filled = await broker.fills(account, since=since)
         positions = {s: n for s, n in (await broker.positions(account)).items() if n}
     broken += _order_differences(ours.orders, theirs)
     broken += _fill_differences(ours.fills, filled)
-    broken += _position_differences(ours.positions, positions)
+    broken += position_differences(ours.positions, positions, splits)
     if broken or settled is None:
         raise ReconciliationError(
             f"the book of {account} and its broker differ in {len(broken)} "
@@ -199,13 +201,6 @@ def _fill_differences(ours: Sequence[BrokerFill], theirs: Sequence[BrokerFill]) 
             f"fill {other.execution_id} of {other.shares} {other.symbol} on {other.session} is "
             f"unknown here (order {other.client_order_id})"
         )
-
-
-def _position_differences(ours: Mapping[str, int], theirs: Mapping[str, int]) -> Iterator[str]:
-    for symbol in sorted(ours.keys() | theirs.keys()):
-        mine, its = ours.get(symbol, 0), theirs.get(symbol, 0)
-        if mine != its:
-            yield f"position in {symbol} is {mine} here and {its} at the broker"
 
 
 def _repeated(what: str, ids: Iterable[str]) -> Iterator[str]:

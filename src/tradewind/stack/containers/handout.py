@@ -16,6 +16,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tradewind.broker_login import LOGIN
 from tradewind.endpoints import ROLES, ObjectStore, PostgresServer, RedisServer
 from tradewind.errors import SecretsError
 from tradewind.stack import minio, redis
@@ -338,6 +339,7 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
                 CELERY_BROKER_URL=trading,
                 CELERY_RESULT_BACKEND=trading,
                 TRADEWIND_DATABASE_URL=database("trading"),
+                **({LOGIN: whole.broker_login} if whole.broker_login else {}),
             )
         },
         "backup": {SHARE: json.dumps(_of_backups(whole, where), indent=2)},

@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from tradewind.errors import TradingError
+from tradewind.trading.brokers.named_accounts import ACCOUNT, named_accounts, other_options
 
 __all__ = ["Address"]
 
 _NEW_YORK: Final = ZoneInfo("America/New_York")
-_ACCOUNT: Final = "account."
 _EXAMPLE: Final = "ib://gateway:4002?account.momentum=DU1234567"
 
 
@@ -63,31 +63,18 @@ class Address:
             return cls(
                 host=parts.hostname or "127.0.0.1",
                 port=parts.port or 4002,  # IB Gateway's for paper trading; 4001 is for real money
-                accounts=_accounts(asked),
+                accounts=named_accounts(asked),
                 **_options(asked),
             )
         except (ValueError, KeyError) as error:  # an unknown time zone is a KeyError
             raise TradingError(
                 f"TRADEWIND_BROKER={text}: {error}. Write {_EXAMPLE}; options are "
-                f"{', '.join(sorted(_OPTIONS))}, and {_ACCOUNT}NAME for each account"
+                f"{', '.join(sorted(_OPTIONS))}, and {ACCOUNT}NAME for each account"
             ) from error
 
 
-def _accounts(asked: Mapping[str, str]) -> dict[str, str]:
-    found = {
-        name.removeprefix(_ACCOUNT): code
-        for name, code in sorted(asked.items())
-        if name.startswith(_ACCOUNT)
-    }
-    if not found or not all(found) or not all(found.values()):
-        raise ValueError("no account is named")
-    if len(set(found.values())) < len(found):
-        raise ValueError("two accounts share one at the broker")
-    return found
-
-
 def _options(asked: Mapping[str, str]) -> dict[str, Any]:
-    found = {name: value for name, value in asked.items() if not name.startswith(_ACCOUNT)}
+    found = other_options(asked)
     if unknown := sorted(found.keys() - _OPTIONS.keys()):
         raise ValueError(f"there is no option {', '.join(unknown)}")
     return {name: _OPTIONS[name](value) for name, value in found.items()}
