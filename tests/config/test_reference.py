@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from tradewind.market.sources.alpaca import AlpacaOptions
 from tradewind.market.sources.options import FilesOptions
+from tradewind.market.sources.quorum_options import QuorumOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
 from tradewind.research.strategy.strategy import Strategy
@@ -23,6 +24,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
+    "quorum.md": [("quorum", QuorumOptions)],
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
 }
 HEAD = "| field | default | allowed | meaning |\n| --- | --- | --- | --- |"

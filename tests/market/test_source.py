@@ -160,7 +160,7 @@ def test_one_bad_file_hides_no_other(tmp_path: Path) -> None:
     [
         (
             "name: good\nkind: yahoo",
-            "2: kind: no kind of source named 'yahoo' .*There are: alpaca, files, sam",
+            "2: kind: no kind of source named 'yahoo' .*There are: alpaca, files, quorum",
         ),
         (GOOD + "options: {a: 1}", r"3: options\.a: unknown field"),
         (
