@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from tests.vendors.tiingo_server import TiingoServer
 from tradewind.errors import PartialSourceError, SourceError
 from tradewind.market.ingest import check_stored, examine, ingest
 from tradewind.market.sources import sample
@@ -409,6 +410,38 @@ def test_only_findings_of_a_quorum_say_whose_values_hold() -> None:
     for rule, take in (("quorum_price", None), ("range", "one")):
         with pytest.raises(ValidationError, match="take"):
             Accepted(symbol="IBM", session=MONDAY, rule=rule, take=take, reason="why")
+
+
+def test_a_vendor_is_held_against_files(
+    tmp_path: Path, bars: pl.DataFrame, store: BarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_TIINGO_KEY", TiingoServer.key)
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    two = bars.filter(pl.col("symbol").is_in(["AAPL", "IBM"]))
+    put(two, "IBM", MONDAY, close=198.5).write_parquet(folder / "bars.parquet")
+    (folder / "files.yaml").write_text(
+        "name: files\nkind: files\noptions: {path: sources/bars.parquet, adjustment: factors, "
+        "symbol: {column: symbol}, session: {}, columns: {split_factor: split_factor, "
+        "adjustment_factor: adjustment_factor}}\n"
+    )
+    with TiingoServer(two).running() as vendor:
+        (folder / "live.yaml").write_text(
+            "name: live\nkind: tiingo\nschedule: null\n"
+            f"options: {{symbols: [AAPL, IBM], base_url: '{vendor.url}'}}\n"
+        )
+        spec = SourceSpec(
+            name="both", kind="quorum", options={"of": ["live", "files"]}, schedule=None,
+            accept=(decision("quorum_price", "live"),),
+        )  # fmt: skip
+        done = ingest(Quorum(spec, tmp_path), spec, store, known_at=NEXT)
+        assert done.failed == {}
+        assert [str(each.session) for each in done.findings if each.rule == "quorum_price"] == [
+            "2013-02-25"
+        ]
+        assert store.bars("both", ["IBM"])["close"].equals(
+            two.filter(pl.col("symbol") == "IBM", pl.col("session") < date(2013, 3, 1))["close"]
+        )
 
 
 def test_a_killed_ingest_goes_on_and_loses_nothing_of_what_was_said(
