@@ -14,12 +14,14 @@ import typer
 from typer.testing import CliRunner
 
 from tradewind import cli
+from tradewind.desk import stored_bars
 from tradewind.desk.data import Action
 from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
 from tradewind.desk.new import Begun
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
+from tradewind.desk.stored_bars import ChangedValue, Said, Shown, Step
 from tradewind.desk.tear_sheets import TearSheet
 from tradewind.desk.trading import Reconciled
 from tradewind.desk.workspace import Workspace
@@ -119,6 +121,18 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
         ["s", "--since", "2020-01-02"],
     ),
     "data stored": ("desk.data.stored", [Stored("s", ("A",), DAY, DAY, 7, 0, NOW, 1)], []),
+    "data show": (
+        "desk.stored_bars.show",
+        Shown("s", "A", DAY, DAY, 1, NAN, 0, (DAY,), (Step(DAY, "split", NAN),),
+              (ChangedValue("A", DAY, "close", NAN, NOW, 1.0, NOW),),
+              (Said("A", DAY, "quorum_price", "why", NOW),)),
+        ["s", "A"],
+    ),
+    "data compare": (
+        "desk.stored_bars.compare", [stored_bars.Difference("A", 1, 0, 0, 0, 0, 0, "")],
+        ["s", "t"],
+    ),
+    "data doctor": ("desk.stored_bars.diagnose", [Check("s", note="n")], []),
     "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),
     "backtest": ("desk.research.backtest", BacktestReport("m", "0", {"calmar": NAN}, 3), ["m"]),
     "signals": ("desk.research.signals", SignalSet("m", DAY, DAY, 1, "0", {"A": NAN}), ["m"]),

@@ -93,6 +93,21 @@ def test_the_vendor_s_source_of_a_page_can_be_opened(
     assert open_source(load_source(tmp_path / f"{name}.yaml")).symbols() == symbols
 
 
+def test_the_quorum_of_the_page_can_be_opened(tmp_path: Path) -> None:
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    sample.load(["IBM"]).write_parquet(sources / "IBM.parquet")
+    (sources / "live.yaml").write_text(code("vendors.md", "yaml"))
+    (sources / "mine.yaml").write_text(
+        "name: mine\nkind: files\noptions: {path: sources/*.parquet, symbol: {column: symbol}, "
+        "session: {}, adjustment: factors, columns: {split_factor: split_factor, "
+        "adjustment_factor: adjustment_factor}}\n"
+    )
+    (sources / "checked.yaml").write_text(code("quorum.md", "yaml"))
+    source = open_source(load_source(sources / "checked.yaml"))
+    assert source.symbols() == ("AAPL", "BRK-B", "IBM", "MSFT")
+
+
 def test_the_kind_of_the_page_is_a_source(tmp_path: Path) -> None:
     bars = sample.load(["IBM"])
     bars.write_parquet(tmp_path / "IBM.parquet")

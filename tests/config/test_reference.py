@@ -18,6 +18,7 @@ from tradewind.market.sources.databento import DatabentoOptions
 from tradewind.market.sources.interactive_brokers import InteractiveBrokersOptions
 from tradewind.market.sources.massive import MassiveOptions
 from tradewind.market.sources.options import FilesOptions
+from tradewind.market.sources.quorum_options import QuorumOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.tiingo import TiingoOptions
 from tradewind.market.sources.yahoo import YahooOptions
@@ -28,6 +29,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES: dict[str, list[tuple[str, type[BaseModel]]]] = {
     "strategy.md": [("strategy", Strategy)],
     "source.md": [("source", SourceSpec), ("options", FilesOptions)],
+    "quorum.md": [("quorum", QuorumOptions)],
     "vendors.md": [("tiingo", TiingoOptions), ("alpaca", AlpacaOptions)],
     "vendors/ccxt.md": [("ccxt", CcxtOptions)],
     "vendors/interactive_brokers.md": [("interactive_brokers", InteractiveBrokersOptions)],

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.market.rounding import decimals, rounding_apart
+from tradewind.market.rounding import decimals, kept_in_32_bits, rounding_apart
 
 
 def same(one: float, other: float) -> bool:
@@ -68,3 +68,19 @@ def test_a_number_that_was_multiplied_and_divided_is_the_same(number: float, fac
 def test_decimals() -> None:
     numbers = np.array([1.0, 1.5, 60.07000000000001, 0.125, 1e-6, 1e-7, 1 / 3, np.nan])
     assert decimals(numbers).tolist() == [0, 1, 2, 3, 6, 99, 99, 99]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (123_456_789, 123_456_792, True),  # the nearest number of 32 bits
+        (123_456_792, 123_456_789, True),
+        (123_456_789, 123_456_790, False),  # a share more is a share more
+        (123_456_789, 123_456_800, False),
+        (1_000_001, 1_000_002, False),
+        (float("nan"), 1.0, False),
+    ],
+)
+def test_a_volume_of_32_bits_is_the_same_volume(one: float, other: float, same: bool) -> None:
+    found = kept_in_32_bits(np.array([float(one)]), np.array([float(other)]))
+    assert found.tolist() == [same]

@@ -25,6 +25,7 @@ from tradewind.market.ingest import examine, ingest
 from tradewind.market.sessions import Opened, SessionCalendar
 from tradewind.market.sources.source import SourceSpec, load_source
 from tradewind.market.store.bar_store import BarStore
+from tradewind.market.validation.session_rules import exception_findings
 
 READ_AT = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 TYPHOONS = (dt.date(2023, 9, 1), dt.date(2023, 9, 8))  # Saola, and the black rain
@@ -242,7 +243,13 @@ def test_ranges_and_single_days_are_read_from_yaml(tmp_path: Path) -> None:
             '{open: [{days: 2023-09-02, open: "18:15", close: "03:00", reason: x}]}',
             r"close \(03:00\) is not after open \(18:15\)",
         ),
-        ("{shut: []}", r"sessions\.shut: unknown field\. Known are: closed, open"),
+        ("{shut: []}", r"sessions\.shut: unknown field\. Known are: closed, open, hours"),
+        ("{hours: [{days: 2023-09-01, reason: x}]}", "say when it closed"),
+        (
+            '{hours: [{days: 2023-09-01, close: "12:00", reason: x}], '
+            "closed: [{days: 2023-09-01, reason: y}]}",
+            "more than",
+        ),
     ],
 )
 def test_nonsense_is_refused_by_name(tmp_path: Path, sessions: str, reason: str) -> None:
@@ -271,3 +278,25 @@ def test_many_accepted_findings_fit_into_a_file(tmp_path: Path) -> None:
     assert len(one_by_one.accept) == 1000
     source = Walks(HONG_KONG.session_calendar, 500)
     assert rules(examine(source, one_by_one, known_at=READ_AT)) == set()
+
+
+def test_an_early_close_of_one_s_own_is_when_the_bar_is_known_and_asked_for() -> None:
+    friday, saturday = day("2023-09-15"), day("2023-09-16")
+    early = spec(
+        "XHKG", hours=[{"days": [friday, saturday], "close": "12:00", "reason": "typhoon"}]
+    )
+    calendar = early.session_calendar
+    [closes] = closes_between(calendar, friday, friday)["event_time"].to_list()
+    assert closes == dt.datetime(2023, 9, 15, 4, tzinfo=dt.UTC)
+    noon = dt.datetime(2023, 9, 15, 4, 1, tzinfo=dt.UTC)
+    assert last_closed_session(calendar, noon) == friday
+    assert last_closed_session("XHKG", noon) == day("2023-09-14")
+    assert sessions_between(calendar, friday, saturday).to_list() == [friday]
+    [useless] = exception_findings(calendar)
+    assert (useless.session, useless.value) == (saturday, "hours")
+    assert SessionCalendar.model_validate(calendar.model_dump(mode="json")) == calendar
+    usual = spec("XHKG", hours=[{"days": friday, "close": "16:00", "reason": "as always"}])
+    assert [each.session for each in exception_findings(usual.session_calendar)] == [friday]
+    never = spec("XHKG", hours=[{"days": friday, "close": "08:00", "reason": "x"}])
+    with pytest.raises(MarketDataError, match=r"would close at 00:00 UTC.*sessions\.hours"):
+        sessions_between(never.session_calendar, friday, friday)

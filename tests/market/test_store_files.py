@@ -102,7 +102,7 @@ def test_a_manifest_is_small_readable_and_never_changes(
         "as_of": None,
         "created": "",
         "rows": 2054,
-        "calendar": {"name": "XNYS", "closed": [], "opened": []},
+        "calendar": {"name": "XNYS", "closed": [], "opened": [], "hours": []},
         "content_hash": "",
     }
     append(store, handed_out("AAPL"))

@@ -1,6 +1,7 @@
 """Sources of bars."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -88,3 +89,49 @@ def data_snapshots(*, as_json: Json = False) -> None:
 
     found = data.snapshots(settings_of_folder())
     print_json(found) if as_json else display.snapshots(found)
+
+
+@data_app.command("show")
+def data_show(
+    source: Source,
+    symbol: Annotated[str, typer.Argument(help="One of those that are stored.")],
+    *,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it into this file: .png, .svg or .pdf.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what is stored of a symbol: since when, how fresh, its actions, what was revised."""
+    from tradewind import display
+    from tradewind.desk import stored_bars
+
+    found = stored_bars.show(settings_of_folder(), source, symbol, plot=plot)
+    print_json(found) if as_json else display.shown(found)
+
+
+@data_app.command("compare")
+def data_compare(
+    one: Source,
+    other: Source,
+    symbols: Annotated[list[str] | None, typer.Argument(help="Common ones, if none.")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Hold what is stored of two sources against each other. Exit code 1 if they differ."""
+    from tradewind import display
+    from tradewind.desk import stored_bars
+
+    found = stored_bars.compare(settings_of_folder(), one, other, symbols or ())
+    print_json(found) if as_json else display.differences(one, other, found)
+    raise typer.Exit(1 if any(each.first for each in found) else 0)
+
+
+@data_app.command("doctor")
+def data_doctor(*, as_json: Json = False) -> None:
+    """Say of each source what is stored, how fresh it is and what changed. 1 if one is behind."""
+    from tradewind import display
+    from tradewind.desk import stored_bars
+
+    found = stored_bars.diagnose(settings_of_folder())
+    print_json(found) if as_json else display.checks(found)
+    raise typer.Exit(0 if all(check.ok for check in found) else 1)

@@ -188,10 +188,14 @@ def checked_bars(settings: Settings, strategy: "Strategy", snapshot_id: str) -> 
     """
     from tradewind.market.ingest import check_stored
     from tradewind.market.sources.source import find_source
+    from tradewind.market.validation.disagreements import findings_of
 
-    bars = bar_store(settings).read(snapshot_id)
+    store = bar_store(settings)
+    bars = store.read(snapshot_id)
     spec = find_source(strategy.universe.source, settings.sources_dir)
-    findings = check_stored(bars, spec, strategy.bar_symbols)
+    days = bars.get_column("session").sort()
+    said = store.disagreements(spec.name, strategy.bar_symbols, start=days[0], end=days[-1])
+    findings = check_stored(bars, spec, strategy.bar_symbols, noted=findings_of(said))
     return CheckedBars(snapshot_id, bars, tuple(findings))
 
 

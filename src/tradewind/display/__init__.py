@@ -1,7 +1,15 @@
 """What the command line shows: progress, tables, logins."""
 
 from tradewind.display.backup import backup_made, backups, restored, upgraded
-from tradewind.display.data import actions, findings, snapshots, sources, stored
+from tradewind.display.data import (
+    actions,
+    differences,
+    findings,
+    shown,
+    snapshots,
+    sources,
+    stored,
+)
 from tradewind.display.housekeeping import disk, disk_in_short, removed
 from tradewind.display.progress import copying, counting, note, said, starting, stopwatch, tasks
 from tradewind.display.registry import (
@@ -30,6 +38,7 @@ __all__ = [
     "copying",
     "counting",
     "credentials",
+    "differences",
     "disk",
     "disk_in_short",
     "explanation",
@@ -48,6 +57,7 @@ __all__ = [
     "reproduction",
     "restored",
     "said",
+    "shown",
     "signals",
     "snapshots",
     "sources",

@@ -1,7 +1,7 @@
 """Sources of bars, and what is stored."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 
@@ -10,17 +10,22 @@ from tradewind.display.tables import Grid, Number, Words
 
 if TYPE_CHECKING:
     from tradewind.desk.data import Action
+    from tradewind.desk.stored_bars import Difference, Shown
     from tradewind.market.sources.source import SourceSpec
     from tradewind.market.store.bar_store import SnapshotInfo, Stored
     from tradewind.market.validation.findings import Finding
 
 __all__ = [
     "actions",
+    "differences",
     "findings",
+    "shown",
     "snapshots",
     "sources",
     "stored",
 ]
+
+_SHOWN: Final = 20  # rows of a table; --json has all
 
 
 def sources(found: "Sequence[SourceSpec]") -> None:
@@ -97,3 +102,59 @@ def snapshots(found: "Sequence[SnapshotInfo]") -> None:
 def _some(names: "Sequence[str]", shown: int = 6) -> str:
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
+
+
+def shown(found: "Shown") -> None:
+    """Print what is stored of a symbol."""
+    say = terminal.console.print
+    age = f", {found.behind} sessions ago" if found.behind else ", up to date"
+    say(
+        f"{escape(found.symbol)} of {found.source}: {found.bars:,} bars from {found.first} to "
+        f"{found.last}{age}; last close {found.close:.10g}"
+    )
+    if found.missing:
+        names = ", ".join(map(str, found.missing[:_SHOWN]))
+        more = f" and {len(found.missing) - _SHOWN} more" if found.missing[_SHOWN:] else ""
+        say(f"sessions without a bar: {names}{more}")
+    steps = Grid("session", "kind", Number("value"))
+    for step in found.steps[-_SHOWN:]:
+        value = f"{step.value:.6g} for 1" if step.kind == "split" else f"{step.value:.3%}"
+        steps.add(str(step.session), step.kind, value)
+    terminal.table_or(steps, "No split and no dividend")
+    if found.steps[_SHOWN:]:
+        say(f"and {len(found.steps) - _SHOWN} older ones; --json has all")
+    changed = Grid("session", "value", Number("was"), Number("became"), "revised, UTC")
+    for each in found.changed[-_SHOWN:]:
+        changed.add(
+            str(each.session), each.field, f"{each.was:.10g}", f"{each.became:.10g}",
+            f"{each.known_at:%Y-%m-%d %H:%M}",
+        )  # fmt: skip
+    terminal.table_or(changed, "Nothing was revised")
+    if found.changed[_SHOWN:]:
+        say(f"and {len(found.changed) - _SHOWN} older ones; --json has all")
+    if found.said:
+        said = Grid("session", "rule", Words("who said what"), "said, UTC")
+        for one in found.said[-_SHOWN:]:
+            said.add(str(one.session), one.rule, escape(one.what), f"{one.known_at:%Y-%m-%d %H:%M}")
+        said.print(terminal.console)
+
+
+def differences(one: str, other: str, found: "Sequence[Difference]") -> None:
+    """Print how what is stored of two sources differs."""
+    table = Grid(
+        "symbol", Number("both"), Number(f"only {one}"), Number(f"only {other}"), Number("prices"),
+        Number("volumes"), Number("actions"), Words("the first difference"),
+    )  # fmt: skip
+    for each in found:
+        counts = (
+            each.common,
+            each.only_one,
+            each.only_other,
+            each.prices,
+            each.volumes,
+            each.actions,
+        )
+        table.add(
+            escape(each.symbol), *(f"{count:,}" for count in counts), escape(each.first or "none")
+        )
+    table.print(terminal.console)

@@ -7,19 +7,15 @@ sessions of bars asks with the latter (`tradewind.market.sources.source.SourceSp
 
 import functools
 import statistics
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 import polars as pl
 
 from tradewind.errors import MarketDataError
-from tradewind.market.exchange import exchange, known
+from tradewind.market.exchange import exchange, known, zone_of
 from tradewind.market.sessions import SessionCalendar
-
-if TYPE_CHECKING:
-    from exchange_calendars import ExchangeCalendar
+from tradewind.market.special_hours import opened, with_hours
 
 __all__ = [
     "close_after",
@@ -38,7 +34,6 @@ __all__ = [
 # No exchange has been closed for longer since the calendars begin.
 _LONGEST_PAUSE: Final = timedelta(days=200)
 _DAY: Final = timedelta(days=1)
-_MOMENT: Final = pl.Datetime("us", "UTC")
 # Long past, so that no later word on a holiday changes what a year is taken to have.
 _COUNTED_YEARS: Final = range(2005, 2025)
 
@@ -260,7 +255,9 @@ def time_zone_of(calendar: str | SessionCalendar) -> str:
     MarketDataError
         If there is no such calendar.
     """
-    return _zone(exchange(SessionCalendar.of(calendar).name, date(2020, 1, 1), date(2020, 12, 31)))
+    return zone_of(
+        exchange(SessionCalendar.of(calendar).name, date(2020, 1, 1), date(2020, 12, 31))
+    )
 
 
 def _refuse_unknown(calendar: str | SessionCalendar, start: date, end: date) -> None:
@@ -294,42 +291,13 @@ def _hours(calendar: str | SessionCalendar, start: date, end: date) -> pl.DataFr
     )
     if asked.closed:
         hours = hours.filter(~pl.col("session").is_in(list(asked.closed)))
+    if asked.hours:
+        hours = with_hours(hours, asked, made)
     if asked.opened:
-        hours = pl.concat([hours, _opened(asked, made)]).unique(
+        hours = pl.concat([hours, opened(asked, made)]).unique(
             "session", keep="first", maintain_order=True
         )
     return hours.sort("session").filter(pl.col("session").is_between(start, end))
-
-
-def _opened(asked: SessionCalendar, made: "ExchangeCalendar") -> pl.DataFrame:
-    """Return the hours of the sessions that only the source knows."""
-    zone = ZoneInfo(_zone(made))
-
-    def at(day: date, offset: int, hour: time) -> datetime:
-        return datetime.combine(day + offset * _DAY, hour, zone).astimezone(UTC)
-
-    rows = []
-    for one in asked.opened:
-        day = one.session
-        opens = one.open if one.open is not None else _usual(made.open_times, day)
-        closes = one.close if one.close is not None else _usual(made.close_times, day)
-        begin = at(day, 0 if one.open is not None else made.open_offset, opens)
-        end = at(day, 0 if one.close is not None else made.close_offset, closes)
-        if end <= begin:
-            raise MarketDataError(
-                f"calendar {asked}: the session of {day} would close at {closes:%H:%M}, and not "
-                f"open before {opens:%H:%M}; write both times of it under sessions.open in the "
-                'source\'s file: open: "18:00", close: "19:15"'
-            )
-        rows.append((day, begin, end))
-    return pl.DataFrame(
-        rows, {"session": pl.Date, "opens_at": _MOMENT, "event_time": _MOMENT}, orient="row"
-    )
-
-
-def _usual(times: Iterable[tuple[Any, time]], day: date) -> time:
-    """Return the hour of those that an exchange has had which holds on a day."""
-    return [at for since, at in times if since is None or since.date() <= day][-1]
 
 
 def _around(
@@ -345,10 +313,6 @@ def _around(
     first = held - before if held - limits.first > before else limits.first
     last = held + after if limits.last - held > after else limits.last
     return first, last
-
-
-def _zone(made: "ExchangeCalendar") -> str:
-    return str(getattr(made.tz, "key", made.tz))
 
 
 def _utc(moment: datetime) -> datetime:

@@ -17,7 +17,7 @@ from tradewind.errors import MarketDataError
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
-__all__ = ["Known", "exchange", "known"]
+__all__ = ["Known", "exchange", "known", "zone_of"]
 
 # Beyond these days pandas cannot count nanoseconds.
 _FIRST: Final = date(1700, 1, 1)
@@ -123,3 +123,8 @@ def _explained(name: str) -> Iterator[None]:
             f"exchange_calendars {version('exchange_calendars')} cannot make the calendar {name} "
             f"with pandas {version('pandas')}: {reason}; use another release of it"
         ) from error
+
+
+def zone_of(made: "ExchangeCalendar") -> str:
+    """Return the name of an exchange's time zone, such as ``"America/New_York"``."""
+    return str(getattr(made.tz, "key", made.tz))

@@ -12,13 +12,14 @@ from typing import Final
 
 import polars as pl
 
-from tradewind.errors import SourceError
+from tradewind.errors import PartialSourceError, SourceError
 from tradewind.market.ingest_result import IngestResult, Progress
 from tradewind.market.refresh import complete_bars, refresh
-from tradewind.market.sources.offers import takes_since
+from tradewind.market.sources.offers import ComparesSources, takes_since
 from tradewind.market.sources.source import Source, SourceSpec
 from tradewind.market.store.bar_store import BarStore
 from tradewind.market.validation.accepted import concerning
+from tradewind.market.validation.disagreements import findings_of
 from tradewind.market.validation.findings import Finding
 from tradewind.market.validation.validate import Examination, check, refuse_errors
 
@@ -57,8 +58,10 @@ def examine(
         If its calendar does not know the days of the bars.
     """
     with _examination(spec, symbols, known_at) as examination:
-        for bars in _parts(source, spec, _wanted(source, spec, symbols), known_at, on_progress):
+        wanted = _wanted(source, spec, symbols)
+        for bars, noted in _parts(source, spec, wanted, known_at, on_progress):
             examination.add(bars)
+            examination.note(noted)
         return examination.findings()
 
 
@@ -88,8 +91,9 @@ def read(
     """
     parts = []
     with _examination(spec, symbols, known_at) as examination:
-        for bars in _parts(source, spec, _wanted(source, spec, symbols), known_at, None):
+        for bars, noted in _parts(source, spec, _wanted(source, spec, symbols), known_at, None):
             examination.add(bars)
+            examination.note(noted)
             parts.append(bars)
         refuse_errors(examination.findings())
     return pl.concat(parts)
@@ -153,7 +157,7 @@ def ingest(
             spec.name, known_at=known_at, calendar=spec.session_calendar, backdate=backdate
         ) as staged,
     ):
-        for bars in _parts(source, spec, wanted, known_at, on_progress):
+        for bars, _ in _parts(source, spec, wanted, known_at, on_progress):
             examination.add(bars)
             if not examination.has_errors:  # else nothing will be stored
                 staged.add(bars)
@@ -162,7 +166,9 @@ def ingest(
     return IngestResult(wanted, done.new, done.revised, done.unchanged, (*findings, *done.findings))
 
 
-def check_stored(bars: pl.DataFrame, spec: SourceSpec, symbols: Sequence[str]) -> list[Finding]:
+def check_stored(
+    bars: pl.DataFrame, spec: SourceSpec, symbols: Sequence[str], *, noted: Sequence[Finding] = ()
+) -> list[Finding]:
     """Return the warnings about stored bars of some symbols, or refuse bars that have errors.
 
     They passed when they were stored; since then rules or the source's file may have changed, and
@@ -176,6 +182,8 @@ def check_stored(bars: pl.DataFrame, spec: SourceSpec, symbols: Sequence[str]) -
         Where they came from.
     symbols : sequence of str
         That were asked of the snapshot.
+    noted : sequence of Finding
+        What the sources of a quorum said differently when the bars were stored.
 
     Raises
     ------
@@ -184,7 +192,7 @@ def check_stored(bars: pl.DataFrame, spec: SourceSpec, symbols: Sequence[str]) -
     """
     days = bars.get_column("session").sort()
     accepted = concerning(spec.accept, symbols, start=days[0], end=days[-1])
-    return check(bars, spec.session_calendar, accepted=accepted)
+    return check(bars, spec.session_calendar, accepted=accepted, noted=noted)
 
 
 def _examination(
@@ -212,18 +220,17 @@ def _parts(
     wanted: Sequence[str],
     known_at: datetime,
     on_progress: Progress | None,
-) -> Iterator[pl.DataFrame]:
-    """Return a source's bars, some symbols at a time, as they were at one moment."""
+) -> Iterator[tuple[pl.DataFrame, list[Finding]]]:
+    """Return a source's bars and what it found, some symbols at a time, as they were at once."""
     report = on_progress or (lambda _done, _all: None)
     report(0, len(wanted))
     before = _state(source)
     taken, size, longest = 0, _FIRST_CHUNK, 1
     while taken < len(wanted):
         chunk = wanted[taken : taken + size]
-        bars = source.load(chunk)
-        _refuse_others(spec.name, chunk, bars)
+        bars, noted = _loaded(source, spec, chunk)
         bars = complete_bars(bars, source, spec, known_at)
-        yield bars
+        yield bars, noted
         taken += len(chunk)
         longest = max(longest, 1, *bars.get_column("symbol").value_counts().get_column("count"))
         # Those that follow may be longer than all before, as where the short ones sort first.
@@ -234,6 +241,21 @@ def _parts(
             f"source {spec.name!r} changed while it was read, so that its bars may not belong "
             "together; ingest it again once it is whole"
         )
+
+
+def _loaded(
+    source: Source, spec: SourceSpec, chunk: Sequence[str]
+) -> tuple[pl.DataFrame, list[Finding]]:
+    """Return all bars of some symbols but those that sources cannot agree on, and why not."""
+    if not isinstance(source, ComparesSources):
+        bars = source.load(chunk)
+        _refuse_others(spec.name, chunk, bars)
+        return bars, []
+    found = source.compare(chunk)
+    if found.failed:
+        raise PartialSourceError(spec.name, found.failed, again_at=found.again_at)
+    _refuse_others(spec.name, sorted(set(chunk) - set(found.stopped)), found.bars)
+    return found.bars, findings_of(found.said)
 
 
 def _state(source: Source) -> object:

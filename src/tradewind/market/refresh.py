@@ -18,9 +18,16 @@ from tradewind.errors import PartialSourceError
 from tradewind.market.bars import KEY, SCHEMA
 from tradewind.market.calendar import latest_possible_session
 from tradewind.market.ingest_result import IngestResult, Progress
-from tradewind.market.sources.offers import IncrementalSource, Promise, promise_of, takes_since
+from tradewind.market.sources.offers import (
+    ComparesSources,
+    IncrementalSource,
+    Promise,
+    promise_of,
+    takes_since,
+)
 from tradewind.market.sources.source import Source, SourceSpec
 from tradewind.market.store.bar_store import Appended, BarStore, Reach
+from tradewind.market.validation import disagreements
 from tradewind.market.validation.accepted import concerning
 from tradewind.market.validation.findings import Finding
 from tradewind.market.validation.validate import validate
@@ -68,13 +75,17 @@ def refresh(
 
     def judged(symbols: Sequence[str], known: Mapping[str, Reach]) -> pl.DataFrame:
         """Load bars, and leave out what is not complete and symbols that fail, which are noted."""
-        bars, absent, until = _loaded(source, spec, symbols, known)
-        bars = complete_bars(bars, source, spec, known_at)
-        wrong = absent | _unconnected(bars, known)
+        found = _loaded(source, spec, symbols, known)
+        bars = complete_bars(found.bars, source, spec, known_at)
+        wrong = {**found.failed, **_unconnected(bars, known)}
         bars = bars.filter(~pl.col("symbol").is_in(list(wrong)))
-        bars, warnings, broken = _judged(bars, spec, known_at)
+        said = found.said.filter(pl.col("symbol").is_in(bars["symbol"].unique().to_list()))
+        bars, warnings, broken = _judged(bars, spec, known_at, said)
+        if not said.is_empty():  # before the bars, so that no kill parts them from what was said
+            said = said.filter(~pl.col("symbol").is_in(list(broken)))
+            store.note(spec.name, said, known_at=known_at)
         taken.failed |= wrong | broken
-        taken.again_at = until or taken.again_at
+        taken.again_at = found.again_at or taken.again_at
         taken.findings += warnings
         return bars
 
@@ -182,24 +193,38 @@ def _last_complete(spec: SourceSpec, promise: Promise, known_at: datetime) -> da
     return latest_possible_session(spec.session_calendar, known_at - _wait(spec, promise))
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """The bars that can be had, why others cannot, until when nothing can, and who differs."""
+
+    bars: pl.DataFrame
+    failed: Mapping[str, str]
+    again_at: datetime | None
+    said: pl.DataFrame
+
+
 def _loaded(
     source: IncrementalSource, spec: SourceSpec, chunk: Sequence[str], known: Mapping[str, Reach]
-) -> tuple[pl.DataFrame, dict[str, str], datetime | None]:
-    """Return the bars that can be had, why others cannot, and until when nothing can."""
+) -> _Loaded:
     # Each split and dividend changes all adjusted prices, those that are stored among them.
     whole = promise_of(source).prices == "adjusted"
     since = {} if whole else {symbol: each.since for symbol, each in known.items()}
     failed: dict[str, str] = {}
-    again_at = None
+    again_at, said = None, pl.DataFrame(schema=disagreements.SCHEMA)
     try:
-        bars = source.load(chunk, since)
+        if isinstance(source, ComparesSources):
+            found = source.compare(chunk, since)
+            bars, said, again_at = found.bars, found.said, found.again_at
+            failed = {**found.failed, **found.stopped}
+        else:
+            bars = source.load(chunk, since)
     except PartialSourceError as error:
         failed, again_at = dict(error.failed), error.again_at
         bars = pl.DataFrame(schema=SCHEMA) if error.bars is None else error.bars
     given = set(bars.get_column("symbol").drop_nulls()) if "symbol" in bars.columns else set()
     for symbol in set(chunk) - given - set(failed):
         failed[symbol] = f"source {spec.name!r} gave no bars, and no reason; ask it again"
-    return bars.filter(pl.col("symbol").is_in(chunk)), failed, again_at
+    return _Loaded(bars.filter(pl.col("symbol").is_in(chunk)), failed, again_at, said)
 
 
 def _unconnected(bars: pl.DataFrame, known: Mapping[str, Reach]) -> dict[str, str]:
@@ -221,7 +246,7 @@ def _unconnected(bars: pl.DataFrame, known: Mapping[str, Reach]) -> dict[str, st
 
 
 def _judged(
-    bars: pl.DataFrame, spec: SourceSpec, known_at: datetime
+    bars: pl.DataFrame, spec: SourceSpec, known_at: datetime, said: pl.DataFrame
 ) -> tuple[pl.DataFrame, list[Finding], dict[str, str]]:
     """Return the bars of symbols that pass every rule, warnings about them, and what others broke.
 
@@ -235,7 +260,10 @@ def _judged(
         days = some.get_column("session").drop_nulls().sort().to_list() or [date.min, date.max]
         symbols = some.get_column("symbol").unique().to_list()
         accepted = concerning(spec.accept, symbols, start=days[0], end=days[-1])
-        return validate(some, spec.session_calendar, known_at=known_at, accepted=accepted)
+        noted = disagreements.findings_of(said.filter(pl.col("symbol").is_in(symbols)))
+        return validate(
+            some, spec.session_calendar, known_at=known_at, accepted=accepted, noted=noted
+        )
 
     found = found_in(bars)
     errors = [each for each in found if each.severity == "error"]

@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["FLOAT_NOISE", "STEP_NOISE", "decimals", "rounding_apart", "step_rounding"]
+__all__ = [
+    "FLOAT_NOISE", "STEP_NOISE", "decimals", "kept_in_32_bits", "rounding_apart", "step_rounding",
+]  # fmt: skip
 
 FLOAT_NOISE: Final = 1e-9
 """Relative difference of two numbers of 64 bits that are the same after some arithmetic."""
@@ -71,6 +73,23 @@ def rounding_apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDAr
         bound = np.where(half_unit < _COARSE * size, half_unit * (1.0 + FLOAT_NOISE), 0.0)
         bound = np.maximum(bound, STEP_NOISE * size)
         same[open_] = computed & (gap <= bound)
+    return same
+
+
+def kept_in_32_bits(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether one of two numbers is the other as 32 bits keep it.
+
+    So a vendor's volume of 123,456,789 comes out as 123,456,792 by another of its doors. Two counts
+    that are both exact differ even by a single share.
+
+    Parameters
+    ----------
+    one, other : ndarray of the same shape
+        NaN is never the same as anything.
+    """
+    with np.errstate(over="ignore"):
+        short_one, short_other = one.astype(np.float32), other.astype(np.float32)
+    same: NDArray[np.bool_] = (short_one == other) | (short_other == one)
     return same
 
 

@@ -10,6 +10,8 @@ a Saturday. A source's file says so once, for all of its symbols::
         - {from: 2020-01-27, to: 2020-01-28, reason: closed for longer than planned}
       open:
         - {days: 2023-11-12, open: "18:00", close: "19:15", reason: Muhurat}
+      hours:
+        - {days: 2018-12-05, close: "13:00", reason: early close that the calendar lacks}
 
 `SessionCalendar` is what everybody who asks about those bars' sessions is handed.
 
@@ -18,7 +20,7 @@ Importing this module loads no polars: Airflow reads it with every DAG file.
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, time, timedelta
 from typing import Annotated, Any, Final, Self
 
@@ -33,7 +35,9 @@ from pydantic import (
 
 from tradewind.market.spec_types import Day
 
-__all__ = ["Closed", "Open", "Opened", "Reason", "SessionCalendar", "SessionExceptions", "Span"]
+__all__ = [
+    "Closed", "Hours", "Open", "Opened", "Reason", "SessionCalendar", "SessionExceptions", "Span",
+]  # fmt: skip
 
 _CLOCK: Final = re.compile(r"[0-9]{1,2}:[0-9]{2}")
 _LONGEST: Final = 366  # days; a longer one is a slip of the year more often than a closure
@@ -42,7 +46,7 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 
 
 class Opened(BaseModel):
-    """A session that the calendar lacks, when it begins and ends; None: when others do."""
+    """A session as the source has it, when it begins and ends; None: as the calendar has it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -65,6 +69,8 @@ class SessionCalendar(BaseModel):
         Days that are no sessions, whatever the calendar says.
     opened : tuple of Opened
         Days that are sessions, whatever the calendar says.
+    hours : tuple of Opened
+        Sessions of the calendar that began or ended at another time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,6 +78,7 @@ class SessionCalendar(BaseModel):
     name: str = Field(min_length=1)
     closed: tuple[date, ...] = ()
     opened: tuple[Opened, ...] = ()
+    hours: tuple[Opened, ...] = ()
 
     @classmethod
     def of(cls, calendar: "str | SessionCalendar") -> "SessionCalendar":
@@ -135,18 +142,8 @@ class Closed(Span):
     """Days on which the exchange was closed, though its calendar has them."""
 
 
-class Open(Span):
-    """Days on which the exchange held a session, though its calendar has none.
-
-    Attributes
-    ----------
-    open : time, optional
-        When the session began, likewise; write it of a session in the evening.
-    close : time, optional
-        When the session ended, in the exchange's time, such as ``"19:15"``; without it, when the
-        exchange's sessions usually do. Bars count as known since then, so write it if it was
-        later.
-    """
+class _Timed(Span):
+    """Days whose sessions began and ended at times of their own."""
 
     open: time | None = None
     close: time | None = None
@@ -175,6 +172,36 @@ class Open(Span):
         return self
 
 
+class Open(_Timed):
+    """Days on which the exchange held a session, though its calendar has none.
+
+    Attributes
+    ----------
+    open : time, optional
+        When the session began, likewise; write it of a session in the evening.
+    close : time, optional
+        When the session ended, in the exchange's time, such as ``"19:15"``; without it, when the
+        exchange's sessions usually do. Bars count as known since then, so write it if it was
+        later.
+    """
+
+
+class Hours(_Timed):
+    """Sessions of the calendar that began or ended at another time than it says.
+
+    Attributes
+    ----------
+    open, close : time, optional
+        As of `Open`, at least one of them; without it, as the calendar has it.
+    """
+
+    @model_validator(mode="after")
+    def _says_a_time(self) -> Self:
+        if self.open is None and self.close is None:
+            raise ValueError('say when it closed: close: "13:00", or when it opened')
+        return self
+
+
 class SessionExceptions(BaseModel):
     """What a source's calendar lacks; see the module for the form."""
 
@@ -182,10 +209,12 @@ class SessionExceptions(BaseModel):
 
     closed: tuple[Closed, ...] = Field(default=(), max_length=1000)
     open: tuple[Open, ...] = Field(default=(), max_length=1000)
+    hours: tuple[Hours, ...] = Field(default=(), max_length=1000)
 
     @model_validator(mode="after")
     def _each_day_once(self) -> Self:
-        days = Counter(day for span in (*self.closed, *self.open) for day in span.dates())
+        spans: tuple[Span, ...] = (*self.closed, *self.open, *self.hours)
+        days = Counter(day for span in spans for day in span.dates())
         repeated = [str(day) for day, times in sorted(days.items()) if times > 1]
         if repeated:
             raise ValueError(f"said more than once: {', '.join(repeated[:10])}")
@@ -193,12 +222,16 @@ class SessionExceptions(BaseModel):
 
     def applied_to(self, name: str) -> SessionCalendar:
         """Return a calendar with these exceptions."""
-        opened = {day: span for span in self.open for day in span.dates()}
         return SessionCalendar(
             name=name,
             closed=tuple(sorted(day for span in self.closed for day in span.dates())),
-            opened=tuple(
-                Opened(session=day, open=span.open, close=span.close)
-                for day, span in sorted(opened.items())
-            ),
+            opened=_timed(self.open),
+            hours=_timed(self.hours),
         )
+
+
+def _timed(spans: Sequence[Open | Hours]) -> tuple[Opened, ...]:
+    days = {day: span for span in spans for day in span.dates()}
+    return tuple(
+        Opened(session=day, open=span.open, close=span.close) for day, span in sorted(days.items())
+    )

@@ -4,10 +4,11 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["LONGEST", "why_no_symbol"]
+__all__ = ["LONGEST", "plainly", "why_no_symbol"]
 
 LONGEST: Final = 32
 _PARTS: Final = re.compile(r"[/\\]")
+_SEPARATORS: Final = re.compile(r"[./\\_ -]")
 _DOTS: Final = {"", ".", ".."}
 
 
@@ -28,3 +29,8 @@ def why_no_symbol(symbol: str) -> str:
     if any(part in _DOTS for part in _PARTS.split(symbol)):
         return "a symbol is no path: nothing but names stands between its slashes"
     return ""
+
+
+def plainly(symbol: str) -> str:
+    """Return what is common to all spellings of a symbol: ``BRK.B``, ``BRK-B`` and ``brk/b``."""
+    return _SEPARATORS.sub(".", symbol).casefold()

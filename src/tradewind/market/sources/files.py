@@ -22,6 +22,7 @@ from tradewind.market.sources.csv_text import ROW, scan_csv, utf8_copy
 from tradewind.market.sources.factors import adjustment_factor_from, split_factor_from
 from tradewind.market.sources.file_patterns import files_of
 from tradewind.market.sources.name_patterns import symbol_in_name
+from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.options import FilesOptions
 from tradewind.market.sources.source import SourceSpec
 from tradewind.specs.plain_files import kind_of
@@ -58,6 +59,15 @@ class Files:
         self._pattern = base_dir / self._options.path
         self._held: dict[Path, tuple[_Stamp, tuple[str, ...]]] = {}
         self._bare: dict[Path, dict[str, int]] = {}  # symbols without bars there, and their rows
+
+    @property
+    def promise(self) -> Promise:
+        """What the options say of the prices; files are read whole each time."""
+        return Promise(
+            prices="adjusted" if self._options.adjustment == "already_adjusted" else "raw",
+            dividends=self._options.adjustment != "splits",
+            closes_only=self._options.bars == "closes",
+        )
 
     def symbols(self) -> tuple[str, ...]:
         """Return every symbol in the files, sorted.

@@ -10,7 +10,7 @@ Importing this module loads no polars: Airflow reads it with every DAG file.
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard, runtime_checkable
 
 from tradewind.market.sources.source import Source
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 __all__ = [
+    "Compared",
+    "ComparesSources",
     "IncrementalSource",
     "OffersActions",
     "OffersMembers",
@@ -48,6 +50,10 @@ class Promise:
         still corrects bars.
     quota : str
         How many requests are allowed, in words.
+    dividends : bool
+        Whether dividends are in the adjustment factors, or in adjusted prices.
+    closes_only : bool
+        Whether open, high and low are no prices of their own, but the close again.
     """
 
     prices: Literal["raw", "adjusted"] = "raw"
@@ -55,11 +61,13 @@ class Promise:
     complete_after: timedelta = timedelta(0)
     overlap: int = 30
     quota: str = ""
+    dividends: bool = True
+    closes_only: bool = False
 
     def __str__(self) -> str:
         hours = self.complete_after / timedelta(hours=1)
         parts = (
-            f"{self.prices} prices",
+            f"{self.prices} prices" + ("" if self.dividends else " without dividends"),
             "never corrected" if self.point_in_time else "corrected later where they were wrong",
             f"complete {hours:g} h after the close" if hours else "",
             self.quota,
@@ -99,6 +107,47 @@ class IncrementalSource(Protocol):
             If some of the symbols cannot be given. It has the bars of all others.
         SourceError
             If the source cannot be read at all.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Bars of several sources that were held against each other.
+
+    Attributes
+    ----------
+    bars : DataFrame of shape (n_bars, 9)
+        Of the symbols that everything is decided of.
+    said : DataFrame
+        What each source says where they differ, as
+        `tradewind.market.validation.disagreements.SCHEMA` has it.
+    stopped : mapping of str to str
+        What nobody has decided, by symbol.
+    failed : mapping of str to str
+        Why too few sources could give a symbol.
+    again_at : datetime, optional
+        Before it a source answers nothing.
+    """
+
+    bars: "pl.DataFrame"
+    said: "pl.DataFrame"
+    stopped: Mapping[str, str]
+    failed: Mapping[str, str]
+    again_at: datetime | None = None
+
+
+@runtime_checkable
+class ComparesSources(Protocol):
+    """A source that is made of others, and tells where they differ."""
+
+    def compare(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> Compared:
+        """Return what `IncrementalSource.load` would, and what the sources say differently.
+
+        Raises
+        ------
+        SourceError
+            If none of them can be read at all.
         """
         ...
 

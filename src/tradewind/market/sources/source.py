@@ -49,6 +49,7 @@ from pydantic import (
 
 from tradewind.errors import SourceError
 from tradewind.market.sessions import SessionCalendar, SessionExceptions
+from tradewind.market.sources.names import Name, contradiction, read_names
 from tradewind.market.spec_types import CalendarName, SpecName, Words
 from tradewind.market.validation.accepted import Accepted
 from tradewind.specs.entry_points import offered
@@ -127,6 +128,10 @@ class SourceSpec(BaseModel):
         Whether history that is new to the store counts as known since each session's close. True
         for a vendor that never corrects what it once said. If false, history counts as known from
         its first reading on, and a backfill of an earlier time does not see it.
+    names : tuple of Name
+        Which symbols of the vendor strategies know by another name, and when.
+    names_file : str, optional
+        A CSV file of such names, in the workspace.
     options : dict
         Options of the kind of source.
     accept : tuple of Accepted
@@ -143,6 +148,8 @@ class SourceSpec(BaseModel):
     schedule: Literal["after_close"] | None = "after_close"
     complete_after: float | None = Field(default=None, ge=0.0, le=72.0)
     backdate: bool = False
+    names: tuple[Name, ...] = Field(default=(), max_length=10_000)
+    names_file: str | None = Field(default=None, min_length=1, max_length=1000)
     options: dict[str, Any] = Field(default={})
     accept: tuple[Accepted, ...] = ()
     _file: Path | None = PrivateAttr(default=None)
@@ -155,6 +162,13 @@ class SourceSpec(BaseModel):
         if repeated:
             raise ValueError(f"accepted more than once: {', '.join(repeated[:10])}")
         return accept
+
+    @field_validator("names")
+    @classmethod
+    def _one_company_a_name(cls, names: tuple[Name, ...]) -> tuple[Name, ...]:
+        if problem := contradiction(names):
+            raise ValueError(problem)
+        return names
 
     @model_validator(mode="after")
     def _remember_the_file(self, info: ValidationInfo) -> Self:
@@ -304,7 +318,21 @@ def open_source(spec: SourceSpec) -> Source:
             "symbols() and load() as tradewind.market.sources.source.Source has"
         )
     _refuse_too_early(place, spec, source)
-    return source
+    return _under_todays_names(place, spec, source)
+
+
+def _under_todays_names(place: object, spec: SourceSpec, source: Source) -> Source:
+    """Return the source as strategies name its symbols."""
+    if not spec.names and spec.names_file is None:
+        return source
+    from tradewind.market.sources.offers import ComparesSources
+    from tradewind.market.sources.renamed import renamed
+
+    where = f"{place}: source {spec.name!r}"
+    if isinstance(source, ComparesSources):
+        raise SourceError(f"{where}: write names into the files of the sources that it compares")
+    listed = () if spec.names_file is None else read_names(spec.base_dir / spec.names_file)
+    return renamed(source, (*spec.names, *listed), where, all_used=spec.names_file is None)
 
 
 def _refuse_too_early(place: object, spec: SourceSpec, source: Source) -> None:

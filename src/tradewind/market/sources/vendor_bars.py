@@ -14,6 +14,7 @@ from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.bars import SCHEMA
 from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Symbol
+from tradewind.market.symbols import plainly
 
 __all__ = [
     "CRSP_STEP", "Unread", "VendorOptions", "all_or_partial", "refuse_disorder", "wanted_of",
@@ -93,9 +94,16 @@ def wanted_of(source: str, symbols: Sequence[str], listed: Sequence[str]) -> lis
     wanted = sorted(set(symbols))
     unknown = sorted(set(wanted) - set(listed))
     if unknown or not wanted:
+        alike = {plainly(one): one for one in listed}
+        meant = [f"{one} is {alike[plainly(one)]}" for one in unknown if plainly(one) in alike]
+        hint = (
+            f". To the vendor {', '.join(meant[:10])}: name it so, or write names into the file"
+            if meant
+            else ""
+        )
         raise SourceError(
             f"source {source!r} has no symbols {', '.join(unknown[:10]) or 'at all'}; list them "
-            "under options.symbols of its file"
+            f"under options.symbols of its file{hint}"
         )
     return wanted
 

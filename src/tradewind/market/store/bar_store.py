@@ -19,11 +19,13 @@ import polars as pl
 
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sessions import SessionCalendar
+from tradewind.market.store._history import REVISIONS, revisions
 from tradewind.market.store._overview import Stored, overview
 from tradewind.market.store._reach import Reach, reach
 from tradewind.market.store._staging import Appended, Staged
 from tradewind.market.store._tidied import Tidied, bytes_below
 from tradewind.market.store.content import content_hash
+from tradewind.market.store.disagreements import Disagreements
 from tradewind.market.store.factor_steps import to_factors
 from tradewind.market.store.manifests import Manifests, SnapshotInfo, name_of
 from tradewind.market.store.table import Table, storage
@@ -269,6 +271,57 @@ class BarStore:
             )
         return self._read(info)
 
+    def note(self, source: str, said: pl.DataFrame, *, known_at: datetime) -> int:
+        """Keep what the sources of a quorum say differently, and return how many rows are new.
+
+        Parameters
+        ----------
+        source : str
+            The quorum.
+        said : DataFrame
+            With the columns of `tradewind.market.validation.disagreements.SCHEMA`.
+        known_at : datetime
+            With a time zone: when they said so.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        kept = Disagreements(self.root, source, self._options)
+        return kept.add(said, known_at=_utc(known_at, "known_at"))
+
+    def disagreements(
+        self,
+        source: str,
+        symbols: Sequence[str] | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        as_of: datetime | None = None,
+    ) -> pl.DataFrame:
+        """Return what the sources of a quorum said differently of some bars when these were stored.
+
+        Parameters
+        ----------
+        source, symbols, start, end, as_of
+            As of `bars`.
+
+        Returns
+        -------
+        DataFrame
+            With the columns of `tradewind.market.validation.disagreements.SCHEMA`, and
+            ``known_at``: the last word on each bar and rule. None of a source that is no quorum.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be read.
+        """
+        moment = None if as_of is None else _utc(as_of, "as_of")
+        kept = Disagreements(self.root, source, self._options)
+        return kept.rows(symbols, start=start, end=end, as_of=moment)
+
     def reach(self, source: str, symbols: Sequence[str], *, overlap: int) -> dict[str, Reach]:
         """Return how far the bars of some symbols reach, by symbol; none for what is not stored.
 
@@ -396,6 +449,32 @@ class BarStore:
             return None
         taken = sum(snapshot.source == source for snapshot in self.snapshots())
         return overview(table, opened, source=source, snapshots=taken)
+
+    def revisions(self, source: str, symbols: Sequence[str] | None = None) -> pl.DataFrame:
+        """Return each stored value that replaced another, in the order in which they became known.
+
+        Parameters
+        ----------
+        source : str
+        symbols : sequence of str, optional
+            Default: all.
+
+        Returns
+        -------
+        DataFrame
+            symbol, session, field; the value before (``was``, ``known_since``) and the one that
+            replaced it (``became``, ``known_at``).
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        return (
+            pl.DataFrame(schema=REVISIONS) if opened is None else revisions(table, opened, symbols)
+        )
 
     def snapshots(self) -> list[SnapshotInfo]:
         """Return every snapshot, oldest first.

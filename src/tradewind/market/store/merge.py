@@ -8,7 +8,7 @@ import polars as pl
 
 from tradewind.errors import StoreError
 from tradewind.market.bars import KEY, PRICES
-from tradewind.market.rounding import STEP_NOISE, rounding_apart
+from tradewind.market.rounding import STEP_NOISE, kept_in_32_bits, rounding_apart
 from tradewind.market.store.factor_steps import STEPS
 from tradewind.market.validation.findings import Finding
 
@@ -39,7 +39,8 @@ def merge(
     `STEP_NOISE` of itself. Nor is an adjustment step that differs by less than the rounding of the
     vendor's adjusted closes, in both downloads together. The stored value stays, and the next
     download is compared with it. So many small differences in one direction end as a revision and
-    do not drift. Shares are counted: any other volume is a revision.
+    do not drift. Shares are counted: any other volume is a revision, but for one that is the other
+    as 32 bits keep it.
 
     Parameters
     ----------
@@ -114,8 +115,10 @@ def _differs(both: pl.DataFrame, name: str) -> pl.Series:
             noise = pl.Series([STEP_NOISE])
         bound = noise * pl.select(pl.max_horizontal(now.abs(), then.abs())).to_series()
         other &= ((now - then).abs() > bound).fill_null(value=False)
-    elif name != "volume":
-        other &= pl.Series(~rounding_apart(now.to_numpy(), then.to_numpy()))
+    else:
+        same = kept_in_32_bits if name == "volume" else rounding_apart
+        both_ways = (each.cast(pl.Float64).to_numpy() for each in (now, then))
+        other &= pl.Series(~same(*both_ways))
     return other.alias(f"{name}_differs")
 
 

@@ -8,20 +8,24 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tradewind.market.sessions import Reason
-from tradewind.market.spec_types import Day
+from tradewind.market.spec_types import Day, SpecName
 from tradewind.market.symbols import LONGEST
 from tradewind.market.validation.findings import Finding
 
-__all__ = ["ACCEPTABLE", "NEVER", "Acceptance", "Accepted", "concerning"]
+__all__ = ["ACCEPTABLE", "DECIDABLE", "NEVER", "Acceptance", "Accepted", "concerning"]
+
+DECIDABLE: Final = frozenset({"quorum_action", "quorum_price", "quorum_session", "quorum_volume"})
+"""Rules about what the sources of a quorum say differently: a person can say who is right."""
 
 ACCEPTABLE: Final = frozenset(
     {
         "closes_only", "copied_symbol", "ended_early", "factor_step", "large_move",
         "missing_session", "ohlc_order", "outlier", "range", "repeated_bar", "split_ratio",
         "stale_close", "unadjusted_split", "unit_shift", "volume_jump", "zero_volume",
+        *DECIDABLE,
     }
 )  # fmt: skip
-"""Rules about what is unlikely, and happens."""
+"""Rules about what is unlikely, and happens; and those about what sources say differently."""
 
 NEVER: Final = frozenset(
     {
@@ -50,6 +54,8 @@ class Accepted(BaseModel):
         Written ``from`` and ``to``: all sessions between them, both included.
     rule : str
         The finding's; one of `ACCEPTABLE`.
+    take : str, optional
+        Of a finding of a quorum: the source whose values hold.
     reason : str
         What happened; every report that shows the finding shows it, too.
     """
@@ -62,6 +68,7 @@ class Accepted(BaseModel):
     from_: Day | None = Field(default=None, alias="from")
     to: Day | None = None
     rule: str
+    take: SpecName | None = None
     reason: Reason
 
     @field_validator("rule")
@@ -94,6 +101,16 @@ class Accepted(BaseModel):
             raise ValueError("a range needs both from: and to:")
         if self.from_ and self.to and self.to < self.from_:
             raise ValueError(f"to ({self.to}) lies before from ({self.from_})")
+        return self
+
+    @model_validator(mode="after")
+    def _says_who_is_right(self) -> Self:
+        if (self.rule in DECIDABLE) != (self.take is not None):
+            raise ValueError(
+                f"say whose values hold: take: NAME, one of the sources under of, for {self.rule}"
+                if self.take is None
+                else f"take is for what the sources of a quorum say differently, not {self.rule}"
+            )
         return self
 
     @property

@@ -1,15 +1,20 @@
 """Rules about which sessions a symbol has: order, repetition, gaps, the end and the future."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime
 from typing import Final
 
 import polars as pl
 
 from tradewind.market.bars import KEY
-from tradewind.market.calendar import latest_possible_session, sessions_between
+from tradewind.market.calendar import (
+    closes_between,
+    latest_possible_session,
+    opens_between,
+    sessions_between,
+)
 from tradewind.market.exchange import known
-from tradewind.market.sessions import SessionCalendar
+from tradewind.market.sessions import Opened, SessionCalendar
 from tradewind.market.validation.findings import AT_ONCE, Finding, the_rest
 
 __all__ = [
@@ -174,6 +179,7 @@ def exception_findings(calendar: SessionCalendar) -> list[Finding]:
     said = {
         **dict.fromkeys(calendar.closed, "closed"),
         **{one.session: "open" for one in calendar.opened},
+        **{one.session: "hours" for one in calendar.hours},
     }
     if not said:
         return []
@@ -205,7 +211,26 @@ def exception_findings(calendar: SessionCalendar) -> list[Finding]:
             for one in calendar.opened
             if one.session in there
         ]
+        + [
+            _useless(one.session, "hours", f"{calendar} has {_none_or_same(one, there)}")
+            for one in calendar.hours
+            if one.session not in beyond
+            and (one.session not in there or _changes_nothing(calendar.name, one))
+        ]
     )
+
+
+def _changes_nothing(calendar: str, hours: Opened) -> bool:
+    """Tell whether a session begins and ends as the calendar has it in any case."""
+    day = hours.session
+    corrected = SessionCalendar(name=calendar, hours=(hours,))
+    return closes_between(calendar, day, day).equals(
+        closes_between(corrected, day, day)
+    ) and opens_between(calendar, day, day).equals(opens_between(corrected, day, day))
+
+
+def _none_or_same(hours: Opened, there: Collection[date]) -> str:
+    return "these hours that day in any case" if hours.session in there else "no session that day"
 
 
 def _useless(day: date, kind: str, reason: str) -> Finding:

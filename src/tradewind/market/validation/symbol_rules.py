@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from tradewind.market.symbols import why_no_symbol
+from tradewind.market.symbols import plainly, why_no_symbol
 from tradewind.market.validation._copies import Copies
 from tradewind.market.validation.findings import Finding
 
@@ -23,12 +23,13 @@ def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
     """Return a finding for each symbol whose spelling may be taken for another.
 
     A text that is no symbol (`tradewind.market.symbols.why_no_symbol`) is an error. So are symbols
-    that differ only in case, which are one instrument to most vendors.
+    that differ only in case, or in the sign before a share class, which are one instrument to most
+    vendors.
 
     Parameters
     ----------
     symbols : iterable of str
-        All of them: any two may differ only in case.
+        All of them: any two may differ only so.
     """
     symbols = sorted(set(symbols))
     findings = [
@@ -45,7 +46,7 @@ def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
     ]
     same: dict[str, list[str]] = {}
     for symbol in symbols:
-        same.setdefault(symbol.casefold(), []).append(symbol)
+        same.setdefault(plainly(symbol), []).append(symbol)
     return findings + [
         Finding(
             "error",
@@ -53,7 +54,8 @@ def spelling_findings(symbols: Iterable[str]) -> list[Finding]:
             None,
             "symbol_spelling",
             ", ".join(variants),
-            "these differ in nothing but case; give the instrument one spelling",
+            "these differ in nothing but case or the sign before a share class; give the "
+            "instrument one spelling",
         )
         for variants in same.values()
         if len(variants) > 1

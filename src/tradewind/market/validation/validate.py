@@ -10,7 +10,12 @@ from tradewind.errors import BarValidationError
 from tradewind.market.bars import KEY, PRICES
 from tradewind.market.sessions import SessionCalendar
 from tradewind.market.validation._copies import Copies
-from tradewind.market.validation.accepted import ACCEPTABLE, Acceptance, Accepted
+from tradewind.market.validation.accepted import (
+    ACCEPTABLE,
+    DECIDABLE,
+    Acceptance,
+    Accepted,
+)
 from tradewind.market.validation.action_rules import factor_findings, gap_findings
 from tradewind.market.validation.closes_rules import closes_findings
 from tradewind.market.validation.findings import Finding, Tally
@@ -40,7 +45,7 @@ __all__ = ["Examination", "check", "refuse_errors", "validate"]
 _SHOWN: Final = 10
 _CHUNK: Final = 250_000
 # Where the rules stand in a report; those about one symbol follow.
-_VALUE, _SPELLING, _ORDER, _FUTURE, _CALENDAR, _COPIES, _ENDS, _SYMBOL = range(8)
+_VALUE, _SPELLING, _ORDER, _FUTURE, _CALENDAR, _COPIES, _ENDS, _NOTED, _SYMBOL = range(9)
 _FACTORS: Final = ("split_factor", "adjustment_factor")
 
 
@@ -129,6 +134,15 @@ class Examination:
             for number, rule in enumerate(_SYMBOL_RULES):
                 self._count(_SYMBOL + number, rule(part))
 
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Take what somebody else found about the bars, so that it can be accepted like the rest.
+
+        Parameters
+        ----------
+        findings : iterable of Finding
+        """
+        self._count(_NOTED, findings)
+
     @property
     def has_errors(self) -> bool:
         """Whether any finding so far is an error."""
@@ -173,6 +187,7 @@ def validate(
     *,
     known_at: datetime | None = None,
     accepted: Sequence[Accepted] = (),
+    noted: Iterable[Finding] = (),
 ) -> list[Finding]:
     """Return everything that is wrong or odd about bars.
 
@@ -182,6 +197,8 @@ def validate(
         What should be bars as in `tradewind.market.bars`.
     calendar, known_at, accepted
         As for `Examination`.
+    noted : iterable of Finding
+        As for `Examination.note`.
 
     Returns
     -------
@@ -195,6 +212,7 @@ def validate(
     """
     with Examination(calendar, known_at=known_at, accepted=accepted) as examination:
         examination.add(bars)
+        examination.note(noted)
         return examination.findings()
 
 
@@ -234,6 +252,7 @@ def check(
     *,
     known_at: datetime | None = None,
     accepted: Sequence[Accepted] = (),
+    noted: Iterable[Finding] = (),
 ) -> list[Finding]:
     """Return the warnings about bars, or refuse bars that have errors.
 
@@ -243,6 +262,8 @@ def check(
         What should be bars as in `tradewind.market.bars`.
     calendar, known_at, accepted
         As for `Examination`.
+    noted : iterable of Finding
+        As for `Examination.note`.
 
     Returns
     -------
@@ -256,7 +277,9 @@ def check(
     MarketDataError
         As for `validate`.
     """
-    return refuse_errors(validate(bars, calendar, known_at=known_at, accepted=accepted))
+    return refuse_errors(
+        validate(bars, calendar, known_at=known_at, accepted=accepted, noted=noted)
+    )
 
 
 def refuse_errors(findings: list[Finding]) -> list[Finding]:
@@ -287,9 +310,10 @@ def _way_out(errors: Sequence[Finding]) -> str:
                 f"{error.session}, reason: what happened}}]}}"
             )
         if error.rule in ACCEPTABLE and error.symbol is not None and error.session is not None:
+            take = "take: who is right, " if error.rule in DECIDABLE else ""
             return (
                 "\nCorrect them at the source. What really happened can be accepted in the "
                 f"source's file:\n  accept: [{{symbol: {error.symbol}, session: {error.session}, "
-                f"rule: {error.rule}, reason: what happened}}]"
+                f"rule: {error.rule}, {take}reason: what happened}}]"
             )
     return ""
