@@ -104,6 +104,7 @@ campaign: install .venv/.estimators
 	.venv/bin/pytest tests/stack/own_kinds_traded.py
 	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
+	.venv/bin/pytest tests/compose/from_wheel.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:
