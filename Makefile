@@ -93,7 +93,7 @@ bench-containers: install
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
-# A workspace from the wheel alone, in an environment of its own.
+# A workspace from the wheel alone, in an environment of its own and in containers; with PyTorch, 25 GB of disk.
 campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
@@ -104,7 +104,7 @@ campaign: install .venv/.estimators
 	.venv/bin/pytest tests/stack/own_kinds_traded.py
 	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
-	.venv/bin/pytest tests/compose/from_wheel.py
+	.venv/bin/pytest -s tests/compose/from_wheel.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:
