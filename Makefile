@@ -94,7 +94,7 @@ bench-containers: install
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
 # From a vendor's refresh to fills at a broker's stand-in, through ten kills.
-# A workspace from the wheel alone, in an environment of its own.
+# A workspace from the wheel alone, in an environment of its own and in containers; with PyTorch, 25 GB of disk.
 campaign: install .venv/.estimators
 	.venv/bin/python -m benchmarks.bad_inputs
 	.venv/bin/python -m benchmarks.placebo
@@ -106,6 +106,7 @@ campaign: install .venv/.estimators
 	TRADEWIND_REFRESH_KILLS=10 .venv/bin/pytest -s tests/trading/test_refresh_to_orders.py
 	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
+	.venv/bin/pytest -s tests/compose/from_wheel.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:

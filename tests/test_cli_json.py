@@ -70,6 +70,7 @@ CONTENTS = Contents(
 MADE = Made(BACKUP, CONTENTS, [])
 # By command: what is called, what it then returns, and the arguments.
 SHOWN: dict[str, tuple[str, object, list[str]]] = {
+    "containers": ("desk.containers.write_containers", ("compose.yaml",), []),
     "init": ("desk.workspace.make_workspace", Workspace(Path("/a"), (".gitignore",)), ["/a"]),
     "status": ("stack.lifecycle.status", {"healthy": True, "services": [{"memory": NAN}]}, []),
     "credentials": ("stack.lifecycle.credentials", {"airflow": {"user": "admin"}}, []),

@@ -71,6 +71,11 @@ FEATURES = {
         "defined_after_its_warm_up",
     ),
     "constant": (RETURN.format("pl.col('close') * 0.0"), "says_something"),
+    "endless": (
+        "import polars as pl\n\ndef loop(values):\n    while True: ...\n\n"
+        "def feature():\n    return pl.col('close').map_batches(loop, return_dtype=pl.Float64)\n",
+        "comes_out_the_same",
+    ),
 }
 
 
@@ -140,7 +145,8 @@ def test_models(home: Path) -> None:
 def test_features(home: Path) -> None:
     for name, (code, _) in FEATURES.items():
         (home / "strategies" / f"{name}.py").write_text(code)
-        (home / "tests" / f"test_{name}.py").write_text(FEATURE.format(module=name))
+        limit = "    seconds = 1.0\n" if name == "endless" else ""
+        (home / "tests" / f"test_{name}.py").write_text(FEATURE.format(module=name) + limit)
     check(outcomes(home, "tests"), FEATURES)
 
 

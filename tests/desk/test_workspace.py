@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tradewind.cli import app
+from tradewind.desk.containers import container_files, write_containers
 from tradewind.desk.front_door import Desk
 from tradewind.desk.workspace import make_workspace
 from tradewind.errors import WorkspaceError
@@ -96,6 +97,13 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"cannot write .*desk"):
         make_workspace(tmp_path / "desk")
     assert files_of(tmp_path) == {"desk"}
+
+
+def test_a_development_install_has_no_wheel_for_containers(tmp_path: Path) -> None:
+    assert container_files() == {}
+    with pytest.raises(WorkspaceError, match=r"development install.*`make wheel` there"):
+        write_containers(tmp_path)
+    assert files_of(tmp_path) == set()
 
 
 def test_the_command_tells_what_it_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tradewind.cli.shared import Json, app, print_json
+from tradewind.cli.shared import Json, app, print_json, settings_of_folder
 
 
 @app.command()
@@ -25,3 +25,18 @@ def init(
 
     made = make_workspace(folder)
     print_json(made) if as_json else display.workspace(made, Path.cwd())
+
+
+@app.command()
+def containers(*, as_json: Json = False) -> None:
+    """Write compose.yaml, and what its images are built from, as this version has them.
+
+    `tradewind init` does so, too; this is for after an upgrade. A file that you changed is never
+    written over: nothing is written then, and the file named.
+    """
+    from tradewind import display
+    from tradewind.desk.containers import write_containers
+
+    home = settings_of_folder().home
+    files = write_containers(home)
+    print_json({"folder": home, "files": files}) if as_json else display.containers(home, files)

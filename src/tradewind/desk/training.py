@@ -110,6 +110,7 @@ def check_files(settings: Settings) -> list[Check]:
     """
     from tradewind.market.sources.source import load_sources
     from tradewind.research.features.tried_once import try_features
+    from tradewind.research.models.tried_once import try_model
     from tradewind.research.strategy.files import load_strategies
 
     checks = []
@@ -122,7 +123,8 @@ def check_files(settings: Settings) -> list[Check]:
         advice = "name one of sources/, or correct that file"
         if not problem:
             problem = try_features(strategy, settings.strategies_dir)
-            advice = "correct the module of that function"
+            problem = problem or try_model(strategy, settings.strategies_dir)
+            advice = "correct that module, or what the strategy file says of it"
         checks.append(Check(f"strategy {name}", problem, advice))
     checks += [
         Check(f"strategy {p.stem}", str(e), f"correct {p}") for p, e in bad_strategies.items()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tradewind.desk.containers import container_files
 from tradewind.errors import WorkspaceError
 from tradewind.host.new_files import write_new
 from tradewind.host.paths import unusable
@@ -35,7 +36,9 @@ class Workspace:
 
 
 def make_workspace(folder: Path) -> Workspace:
-    """Write a workspace with one strategy that works, and its source.
+    """Write a workspace with one strategy that works, its source, and what containers need.
+
+    From a development install nothing is written for containers: it has no wheel.
 
     Parameters
     ----------
@@ -54,6 +57,7 @@ def make_workspace(folder: Path) -> Workspace:
             f"a stack cannot run in a folder of this name: {problem}. Name another"
         )
     texts = {name: shipped(name).read_bytes() for name in _AS_SHIPPED} | dict(_template())
+    texts |= container_files()
     files = tuple(sorted(texts))
     if there := [name for name in files if _is_there(folder / name)]:
         raise WorkspaceError(

@@ -25,7 +25,7 @@ from tradewind.display.registry import (
 from tradewind.display.research import backtest, signals
 from tradewind.display.stack import adoption, checks, credentials, status
 from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
-from tradewind.display.workspace import workspace
+from tradewind.display.workspace import containers, workspace
 
 __all__ = [
     "actions",
@@ -35,6 +35,7 @@ __all__ = [
     "backups",
     "checks",
     "comparison",
+    "containers",
     "copying",
     "counting",
     "credentials",

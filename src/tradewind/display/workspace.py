@@ -9,7 +9,7 @@ from tradewind.display import terminal
 if TYPE_CHECKING:
     from tradewind.desk.workspace import Workspace
 
-__all__ = ["workspace"]
+__all__ = ["containers", "workspace"]
 
 
 def workspace(made: "Workspace", cwd: Path) -> None:
@@ -24,6 +24,14 @@ def workspace(made: "Workspace", cwd: Path) -> None:
         "tradewind up --detach",
         "tradewind train momentum --wait",
     ]
+    if "compose.yaml" in made.files:
+        steps.append("docker compose up --detach --wait   # in the place of `up`, in containers")
     terminal.in_one_piece("next:")
     for step in steps:
         terminal.in_one_piece(f"  {step}")
+
+
+def containers(home: Path, files: tuple[str, ...]) -> None:
+    """Print what was written for containers, and how they are started."""
+    terminal.in_one_piece(f"wrote into {home}: {', '.join(files)}")
+    terminal.in_one_piece("next: docker compose up --detach --wait --build")

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["write_new"]
+__all__ = ["is_script", "write_new"]
+
+
+def is_script(content: bytes) -> bool:
+    """Whether a file with that content is one to be executed."""
+    return content.startswith(b"#!")
 
 
 def write_new(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write new files, and the folders that they need.
+    """Write new files, and the folders that they need; scripts can be executed.
 
     Parameters
     ----------
@@ -30,6 +35,8 @@ def write_new(folder: Path, files: Mapping[str, bytes]) -> None:
             with path.open("xb") as file:
                 made.append(path)
                 file.write(content)
+            if is_script(content):
+                path.chmod(path.stat().st_mode | 0o111)
     except BaseException:  # such as Ctrl-C
         for path in reversed(made):
             path.rmdir() if path.is_dir() else path.unlink()

@@ -1,10 +1,12 @@
 """What every feature of the desk's own must do, as tests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import pytest
 
+from tradewind.research.code.time_limit import time_limit
 from tradewind.research.features.compute import compute_features, find_features
 from tradewind.research.features.leaks import refuse_lookahead
 from tradewind.research.strategy.strategy import Strategy
@@ -20,9 +22,12 @@ class FeatureContract:
     ----------
     feature : mapping
         As in a strategy file: ``{"custom": {"name": "gap", "function": "my_features:gap"}}``.
+    seconds : float
+        How long each test may take; five minutes if not given.
     """
 
     feature: ClassVar[Mapping[str, Any]]
+    seconds: ClassVar[float] = 300.0
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -30,18 +35,34 @@ class FeatureContract:
         """The strategy whose only feature it is."""
         return strategy_of(features=[cls.feature], model={"kind": "ridge"})
 
+    @contextmanager
+    def in_time(self) -> Iterator[None]:
+        """Fail what takes longer."""
+        try:
+            with time_limit(self.seconds):
+                yield
+        except TimeoutError as error:
+            raise AssertionError(
+                f"{error} on {bundled_bars().height} bars: what it calls, or its expression, has "
+                "no end, or is too slow; `seconds` in the class allows more"
+            ) from error
+
     def test_it_has_values_and_says_something(self, strategy: Strategy) -> None:
-        found = find_features(bundled_bars(), strategy, strict=True)
+        with self.in_time():
+            found = find_features(bundled_bars(), strategy, strict=True)
         [name] = strategy.feature_names
         assert found.rows.get_column(name).n_unique() > 1
 
     def test_it_is_defined_after_its_warm_up(self, strategy: Strategy) -> None:
-        undefined = find_features(bundled_bars(), strategy).undefined
+        with self.in_time():
+            undefined = find_features(bundled_bars(), strategy).undefined
         assert undefined.values.is_empty(), undefined.sentences()
 
     def test_it_comes_out_the_same_again(self, strategy: Strategy) -> None:
-        first, second = (compute_features(bundled_bars(), strategy) for _ in range(2))
+        with self.in_time():
+            first, second = (compute_features(bundled_bars(), strategy) for _ in range(2))
         assert first.equals(second)
 
     def test_it_neither_looks_ahead_nor_remembers_nor_is_a_level(self, strategy: Strategy) -> None:
-        refuse_lookahead(bundled_bars(), strategy, seed=1)
+        with self.in_time():
+            refuse_lookahead(bundled_bars(), strategy, seed=1)

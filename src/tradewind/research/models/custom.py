@@ -5,7 +5,7 @@ docs/own-models.md says what it must have.
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -26,8 +26,8 @@ from tradewind.research.strategy.own_models import CustomModel
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = [
-    "FLAVOUR", "LEARNS", "PACKAGES", "Context", "Fitted", "fit", "importance", "learnt", "predict",
-    "share", "unpacked",
+    "FLAVOUR", "LEARNS", "PACKAGES", "Context", "Fitted", "check", "fit", "importance", "learnt",
+    "predict", "share", "unpacked",
 ]  # fmt: skip
 
 FLAVOUR: Final = "files"
@@ -35,6 +35,7 @@ PACKAGES: Final = ("numpy", "pandas", "polars", "pyarrow")
 LEARNS: Final = True
 
 _METHODS: Final = ("fit", "predict", "save", "load")
+_MORE: Final = "; model.fit_seconds in the strategy file says how long it may take"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +143,7 @@ def fit(
     FitError
         If it fails, or takes longer than the file allows.
     """
-    code = code_of_model(strategy)
-    made, path, source = code.load("class")
-    if missing := [name for name in _METHODS if not callable(getattr(made, name, None))]:
-        raise code.refusal(
-            f"{path}: {code.attribute} has no {', no '.join(missing)}: a model has the methods "
-            f"{', '.join(_METHODS)}"
-        )
-    if parameters.weights is not None and not _takes_weights(made):
-        raise code.refusal(
-            f"{path}: fit takes no weights, which model.weights in the strategy file asks for; "
-            "write def fit(self, features, labels, *, context, weights)"
-        )
+    code, made, path, source = _loaded(strategy, parameters)
     rows = rows.sort("session", "symbol")
     weights = row_weights(rows, parameters.weights)
     asked = {} if weights is None else {"weights": pl.Series("weights", weights)}
@@ -167,14 +157,46 @@ def fit(
         sessions=rows.get_column("session").unique().sort(),
         log=logging.getLogger(f"tradewind.models.{strategy.name}"),
     )
-    more = "; model.fit_seconds in the strategy file says how long it may take"
     with threads_limited_to(num_threads):
-        with guarded(code, path, "__init__", seconds=parameters.fit_seconds, mend=more):
+        with guarded(code, path, "__init__", seconds=parameters.fit_seconds, mend=_MORE):
             instance = made(**parameters.parameters)
-        with guarded(code, path, "fit", seconds=parameters.fit_seconds, mend=more):
+        with guarded(code, path, "fit", seconds=parameters.fit_seconds, mend=_MORE):
             labels = rows.get_column("label").clone()
             instance.fit(frame(rows, strategy), labels, context=context, **asked)
     return Fitted(instance, code, path, source, parameters.parameters)
+
+
+def check(strategy: Strategy, parameters: CustomModel) -> None:
+    """Refuse a class of which no object can be made.
+
+    Raises
+    ------
+    StrategyError
+        If the class cannot be loaded, or lacks a method.
+    FitError
+        If it cannot be made with the parameters of the file.
+    """
+    code, made, path, _ = _loaded(strategy, parameters)
+    with guarded(code, path, "__init__", seconds=parameters.fit_seconds, mend=_MORE):
+        made(**parameters.parameters)
+
+
+def _loaded(
+    strategy: Strategy, parameters: CustomModel
+) -> tuple[OwnCode, Callable[..., Any], Path, bytes]:
+    code = code_of_model(strategy)
+    made, path, source = code.load("class")
+    if missing := [name for name in _METHODS if not callable(getattr(made, name, None))]:
+        raise code.refusal(
+            f"{path}: {code.attribute} has no {', no '.join(missing)}: a model has the methods "
+            f"{', '.join(_METHODS)}"
+        )
+    if parameters.weights is not None and not _takes_weights(made):
+        raise code.refusal(
+            f"{path}: fit takes no weights, which model.weights in the strategy file asks for; "
+            "write def fit(self, features, labels, *, context, weights)"
+        )
+    return code, made, path, source
 
 
 def _takes_weights(made: Any) -> bool:  # noqa: ANN401 - a stranger's class

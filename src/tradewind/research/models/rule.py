@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,8 @@ from tradewind.research.strategy.own_models import RuleModel
 from tradewind.research.strategy.strategy import Strategy
 
 __all__ = [
-    "FLAVOUR", "LEARNS", "PACKAGES", "Ruled", "fit", "importance", "learnt", "predict", "share",
-    "unpacked",
+    "FLAVOUR", "LEARNS", "PACKAGES", "Ruled", "check", "fit", "importance", "learnt", "predict",
+    "share", "unpacked",
 ]  # fmt: skip
 
 FLAVOUR: Final = "files"
@@ -63,6 +64,29 @@ def fit(
     code = code_of_model(strategy)
     function, path, source = code.load()
     return Ruled(function, parameters.parameters, code, path, source)
+
+
+def check(strategy: Strategy, parameters: RuleModel) -> None:
+    """Refuse a function that cannot be called.
+
+    Raises
+    ------
+    StrategyError
+        If it cannot be loaded, or does not take rows and the parameters of the file.
+    """
+    code = code_of_model(strategy)
+    function, path, _ = code.load()
+    try:
+        taken = signature(function)
+    except (TypeError, ValueError):  # of a callable that tells nobody
+        return
+    try:
+        taken.bind(pl.DataFrame(), **parameters.parameters)
+    except TypeError as error:
+        raise code.refusal(
+            f"{path}: {code.attribute}{taken} is called with the rows and the parameters "
+            f"{', '.join(parameters.parameters) or 'of the file, which are none'}: {error}"
+        ) from error
 
 
 def predict(

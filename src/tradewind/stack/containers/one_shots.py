@@ -18,6 +18,7 @@ __all__ = ["main"]
 SECRETS = Path("/run/secrets")
 VOLUMES = Path("/volumes")
 PROJECT = Path("/project")
+ACCESS_LIST = Path("/etc/tradewind/users.acl.template")
 
 
 def hand_out_secrets() -> None:
@@ -27,8 +28,7 @@ def hand_out_secrets() -> None:
     dotenv = PROJECT / ".env"
     # Read here, not by `env_file`, for `docker inspect` shows the environment that compose sets.
     given = dotenv_values(dotenv, interpolate=False) if dotenv.is_file() else {}
-    template = (PROJECT / "config" / "users.acl.template").read_text()
-    hand_out(SECRETS, given, template, VOLUMES / "postgres")
+    hand_out(SECRETS, given, ACCESS_LIST.read_text(), VOLUMES / "postgres")
     own_volumes(VOLUMES)
 
 
