@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from tests.identity_provider import Claims, IdentityProvider, running_provider
 from tradewind.errors import IdentityProviderError, LoginError
-from tradewind.oidc.login import begin, client_arguments, finish
+from tradewind.oidc.login import begin, client_arguments, end, finish
 from tradewind.oidc.provider import SKEW, Provider
 
 BACK = "http://localhost/back"
@@ -50,6 +50,10 @@ def page(provider: Provider) -> FlaskClient:
     app = flask.Flask("page")
     app.secret_key = "a key of a test"
     client = OAuth(app).register("idp", **client_arguments(provider))
+
+    @app.get("/end")
+    def ended() -> Any:
+        return end(client, BACK) or "here alone"
 
     @app.get("/begin")
     def begun() -> Any:
@@ -218,3 +222,15 @@ def test_a_provider_that_is_away_or_another_is_told_so(
     assert (answer.status_code, "letter for letter" in answer.text) == (503, True)
     idp.metadata = {}
     assert browser.get("/begin").status_code == 302  # it is asked again
+
+
+def test_a_logout_leads_to_the_provider_that_takes_one(
+    provider: Provider, idp: IdentityProvider
+) -> None:
+    there = urlsplit(page(provider).get("/end").headers["location"])
+    assert there.path == "/oauth2/end_session"
+    assert parse_qs(there.query)["post_logout_redirect_uri"] == [BACK]
+    idp.metadata = {"end_session_endpoint": None}
+    assert page(provider).get("/end").text == "here alone"
+    away = replace(provider, issuer="http://localhost:9")
+    assert page(away).get("/end").text == "here alone"
