@@ -156,6 +156,7 @@ def test_a_backup_is_given_no_key_that_opens_more_than_it_needs(tmp_path: Path) 
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
     whole = set(json.loads((tmp_path / "secrets.json").read_text()))
     stores = {"postgres_superuser", "redis_admin", "redis_airflow", "redis_trading", "redis_login"}
+    stores.add("redis_sentinel_login")
     assert given() == whole - stores
     theirs: dict[str, str | None] = {"TRADEWIND_REDIS_URL": "redis://cache/5"}
     hand_out(tmp_path, theirs, TEMPLATE, tmp_path / "no-data")

@@ -53,6 +53,7 @@ class Secrets:
     mlflow_reader: str = field(default_factory=_password)
     # As user:password.
     redis_login: str = ""
+    redis_sentinel_login: str = ""
     objects_login: str = ""
     # In containers; the local stack has it in a file that a setting names.
     oidc_client_secret: str = ""
