@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +18,7 @@ from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
 
 from tests.identity_provider import Claims, IdentityProvider, running_provider
+from tests.tls import make_authority
 from tradewind.errors import IdentityProviderError, LoginError
 from tradewind.oidc.login import begin, client_arguments, end, finish
 from tradewind.oidc.provider import SKEW, Provider
@@ -234,3 +236,19 @@ def test_a_logout_leads_to_the_provider_that_takes_one(
     assert page(provider).get("/end").text == "here alone"
     away = replace(provider, issuer="http://localhost:9")
     assert page(away).get("/end").text == "here alone"
+
+
+def test_a_provider_with_a_ca_of_its_own_is_believed_by_its_file(tmp_path: Path) -> None:
+    authority, another = make_authority(tmp_path / "a"), make_authority(tmp_path / "b")
+    with running_provider("127.0.0.1", authority) as idp:
+        idp.knows("alice", groups=["quants"])
+        told = Provider(
+            issuer=idp.url, client_id="desk", client_secret="secret",
+            groups={"quants": "researcher"}, ca_file=str(authority.ca),
+        )  # fmt: skip
+        browser = page(told)
+        asked = browser.get("/begin").headers["location"]
+        assert asked.startswith(idp.url)
+        assert browser.get(idp.agree(asked, "alice")).status_code == 200
+        stranger = page(replace(told, ca_file=str(another.ca))).get("/begin")
+        assert (stranger.status_code, "cannot be reached" in stranger.text) == (503, True)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.base_client.errors import MismatchingStateError
 from authlib.integrations.flask_client import FlaskOAuth2App
+from authlib.integrations.requests_client import OAuth2Session
 from flask import Response, redirect
 from joserfc.errors import JoseError
 from requests import RequestException
@@ -31,6 +32,17 @@ _KEPT: Final = 3600.0
 _ASYMMETRIC: Final = ("RS", "PS", "ES", "Ed")
 
 
+class _Session(OAuth2Session):  # type: ignore[misc] # authlib ships no types
+    """requests' session, with which the file of a CA counts whatever the environment says.
+
+    Its own gives way to ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE``.
+    """
+
+    def request(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        options.setdefault("verify", self.verify)
+        return super().request(*arguments, **options)
+
+
 class Client(FlaskOAuth2App):  # type: ignore[misc] # authlib ships no types
     """authlib's client, which takes no description of another issuer, and no weak signature.
 
@@ -39,6 +51,8 @@ class Client(FlaskOAuth2App):  # type: ignore[misc] # authlib ships no types
     issuer : str
         As the setting names it.
     """
+
+    client_cls = _Session
 
     def __init__(self, *arguments: Any, issuer: str, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **options)
