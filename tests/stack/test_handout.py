@@ -163,6 +163,12 @@ def test_a_backup_is_given_no_key_that_opens_more_than_it_needs(tmp_path: Path) 
     assert given() == whole - {"postgres_superuser", "redis_admin"}
 
 
+def test_sentinels_are_refused_by_name(tmp_path: Path) -> None:
+    given = {"TRADEWIND_REDIS_URL": "sentinel://s1,s2/2?master=desk"}
+    with pytest.raises(SecretsError, match="only `tradewind up` follows"):
+        hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
+
+
 def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Path) -> None:
     odd = "a b'c\"d$e%f@g/h:i#j\\k"
     given = {"SECRET_POSTGRES_MLFLOW": odd, "SECRET_REDIS_TRADING": odd, "OTHER": "x"}
