@@ -6,6 +6,7 @@ verifier of its challenge, and gives out whatever token a test makes of the soun
 
 import base64
 import hashlib
+import ssl
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -20,6 +21,8 @@ import werkzeug.serving
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from tests.tls import Authority
+
 Claims = dict[str, Any]
 
 
@@ -28,6 +31,7 @@ class IdentityProvider:
     """The provider, and what it does to the next tokens."""
 
     url: str
+    trusted: ssl.SSLContext | bool = True
     forge: Callable[[Claims, RSAKey], str] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     _challenges: dict[str, str] = field(default_factory=dict)
@@ -35,12 +39,14 @@ class IdentityProvider:
     def knows(self, subject: str, **claims: Any) -> None:
         """Give somebody these claims, for all logins from now on."""
         named = {"preferred_username": subject, "email": f"{subject}@example.org", **claims}
-        answer = httpx.put(f"{self.url}/users/{subject}", json=named, trust_env=False)
+        answer = httpx.put(
+            f"{self.url}/users/{subject}", json=named, trust_env=False, verify=self.trusted
+        )
         assert answer.is_success, answer.text
 
     def agree(self, asked: str, subject: str) -> str:
         """Log somebody in who was sent here; return the address to go back to."""
-        answer = httpx.post(asked, data={"sub": subject}, trust_env=False)
+        answer = httpx.post(asked, data={"sub": subject}, trust_env=False, verify=self.trusted)
         assert answer.status_code == 302, answer.text
         return answer.headers["location"]
 
@@ -78,16 +84,21 @@ class IdentityProvider:
 
 
 @contextmanager
-def running_provider() -> Iterator[IdentityProvider]:
-    """Serve a provider in a thread until the block ends."""
+def running_provider(
+    host: str = "localhost", authority: Authority | None = None
+) -> Iterator[IdentityProvider]:
+    """Serve a provider in a thread until the block ends; with TLS, if somebody signs for that."""
     import authlib.deprecate  # noqa: F401 - puts a filter of its own before others
 
     with warnings.catch_warnings(action="ignore"):  # of authlib, about what the provider uses
         import oidc_provider_mock
 
     app = oidc_provider_mock.app()
-    server = werkzeug.serving.make_server("localhost", 0, app, threaded=True)
-    provider = IdentityProvider(f"http://localhost:{server.server_port}")
+    tls = None if authority is None else (str(authority.certificate), str(authority.key))
+    server = werkzeug.serving.make_server(host, 0, app, threaded=True, ssl_context=tls)
+    provider = IdentityProvider(f"{'https' if tls else 'http'}://{host}:{server.server_port}")
+    if authority is not None:
+        provider.trusted = ssl.create_default_context(cafile=authority.ca)
     app.before_request(provider.before)
     app.after_request(provider.after)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

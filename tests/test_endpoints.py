@@ -5,6 +5,7 @@ import pytest
 from tradewind.endpoints import (
     PostgresServer,
     RedisServer,
+    Sentinels,
     read_objects_url,
     read_postgres_url,
     read_redis_url,
@@ -64,6 +65,13 @@ def test_an_address_of_redis() -> None:
     assert read == RedisServer("cache", 6380, 7, tls=True, ca_certs=CA, theirs=True)
 
 
+def test_an_address_of_sentinels() -> None:
+    read = read_redis_url(f"sentinels://s1:7000,[::1],s3/4?master=desk&ssl_ca_certs={CA}")
+    addresses = (("s1", 7000), ("::1", 26379), ("s3", 26379))
+    assert read.sentinels == Sentinels(addresses, "desk", tls=True, ca_certs=CA)
+    assert (read.first, read.theirs, read.tls) == (4, True, False)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -74,7 +82,14 @@ def test_an_address_of_redis() -> None:
         ("redis://:a-secret@cache/2", "must have no login in it"),
         (f"redis://cache/2?ssl_ca_certs={CA}", "must begin with rediss:// where it names a CA"),
         ("rediss://cache/2?ssl_cert_reqs=none", "must have nothing but ssl_ca_certs after the ?"),
-        ("sentinel://cache/2", "must be an address such as rediss://"),
+        ("unix:///run/redis.sock/2", "must be an address such as rediss://"),
+        ("sentinel://s1,s2/2", "must say which master it is"),
+        ("sentinel://s1,s2?master=desk", "must end in the number"),
+        ("sentinel://s1,:a-secret@s2/2?master=desk", "must have no login in it"),
+        ("sentinel://s1,s2:x/2?master=desk", "must be an address such as sentinel://"),
+        ("sentinel://s1,,s2/2?master=desk", "must be an address such as sentinel://"),
+        (f"sentinel://s1/2?master=desk&ssl_ca_certs={CA}", "must begin with sentinels://"),
+        ("sentinel://s1/2?master=desk&quorum=2", "must have nothing but master, ssl_ca_certs"),
     ],
 )
 def test_what_is_no_address_of_redis_is_refused(text: str, said: str) -> None:

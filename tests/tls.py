@@ -61,7 +61,7 @@ def make_authority(folder: Path, *names: str) -> Authority:
         )
         .sign(ca_key, hashes.SHA256())
     )  # fmt: skip
-    hosts: list[x509.GeneralName] = [x509.DNSName(name) for name in ("localhost", *names)]
+    hosts: list[x509.GeneralName] = [_general(name) for name in ("localhost", *names)]
     of_server = (
         signed(
             x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")]), key.public_key()
@@ -84,6 +84,13 @@ def make_authority(folder: Path, *names: str) -> Authority:
     )
     found.key.chmod(0o600)
     return found
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 @contextmanager

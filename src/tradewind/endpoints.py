@@ -4,7 +4,7 @@ An address holds no login: every task can read the settings. Logins are secrets 
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
@@ -18,6 +18,7 @@ __all__ = [
     "ObjectStore",
     "PostgresServer",
     "RedisServer",
+    "Sentinels",
     "read_objects_url",
     "read_postgres_url",
     "read_redis_url",
@@ -115,6 +116,33 @@ class PostgresServer:
 
 
 @dataclass(frozen=True)
+class Sentinels:
+    """Redis Sentinel: who says which Redis is the master now.
+
+    Attributes
+    ----------
+    addresses : tuple of (str, int)
+    master : str
+        How they call it.
+    tls : bool
+        Whether they, and the Redis that they watch, speak TLS.
+    ca_certs : str
+        File of the CA that signed their certificates; empty for the system's.
+    login : str
+        ``user:password`` of the sentinels themselves; empty if they ask for none.
+    """
+
+    addresses: tuple[tuple[str, int], ...]
+    master: str
+    tls: bool = False
+    ca_certs: str = ""
+    login: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.master} of {', '.join(f'{host}:{port}' for host, port in self.addresses)}"
+
+
+@dataclass(frozen=True)
 class RedisServer:
     """A Redis server, with the databases that are ours on it.
 
@@ -129,6 +157,9 @@ class RedisServer:
     login : tuple of str, or None
         User and password that all applications share, where they have no users of their own.
     theirs : bool
+    sentinels : Sentinels or None
+        Who names the server. Host and port are then those of ours that follows it
+        (`tradewind.stack.redis_follower`), without TLS.
     """
 
     host: str = HERE
@@ -138,6 +169,7 @@ class RedisServer:
     ca_certs: str = ""
     login: tuple[str, str] | None = None
     theirs: bool = False
+    sentinels: Sentinels | None = None
 
     def number(self, application: str) -> int:
         """Return the number of an application's database."""
@@ -175,7 +207,7 @@ class RedisServer:
         return f"?{urlencode(told)}"
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return str(self.sentinels) if self.sentinels else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -214,6 +246,9 @@ class ObjectStore:
             "AWS_DEFAULT_REGION": self.region,
         }
         return told | ({"AWS_CA_BUNDLE": self.ca_bundle} if self.ca_bundle else {})
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.bucket}"
 
 
 def read_postgres_url(text: str) -> PostgresServer:
@@ -254,26 +289,59 @@ def read_postgres_url(text: str) -> PostgresServer:
 def read_redis_url(text: str) -> RedisServer:
     """Return the server that ``rediss://host:port/2?ssl_ca_certs=...`` names, without a login.
 
+    Or the one that ``sentinel://host:port,host:port/2?master=name`` leads to.
+
     Raises
     ------
     ValueError
         Which begins with what the address must be.
     """
+    if text.startswith(("sentinel:", "sentinels:")):
+        return _read_sentinels(text)
     example = "rediss://redis.example.com:6379/2?ssl_ca_certs=/etc/ssl/desk.pem"
     parts, told = _parts(text, ("redis", "rediss"), ("ssl_ca_certs",), example)
+    number = _number(parts)
+    ca, tls = told.get("ssl_ca_certs", ""), parts.scheme == "rediss"
+    if ca and not tls:
+        raise ValueError("must begin with rediss:// where it names a CA: redis:// has no TLS")
+    _require_file("ssl_ca_certs", ca)
+    return RedisServer(
+        parts.hostname or "", parts.port or 6379, number, tls=tls, ca_certs=ca, theirs=True
+    )
+
+
+def _read_sentinels(text: str) -> RedisServer:
+    example = "sentinel://s1.example.com:26379,s2.example.com:26379,s3.example.com/2?master=desk"
+    found: list[tuple[str, int]] = []
+    scheme, _, rest = text.partition("://")
+    hosts, slash, path = rest.partition("/")
+    if hosts.rpartition("@")[1]:
+        hosts = f"login@{hosts.rpartition('@')[2]}"  # what `_parts` refuses
+    for host in hosts.split(","):
+        parts, told = _parts(
+            f"{scheme}://{host}{slash}{path}", ("sentinel", "sentinels"),
+            ("master", "ssl_ca_certs"), example,
+        )  # fmt: skip
+        found.append((parts.hostname or "", parts.port or 26379))
+    if not (master := told.get("master", "")):
+        raise ValueError(f"must say which master it is that they watch: master=NAME, as {example}")
+    ca, tls = told.get("ssl_ca_certs", ""), scheme == "sentinels"
+    if ca and not tls:
+        raise ValueError("must begin with sentinels:// where it names a CA: sentinel:// has no TLS")
+    _require_file("ssl_ca_certs", ca)
+    return RedisServer(
+        first=_number(parts), theirs=True, sentinels=Sentinels(tuple(found), master, tls, ca)
+    )
+
+
+def _number(parts: SplitResult) -> int:
     path = parts.path.strip("/")
     if not path.isdecimal() or len(path) > 4:  # noqa: PLR2004 - nobody has 10,000 databases
         raise ValueError(
             "must end in the number of the first of two free databases, such as "
             f"{parts.scheme}://{parts.netloc}/2: Airflow takes it, the trading application the next"
         )
-    ca, tls = told.get("ssl_ca_certs", ""), parts.scheme == "rediss"
-    if ca and not tls:
-        raise ValueError("must begin with rediss:// where it names a CA: redis:// has no TLS")
-    _require_file("ssl_ca_certs", ca)
-    return RedisServer(
-        parts.hostname or "", parts.port or 6379, int(path), tls=tls, ca_certs=ca, theirs=True
-    )
+    return int(path)
 
 
 def read_objects_url(text: str) -> ObjectStore:

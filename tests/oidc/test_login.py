@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,8 +18,9 @@ from joserfc.jwk import RSAKey
 from werkzeug.test import TestResponse
 
 from tests.identity_provider import Claims, IdentityProvider, running_provider
+from tests.tls import make_authority
 from tradewind.errors import IdentityProviderError, LoginError
-from tradewind.oidc.login import begin, client_arguments, finish
+from tradewind.oidc.login import begin, client_arguments, end, finish
 from tradewind.oidc.provider import SKEW, Provider
 
 BACK = "http://localhost/back"
@@ -50,6 +52,10 @@ def page(provider: Provider) -> FlaskClient:
     app = flask.Flask("page")
     app.secret_key = "a key of a test"
     client = OAuth(app).register("idp", **client_arguments(provider))
+
+    @app.get("/end")
+    def ended() -> Any:
+        return end(client, BACK) or "here alone"
 
     @app.get("/begin")
     def begun() -> Any:
@@ -218,3 +224,31 @@ def test_a_provider_that_is_away_or_another_is_told_so(
     assert (answer.status_code, "letter for letter" in answer.text) == (503, True)
     idp.metadata = {}
     assert browser.get("/begin").status_code == 302  # it is asked again
+
+
+def test_a_logout_leads_to_the_provider_that_takes_one(
+    provider: Provider, idp: IdentityProvider
+) -> None:
+    there = urlsplit(page(provider).get("/end").headers["location"])
+    assert there.path == "/oauth2/end_session"
+    assert parse_qs(there.query)["post_logout_redirect_uri"] == [BACK]
+    idp.metadata = {"end_session_endpoint": None}
+    assert page(provider).get("/end").text == "here alone"
+    away = replace(provider, issuer="http://localhost:9")
+    assert page(away).get("/end").text == "here alone"
+
+
+def test_a_provider_with_a_ca_of_its_own_is_believed_by_its_file(tmp_path: Path) -> None:
+    authority, another = make_authority(tmp_path / "a"), make_authority(tmp_path / "b")
+    with running_provider("127.0.0.1", authority) as idp:
+        idp.knows("alice", groups=["quants"])
+        told = Provider(
+            issuer=idp.url, client_id="desk", client_secret="secret",
+            groups={"quants": "researcher"}, ca_file=str(authority.ca),
+        )  # fmt: skip
+        browser = page(told)
+        asked = browser.get("/begin").headers["location"]
+        assert asked.startswith(idp.url)
+        assert browser.get(idp.agree(asked, "alice")).status_code == 200
+        stranger = page(replace(told, ca_file=str(another.ca))).get("/begin")
+        assert (stranger.status_code, "cannot be reached" in stranger.text) == (503, True)

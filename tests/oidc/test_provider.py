@@ -1,13 +1,14 @@
 """What is known of an identity provider before anybody logs in."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.identity_provider import IdentityProvider, running_provider
 from tradewind.errors import SecretsError, SettingsError
-from tradewind.oidc.provider import provider_of, redirects, same_host
+from tradewind.oidc.provider import after_logout, provider_of, redirects, same_host
 from tradewind.roles import read_groups
 from tradewind.settings import Settings
 from tradewind.stack.identity import identity_provider
@@ -87,6 +88,22 @@ def test_settings_that_cannot_be_meant_are_refused(
         Settings(**{**given, "market_store": "", **changed})
 
 
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "cannot be read: No such file"), ("x", "holds no certificate")]
+)
+def test_a_file_of_a_ca_that_is_none_is_told_with_its_setting(
+    settings: Settings, text: str | None, message: str
+) -> None:
+    if text is not None:
+        (settings.home / "ca.pem").write_text(text)
+    given = replace(settings, oidc_ca_file="ca.pem")
+    found = identity_provider(given)
+    assert found is not None
+    assert found.problem.startswith(f"TRADEWIND_OIDC_CA_FILE: {settings.home / 'ca.pem'} {message}")
+    with pytest.raises(SettingsError, match=message):
+        provider_of(given)
+
+
 def test_groups_may_have_spaces_and_equals_signs() -> None:
     assert read_groups(" the desk = trader, cn=ops=admin ,") == {
         "the desk": "trader",
@@ -100,7 +117,8 @@ def test_the_doctor_asks_the_provider_and_says_where_people_come_back(
     found = identity_provider(settings)
     assert found is not None
     assert found.ok
-    for address in redirects("http://localhost:8080", "http://localhost:5500").values():
+    pages = "http://localhost:8080", "http://localhost:5500"
+    for address in (*redirects(*pages).values(), *after_logout(*pages).values()):
         assert address in found.note
     idp.metadata = {"issuer": "https://login.example.com"}
     other = identity_provider(settings)

@@ -12,6 +12,7 @@ from airflow.api_fastapi.app import create_auth_manager
 from airflow.providers.fab.auth_manager.models import metadata
 from fastapi import FastAPI
 
+from tradewind.orchestration.runtime.logout import LeavesByProvider
 from tradewind.stack.people import make_roles
 
 
@@ -21,6 +22,7 @@ def main(port: int, password: str) -> None:
     manager: Any = create_auth_manager()
     app = FastAPI()
     app.mount("/auth", manager.get_fastapi_app())
+    app.add_middleware(LeavesByProvider)
     make_roles()
     with manager.flask_app.app_context():
         sm = manager.security_manager

@@ -128,6 +128,20 @@ def test_somebody_comes_in_with_the_role_of_now(
         assert roles(database, "carol") == [role]
 
 
+def test_a_logout_is_one_at_the_provider_too(browser: httpx.Client, idp: IdentityProvider) -> None:
+    idp.knows("heidi", groups=["quants"])
+    log_in(browser, idp, "heidi")
+    assert "_token" in browser.cookies
+    there = httpx.URL(browser.get("/auth/logout").headers["location"])
+    assert str(there).startswith(f"{idp.url}/oauth2/end_session?")
+    assert there.params["client_id"] == "desk"
+    assert there.params["post_logout_redirect_uri"] == f"{browser.base_url}/auth/login/"
+    assert "_token" not in browser.cookies
+    assert "session" not in browser.cookies
+    # Who has come in by a password, or not at all, has no login there to end.
+    assert browser.get("/auth/logout").headers["location"].endswith("/auth/login/")
+
+
 @pytest.mark.usefixtures("page")
 def test_an_administrator_still_makes_accounts(database: Path) -> None:
     with closing(sqlite3.connect(database)) as opened:

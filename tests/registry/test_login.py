@@ -152,8 +152,12 @@ def test_a_browser_comes_in_by_the_provider(browser: httpx.Client, idp: Identity
     assert {"HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
     assert "Log out" in browser.get("/").text
     assert browser.get(f"{API}/users/current").json()["user"]["username"] == "alice"
-    browser.get("/logout")
+    there = httpx.URL(browser.get("/logout").headers["location"])
+    assert str(there).startswith(f"{idp.url}/oauth2/end_session?")
+    assert there.params["client_id"] == "desk"
+    assert there.params["post_logout_redirect_uri"] == f"{browser.base_url}/login"
     assert browser.get("/").headers["location"] == "/login"
+    assert browser.get("/logout").headers["location"] == "/login"
 
 
 def test_roles_are_those_of_now(page: str, idp: IdentityProvider) -> None:
@@ -219,7 +223,7 @@ def test_a_session_is_no_longer_than_its_account_and_its_day(
         serializer = sealed.get_signing_serializer(app)
         assert serializer is not None
         session = serializer.loads(browser.cookies[COOKIE])
-        assert session.keys() == {"user", "until", "key"}
+        assert session.keys() == {"user", "until", "key", "by_provider"}
         asked = f"{API}/users/current"
         for changed in ({"until": int(time.time()) - 1}, {"user": "admin"}, {"key": "x"}):
             forged = {"Cookie": f"{COOKIE}={serializer.dumps(session | changed)}"}

@@ -19,6 +19,7 @@ import pytest
 
 from tests.identity_provider import IdentityProvider, running_provider
 from tests.stack.airflow import Airflow, login
+from tests.stack.pooler import PGBOUNCER
 from tests.support import free_ports, wait_until
 from tradewind.settings import FIELDS, Settings, load_settings
 from tradewind.stack import minio
@@ -30,7 +31,8 @@ from tradewind.stack.state import read_state
 if TYPE_CHECKING:
     from tests.stack import playing
 
-MINIO = shutil.which("minio") is not None
+# What files of tests need that is no package of Python's, by how the files' names begin.
+PROGRAMS = {"test_minio": shutil.which("minio"), "test_pooler": PGBOUNCER}
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 STRATEGIES = HERE / "strategies"
@@ -59,19 +61,23 @@ MACHINE = {
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if MINIO or "CI" in os.environ:  # where the tests must run, and fail without their program
+    if "CI" in os.environ:  # where the tests must run, and fail without their program
         return
-    left_out = [item for item in items if item.path.name.startswith("test_minio")]
+    missing = tuple(name for name, program in PROGRAMS.items() if program is None)
+    left_out = [item for item in items if missing and item.path.name.startswith(missing)]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if not MINIO and "CI" not in os.environ:
-        terminalreporter.write_line(
-            "no minio on PATH: tests/stack/test_minio*.py are left out (`.ci/run` builds it)",
-            yellow=True,
-        )
+    if "CI" in os.environ:
+        return
+    for name, program in PROGRAMS.items():
+        if program is None:
+            terminalreporter.write_line(
+                f"a program is missing: tests/stack/{name}*.py are left out (`.ci/run` brings it)",
+                yellow=True,
+            )
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,12 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from tests.stack.team import PASSWORD, Team, running_team
+from tests.support import free_ports
 from tests.tls import make_authority, tls_before
+from tradewind.errors import StackError
 from tradewind.settings import Settings
-from tradewind.stack import doors, theirs
-from tradewind.stack.adoption import Adoption, adopt
+from tradewind.stack import doors, lifecycle, theirs
+from tradewind.stack.adoption import LOGINS, Adoption, adopt
 from tradewind.stack.layout import Layout
 from tradewind.stack.rights import SETTERS, set_rights
 from tradewind.stack.secrets import Secrets, load_secrets
@@ -187,10 +189,62 @@ def test_a_certificate_of_another_authority_is_refused(
             redis_url=f"rediss://localhost:{redis}/2?ssl_ca_certs={false.ca}",
         )
         found = adopt(given, team.logins, apply=True)
-    said = [each.said for part in found.parts for each in part.findings if each.what == "login"]
+    said = [each.said for part in found.parts for each in part.findings if each.what == "server"]
     assert "certificate verify failed" in said[0]
     assert "CERTIFICATE_VERIFY_FAILED" in said[1]
     assert secrets_of(given).redis_login == ""
+
+
+@pytest.mark.parametrize("given_logins", [True, False])
+def test_services_out_of_reach_are_said_to_be_and_nothing_is_to_do(
+    settings: Settings, given_logins: bool
+) -> None:
+    [port] = free_ports(1)
+    given = replace(
+        settings, postgres_url=f"postgresql://127.0.0.1:{port}/",
+        redis_url=f"redis://127.0.0.1:{port}/2", objects_url=f"http://127.0.0.1:{port}/research",
+    )  # fmt: skip
+    logins = dict.fromkeys(LOGINS, "some:body") if given_logins else {}
+    found = adopt(given, logins, apply=True)
+    for part, setting in zip(found.parts, ("POSTGRES", "REDIS", "OBJECTS"), strict=True):
+        assert {each.state for each in part.findings} == {"note", "in the way"}
+        [said] = [each.said for each in part.findings if each.what == "server"]
+        assert f"TRADEWIND_{setting}_URL has its host" in said
+        assert part.commands == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        ("", "holds no certificate in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "that can be read"),
+    ],
+)
+def test_a_file_of_a_ca_that_is_none_is_told_with_its_setting(
+    settings: Settings, tmp_path: Path, text: str | None, said: str
+) -> None:
+    ca = tmp_path / "ca.pem"
+    if text is not None:
+        ca.write_text(text)
+    given = replace(
+        settings,
+        postgres_url=f"postgresql://localhost/?sslmode=verify-full&sslrootcert={ca}",
+        redis_url=f"rediss://localhost/2?ssl_ca_certs={ca}",
+        objects_url=f"https://localhost/research?ca_bundle={ca}",
+    )
+    named = (
+        "POSTGRES_URL names as sslrootcert",
+        "REDIS_URL names as ssl_ca_certs",
+        "OBJECTS_URL names as ca_bundle",
+    )
+    for part, name in zip(adopt(given, {}).parts, named, strict=True):
+        [found] = part.findings
+        assert (found.what, found.state) == ("CA", "in the way")
+        assert f"{ca}, which TRADEWIND_{name}, " in found.said
+        assert said in found.said
+    with pytest.raises(StackError, match=f"{ca}, which TRADEWIND_POSTGRES_URL names"):
+        lifecycle.detach(given)
 
 
 def test_users_of_redis_outlive_its_restart(team: Team, settings: Settings) -> None:

@@ -188,11 +188,25 @@ def test_one_that_failed_is_told_and_keeps_nothing_from_starting(tmp_path: Path)
     service.probe(now)
     with pytest.raises(ProbeFailure, match="the last backup failed: the disk is full"):
         service.probe(now - 4 * settings.start_timeout)
-    status_file(layout).write_text(f'{{"error": "", "begun": {now - 3600}}}')
-    service.probe(now - 4 * settings.start_timeout)
-    status_file(layout).write_text(f'{{"error": "", "begun": {now - 25 * 3600}}}')
+
+
+@pytest.mark.parametrize("set_by", [0, 365 * 86400, -365 * 86400])
+def test_one_that_hangs_is_told_whatever_becomes_of_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, set_by: float
+) -> None:
+    settings = Settings(home=tmp_path, backup_to="/slow", backup_every_hours=24.0)
+    layout = Layout(settings.state)
+    layout.create()
+    [service] = scheduled(settings, layout, {})
+    assert service.probe is not None
+    began, clock = time.time(), time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + set_by)
+    passed = time.monotonic()
+    status_file(layout).write_text(f'{{"error": "", "begun": {passed - 3600}}}')
+    service.probe(began)
+    status_file(layout).write_text(f'{{"error": "", "begun": {passed - 25 * 3600}}}')
     with pytest.raises(ProbeFailure, match="does not come to its end"):
-        service.probe(now - 4 * settings.start_timeout)
+        service.probe(began)
 
 
 def test_backups_by_the_clock_need_a_place(tmp_path: Path) -> None:

@@ -156,10 +156,17 @@ def test_a_backup_is_given_no_key_that_opens_more_than_it_needs(tmp_path: Path) 
     hand_out(tmp_path, {}, TEMPLATE, tmp_path / "no-data")
     whole = set(json.loads((tmp_path / "secrets.json").read_text()))
     stores = {"postgres_superuser", "redis_admin", "redis_airflow", "redis_trading", "redis_login"}
+    stores.add("redis_sentinel_login")
     assert given() == whole - stores
     theirs: dict[str, str | None] = {"TRADEWIND_REDIS_URL": "redis://cache/5"}
     hand_out(tmp_path, theirs, TEMPLATE, tmp_path / "no-data")
     assert given() == whole - {"postgres_superuser", "redis_admin"}
+
+
+def test_sentinels_are_refused_by_name(tmp_path: Path) -> None:
+    given = {"TRADEWIND_REDIS_URL": "sentinel://s1,s2/2?master=desk"}
+    with pytest.raises(SecretsError, match="only `tradewind up` follows"):
+        hand_out(tmp_path, given, TEMPLATE, tmp_path / "no-data")
 
 
 def test_a_password_of_any_characters_reaches_the_service_as_it_is(tmp_path: Path) -> None:

@@ -111,8 +111,9 @@ def adopt(
     """Look at the team's own PostgreSQL, Redis and bucket, and move in.
 
     They are those of TRADEWIND_POSTGRES_URL, TRADEWIND_REDIS_URL and TRADEWIND_OBJECTS_URL. Logins
-    are given in the environment of this one command: ADOPT_POSTGRES_LOGIN, ADOPT_REDIS_LOGIN and
-    ADOPT_OBJECTS_LOGIN, each as user:password. Exit code 1 unless all is ready.
+    are given in the environment of this one command: ADOPT_POSTGRES_LOGIN, ADOPT_REDIS_LOGIN,
+    ADOPT_OBJECTS_LOGIN and ADOPT_SENTINEL_LOGIN, each as user:password.
+    Exit code 1 unless all is ready.
     """
     from tradewind import display
     from tradewind.stack import adoption

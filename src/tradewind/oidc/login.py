@@ -12,7 +12,8 @@ from typing import Any, Final
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.base_client.errors import MismatchingStateError
 from authlib.integrations.flask_client import FlaskOAuth2App
-from flask import Response
+from authlib.integrations.requests_client import OAuth2Session
+from flask import Response, redirect
 from joserfc.errors import JoseError
 from requests import RequestException
 
@@ -20,7 +21,7 @@ from tradewind.errors import IdentityProviderError, LoginError
 from tradewind.oidc.person import Person, claimed, person_of
 from tradewind.oidc.provider import SKEW, Provider, check_metadata, discovery
 
-__all__ = ["Client", "begin", "client_arguments", "finish"]
+__all__ = ["Client", "begin", "client_arguments", "end", "finish"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,17 @@ _KEPT: Final = 3600.0
 _ASYMMETRIC: Final = ("RS", "PS", "ES", "Ed")
 
 
+class _Session(OAuth2Session):  # type: ignore[misc] # authlib ships no types
+    """requests' session, with which the file of a CA counts whatever the environment says.
+
+    Its own gives way to ``REQUESTS_CA_BUNDLE`` and ``CURL_CA_BUNDLE``.
+    """
+
+    def request(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+        options.setdefault("verify", self.verify)
+        return super().request(*arguments, **options)
+
+
 class Client(FlaskOAuth2App):  # type: ignore[misc] # authlib ships no types
     """authlib's client, which takes no description of another issuer, and no weak signature.
 
@@ -39,6 +51,8 @@ class Client(FlaskOAuth2App):  # type: ignore[misc] # authlib ships no types
     issuer : str
         As the setting names it.
     """
+
+    client_cls = _Session
 
     def __init__(self, *arguments: Any, issuer: str, **options: Any) -> None:  # noqa: ANN401
         super().__init__(*arguments, **options)
@@ -145,6 +159,28 @@ def finish(client: Client, provider: Provider) -> Person:
             "server says more."
         ) from error
     return person_of(claims, provider)
+
+
+def end(client: Client, back: str) -> Response | None:
+    """Return the redirect that ends the login at the provider; None where that cannot be asked for.
+
+    No token is kept that would tell the provider who asks, so it may ask the person first.
+
+    Parameters
+    ----------
+    client : Client
+    back : str
+        Where the provider is to send the person afterwards.
+    """
+    try:
+        if not client.load_server_metadata().get("end_session_endpoint"):
+            return None
+        address = client.create_logout_url(back, client_id=client.client_id)["url"]
+    except (RequestException, ValueError, IdentityProviderError) as error:
+        log.warning("the login at the identity provider goes on: %s", error)
+        return None
+    answer: Response = redirect(address)  # type: ignore[assignment] # of Flask, not of werkzeug
+    return answer
 
 
 def _completed(

@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tradewind.errors import IdentityProviderError, SecretsError
+from tradewind.errors import IdentityProviderError, SecretsError, SettingsError
+from tradewind.host.certificates import ca_problem
 from tradewind.roles import read_groups
 from tradewind.settings import Settings
 
 __all__ = [
+    "AFTER_LOGOUT",
     "CALLBACKS",
     "SESSION_SECONDS",
     "SKEW",
     "Provider",
+    "after_logout",
     "check_metadata",
     "discovery",
     "provider_of",
@@ -32,6 +35,9 @@ SKEW: Final = 120
 
 CALLBACKS: Final = {"airflow": "/auth/oauth-authorized/oidc", "mlflow": "/login/authorized"}
 """Where the provider sends people back to, below the address of each page."""
+
+AFTER_LOGOUT: Final = {"airflow": "/auth/login/", "mlflow": "/login"}
+"""Where it sends them after they have logged out there, too, below the address of each page."""
 
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -68,10 +74,12 @@ def provider_of(settings: Settings) -> Provider | None:
     ------
     SecretsError
         If the file with the client's secret is missing, empty, or can be read by others.
+    SettingsError
+        If the file of the provider's CA holds none.
     """
     if not (settings.oidc_issuer and settings.oidc_client_id and settings.oidc_client_secret_file):
         return None  # all or none, by the rules of settings
-    ca_file = settings.oidc_ca_file
+    ca_file = _ca_file(settings)
     return Provider(
         issuer=settings.oidc_issuer,
         client_id=settings.oidc_client_id,
@@ -81,8 +89,20 @@ def provider_of(settings: Settings) -> Provider | None:
         name_claim=settings.oidc_name_claim,
         others=settings.oidc_others,
         scopes=settings.oidc_scopes,
-        ca_file=str(settings.home / ca_file) if ca_file else None,
+        ca_file=ca_file,
     )
+
+
+def _ca_file(settings: Settings) -> str | None:
+    if not settings.oidc_ca_file:
+        return None
+    path = settings.home / settings.oidc_ca_file
+    if problem := ca_problem(path):
+        raise SettingsError(
+            f"TRADEWIND_OIDC_CA_FILE: {path} {problem}. Put the certificate of the CA that signed "
+            "the identity provider's there, or name the file that has it"
+        )
+    return str(path)
 
 
 def discovery(issuer: str) -> str:
@@ -92,8 +112,17 @@ def discovery(issuer: str) -> str:
 
 def redirects(airflow_page: str, mlflow_page: str) -> dict[str, str]:
     """Return the addresses that the client must be registered with, by page."""
+    return _below(CALLBACKS, airflow_page, mlflow_page)
+
+
+def after_logout(airflow_page: str, mlflow_page: str) -> dict[str, str]:
+    """Return the addresses that it must be registered with for after a logout, by page."""
+    return _below(AFTER_LOGOUT, airflow_page, mlflow_page)
+
+
+def _below(paths: Mapping[str, str], airflow_page: str, mlflow_page: str) -> dict[str, str]:
     pages = {"airflow": airflow_page, "mlflow": mlflow_page}
-    return {page: address.rstrip("/") + CALLBACKS[page] for page, address in pages.items()}
+    return {page: address.rstrip("/") + paths[page] for page, address in pages.items()}
 
 
 def same_host(page: str, host: str) -> bool:

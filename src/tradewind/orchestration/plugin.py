@@ -6,6 +6,7 @@ from tradewind.orchestration.runtime import job_heartbeat
 from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.runtime.bell import RingsBell
 from tradewind.orchestration.runtime.cleaning import CleansWhenAsked
+from tradewind.orchestration.runtime.logout import LeavesByProvider
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 
@@ -21,5 +22,6 @@ class TradewindPlugin(AirflowPlugin):
         {"name": "bell", "middleware": RingsBell},
         {"name": "asked_runs", "middleware": ChecksAskedRuns},
         {"name": "cleaning", "middleware": CleansWhenAsked},
+        {"name": "logout", "middleware": LeavesByProvider},
     ]
     listeners = [job_heartbeat]  # noqa: RUF012

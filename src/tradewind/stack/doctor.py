@@ -27,7 +27,7 @@ from tradewind.stack.isolation import isolation, longest_celery_task
 from tradewind.stack.layout import Layout
 from tradewind.stack.processes import holder_of_port, session_members
 from tradewind.stack.secrets import Secrets, are_lost, load_secrets
-from tradewind.stack.servers import postgres_server
+from tradewind.stack.servers import postgres_server, stores
 from tradewind.stack.state import ServiceState, StackState, read_state
 from tradewind.stack.theirs import connect
 
@@ -152,7 +152,8 @@ def _ports(settings: Settings, state: StackState | None) -> Iterator[Check]:
     ours = {pid for pids in members.values() for pid in pids}
     names = ["airflow_port", "mlflow_port", "scheduler_health_port"]
     names += [] if settings.postgres_url else ["postgres_port"]
-    names += [] if settings.redis_url else ["redis_port"]
+    followed = stores(settings).redis.sentinels  # with a server of ours that leads there
+    names += [] if settings.redis_url and not followed else ["redis_port"]
     if not settings.objects_url and minio.is_used(Layout(settings.state)):
         names += ["minio_port", "minio_console_port"]
     for name in names:

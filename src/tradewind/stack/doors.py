@@ -173,7 +173,9 @@ def _held(
     whole = "\n".join(environment.values())
     given = {field: value for field, value in asdict(secrets).items() if value}
     if allowed & {"redis_airflow", "redis_trading"}:
-        given.pop("redis_login", None)  # of a team's Redis: what all applications log in with
+        shared = given.pop("redis_login", None)  # of a team's Redis, for all applications
+        if given.get("redis_sentinel_login") == shared:
+            given.pop("redis_sentinel_login", None)
     found = {field for field, value in given.items() if value in whole} - allowed
     if found:
         return Check(name, f"it was given {', '.join(sorted(found))}", "tradewind down and up")

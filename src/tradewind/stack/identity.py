@@ -6,7 +6,14 @@ from email.utils import parsedate_to_datetime
 
 from tradewind.errors import TradewindError
 from tradewind.host.proxies import spare_this_machine
-from tradewind.oidc.provider import SKEW, check_metadata, discovery, provider_of, redirects
+from tradewind.oidc.provider import (
+    SKEW,
+    after_logout,
+    check_metadata,
+    discovery,
+    provider_of,
+    redirects,
+)
 from tradewind.settings import Settings
 from tradewind.stack.checks import Check
 
@@ -38,7 +45,8 @@ def identity_provider(settings: Settings) -> Check | None:
         trusted = ssl.create_default_context(cafile=provider.ca_file)
         answer = httpx.get(address, timeout=_TIMEOUT, verify=trusted, follow_redirects=True)
         answer.raise_for_status()
-        check_metadata(provider.issuer, answer.json())
+        described = answer.json()
+        check_metadata(provider.issuer, described)
     except (httpx.HTTPError, OSError, ValueError) as error:
         return Check(NAME, f"{address}: {error or type(error).__name__}", f"mend it; {_STILL}")
     except TradewindError as error:
@@ -52,8 +60,9 @@ def identity_provider(settings: Settings) -> Check | None:
             "count yet, or no longer",
             f"set the clock that is wrong (NTP); {_STILL}",
         )
-    back = redirects(settings.airflow_page, settings.mlflow_page)
-    return Check(
-        NAME,
-        note=f"its client {provider.client_id} is to be sent back to {' and '.join(back.values())}",
-    )
+    pages = settings.airflow_page, settings.mlflow_page
+    note = f"its client {provider.client_id} is to be sent back to "
+    note += " and ".join(redirects(*pages).values())
+    if described.get("end_session_endpoint"):
+        note += f", and after a logout to {' and '.join(after_logout(*pages).values())}"
+    return Check(NAME, note=note)

@@ -26,7 +26,9 @@ from tradewind.stack.processes import (
     with_children,
 )
 from tradewind.stack.secrets import Secrets, ensure_secrets
+from tradewind.stack.servers import stores
 from tradewind.stack.state import StackState, is_current, read_state
+from tradewind.stack.theirs import lacks_ca
 
 __all__ = ["credentials", "detach", "down", "run", "status"]
 
@@ -69,6 +71,7 @@ def run(
     from tradewind.stack.supervisor import Supervisor
 
     _require_usable_paths(settings)
+    _require_ca_files(settings)
     check_proxies()
     provider_of(settings)  # before a page finds that its client's secret is missing
     spare_this_machine(os.environ)
@@ -121,6 +124,7 @@ def detach(
         If it did not start; nothing of it is left running.
     """
     _require_usable_paths(settings)
+    _require_ca_files(settings)
     check_proxies()
     provider_of(settings)  # before a page finds that its client's secret is missing
     layout = Layout(settings.state)
@@ -311,6 +315,14 @@ def _require_usable_paths(settings: Settings) -> None:
     for what, path, mend in places:
         if "://" not in str(path) and (problem := unusable(path)):
             raise StackError(f"{what} cannot be used under this name: {problem}. {mend}.")
+
+
+def _require_ca_files(settings: Settings) -> None:
+    """Refuse a CA's file that is missing, before services fail one by one in a library's words."""
+    named = stores(settings)
+    for where in (named.postgres, named.redis, named.objects):
+        if where is not None and (problem := lacks_ca(where)):
+            raise StackError(problem)
 
 
 def _supervisor_environment(settings: Settings) -> dict[str, str]:

@@ -22,6 +22,7 @@ __all__ = [
     "airflow_scheduler",
     "heartbeat_file",
     "http_ok",
+    "listens",
     "mlflow_api",
     "postgres",
     "redis",
@@ -55,6 +56,20 @@ def _get(url: str, auth: tuple[str, str] | None = None) -> Any:  # noqa: ANN401 
     if response.status_code != httpx.codes.OK:
         raise ProbeFailure(f"{url} answered {response.status_code}: {response.text[:200]}")
     return response
+
+
+def listens(port: int) -> Probe:
+    """Well when somebody takes connections at a port of this machine."""
+
+    def probe(_started: float) -> None:
+        import socket
+
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+        except OSError as error:
+            raise ProbeFailure(f"127.0.0.1:{port}: {error}") from error
+
+    return probe
 
 
 def http_ok(url: str) -> Probe:

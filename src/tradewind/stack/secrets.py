@@ -53,6 +53,7 @@ class Secrets:
     mlflow_reader: str = field(default_factory=_password)
     # As user:password.
     redis_login: str = ""
+    redis_sentinel_login: str = ""
     objects_login: str = ""
     # Of a real broker, for trading workers alone; see `tradewind.broker_login`.
     broker_login: str = ""

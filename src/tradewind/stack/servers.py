@@ -1,7 +1,7 @@
 """Where PostgreSQL, Redis and the object store are: the stack's own, or the team's."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.endpoints import (
@@ -15,7 +15,14 @@ from tradewind.endpoints import (
 from tradewind.settings import Settings
 from tradewind.stack.secrets import Secrets
 
-__all__ = ["Servers", "object_store", "postgres_server", "read_servers", "redis_server"]
+__all__ = [
+    "Servers",
+    "object_store",
+    "postgres_server",
+    "read_servers",
+    "redis_server",
+    "stores",
+]
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ def read_servers(given: Mapping[str, str | None], own: Servers, login: str = "")
             raise ValueError(f"{name} {error}") from error
 
     redis = read("TRADEWIND_REDIS_URL", read_redis_url)
+    if redis and redis.sentinels:  # its follower is in the place of ours
+        redis = replace(redis, host=own.redis.host, port=own.redis.port)
     return Servers(
         read("TRADEWIND_POSTGRES_URL", read_postgres_url) or own.postgres,
         (redis.sharing(login) if redis and login else redis) or own.redis,
@@ -68,20 +77,24 @@ def read_servers(given: Mapping[str, str | None], own: Servers, login: str = "")
 
 def postgres_server(settings: Settings) -> PostgresServer:
     """Return where PostgreSQL of the local stack is."""
-    return _local(settings).postgres
+    return stores(settings).postgres
 
 
 def redis_server(settings: Settings, secrets: Secrets) -> RedisServer:
     """Return where Redis is, with the login that applications share where they have no own."""
-    return _local(settings, secrets.redis_login).redis
+    found = stores(settings, secrets.redis_login).redis
+    if found.sentinels is None:
+        return found
+    return replace(found, sentinels=replace(found.sentinels, login=secrets.redis_sentinel_login))
 
 
 def object_store(settings: Settings) -> ObjectStore | None:
     """Return the team's bucket; None where MLflow's files are kept by the stack."""
-    return _local(settings).objects
+    return stores(settings).objects
 
 
-def _local(settings: Settings, login: str = "") -> Servers:
+def stores(settings: Settings, login: str = "") -> Servers:
+    """Return where all stores of the local stack are; `login` is that of `read_servers`."""
     given = {
         "TRADEWIND_POSTGRES_URL": settings.postgres_url,
         "TRADEWIND_REDIS_URL": settings.redis_url,

@@ -10,7 +10,16 @@ from pathlib import Path
 from tradewind.errors import StackError
 from tradewind.host.heartbeat import HEARTBEAT_FILE
 from tradewind.settings import Settings
-from tradewind.stack import minio, people, postgres, probes, redis, rights, theirs
+from tradewind.stack import (
+    minio,
+    people,
+    postgres,
+    probes,
+    redis,
+    redis_follower,
+    rights,
+    theirs,
+)
 from tradewind.stack.backup.service import scheduled
 from tradewind.stack.environments import (
     airflow_environment,
@@ -90,7 +99,7 @@ def services(settings: Settings, layout: Layout, secrets: Secrets) -> list[Servi
 def _stores(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
 ) -> list[Service]:
-    found = [*_postgres(settings, layout, secrets, base), _redis(settings, layout, secrets, base)]
+    found = [*_postgres(settings, layout, secrets, base), *_redis(settings, layout, secrets, base)]
     store = object_store(settings)
     if store is not None:
         minio.note_theirs(layout)
@@ -133,19 +142,35 @@ def _postgres(
 
 def _redis(
     settings: Settings, layout: Layout, secrets: Secrets, base: Mapping[str, str]
-) -> Service:
+) -> list[Service]:
     access_list = settings.config_file("users.acl.template")
+    port = settings.redis_port
+    ports = (Port(port, "TRADEWIND_REDIS_PORT"),)
     if settings.redis_url:
-        return theirs.redis(redis_server(settings, secrets), secrets)
-    return Service(
-        "redis",
-        redis.server_command(str(settings.config_file("redis.conf")), layout, settings.redis_port),
-        base,
-        prepare=lambda: redis.prepare(access_list.read_text(), layout, secrets),
-        probe=probes.redis(settings.redis_port, secrets.redis_admin),
-        ports=(Port(settings.redis_port, "TRADEWIND_REDIS_PORT"),),
-        address=f"127.0.0.1:{settings.redis_port}",
-    )
+        server = redis_server(settings, secrets)
+        found = [theirs.redis(server, secrets)]
+        if server.sentinels:
+            follower = Service(
+                theirs.FOLLOWER,
+                [sys.executable, "-m", "tradewind.stack.redis_follower", str(port)],
+                {**base, redis_follower.LOGIN: secrets.redis_sentinel_login},
+                probe=probes.listens(port),
+                ports=ports,
+                address=f"127.0.0.1:{port}",
+            )
+            found.insert(0, follower)
+        return found
+    return [
+        Service(
+            "redis",
+            redis.server_command(str(settings.config_file("redis.conf")), layout, port),
+            base,
+            prepare=lambda: redis.prepare(access_list.read_text(), layout, secrets),
+            probe=probes.redis(port, secrets.redis_admin),
+            ports=ports,
+            address=f"127.0.0.1:{port}",
+        )
+    ]
 
 
 def _mlflow(

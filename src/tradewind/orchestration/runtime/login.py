@@ -9,6 +9,8 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
+from airflow.api_fastapi.app import get_cookie_path
+from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from airflow.providers.common.compat.sdk import conf
 from airflow.providers.fab.auth_manager.models import Role, User
 from airflow.providers.fab.auth_manager.security_manager.override import (
@@ -18,18 +20,19 @@ from airflow.providers.fab.auth_manager.views.auth_oauth import CustomAuthOAuthV
 from airflow.providers.fab.auth_manager.views.user import CustomUserDBModelView
 from airflow.providers.fab.auth_manager.views.user_edit import CustomResetMyPasswordView
 from airflow.providers.fab.www.views import get_safe_url, redirect
-from flask import current_app, flash, g, request, session
+from flask import current_app, flash, g, make_response, request, session
+from flask import redirect as to
 from flask_appbuilder import expose
 from flask_appbuilder.security.decorators import no_cache
 from flask_appbuilder.security.forms import LoginForm_db
-from flask_login import login_user
+from flask_login import login_user, logout_user
 from sqlalchemy import select
 
 from tradewind.errors import IdentityProviderError, LoginError
 from tradewind.foreign import ForeignNames
-from tradewind.oidc.login import begin, finish
+from tradewind.oidc.login import begin, end, finish
 from tradewind.oidc.person import MARK, Person
-from tradewind.oidc.provider import CALLBACKS, same_host
+from tradewind.oidc.provider import AFTER_LOGOUT, CALLBACKS, same_host
 
 __all__ = ["FOREIGN", "NAME", "LoginView", "PeopleManager"]
 
@@ -64,6 +67,7 @@ NAME: Final = "oidc"
 """What FAB calls the provider; it is part of the address that people come back to."""
 
 _NEXT: Final = "tradewind_next"
+_BY_PROVIDER: Final = "tradewind_by_provider"
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +114,24 @@ class LoginView(CustomAuthOAuthView):
             user = self.appbuilder.sm.account_of(person)
         except LoginError as error:
             return self._page(LoginForm_db(), error)
+        session[_BY_PROVIDER] = True
         return self._enter(user, asked)
+
+    @expose("/logout/")
+    @no_cache
+    def logout(self) -> Any:  # noqa: ANN401
+        """End the login here, and that at the provider where it let somebody in."""
+        by_provider = session.pop(_BY_PROVIDER, False)
+        page = conf.get("api", "base_url").rstrip("/")
+        there = end(self._client(), page + AFTER_LOGOUT["airflow"]) if by_provider else None
+        logout_user()
+        session.clear()
+        answer = there or make_response(to(self.appbuilder.get_url_for_login))
+        secure = page.startswith("https://")
+        answer.delete_cookie(
+            COOKIE_NAME_JWT_TOKEN, path=get_cookie_path(), secure=secure, httponly=True
+        )
+        return answer
 
     def _client(self) -> Any:  # noqa: ANN401 - authlib ships no types
         return self.appbuilder.sm.oauth_remotes[NAME]

@@ -22,8 +22,14 @@ from werkzeug.datastructures import Authorization
 
 from tradewind.errors import IdentityProviderError, LoginError
 from tradewind.foreign import ForeignNames
-from tradewind.oidc.login import Client, begin, client_arguments, finish
-from tradewind.oidc.provider import CALLBACKS, SESSION_SECONDS, Provider, same_host
+from tradewind.oidc.login import Client, begin, client_arguments, end, finish
+from tradewind.oidc.provider import (
+    AFTER_LOGOUT,
+    CALLBACKS,
+    SESSION_SECONDS,
+    Provider,
+    same_host,
+)
 from tradewind.registry.server.logins import OneAtATime
 from tradewind.registry.server.people import account_of
 
@@ -167,11 +173,13 @@ class _Pages:
             name = account_of(auth.store, finish(self._client, self._provider))
         except LoginError as error:
             return self._refuse(error)
-        return _enter(name, session.get("next", ""))
+        return _enter(name, session.get("next", ""), by_provider=True)
 
     def _leave(self) -> Response:
+        by_provider = session.get("by_provider", False)
         session.clear()
-        return _redirect(LOGIN)
+        there = end(self._client, self._page + AFTER_LOGOUT["mlflow"]) if by_provider else None
+        return there or _redirect(LOGIN)
 
     def _refuse(self, error: LoginError) -> Response:
         away = isinstance(error, IdentityProviderError)
@@ -180,8 +188,9 @@ class _Pages:
         )
 
 
-def _enter(name: str, asked: str) -> Response:
+def _enter(name: str, asked: str, *, by_provider: bool = False) -> Response:
     session.clear()
+    session["by_provider"] = by_provider
     session["user"], session["until"] = name, int(time.time()) + SESSION_SECONDS
     session["key"] = _key(auth.store.get_user(name))
     return _redirect(_inside(asked))

@@ -14,14 +14,20 @@ from tradewind.endpoints import ObjectStore, PostgresServer, RedisServer
 from tradewind.host.proxies import spare_this_machine
 from tradewind.settings import Settings
 from tradewind.stack.adoption import objects, postgres, redis
-from tradewind.stack.adoption.findings import Adoption, Finding, in_words
+from tradewind.stack.adoption.findings import Adoption, Finding, Part, in_words
 from tradewind.stack.layout import Layout
 from tradewind.stack.secrets import Secrets, ensure_secrets, save_secrets
 from tradewind.stack.servers import object_store, postgres_server, redis_server
+from tradewind.stack.theirs import lacks_ca
 
 __all__ = ["LOGINS", "Adoption", "Finding", "Services", "adopt", "in_words", "move_in"]
 
-LOGINS = ("ADOPT_POSTGRES_LOGIN", "ADOPT_REDIS_LOGIN", "ADOPT_OBJECTS_LOGIN")
+LOGINS = (
+    "ADOPT_POSTGRES_LOGIN",
+    "ADOPT_REDIS_LOGIN",
+    "ADOPT_OBJECTS_LOGIN",
+    "ADOPT_SENTINEL_LOGIN",
+)
 """Variables with the logins for this one command, as ``user:password``."""
 
 
@@ -52,8 +58,8 @@ def adopt(settings: Settings, logins: Mapping[str, str], *, apply: bool = False)
     ----------
     settings : Settings
     logins : mapping of str to str
-        By a name of `LOGINS`: who may make roles and databases in PostgreSQL, users in Redis, and
-        the key and secret of the object store.
+        By a name of `LOGINS`: who may make roles and databases in PostgreSQL, users in Redis,
+        the key and secret of the object store, and the login of the sentinels of Redis.
     apply : bool
         Whether to do what has to be done; else nothing stays changed anywhere: what is written to
         see that it can be is deleted again.
@@ -103,16 +109,32 @@ def move_in(
         With the logins that our services are to use there.
     """
     given = [logins.get(name, "") for name in LOGINS]
-    parts = []
-    if services.postgres is not None:
-        part = postgres.adopt(services.postgres, secrets, given[0], services.own_data, apply=apply)
+    parts: list[Part] = []
+    if (server := services.postgres) is not None:
+        part = _untrusted("postgres", server)
+        if part is None:
+            part = postgres.adopt(server, secrets, given[0], services.own_data, apply=apply)
         parts.append(part)
-    if services.redis is not None:
-        part, secrets = redis.adopt(
-            services.redis, secrets, given[1], services.access_list, apply=apply
-        )
+    if (broker := services.redis) is not None:
+        part = _untrusted("redis", broker)
+        if part is None:
+            part, secrets = redis.adopt(
+                broker, secrets, given[1], services.access_list, given[3], apply=apply
+            )
         parts.append(part)
-    if services.objects is not None:
-        part, secrets = objects.adopt(services.objects, secrets, given[2], apply=apply)
+    if (store := services.objects) is not None:
+        part = _untrusted("objects", store)
+        if part is None:
+            part, secrets = objects.adopt(store, secrets, given[2], apply=apply)
         parts.append(part)
     return Adoption(tuple(parts)), secrets
+
+
+def _untrusted(name: str, where: PostgresServer | RedisServer | ObjectStore) -> Part | None:
+    """Return what is found of a service whose CA's file is none; nothing else can be asked then."""
+    problem = lacks_ca(where)
+    if not problem:
+        return None
+    part = Part(name, str(where))
+    part.note("CA", "in the way", problem)
+    return part

@@ -32,15 +32,23 @@ def adopt(store: ObjectStore, secrets: Secrets, login: str, *, apply: bool) -> t
     Secrets
         With the login, if it may do what MLflow must.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionError,  # noqa: A004 - it is called so there
+        HTTPClientError,
+    )
 
-    part = Part("objects", f"{store.endpoint}/{store.bucket}")
+    part = Part("objects", str(store))
     if store.endpoint.startswith("https://"):
         part.note("encryption", "ready", "TLS, with the server's name checked")
     else:
         part.note("encryption", "note", "who is between can read along: https:// closes that")
     used = login or secrets.objects_login
     if not used:
+        if said := _out_of_reach(store):
+            _lost(part, said)
+            return part, secrets
         part.commands.append(_policy(store))
         part.note(
             "login", "to do", "give ADOPT_OBJECTS_LOGIN=key:secret of a user with this policy"
@@ -51,6 +59,8 @@ def adopt(store: ObjectStore, secrets: Secrets, login: str, *, apply: bool) -> t
         if _bucket(part, client, store, apply=apply):
             _try(part, client, store)
             _versions(part, client, store)
+    except (ConnectionError, HTTPClientError) as error:
+        _lost(part, str(error))
     except (BotoCoreError, ClientError) as error:
         part.commands.append(_policy(store))
         part.note("login", "in the way", f"{error}. The policy says what the user must be allowed")
@@ -58,6 +68,27 @@ def adopt(store: ObjectStore, secrets: Secrets, login: str, *, apply: bool) -> t
         return part, secrets
     part.note("login", "done" if apply else "to do", "kept in the secrets, for MLflow alone")
     return part, replace(secrets, objects_login=used) if apply else secrets
+
+
+def _lost(part: Part, said: str) -> None:
+    part.note(
+        "server", "in the way",
+        f"{said}. Nobody was asked for a login: see that it runs, and that TRADEWIND_OBJECTS_URL "
+        "has its host, port and scheme",
+    )  # fmt: skip
+
+
+def _out_of_reach(store: ObjectStore) -> str:
+    """Return why nobody is reached there, as who has no login; "" if somebody answers."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        s3_client(store, "").head_bucket(Bucket=store.bucket)
+    except ClientError:  # an answer
+        pass
+    except BotoCoreError as error:
+        return str(error)
+    return ""
 
 
 def _bucket(part: Part, client: Any, store: ObjectStore, *, apply: bool) -> bool:  # noqa: ANN401 - boto3 ships no types

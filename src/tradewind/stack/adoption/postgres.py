@@ -5,11 +5,15 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tradewind.endpoints import DATABASES, MAKERS, ROLES, SEARCH_PATHS, PostgresServer
 from tradewind.stack.adoption.findings import Part, clock, midpoint
+from tradewind.stack.pooler import SOUND, Connect, pooler_problem
 from tradewind.stack.secrets import Secrets
 from tradewind.stack.theirs import connect
 
@@ -47,17 +51,22 @@ def adopt(
             f"runs, models and books of the stack's own PostgreSQL stay in {own_data}, "
             "and are not shown while TRADEWIND_POSTGRES_URL is set",
         )
-    refused = {
-        role: said for role in _IN_ORDER if (said := _refused(server, secrets, role)) is not None
-    }
+    refused: dict[str, str] = {}
+    for role in _IN_ORDER:
+        found = _refused(server, secrets, role)
+        if found is None:
+            continue
+        refused[role] = found.said
+        if not found.by_server:  # and no other role will be answered
+            part.note(
+                "server", "in the way",
+                f"{found.said}. Nobody was asked for a login there: see that it runs, and that "
+                "TRADEWIND_POSTGRES_URL has its host, port and sslmode. A pooler that does not "
+                "know our roles yet may also be silent: adopt at the server itself first",
+            )  # fmt: skip
+            return part
     if not refused:
-        owner = server.name("tradewind")
-        connection = connect(server, (owner, secrets.postgres_tradewind), owner)
-        try:
-            _look(part, connection, server)
-        finally:
-            connection.close()
-        part.note("roles and databases", "ready", ", ".join(map(server.name, _IN_ORDER)))
+        _look_as_ours(part, server, secrets)
         return part
     if not login:
         part.note(
@@ -74,12 +83,27 @@ def adopt(
         part.note("login", "in the way", f"{user}: {str(error).strip()}")
         return part
     try:
-        _make(part, connection, server, secrets, refused, apply=apply)
+        if _pooler(part, partial(connect, server, (user, password), connection.info.dbname)):
+            _make(part, connection, server, secrets, refused, apply=apply)
     except psycopg2.Error as error:
         part.note("login", "in the way", f"{user}: {str(error).strip()}")
     finally:
         connection.close()
     return part
+
+
+def _look_as_ours(part: Part, server: PostgresServer, secrets: Secrets) -> None:
+    import psycopg2
+
+    owner = server.name("tradewind")
+    login = owner, secrets.postgres_tradewind
+    try:
+        if _pooler(part, partial(connect, server, login, owner)):
+            with closing(connect(server, login, owner)) as connection:
+                _look(part, connection, server)
+            part.note("roles and databases", "ready", ", ".join(map(server.name, _IN_ORDER)))
+    except psycopg2.Error as error:
+        part.note("server", "in the way", str(error).strip())
 
 
 def _encryption(part: Part, server: PostgresServer) -> None:
@@ -108,7 +132,15 @@ def _enter(server: PostgresServer, login: tuple[str, str]) -> Any:  # noqa: ANN4
     return connect(server, login, last)
 
 
-def _refused(server: PostgresServer, secrets: Secrets, role: str) -> str | None:
+@dataclass(frozen=True)
+class _Refusal:
+    """Why a role is not let in, and whether the server said so, or nobody there was reached."""
+
+    said: str
+    by_server: bool
+
+
+def _refused(server: PostgresServer, secrets: Secrets, role: str) -> _Refusal | None:
     """Return why a role of ours is not let into its database, None if it is."""
     import psycopg2
 
@@ -118,7 +150,9 @@ def _refused(server: PostgresServer, secrets: Secrets, role: str) -> str | None:
     except psycopg2.OperationalError as error:
         # It has tried each address of the host, and without TLS after with it: the last counts.
         said = str(error).strip()
-        return " ".join(said[max(0, said.rfind("connection to server")) :].split())
+        said = said[max(0, said.rfind("connection to server")) :]
+        # libpq writes so of what a server sent, in any language: how grave it is, and what.
+        return _Refusal(" ".join(said.split()), by_server=":  " in said)
     return None
 
 
@@ -144,15 +178,6 @@ def _look(part: Part, connection: Any, server: PostgresServer) -> None:  # noqa:
             cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
             [theirs] = cursor.fetchone()
         clock(part, theirs, now[0])
-        cursor.execute("SELECT pg_backend_pid()")
-        # A pooler hands out numbers of its own, for a client to cancel by.
-        if cursor.fetchone()[0] != connection.info.backend_pid:
-            part.note(
-                "pooler", "note",
-                "a pooler (PgBouncer) stands before it: it must keep a session's server "
-                "(pool_mode = session), for locks of ours belong to a session, and take "
-                "ignore_startup_parameters = extra_float_digits, options",
-            )  # fmt: skip
         # Rows of others are counted, though what they do is hidden.
         cursor.execute(
             "SELECT current_setting('max_connections')::int - count(*) FROM pg_stat_activity "
@@ -173,6 +198,14 @@ def _look(part: Part, connection: Any, server: PostgresServer) -> None:  # noqa:
         )  # fmt: skip
     else:
         part.note("connections", "ready", f"{left} are left")
+
+
+def _pooler(part: Part, connect: Connect) -> bool:
+    """Say what a pooler before the server must be set to; return whether the rest can be asked."""
+    found = pooler_problem(connect)
+    if found is not None:
+        part.note("pooler", "in the way" if found else "note", found or SOUND)
+    return not found
 
 
 def _make(
@@ -213,9 +246,9 @@ def _make(
                 part.note(_what(server, role), "to do")
     if apply:
         for role in refused:
-            said = _refused(server, secrets, role)
-            if said is not None:
-                part.note(_what(server, role), "in the way", said)
+            found = _refused(server, secrets, role)
+            if found is not None:
+                part.note(_what(server, role), "in the way", found.said)
 
 
 def _names(part: Part, cursor: Any, server: PostgresServer, refused: Mapping[str, str]) -> set[str]:  # noqa: ANN401 - psycopg2 is imported late

@@ -5,10 +5,11 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
-from tradewind.endpoints import APPLICATIONS, RedisServer
+from tradewind.endpoints import APPLICATIONS, RedisServer, Sentinels
 from tradewind.stack.adoption.findings import Part, clock, midpoint
 from tradewind.stack.redis import user_rules
 from tradewind.stack.secrets import Secrets
+from tradewind.stack.sentinels import NoMasterError, look_for_master
 from tradewind.stack.theirs import redis_client
 
 __all__ = ["adopt"]
@@ -20,7 +21,13 @@ _CELERY: Final = ("_kombu.binding.", "unacked", "celery-task-meta-", "celery-tas
 
 
 def adopt(
-    server: RedisServer, secrets: Secrets, login: str, template: str, *, apply: bool
+    server: RedisServer,
+    secrets: Secrets,
+    login: str,
+    template: str,
+    sentinel_login: str = "",
+    *,
+    apply: bool,
 ) -> tuple[Part, Secrets]:
     """Look at the server, and make users of ours, or note the login that ours share.
 
@@ -35,6 +42,8 @@ def adopt(
         ``user:password``, or ``:password``; empty to look with what ours have by now.
     template : str
         Text of ``config/users.acl.template``.
+    sentinel_login : str
+        That of the sentinels, where they ask for one; empty for the one that is kept.
     apply : bool
 
     Returns
@@ -47,6 +56,13 @@ def adopt(
 
     part = Part("redis", str(server))
     _encryption(part, server)
+    if server.sentinels is not None:
+        told = replace(server.sentinels, login=sentinel_login or server.sentinels.login)
+        server = replace(server, sentinels=told)
+        if not _sentinels(part, told):
+            return part, secrets
+        if apply and sentinel_login:
+            secrets = replace(secrets, redis_sentinel_login=sentinel_login)
     ours = _ours(server, secrets)
     if ours is None and not login:
         login = ":"  # perhaps it asks for none
@@ -59,9 +75,26 @@ def adopt(
                 _databases(part, server, client)
             part.note("login", "ready", _how(server))
     except RedisError as error:
-        who = "ADOPT_REDIS_LOGIN=user:password (or :password) must be one that it takes"
-        part.note("login", "in the way", f"{error}. {who}")
+        if _is_of_the_way(error):
+            where = "see that it runs, and that TRADEWIND_REDIS_URL has its host, port and scheme"
+            part.note("server", "in the way", f"{error}. Nobody was asked for a login: {where}")
+        else:
+            who = "ADOPT_REDIS_LOGIN=user:password (or :password) must be one that it takes"
+            part.note("login", "in the way", f"{error}. {who}")
     return part, secrets
+
+
+def _is_of_the_way(error: Exception) -> bool:
+    """Whether nobody was reached: what a server answers is another error, or one of these."""
+    from redis import exceptions
+
+    answers = (
+        exceptions.AuthenticationError,
+        exceptions.AuthorizationError,
+        exceptions.BusyLoadingError,
+    )
+    ways = (exceptions.ConnectionError, exceptions.TimeoutError)
+    return isinstance(error, ways) and not isinstance(error, answers)
 
 
 def _ours(server: RedisServer, secrets: Secrets) -> tuple[str, str] | None:
@@ -78,8 +111,30 @@ def _ours(server: RedisServer, secrets: Secrets) -> tuple[str, str] | None:
     return server.user("airflow", secrets.redis_airflow)
 
 
+def _sentinels(part: Part, sentinels: Sentinels) -> bool:
+    """Say what the sentinels say; return whether they name a master."""
+    try:
+        found = look_for_master(sentinels)
+    except NoMasterError as error:
+        part.note(
+            "sentinels", "in the way",
+            f"{error}. See that they run and call it {sentinels.master} (master= in "
+            "TRADEWIND_REDIS_URL), and give ADOPT_SENTINEL_LOGIN=user:password (or :password) if "
+            "they ask for one",
+        )  # fmt: skip
+        return False
+    known = f"{sentinels.master} is {found.host}:{found.port}"
+    if found.silent:
+        part.note("sentinels", "note", f"{known}; not all say so: {'; '.join(found.silent)}")
+    else:
+        part.note("sentinels", "ready", f"{known}, as all {found.told_by} say")
+    if not found.replicas:
+        part.note("replicas", "note", "there is none that could take over: add one")
+    return True
+
+
 def _encryption(part: Part, server: RedisServer) -> None:
-    if server.tls:
+    if server.sentinels.tls if server.sentinels else server.tls:
         part.note("encryption", "ready", "TLS, with the server's name checked")
     else:
         part.note(
@@ -100,7 +155,7 @@ def _enter(
         if part.blocked:
             return secrets
         rules = user_rules(template, secrets, server)
-        if _keeps_users(client):
+        if server.sentinels is None and _keeps_users(client):
             own = replace(server, login=None)
             if _ours(own, secrets) is None:
                 part.commands += [f"ACL SETUSER {rule}" for rule in rules] + ["ACL SAVE"]
@@ -111,13 +166,16 @@ def _enter(
             else:
                 part.note("users", "ready", " and ".join(APPLICATIONS))
             return replace(secrets, redis_login="") if apply else secrets
+    if server.sentinels:
+        why, mend = "a Redis gives its replicas no users, so ours would be gone with the master", ""
+    else:
+        why = "it has no file for its access list, so users of ours would be gone after a restart"
+        mend = ". With `aclfile` in its configuration they get users of their own"
     part.note(
         "users", "note",
-        "it has no file for its access list, so users of ours would be gone after a restart. Both "
-        f"our applications log in as {user or 'default'}; that they touch no keys but airflow:* "
-        f"and trading:*, in databases {server.number('airflow')} and {server.number('trading')}, "
-        "is held by their settings, not by Redis. With `aclfile` in its configuration they get "
-        "users of their own",
+        f"{why}. Both our applications log in as {user or 'default'}; that they touch no keys but "
+        f"airflow:* and trading:*, in databases {server.number('airflow')} and "
+        f"{server.number('trading')}, is held by their settings, not by Redis{mend}",
     )  # fmt: skip
     if server.login == (user, password):
         part.note("login", "ready", _how(server))

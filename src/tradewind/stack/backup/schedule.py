@@ -53,7 +53,7 @@ def main() -> NoReturn:
         try:
             wait = seconds_until_due(settings, datetime.now(UTC))
             if wait <= 0:
-                _report(file, error, begun=time.time())
+                _report(file, error, begun=time.monotonic())
                 _back_up(settings)
                 wait = 0.0
             error = ""
@@ -75,6 +75,7 @@ def _back_up(settings: Settings) -> None:
 
 
 def _report(file: Path, error: str, *, begun: float | None = None) -> None:
+    """Say how it goes; `begun` is of the clock that nobody sets, which all processes share."""
     write_atomically(file, json.dumps({"service": NAME, "error": error, "begun": begun}))
 
 

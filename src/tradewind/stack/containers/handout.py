@@ -188,6 +188,12 @@ def servers(given: Mapping[str, str | None], whole: Secrets) -> Servers:
         found = read_servers(given, own, whole.redis_login)
     except ValueError as error:
         raise SecretsError(f".env: {error}") from error
+    if found.redis.sentinels:
+        raise SecretsError(
+            ".env: TRADEWIND_REDIS_URL names sentinels, which only `tradewind up` follows. In "
+            "containers name an address that moves with the master, as redis:// or rediss:// "
+            "(docs/existing-services.md#redis-sentinel)"
+        )
     objects = urlsplit(found.objects.endpoint).hostname if found.objects else None
     named = {
         "POSTGRES": found.postgres.host if found.postgres.theirs else None,
