@@ -34,6 +34,7 @@ def test_ci_ends_as_its_checks_did_and_stops_only_its_own_engine(
     script(checkout / "tests/compose/engine/engine", f'echo "$1" >>"{told}"')
     script(commands / "docker", f"exit {0 if others_engine else 1}")
     script(commands / "sudo", '"$@"')
+    script(commands / "apt-get", "exit 0")  # whatever this machine lacks
     script(commands / "make", f'echo "$1" >>"{made}"; [ "$1" != {failing} ] || exit 2')
 
     ended = subprocess.run(

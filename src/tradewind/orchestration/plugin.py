@@ -6,6 +6,7 @@ from tradewind.orchestration.runtime import job_heartbeat
 from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.runtime.bell import RingsBell
 from tradewind.orchestration.runtime.cleaning import CleansWhenAsked
+from tradewind.orchestration.runtime.page.mounted import PREFIX, REACT_APPS, Page
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 
@@ -22,4 +23,6 @@ class TradewindPlugin(AirflowPlugin):
         {"name": "asked_runs", "middleware": ChecksAskedRuns},
         {"name": "cleaning", "middleware": CleansWhenAsked},
     ]
+    fastapi_apps = [{"name": "desk", "app": Page(), "url_prefix": PREFIX}]  # noqa: RUF012
+    react_apps = list(REACT_APPS)  # noqa: RUF012
     listeners = [job_heartbeat]  # noqa: RUF012

@@ -18,6 +18,7 @@ from tradewind.stack.environments import (
     base_environment,
     dag_processor_secrets,
     database_url,
+    desk_secrets,
     logins_by_provider,
     mlflow_environment,
     mlflow_secrets,
@@ -194,7 +195,7 @@ def _airflow(
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
-            environment | logins_by_provider(settings),
+            environment | desk_secrets(settings, secrets) | logins_by_provider(settings),
             needs=(*roles_written, RIGHTS),
             probe=probes.airflow_api(settings.airflow_url),
             ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),
