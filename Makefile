@@ -5,7 +5,7 @@ UV ?= $(shell command -v uv || echo .uv/bin/uv)
 STAMP := .venv/.synced
 DIST ?= dist
 
-.PHONY: demo install up down wheel lint docs test test-alone test-stacks bench bench-quick bench-containers campaign clean
+.PHONY: demo install up down wheel lint docs web test test-alone test-stacks bench bench-quick bench-containers campaign clean
 
 install: $(STAMP)
 
@@ -63,6 +63,10 @@ lint: install
 # keeps the theme from advertising its successor.
 docs: install
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+
+# The desk's page, from web/ into the package, where it is committed: a user needs no Node.
+web:
+	cd web && npm ci --no-audit --no-fund && npm run build
 
 test: test-alone test-stacks
 

@@ -41,6 +41,8 @@ from tradewind.stack.backup.restore import Restored
 from tradewind.stack.backup.upgrade import Upgraded
 from tradewind.stack.checks import Check
 from tradewind.stack.state import StackState
+from tradewind.trading.book.halts import Halt
+from tradewind.trading.book.standing import Account, Accounts
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.explanation import Explanation
 from tradewind.trading.signals import SignalSet
@@ -137,6 +139,14 @@ SHOWN: dict[str, tuple[str, object, list[str]]] = {
     "data snapshots": ("desk.data.snapshots", [SNAPSHOT], []),
     "backtest": ("desk.research.backtest", BacktestReport("m", "0", {"calmar": NAN}, 3), ["m"]),
     "signals": ("desk.research.signals", SignalSet("m", DAY, DAY, 1, "0", {"A": NAN}), ["m"]),
+    "trading accounts": (
+        "desk.trading.accounts",
+        Accounts(
+            Halt("why", "me", NOW),
+            (Account("m", "paper", DAY, CENTS, CENTS, CENTS, CENTS, None, NOW, ()),),
+        ),
+        [],
+    ),
     "trading orders": (
         "desk.trading.orders", [Order("m", "c", "A", DAY, DAY, 1, 3, 0, "sent", ("why",))], [],
     ),

@@ -10,12 +10,14 @@
 \getenv trading_password TRADING_DB_PASSWORD
 \getenv airflow_results_password AIRFLOW_RESULTS_DB_PASSWORD
 \getenv airflow_dags_password AIRFLOW_DAGS_DB_PASSWORD
+\getenv desk_password DESK_DB_PASSWORD
 
 CREATE TEMPORARY TABLE wanted (name text, database text, password text);
 INSERT INTO wanted VALUES
   ('airflow', 'airflow', :'airflow_password'),
   ('airflow_dags', 'airflow', :'airflow_dags_password'),
   ('airflow_results', 'airflow', :'airflow_results_password'),
+  ('desk', 'tradewind', :'desk_password'),
   ('mlflow', 'mlflow', :'mlflow_password'),
   ('research', 'tradewind', :'research_password'),
   ('tradewind', 'tradewind', :'tradewind_password'),

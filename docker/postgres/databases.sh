@@ -4,7 +4,7 @@
 # over the network: an older volume lacks some roles, and `.env` may have set another password.
 (
   set -eu
-  for role in airflow airflow_dags airflow_results mlflow research tradewind trading; do
+  for role in airflow airflow_dags airflow_results desk mlflow research tradewind trading; do
     export "${role^^}_DB_PASSWORD=$(cat "/run/secrets/postgres/$role")"
   done
   if [ "${1:-}" = again ]; then

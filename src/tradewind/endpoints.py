@@ -31,6 +31,7 @@ ROLES: Final = {
     "airflow": "airflow",
     "airflow_dags": "airflow",
     "airflow_results": "airflow",
+    "desk": "tradewind",
     "mlflow": "mlflow",
     "research": "tradewind",
     "tradewind": "tradewind",

@@ -64,6 +64,7 @@ def test_each_service_uses_its_own(project: Project) -> None:
     own = {
         "airflow-worker": {"airflow_results", "research"},
         "airflow-dag-processor": {"airflow_dags"},
+        "airflow-webserver": {"airflow", "desk"},
         "mlflow": {"mlflow"},
         "trading-worker": {"trading"},
     }

@@ -161,7 +161,7 @@ def test_its_account_is_halted_by_name_and_a_person_takes_it_off(
         reason = halt_reason(connection, "momentum")
         assert reason is not None
         assert "momentum is halted: strategy momentum version 1 is stopped: it knew" in reason
-    resume(engine, "momentum", "trained anew")
+    resume(engine, "momentum", "trained anew", by="a test")
     with engine.connect() as connection:
         assert halt_reason(connection, "momentum") is None
 
@@ -172,10 +172,10 @@ def test_it_is_halted_by_name_beside_a_halt_of_all_accounts(
     model = champion(HONEST)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     open_account(engine, TERMS, DAYS[-5])
-    halt(engine, None, "a fire drill")
+    halt(engine, None, "a fire drill", by="a test")
     for _ in range(2):
         hindsight.stop_trading(model, ("it knew",))
-    resume(engine, None, "the drill is over")
+    resume(engine, None, "the drill is over", by="a test")
     with engine.connect() as connection:
         reason = halt_reason(connection, "momentum")
         named = "SELECT count(*) FROM trading.halts WHERE account = 'momentum'"

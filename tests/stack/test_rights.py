@@ -14,6 +14,7 @@ BOOKING = (
     "VALUES ('{}', '2020-01-0{}', '', '{}', 0, 0, 100, '')"
 )
 EQUITY = "INSERT INTO trading.equity VALUES ('{}', '2020-01-0{}', {cash}, 0, {cash})"
+SWITCH = "INSERT INTO trading.halts (halted, reason, said_by) VALUES ({}, 'a test', '{}')"
 HALT = "INSERT INTO trading.halts (account, halted, reason) VALUES (NULL, {}, 'a test')"
 EVENT = "INSERT INTO trading.events (kind, payload) VALUES ('{}', '{{}}')"
 OLDER = "CREATE TYPE studydirection AS ENUM ('NOT_SET'); CREATE TABLE studies (d studydirection)"
@@ -50,6 +51,9 @@ def ask(server: RunningPostgres, role: str, statement: str) -> None:
         ("research", (HALT.format("true"), EVENT.format("halt"))),
         ("research", ("SELECT * FROM trading.fills", "SELECT * FROM signals")),
         ("research", ("INSERT INTO studies DEFAULT VALUES", "CREATE TABLE more (i int)")),
+        # A person at the page halts and resumes.
+        ("desk", (SWITCH.format("true", "alice"), SWITCH.format("false", "alice"))),
+        ("desk", (EVENT.format("halt"), EVENT.format("resume"), "SELECT * FROM trading.orders")),
         # The owner backs up, and replaces, what tasks have made.
         ("tradewind", ("SELECT * FROM studies.more", "DROP TABLE studies.more")),
         ("trading", (HALT.format("false"), EVENT.format("resume"), "SELECT * FROM signals")),
@@ -82,6 +86,15 @@ def test_a_role_does_its_work(
         ("research", "SELECT * FROM paper.orders"),
         ("research", "CREATE TABLE public.trap (i int)"),
         ("research", "SET ROLE tradewind"),
+        ("desk", SWITCH.format("false", "")),  # by nobody
+        ("desk", EVENT.format("fill")),
+        ("desk", "UPDATE trading.halts SET halted = false"),
+        ("desk", "DELETE FROM trading.halts"),
+        ("desk", BOOKING.format("c", 1, "capital")),
+        ("desk", "SELECT * FROM paper.orders"),
+        ("desk", "SELECT * FROM trial_ledger"),
+        ("desk", "CREATE TABLE public.trap (i int)"),
+        ("desk", "SET ROLE trading"),
         ("trading", "UPDATE trading.halts SET halted = true"),
         ("trading", "SELECT * FROM trial_ledger"),
         ("trading", "SELECT * FROM studies.studies"),

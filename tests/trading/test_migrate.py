@@ -121,4 +121,4 @@ def test_the_program_migrates(empty_url: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "at version r0003" in done.stdout
+    assert "at version r0004" in done.stdout

@@ -65,8 +65,8 @@ def test_an_event_whose_publication_was_not_marked_is_published_again(
     desk: Desk, client: RedisClient
 ) -> None:
     desk.open(DAYS[0])
-    halt(desk.engine, None, "one")
-    halt(desk.engine, "momentum", "two")
+    halt(desk.engine, None, "one", by="a test")
+    halt(desk.engine, "momentum", "two", by="a test")
     with pytest.raises(KeyboardInterrupt):
         publish(desk.engine, DiesAfterAdding(client))  # type: ignore[arg-type]
     assert publish(desk.engine, client) == 2
@@ -77,7 +77,7 @@ def test_an_event_whose_publication_was_not_marked_is_published_again(
 def test_while_redis_is_away_events_are_kept(
     desk: Desk, server: RedisServer, client: RedisClient
 ) -> None:
-    halt(desk.engine, None, "Redis is next")
+    halt(desk.engine, None, "Redis is next", by="a test")
     server.kill()
     with pytest.raises(TradingError, match="published when Redis is back"):
         publish(desk.engine, client)
@@ -88,22 +88,22 @@ def test_while_redis_is_away_events_are_kept(
 def test_the_publisher_tells_at_once_and_goes_on_after_redis_was_killed(
     desk: Desk, server: RedisServer, client: RedisClient
 ) -> None:
-    halt(desk.engine, None, "before it started")
+    halt(desk.engine, None, "before it started", by="a test")
     publisher = Publisher(desk.url, server.url)
     publisher.start()
     try:
         wait_until(lambda: len(entries(client)) == 1, 30)
-        halt(desk.engine, None, "while it runs")
+        halt(desk.engine, None, "while it runs", by="a test")
         wait_until(lambda: len(entries(client)) == 2, 30)
         server.kill()
-        halt(desk.engine, None, "while Redis is away")
+        halt(desk.engine, None, "while Redis is away", by="a test")
         server.start()
         wait_until(lambda: len(entries(client)) == 3, 30)
         desk.change(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
             "AND usename = current_user AND datname = current_database()"
         )
-        halt(desk.engine, None, "after its connection was ended")
+        halt(desk.engine, None, "after its connection was ended", by="a test")
         wait_until(lambda: len(entries(client)) == 4, 30)
     finally:
         publisher.stop()

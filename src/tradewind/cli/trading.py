@@ -1,11 +1,12 @@
 """The trading book."""
 
+import getpass
 from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from tradewind.cli.shared import Json, app, print_json, settings_of_folder, warn
+from tradewind.cli.shared import By, Json, app, print_json, settings_of_folder, warn
 
 trading_app = typer.Typer(no_args_is_help=True, help="Look at the trading book, and stop it.")
 app.add_typer(trading_app, name="trading")
@@ -15,6 +16,16 @@ Account = Annotated[str | None, typer.Argument(help="The strategy's name; all, i
 Since = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First session shown.")]
 
 Why = Annotated[str, typer.Option("--reason", help="Why; for those who wonder.")]
+
+
+@trading_app.command("accounts")
+def trading_accounts(*, as_json: Json = False) -> None:
+    """List the accounts: equity, whether they are halted, and orders that were refused."""
+    from tradewind import display
+    from tradewind.desk import trading
+
+    found = trading.accounts(settings_of_folder())
+    print_json(found) if as_json else display.accounts(found)
 
 
 @trading_app.command("orders")
@@ -73,20 +84,20 @@ def trading_pnl(account: Account = None, *, as_json: Json = False) -> None:
 
 
 @trading_app.command("halt")
-def trading_halt(account: Account = None, *, reason: Why) -> None:
+def trading_halt(account: Account = None, *, reason: Why, by: By = None) -> None:
     """Let no further order leave, of one account or of any. It holds within a second."""
     from tradewind.desk import trading
 
-    trading.halt(settings_of_folder(), account, reason=reason)
+    trading.halt(settings_of_folder(), account, reason=reason, by=by or getpass.getuser())
     typer.echo(f"no order of {account or 'any account'} leaves until `tradewind trading resume`")
 
 
 @trading_app.command("resume")
-def trading_resume(account: Account = None, *, reason: Why) -> None:
+def trading_resume(account: Account = None, *, reason: Why, by: By = None) -> None:
     """Take a halt off: an account's, or the one of all."""
     from tradewind.desk import trading
 
-    trading.resume(settings_of_folder(), account, reason=reason)
+    trading.resume(settings_of_folder(), account, reason=reason, by=by or getpass.getuser())
     typer.echo(f"orders of {account or 'accounts that are not halted themselves'} leave again")
 
 

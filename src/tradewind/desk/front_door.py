@@ -436,7 +436,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        trading.halt(self.settings, account, reason=reason)
+        trading.halt(self.settings, account, reason=reason, by=_user())
 
     def resume(self, account: str | None = None, *, reason: str) -> None:
         """Take a halt off: an account's, or the one of all.
@@ -445,7 +445,7 @@ class Desk:
         """
         from tradewind.desk import trading
 
-        trading.resume(self.settings, account, reason=reason)
+        trading.resume(self.settings, account, reason=reason, by=_user())
 
 
 def _user() -> str:

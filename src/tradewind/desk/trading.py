@@ -14,10 +14,12 @@ from tradewind.stack.checks import Check, guarded
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from tradewind.trading.book.standing import Accounts
     from tradewind.trading.book.views import Day, Fill, Order, Position
     from tradewind.trading.explanation import Explanation
 
 __all__ = [
+    "accounts",
     "check_broker",
     "explain",
     "fills",
@@ -71,6 +73,20 @@ def pnl(settings: Settings, account: str | None = None) -> "list[Day]":
     return _of_each(settings, account, views.pnl)
 
 
+def accounts(settings: Settings) -> "Accounts":
+    """Return each account as it stands: equity, halts, refused orders of its newest session.
+
+    Raises
+    ------
+    TradingError
+        If the database is out of reach.
+    """
+    from tradewind.trading.book import standing
+
+    with _book(settings) as engine:
+        return standing.accounts(engine)
+
+
 def explain(settings: Settings, order: str) -> "Explanation":
     """Return how an order came to its size, by its `client_order_id`.
 
@@ -117,20 +133,20 @@ def old_bars(settings: Settings, account: str | None = None) -> list[str]:
     return found
 
 
-def halt(settings: Settings, account: str | None, *, reason: str) -> None:
+def halt(settings: Settings, account: str | None, *, reason: str, by: str) -> None:
     """Let no further order leave, of one account or of any; see `tradewind.trading.book.halts`."""
     from tradewind.trading.book import halts
 
     with _book(settings) as engine:
-        halts.halt(engine, account, reason)
+        halts.halt(engine, account, reason, by)
 
 
-def resume(settings: Settings, account: str | None, *, reason: str) -> None:
+def resume(settings: Settings, account: str | None, *, reason: str, by: str) -> None:
     """Take a halt off; see `tradewind.trading.book.halts`."""
     from tradewind.trading.book import halts
 
     with _book(settings) as engine:
-        halts.resume(engine, account, reason)
+        halts.resume(engine, account, reason, by)
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,19 @@ from tradewind.display.registry import (
 )
 from tradewind.display.research import backtest, signals
 from tradewind.display.stack import adoption, checks, credentials, status
-from tradewind.display.trading import explanation, fills, orders, pnl, positions, reconciled
+from tradewind.display.trading import (
+    accounts,
+    explanation,
+    fills,
+    orders,
+    pnl,
+    positions,
+    reconciled,
+)
 from tradewind.display.workspace import containers, workspace
 
 __all__ = [
+    "accounts",
     "actions",
     "adoption",
     "backtest",

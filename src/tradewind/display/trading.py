@@ -1,6 +1,7 @@
 """The trading book."""
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -10,10 +11,13 @@ from tradewind.display.tables import Grid, Number, Words
 
 if TYPE_CHECKING:
     from tradewind.desk.trading import Reconciled
+    from tradewind.trading.book.halts import Halt
+    from tradewind.trading.book.standing import Accounts
     from tradewind.trading.book.views import Day, Fill, Order, Position
     from tradewind.trading.explanation import Explanation
 
 __all__ = [
+    "accounts",
     "explanation",
     "fills",
     "orders",
@@ -97,6 +101,34 @@ def positions(found: "Sequence[Position]") -> None:
             f"{each.price.normalize():f}", f"{each.value:,}", f"{each.weight:+.2%}",
         )  # fmt: skip
     terminal.table_or(table, "no positions")
+
+
+def accounts(found: "Accounts") -> None:
+    """Print how all accounts stand, and why orders of theirs did not leave."""
+    table = Grid("account", "orders go", "settled to", *map(Number, ("equity", "profit")), "halted")
+    for each in found.accounts:
+        table.add(
+            each.account, each.execution, str(each.session or "-"),
+            "-" if each.equity is None else f"{each.equity:,}",
+            "-" if each.profit is None else f"{each.profit:+,}",
+            escape(_halted(each.halt)),
+        )  # fmt: skip
+    terminal.table_or(table, "no accounts yet")
+    if found.halt is not None:
+        terminal.in_one_piece(f"all accounts are halted: {_halted(found.halt)}")
+    for each in found.accounts:
+        for order in each.refused:
+            terminal.in_one_piece(
+                f"{each.account}: {order.shares:+,} {order.symbol} for the open of {order.session} "
+                f"{order.state}: {'; '.join(order.reasons)}"
+            )
+
+
+def _halted(halt: "Halt | None") -> str:
+    if halt is None:
+        return ""
+    at = f"{halt.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{halt.reason} (by {halt.by or 'nobody knows whom'}, {at})"
 
 
 def pnl(found: "Sequence[Day]") -> None:

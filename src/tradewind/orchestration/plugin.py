@@ -7,6 +7,7 @@ from tradewind.orchestration.runtime.asked_runs import ChecksAskedRuns
 from tradewind.orchestration.runtime.bell import RingsBell
 from tradewind.orchestration.runtime.cleaning import CleansWhenAsked
 from tradewind.orchestration.runtime.logout import LeavesByProvider
+from tradewind.orchestration.runtime.page.mounted import PREFIX, REACT_APPS, Page
 from tradewind.orchestration.slots import NextSlot
 from tradewind.orchestration.timetables import AfterClose
 
@@ -24,4 +25,6 @@ class TradewindPlugin(AirflowPlugin):
         {"name": "cleaning", "middleware": CleansWhenAsked},
         {"name": "logout", "middleware": LeavesByProvider},
     ]
+    fastapi_apps = [{"name": "desk", "app": Page(), "url_prefix": PREFIX}]  # noqa: RUF012
+    react_apps = list(REACT_APPS)  # noqa: RUF012
     listeners = [job_heartbeat]  # noqa: RUF012

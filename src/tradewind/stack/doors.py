@@ -81,6 +81,16 @@ _STATEMENTS: Final = {
         "read the server's files": "SELECT pg_read_file('PG_VERSION')",
         **_OWNER,
     },
+    "desk": {
+        **_HALTS,
+        "write an order": "INSERT INTO trading.orders SELECT * FROM trading.orders WHERE false",
+        "write a fill": "INSERT INTO trading.fills SELECT * FROM trading.fills WHERE false",
+        "open an account": "INSERT INTO trading.accounts SELECT * FROM trading.accounts "
+        "WHERE false",
+        "read the ledger of trials": "SELECT FROM public.trial_ledger LIMIT 0",
+        "read the server's files": "SELECT pg_read_file('PG_VERSION')",
+        **_OWNER,
+    },
     "airflow_results": {
         "read users": "SELECT FROM public.ab_user LIMIT 0",
         "read connections": "SELECT FROM public.connection LIMIT 0",

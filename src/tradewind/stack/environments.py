@@ -27,6 +27,7 @@ __all__ = [
     "broker_secrets",
     "dag_processor_secrets",
     "database_url",
+    "desk_secrets",
     "logins_by_provider",
     "mlflow_environment",
     "mlflow_secrets",
@@ -154,6 +155,11 @@ def airflow_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
         **_tasks_of_airflow(settings, secrets),
         **_tasks_of_trading(settings, secrets),
     }
+
+
+def desk_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Return what the desk's page needs, in Airflow's web server: the book, to read and to halt."""
+    return {"TRADEWIND_DATABASE_URL": database_url("desk", settings, secrets)}
 
 
 def worker_secrets(settings: Settings, secrets: Secrets) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Airflow's roles for people: who looks, who trains, who approves.
 
-``Viewer`` and ``Admin`` are Airflow's own. Between them are two of ours, made at start with what
-they may at least do; an administrator may give them more. Run as
-``python -m tradewind.stack.people``.
+``Viewer`` and ``Admin`` are Airflow's own, and may use the desk's page besides. Between them are
+two of ours, made at start with what they may at least do; an administrator may give them more. Run
+as ``python -m tradewind.stack.people``.
 """
 
 import hashlib
@@ -28,8 +28,11 @@ FOREIGN: Final = (
     ),
 )
 
+# The page inside Airflow: a browser finds it in the list of plugins.
+_LOOKS: Final = (("can_read", "Plugins"), ("can_read", "Desk"))
 # Both begin runs and look after them; only a trader answers a task that waits for an approval.
 _RESEARCHER: Final = (
+    *_LOOKS,
     ("can_edit", "DAGs"),  # pause and unpause
     ("can_create", "DAG Runs"),
     ("can_edit", "DAG Runs"),
@@ -37,9 +40,15 @@ _RESEARCHER: Final = (
     ("can_edit", "Task Instances"),
     ("can_create", "Assets"),
 )
-_TRADER: Final = (*_RESEARCHER, ("can_edit", "HITL Detail"))
+_HALTS: Final = ("can_edit", "Desk")
+_TRADER: Final = (*_RESEARCHER, ("can_edit", "HITL Detail"), _HALTS)
 
-ROLES: Final = {"Researcher": _RESEARCHER, "Trader": _TRADER}
+ROLES: Final = {
+    "Viewer": _LOOKS,
+    "Researcher": _RESEARCHER,
+    "Trader": _TRADER,
+    "Admin": (*_LOOKS, _HALTS),
+}
 """What each role may do beyond a viewer, as Airflow calls it: action and resource."""
 
 

@@ -44,6 +44,8 @@ _TABLE: Final = "SELECT, INSERT, UPDATE, DELETE"
 # and a task that finds that a model has seen the future halts its account. They send no order, book
 # no trade, and take no halt off.
 _RESEARCH_ADDS: Final = ("accounts", "quotes", "openings", "bookings", "equity", "halts", "events")
+# A person at the page halts and resumes, and writes nothing else.
+_DESK_ADDS: Final = ("events", "halts")
 _ROWS: Final = {
     **{
         (table, name): text
@@ -51,6 +53,7 @@ _ROWS: Final = {
         for name, text in {
             "trading_adds": "TO {trading} USING (true) WITH CHECK (true)",
             "research_reads": "FOR SELECT TO {research} USING (true)",
+            "desk_reads": "FOR SELECT TO {desk} USING (true)",
         }.items()
     },
     ("bookings", "research_opens"): (
@@ -64,6 +67,8 @@ _ROWS: Final = {
     ),
     ("halts", "research_halts"): "FOR INSERT TO {research} WITH CHECK (halted)",
     ("events", "research_halts"): "FOR INSERT TO {research} WITH CHECK (kind = 'halt')",
+    ("halts", "desk_switches"): "FOR INSERT TO {desk} WITH CHECK (said_by <> '')",
+    ("events", "desk_switches"): ("FOR INSERT TO {desk} WITH CHECK (kind IN ('halt', 'resume'))"),
 }
 """Rows of the book that each may see and add, by table and name of the policy."""
 
@@ -235,10 +240,10 @@ def _close(database: _Database) -> None:
 def _of_tradewind(database: _Database) -> None:
     _close(database)
     run = database.run
-    others = "{research}, {trading}"
+    others = "{desk}, {research}, {trading}"
     # Studies of sweeps are the tasks' own, who make their tables, so they have a schema of their
     # own: who could make a table or a function in `public` could trap those who ask for one there.
-    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {research}, {trading}")
+    run("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {desk}, {research}, {trading}")
     run("GRANT USAGE ON SCHEMA public TO {research}, {trading}")
     run("CREATE SCHEMA IF NOT EXISTS studies")
     run("GRANT USAGE, CREATE ON SCHEMA studies TO {research}")
@@ -263,6 +268,10 @@ def _of_tradewind(database: _Database) -> None:
     run("GRANT USAGE ON SCHEMA trading TO {research}")
     database.grant("SELECT", "trading", database.own("trading"), "research")
     database.grant("INSERT", "trading", _RESEARCH_ADDS, "research")
+    # So does the page, for people who may.
+    run("GRANT USAGE ON SCHEMA trading TO {desk}")
+    database.grant("SELECT", "trading", database.own("trading"), "desk")
+    database.grant("INSERT", "trading", _DESK_ADDS, "desk")
     database.rows("trading", _ROWS)
 
 

@@ -48,6 +48,7 @@ class Secrets:
     postgres_trading: str = field(default_factory=_password)
     postgres_airflow_results: str = field(default_factory=_password)
     postgres_airflow_dags: str = field(default_factory=_password)
+    postgres_desk: str = field(default_factory=_password)
     minio_mlflow: str = field(default_factory=_password)
     mlflow_worker: str = field(default_factory=_password)
     mlflow_reader: str = field(default_factory=_password)
@@ -69,7 +70,7 @@ class Secrets:
 ADDED: Final = frozenset(
     {
         "postgres_research", "postgres_trading", "postgres_airflow_results",
-        "postgres_airflow_dags", "minio_mlflow", "mlflow_worker", "mlflow_reader",
+        "postgres_airflow_dags", "postgres_desk", "minio_mlflow", "mlflow_worker", "mlflow_reader",
     }
 )  # fmt: skip
 """Secrets that a file of an earlier version lacks: the next start makes them."""

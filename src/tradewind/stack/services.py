@@ -28,6 +28,7 @@ from tradewind.stack.environments import (
     broker_secrets,
     dag_processor_secrets,
     database_url,
+    desk_secrets,
     logins_by_provider,
     mlflow_environment,
     mlflow_secrets,
@@ -220,7 +221,7 @@ def _airflow(
         Service(
             "airflow-webserver",
             [program, "api-server", "--host", "127.0.0.1", "--port", str(settings.airflow_port)],
-            environment | logins_by_provider(settings),
+            environment | desk_secrets(settings, secrets) | logins_by_provider(settings),
             needs=(*roles_written, RIGHTS),
             probe=probes.airflow_api(settings.airflow_url),
             ports=(Port(settings.airflow_port, "TRADEWIND_AIRFLOW_PORT"),),

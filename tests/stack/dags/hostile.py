@@ -206,7 +206,7 @@ def _sql(role: str, database: str, statement: str, *, own: str = OWN) -> object:
         connection.close()
 
 
-for role in ("postgres", "airflow", "airflow_dags", "mlflow", "tradewind", "trading"):
+for role in ("postgres", "airflow", "airflow_dags", "desk", "mlflow", "tradewind", "trading"):
 
     @door(f"PostgreSQL: as {role}", "password authentication failed")
     def _(_told: dict[str, Any], role: str = role) -> object:

@@ -44,6 +44,13 @@ class Stored:
     snapshots: int
 
 
+def last_session(table: Table, opened: "DeltaTable") -> date | None:
+    """Return the newest session that a table has a bar of; raises as `overview` does."""
+    with table.reading():
+        found: date | None = table.scan(opened).select(pl.max("session")).collect().item()
+    return found
+
+
 def overview(table: Table, opened: "DeltaTable", *, source: str, snapshots: int) -> Stored | None:
     """Return what a table has; None if it has no bar.
 

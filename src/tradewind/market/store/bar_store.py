@@ -20,7 +20,7 @@ import polars as pl
 from tradewind.errors import SnapshotError, StoreError
 from tradewind.market.sessions import SessionCalendar
 from tradewind.market.store._history import REVISIONS, revisions
-from tradewind.market.store._overview import Stored, overview
+from tradewind.market.store._overview import Stored, last_session, overview
 from tradewind.market.store._reach import Reach, reach
 from tradewind.market.store._staging import Appended, Staged
 from tradewind.market.store._tidied import Tidied, bytes_below
@@ -356,6 +356,18 @@ class BarStore:
         """
         opened = Table(self.root, source, self._options).open()
         return None if opened is None else int(opened.version())
+
+    def last_session(self, source: str) -> date | None:
+        """Return the newest session of which a source has a bar; None if it has none.
+
+        Raises
+        ------
+        StoreError
+            If the table is damaged.
+        """
+        table = Table(self.root, source, self._options)
+        opened = table.open()
+        return None if opened is None else last_session(table, opened)
 
     def has_new(self, source: str, since: int | None) -> bool:
         """Tell whether rows were stored after some version of a source's table.

@@ -6,6 +6,7 @@ It is read again at every start of a task, so nothing here imports polars or pan
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from airflow.sdk import DAG, get_current_context, task
 
@@ -77,11 +78,11 @@ def _ingest_dag(dag_id: str, spec: SourceSpec, since: datetime) -> DAG:
         bars = bars_asset(spec.name)
 
         @task(outlets=[bars], multiple_outputs=False)
-        def ingest() -> dict[str, int]:
+        def ingest() -> dict[str, Any]:
             """Load every symbol, refuse bars that break a rule, store what is new or revised."""
             context = get_current_context()
             counts = training.ingest_source(spec, announced_version(context, bars))
-            announce(context, bars, counts["table_version"])
+            announce(context, bars, counts["table_version"], counts["last_session"])
             return counts
 
         ingest()

@@ -35,8 +35,10 @@ def announced_version(context: Context, asset: Asset) -> int | None:
     return stored["table_version"] if done else None
 
 
-def announce(context: Context, asset: Asset, table_version: int) -> None:
-    """Have the asset announce a version once the task has ended well."""
+def announce(context: Context, asset: Asset, table_version: int, last_session: str | None) -> None:
+    """Have the asset announce a version, and its newest session, once the task has ended well."""
     stored: Any = {"table_version": table_version, "run_id": context["ti"].run_id}
     context["asset_state_store"][asset].set(_KEY, stored)
-    context["outlet_events"][asset].extra = {"table_version": table_version}
+    context["outlet_events"][asset].extra = {
+        "table_version": table_version, "last_session": last_session,
+    }  # fmt: skip

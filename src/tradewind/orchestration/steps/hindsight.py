@@ -122,7 +122,7 @@ def stop_trading(champion: "RegisteredModel", faults: tuple[str, ...]) -> None:
             with engine.connect() as connection:
                 halted = halts.is_halted_by_name(connection, account)
             if not halted:
-                halts.halt(engine, account, reason)
+                halts.halt(engine, account, reason, by="tradewind")
 
 
 def refusal(champion: "RegisteredModel", faults: tuple[str, ...]) -> LeakError:

@@ -5,7 +5,7 @@ Each step imports what it needs when it runs, for this module is read with every
 
 import logging
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tradewind.desk.bars import bar_store
 from tradewind.market.sources.source import SourceSpec
@@ -55,7 +55,7 @@ def ingest(strategy: Strategy) -> str:
     return snapshot_id
 
 
-def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
+def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, Any]:
     """Store what is new among all bars of a source.
 
     Bars are new if the asset has not announced them yet, whoever stored them: a training stores the
@@ -69,9 +69,10 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
 
     Returns
     -------
-    dict of str to int
+    dict
         Bars that are ``new``, ``revised`` and ``unchanged``, symbols that ``failed`` to the last
-        try where any did, and the ``table_version`` to announce.
+        try where any did, and what to announce: the ``table_version``, and the ``last_session``
+        of any bar.
 
     Raises
     ------
@@ -98,7 +99,8 @@ def ingest_source(spec: SourceSpec, announced: int | None) -> dict[str, int]:
     version = store.version(spec.name)
     if version is None or not store.has_new(spec.name, announced):
         raise AirflowSkipException(f"source {spec.name} has nothing new: {counts}")
-    return {**counts, "table_version": version}
+    last = store.last_session(spec.name)
+    return {**counts, "table_version": version, "last_session": last and last.isoformat()}
 
 
 def train(strategy: Strategy, snapshot_id: str) -> dict[str, str]:

@@ -319,7 +319,14 @@ def _shares(whole: Secrets, where: Servers, acl_template: str) -> dict[str, dict
             ),
             **by_provider,
         },
-        "airflow": {"env": _environment(**airflow, **connection), **by_provider},
+        "airflow": {
+            "env": _environment(
+                **airflow,
+                **connection,
+                TRADEWIND_DATABASE_URL=database("desk"),  # for the desk's page
+            ),
+            **by_provider,
+        },
         "airflow-init": {"env": _environment(**airflow), "admin": whole.airflow_admin},
         "airflow-worker": {
             "env": _environment(

@@ -1,5 +1,9 @@
 """The kill switch: while it is on, no order leaves. It is read before every single order."""
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
 import sqlalchemy as sa
 
 from tradewind.errors import TradingError, TradingHaltedError
@@ -7,10 +11,38 @@ from tradewind.trading.book.database import database_errors
 from tradewind.trading.book.outbox import record
 from tradewind.trading.book.schema import accounts, halts
 
-__all__ = ["halt", "halt_reason", "is_halted_by_name", "refuse_if_halted", "resume"]
+__all__ = [
+    "Halt",
+    "halt",
+    "halt_reason",
+    "halts_now",
+    "is_halted_by_name",
+    "refuse_if_halted",
+    "resume",
+]
+
+_LONGEST: Final = 1000
 
 
-def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
+@dataclass(frozen=True)
+class Halt:
+    """A halt that holds.
+
+    Attributes
+    ----------
+    reason : str
+    by : str
+        Who said so; empty where that is not known.
+    at : datetime
+        With a time zone.
+    """
+
+    reason: str
+    by: str
+    at: datetime
+
+
+def halt(engine: sa.Engine, account: str | None, reason: str, by: str) -> None:
     """Let no further order leave, of one account or of any.
 
     Orders that a broker already has are not taken back.
@@ -22,18 +54,20 @@ def halt(engine: sa.Engine, account: str | None, reason: str) -> None:
         None for all accounts, also those that are opened later.
     reason : str
         Shown wherever the halt is.
+    by : str
+        Who halts: a person, or the part of the system that does.
 
     Raises
     ------
     TradingError
-        If there is no such account, the reason is empty, or the database refuses.
+        If there is no such account, the reason is empty or too long, or the database refuses.
     """
     if not reason.strip():
         raise TradingError("say why trading is halted: whoever resumes it must know")
-    _switch(engine, account, reason, halted=True)
+    _switch(engine, account, reason, by, halted=True)
 
 
-def resume(engine: sa.Engine, account: str | None, reason: str) -> None:
+def resume(engine: sa.Engine, account: str | None, reason: str, by: str) -> None:
     """Take a halt off: the one of an account, or, with None, the one of all accounts.
 
     Each is taken off by itself: an account that was halted stays so when all are resumed.
@@ -42,11 +76,11 @@ def resume(engine: sa.Engine, account: str | None, reason: str) -> None:
     Raises
     ------
     TradingError
-        If there is no such account, the reason is empty, or the database refuses.
+        If there is no such account, the reason is empty or too long, or the database refuses.
     """
     if not reason.strip():
         raise TradingError("say why trading may go on")
-    _switch(engine, account, reason, halted=False)
+    _switch(engine, account, reason, by, halted=False)
 
 
 def halt_reason(connection: sa.Connection, account: str) -> str | None:
@@ -55,6 +89,13 @@ def halt_reason(connection: sa.Connection, account: str) -> str | None:
         if (reason := _given(connection, one)) is not None:
             return f"{named} halted: {reason}"
     return None
+
+
+def halts_now(connection: sa.Connection) -> dict[str | None, Halt]:
+    """Return the halts that hold, by account; the one of all accounts under None."""
+    newest = sa.select(sa.func.max(halts.c.id)).group_by(halts.c.account).correlate(None)
+    held = connection.execute(sa.select(halts).where(halts.c.id.in_(newest), halts.c.halted))
+    return {row.account: Halt(row.reason, row.said_by, row.created_at) for row in held}
 
 
 def is_halted_by_name(connection: sa.Connection, account: str) -> bool:
@@ -86,7 +127,11 @@ def _given(connection: sa.Connection, account: str | None) -> str | None:
     return str(newest.reason) if newest is not None and newest.halted else None
 
 
-def _switch(engine: sa.Engine, account: str | None, reason: str, *, halted: bool) -> None:
+def _switch(engine: sa.Engine, account: str | None, reason: str, by: str, *, halted: bool) -> None:
+    if len(reason) > _LONGEST or "\0" in reason:
+        raise TradingError(
+            f"a reason has at most {_LONGEST} characters, none of them the character 0"
+        )
     kind = "halt" if halted else "resume"
     with database_errors(f"writing down a {kind}"), engine.begin() as connection:
         if account is not None:
@@ -94,6 +139,6 @@ def _switch(engine: sa.Engine, account: str | None, reason: str, *, halted: bool
             if account not in known:
                 names = ", ".join(sorted(known)) or "none"
                 raise TradingError(f"there is no account {account}; there are: {names}")
-        row = {"account": account, "halted": halted, "reason": reason}
+        row = {"account": account, "halted": halted, "reason": reason, "said_by": by}
         connection.execute(sa.insert(halts), row)
-        record(connection, kind, account, {"reason": reason})
+        record(connection, kind, account, {"reason": reason, "by": by})

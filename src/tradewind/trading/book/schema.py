@@ -286,6 +286,7 @@ halts = sa.Table(
     sa.Column("account", sa.Text, comment="null for all"),
     sa.Column("halted", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("said_by", sa.Text, nullable=False, server_default="", comment="or empty: not known"),
     _written_at(),
     sa.Index(None, "account", "id"),
     schema=SCHEMA,

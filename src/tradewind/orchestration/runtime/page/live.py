@@ -1,0 +1,171 @@
+"""What tells open pages that there is news: PostgreSQL's notifications, passed on.
+
+The book announces each of its events (`tradewind.trading.book.outbox`), and the web server rings
+for the scheduler when runs may have changed (`tradewind.orchestration.runtime.bell`). However many
+pages are open, one connection a channel listens, and none while no page is open. A page is told
+that something changed, not what: it asks by the routes that check who may know.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, Final
+
+import psycopg2
+from sqlalchemy import make_url
+
+from tradewind.postgres import KEEPALIVE
+
+__all__ = ["Channel", "Live", "end_with_server"]
+
+_BEAT: Final = 15.0  # seconds; a proxy closes what is silent for longer
+_LONGEST: Final = 600.0  # seconds; then a page comes again, and is asked again who it is
+_AGAIN: Final = (1.0, 30.0)  # seconds between two tries to listen, at first and at most
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel of a PostgreSQL database; `address` is as SQLAlchemy has it."""
+
+    address: str
+    name: str
+
+
+class Live:
+    """Pages that are open, and what they are told.
+
+    Parameters
+    ----------
+    channels : mapping
+        By the name under which pages are told of it.
+    on_news : callable
+        Called with that name before any page is told.
+    """
+
+    def __init__(self, channels: Mapping[str, Channel], on_news: Callable[[str], None]) -> None:
+        self._channels = channels
+        self._on_news = on_news
+        self._pages: set[asyncio.Queue[str | None]] = set()
+        self._listening: list[asyncio.Task[None]] = []
+        self._ends = False
+
+    @property
+    def pages(self) -> int:
+        """How many pages are open."""
+        return len(self._pages)
+
+    async def stream(self) -> AsyncGenerator[str]:
+        """Yield server-sent events for one page, until it leaves or has been there for long."""
+        queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=2 * len(self._channels) + 1)
+        self._pages.add(queue)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LONGEST
+        self._begin()
+        try:
+            yield "retry: 2000\n\n"
+            while not self._ends and loop.time() < until:
+                try:
+                    told = await asyncio.wait_for(queue.get(), _BEAT)
+                except TimeoutError:
+                    yield ": here\n\n"
+                    continue
+                if told is None:
+                    return
+                yield f"event: {told}\ndata: \n\n"
+        finally:
+            self._pages.discard(queue)
+            if not self._pages:
+                self._stop_listening()
+
+    def tell(self, name: str) -> None:
+        """Tell all pages of news; one that has not taken up the last hears of both at once."""
+        self._on_news(name)
+        for queue in self._pages:
+            with suppress(asyncio.QueueFull):
+                queue.put_nowait(name)
+
+    def end(self) -> None:
+        """Let all pages go, so that the server can stop; they come again."""
+        self._ends = True
+        for queue in self._pages:
+            while not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    def _begin(self) -> None:
+        if self._listening:
+            return
+        self._listening = [
+            asyncio.create_task(self._listen(name, channel))
+            for name, channel in self._channels.items()
+        ]
+
+    def _stop_listening(self) -> None:
+        for task in self._listening:
+            task.cancel()
+        self._listening = []
+
+    async def _listen(self, name: str, channel: Channel) -> None:
+        pause, most = _AGAIN
+        while True:
+            try:
+                await self._hear(name, channel)
+            except (psycopg2.Error, OSError) as error:
+                log.warning("news of %s cannot be heard: %s", name, " ".join(str(error).split()))
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, most)
+
+    async def _hear(self, name: str, channel: Channel) -> None:
+        """Pass on what is announced, until the connection breaks."""
+        connection = await asyncio.to_thread(_connect, channel)
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        number = connection.fileno()  # while it has one: a broken connection does not say it
+        loop.add_reader(number, readable.set)
+        try:
+            self.tell(name)  # there may have been news while nobody listened
+            while True:
+                await readable.wait()
+                readable.clear()
+                connection.poll()
+                if connection.notifies:
+                    connection.notifies.clear()
+                    self.tell(name)
+        finally:
+            loop.remove_reader(number)
+            connection.close()
+
+
+def _connect(channel: Channel) -> Any:  # noqa: ANN401 - psycopg2's
+    url = make_url(channel.address).set(drivername="postgresql")
+    connection = psycopg2.connect(
+        url.render_as_string(hide_password=False), connect_timeout=10, **KEEPALIVE
+    )
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"LISTEN {channel.name}")
+    return connection
+
+
+def end_with_server(live: Live) -> None:
+    """Let pages go when the server is told to stop, for it waits for open connections first.
+
+    Called in the thread of the event loop, which is the main one.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+
+        def handle(number: int, frame: FrameType | None, before: object = before) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(live.end)
+            if callable(before):
+                before(number, frame)
+
+        signal.signal(number, handle)
