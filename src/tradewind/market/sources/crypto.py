@@ -31,8 +31,8 @@ from tradewind.market.sources.vendor_bars import (
     refuse_disorder,
     wanted_of,
 )
-from tradewind.market.sources.vendor_tries import TRIES
 from tradewind.market.sources.vendor_library import Library
+from tradewind.market.sources.vendor_tries import TRIES
 from tradewind.market.spec_types import Day, Symbol
 from tradewind.market.validation.schema_rules import MOST_VOLUME
 from tradewind.suggestions import did_you_mean

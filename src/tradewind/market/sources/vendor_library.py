@@ -10,8 +10,8 @@ from functools import partial
 from typing import TypeVar
 
 from tradewind.errors import VendorError
-from tradewind.market.sources.vendor_tries import TRIES, Fetched, collected, patiently
 from tradewind.market.sources.vendor_state import Answering
+from tradewind.market.sources.vendor_tries import TRIES, Fetched, collected, patiently
 
 __all__ = ["Library"]
 
