@@ -559,14 +559,14 @@ SOURCES: list[tuple[str, str, list[str]]] = [
         [
             "3: accept.0.symbol: must be text, not TRUE, which YAML takes for true: write it in quotes: 'TRUE'",
             "3: accept.0.session: must be a date such as 2012-01-31, from 1800-01-01 to 2199-12-31, or null, not '2012-13-01'",
-            "3: accept.0.rule: no rule named 'outliers'; there are closes_only, copied_symbol, ended_early, factor_step, large_move, missing_session, ohlc_order, outlier, range, repeated_bar, split_ratio, stale_close, unadjusted_split, unit_shift, volume_jump, zero_volume",
+            "3: accept.0.rule: no rule named 'outliers'; there are closes_only, copied_symbol, ended_early, factor_step, large_move, missing_session, ohlc_order, outlier, quorum_action, quorum_price, quorum_session, quorum_volume, range, repeated_bar, split_ratio, stale_close, unadjusted_split, unit_shift, volume_jump, zero_volume",
         ],
     ),
     (
         "kind: files",
         "kind: files\naccept: {symbol: X}",
         [
-            "3: accept: must be a list of mappings of symbol, symbols, session, from, to, rule, reason, not a mapping (symbol): begin each entry with `- `"
+            "3: accept: must be a list of mappings of symbol, symbols, session, from, to, rule, take, reason, not a mapping (symbol): begin each entry with `- `"
         ],
     ),
     (

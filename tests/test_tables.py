@@ -17,6 +17,7 @@ from tradewind.desk.disk import DiskUsage, Part
 from tradewind.desk.housekeeping import Removed
 from tradewind.desk.registry import Forecast
 from tradewind.desk.research import BacktestReport
+from tradewind.desk.stored_bars import ChangedValue, Difference, Said, Shown, Step
 from tradewind.display import terminal
 from tradewind.display.tables import Grid, Number, Words
 from tradewind.market.sources.source import SourceSpec
@@ -25,6 +26,8 @@ from tradewind.registry.comparison import Comparison
 from tradewind.registry.gate import Decision, RuleResult
 from tradewind.registry.version_info import ModelSummary, VersionInfo
 from tradewind.stack.backup.summary import Listed
+from tradewind.trading.book.halts import Halt
+from tradewind.trading.book.standing import Account, Accounts, RefusedOrder
 from tradewind.trading.book.views import Day, Fill, Order, Position
 from tradewind.trading.signals import SignalSet
 
@@ -100,6 +103,20 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
             Action("SYM1.XETRA", "rename", DAY, None, None, "SYM2.XETRA")]),
         ["SYM1.XETRA", "2026-11-27", "2026-11-02", "1234.567891", "SYM2.XETRA"],
     ),
+    "shown": (
+        lambda: display.shown(Shown(
+            ACCOUNT, "SYM1.XETRA", DAY, DAY, 1_234_567, 701234.5678, 3, (DAY,),
+            (Step(DAY, "split", 1234.5), Step(DAY, "dividend", 0.0123456)),
+            (ChangedValue("SYM1.XETRA", DAY, "adjustment_factor", 0.1234567891, NOW, 1e9, NOW),),
+            (Said("SYM1.XETRA", DAY, "quorum_session", WHY, NOW),))),
+        ["SYM1.XETRA", "1,234,567", "2026-11-27", "701234.5678", "1234.5 for 1", "1.235%",
+         "0.1234567891", "1000000000", "2026-11-29 10:30", "quorum_session"],
+    ),
+    "differences": (
+        lambda: display.differences(ACCOUNT, "tiingo", [Difference(
+            "SYM1.XETRA", 1_234_567, 12, 3456, 78, 9, 1, WHY)]),
+        ["SYM1.XETRA", "1,234,567", "3,456"],
+    ),
     "snapshots": (
         lambda: display.snapshots([SNAPSHOT]),
         ["0123456789ab", "1,234,567,890", "2026-11-27", "2026-11-29 10:30"],
@@ -128,6 +145,16 @@ SHOWN: dict[str, tuple[Callable[[], None], list[str]]] = {
         lambda: display.positions([Position(
             ACCOUNT, "BRK.B", DAY, -1_234_567, Decimal("701234.5678"), MONEY, Decimal("-0.1234"))]),
         ["2026-11-27", "-1,234,567", "701234.5678", "-1,234,567,890.12", "-12.34%"],
+    ),
+    "accounts": (
+        lambda: display.accounts(Accounts(
+            Halt(WHY, ACCOUNT, NOW), (
+                Account(
+                    ACCOUNT, "replay", DAY, MONEY, MONEY, MONEY, MONEY,
+                    Halt(WHY, "risk", NOW), NOW,
+                    (RefusedOrder("c", "BRK.B", DAY, -1_234_567, "refused", (WHY,)),)),
+                Account("new", "off", None, None, None, None, None, None, None, ())))),
+        [ACCOUNT, "2026-11-27", "-1,234,567,890.12", "2026-11-29 10:30", "-1,234,567 BRK.B"],
     ),
     "pnl": (
         lambda: display.pnl([Day(ACCOUNT, DAY, *[MONEY] * 5)]),

@@ -287,7 +287,9 @@ def test_sessions_are_traded_in_their_order_and_with_quotes(book_url: str) -> No
 
 
 def test_other_brokers_are_named_when_there_is_none_of_a_name(book_url: str) -> None:
-    with pytest.raises(TradingError, match=r"no broker named 'nobody' .* There are: ib, paper"):
+    with pytest.raises(
+        TradingError, match=r"no broker named 'nobody' .* There are: alpaca, ib, paper"
+    ):
         open_broker("nobody://host", book_url)
     with pytest.raises(TradingError, match="no options"):
         open_broker("paper://host", book_url)

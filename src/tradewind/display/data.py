@@ -141,19 +141,15 @@ def shown(found: "Shown") -> None:
 
 def differences(one: str, other: str, found: "Sequence[Difference]") -> None:
     """Print how what is stored of two sources differs."""
+    terminal.in_one_piece(f"first: {one}; second: {other}")
     table = Grid(
-        "symbol", Number("both"), Number(f"only {one}"), Number(f"only {other}"), Number("prices"),
+        "symbol", Number("both"), Number("only first"), Number("only second"), Number("prices"),
         Number("volumes"), Number("actions"), Words("the first difference"),
     )  # fmt: skip
     for each in found:
         counts = (
-            each.common,
-            each.only_one,
-            each.only_other,
-            each.prices,
-            each.volumes,
-            each.actions,
-        )
+            each.common, each.only_one, each.only_other, each.prices, each.volumes, each.actions,
+        )  # fmt: skip
         table.add(
             escape(each.symbol), *(f"{count:,}" for count in counts), escape(each.first or "none")
         )
