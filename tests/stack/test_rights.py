@@ -1,11 +1,14 @@
 """What each role may do in its database, as the databases' owners say."""
 
+import sys
 from collections.abc import Iterator
 
 import psycopg2
 import pytest
 
 from tests.postgres import RunningPostgres, running_postgres
+from tradewind.errors import StackError
+from tradewind.stack.containers.migrations import end_with
 from tradewind.trading.migrate import migrate
 
 BOOKING = (
@@ -165,3 +168,21 @@ def test_capital_is_booked_once(server: RunningPostgres) -> None:
     for statement in (BOOKING.format("e", 2, "capital"), EQUITY.format("e", 2, cash=100)):
         with pytest.raises(psycopg2.errors.InsufficientPrivilege):
             ask(server, "research", statement)
+
+
+def test_a_migration_leaves_no_table_in_use(server: RunningPostgres) -> None:
+    """As Airflow's does, which ends with transactions of its own open."""
+    left = []
+
+    def migrate_and_leave_open() -> None:
+        connection = psycopg2.connect(server.url_of("airflow").replace("+psycopg2", ""))
+        connection.cursor().execute("SELECT * FROM dag")
+        left.append(connection)
+
+    end_with(migrate_and_leave_open)
+    ask(server, "airflow", "LOCK TABLE dag IN ACCESS EXCLUSIVE MODE NOWAIT")
+
+
+def test_a_migration_that_fails_is_told() -> None:
+    with pytest.raises(StackError, match="the migration of Airflow ended with exit code 3"):
+        end_with(lambda: sys.exit(3))

@@ -9,12 +9,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
+from multiprocessing import get_context
 
 from tradewind.errors import StackError
 from tradewind.stack import people
 
-__all__ = ["migrate_airflow", "migrate_mlflow", "migrate_trading"]
+__all__ = ["end_with", "migrate_airflow", "migrate_mlflow", "migrate_trading"]
 
 
 def migrate_airflow(admin_password: str) -> bool:
@@ -26,6 +28,11 @@ def migrate_airflow(admin_password: str) -> bool:
     -------
     bool
         Whether there was anything to do.
+
+    Raises
+    ------
+    StackError
+        If Airflow refuses; its own message is above it in the log.
     """
     address = os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "", 1)
     done = f"apache-airflow {version('apache-airflow')}, roles {people.mark()}"
@@ -46,7 +53,25 @@ def migrate_airflow(admin_password: str) -> bool:
             parsed.func(parsed)
         people.make_roles()
 
-    return _once(address, done, work)
+    return _once(address, done, partial(end_with, work))
+
+
+def end_with(work: Callable[[], None]) -> None:
+    """Do something in a process of its own, so that its connections to the database end with it.
+
+    Airflow leaves some open, in transactions. Rights are set after it, which waits for whoever has
+    used a table: it would wait for its own process.
+
+    Raises
+    ------
+    StackError
+        If it fails; its own message is above it in the log.
+    """
+    child = get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise StackError(f"the migration of Airflow ended with exit code {child.exitcode}")
 
 
 def migrate_mlflow() -> bool:
