@@ -96,7 +96,7 @@ bench-containers: install
 # at random while everything is busy: nothing may be lost, doubled or stuck. Memory over 300 trainings.
 # A year of trainings, with and without housekeeping.
 # All data deleted and restored from a backup, and work goes on; for the containers' an engine is needed.
-# A desk's work on a team's services that are restarted meanwhile.
+# A desk's work on a team's services that are restarted meanwhile; logins by a provider in containers.
 # Models of other libraries and of the desk's own, traded on paper to the cent.
 # From a vendor's refresh to fills at a broker's stand-in, through ten kills.
 # A workspace from the wheel alone, in an environment of its own and in containers; with PyTorch, 25 GB of disk.
@@ -113,6 +113,7 @@ campaign: install .venv/.estimators
 	.venv/bin/pytest -s tests/stack/from_wheel.py
 	.venv/bin/pytest tests/compose/total_loss.py
 	.venv/bin/pytest -s tests/compose/from_wheel.py
+	.venv/bin/pytest tests/compose/login_by_provider.py
 
 # Stops the stack and removes everything that it and `make install` made in this folder.
 clean:

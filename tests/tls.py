@@ -48,8 +48,11 @@ def make_authority(folder: Path, *names: str) -> Authority:
             .not_valid_after(now + timedelta(days=30))
         )
 
+    # Python 3.13 believes no certificate without the identifiers of the keys.
+    of_authority = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
     of_ca = (
         signed(root, ca_key.public_key())
+        .add_extension(of_authority, critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
             x509.KeyUsage(
@@ -68,6 +71,10 @@ def make_authority(folder: Path, *names: str) -> Authority:
         )
         .add_extension(
             x509.SubjectAlternativeName([*hosts, x509.IPAddress(ip_address("127.0.0.1"))]),
+            critical=False,
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(of_authority),
             critical=False,
         )
         .sign(ca_key, hashes.SHA256())
