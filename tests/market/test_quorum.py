@@ -480,6 +480,65 @@ def test_what_was_said_at_a_time_can_be_read(store: BarStore) -> None:
     assert store.disagreements("both", start=WEDNESDAY).is_empty()
 
 
+def test_what_sources_agree_on_since_is_said_no_longer(
+    made: Made, bars: pl.DataFrame, store: BarStore
+) -> None:
+    two = bars.filter(pl.col("symbol").is_in(["AAPL", "IBM"]))
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first")
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    before = store.snapshot(
+        "both", ["AAPL", "IBM"], as_of=EVENING, calendar=quorum._spec.session_calendar
+    )
+    assert set(store.disagreements("both")["value"]) == {197.51, 198.5}
+
+    vendors["one"].bars = vendors["other"].bars  # the one that was taken was wrong
+    quorum = made(vendors, rule="first", now=NEXT)
+    done = ingest(quorum, spec_of(quorum), store, known_at=NEXT)
+    assert (done.revised, done.failed) == (1, {})
+    assert store.disagreements("both").is_empty()
+    assert store.disagreements("both", as_of=EVENING).height == 2
+    # A snapshot of before has what was stored when they differed.
+    assert store.disagreements_of(before, store.read(before)).height == 2
+    after = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
+    assert store.disagreements_of(after, store.read(after)).is_empty()
+
+
+def test_a_snapshot_keeps_what_was_said_of_its_bars(
+    made: Made, two: pl.DataFrame, store: BarStore
+) -> None:
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first")
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    snapshot = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
+    nothing = store.disagreements("both", ["AAPL"]).drop("known_at")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert store.settle("both", two, nothing, known_at=later) == 1
+    assert store.settle("both", two, nothing, known_at=later) == 0
+    assert store.disagreements("both").is_empty()
+    assert store.disagreements_of(snapshot, store.read(snapshot)).height == 2
+
+
+def test_the_silence_of_a_source_takes_nothing_back(
+    made: Made, bars: pl.DataFrame, store: BarStore
+) -> None:
+    two = bars.filter(pl.col("symbol").is_in(["AAPL", "IBM"]))
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first", at_least=1)
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    vendors["other"].down = "the vendor is down"
+    quorum = made(vendors, rule="first", at_least=1, now=NEXT)
+    ingest(quorum, spec_of(quorum), store, known_at=NEXT)
+    said = store.disagreements("both", ["IBM"])
+    assert said.filter(rule="quorum_price").height == 2
+    assert said.filter(rule="quorum_missing").height == 1
+    vendors["other"].down = ""
+    later = NEXT + timedelta(days=1)
+    quorum = made(vendors, rule="first", at_least=1, now=later)
+    ingest(quorum, spec_of(quorum), store, known_at=later)
+    assert store.disagreements("both", ["IBM"])["rule"].unique().to_list() == ["quorum_price"]
+
+
 BARS = sample.load(["AAPL", "IBM"]).filter(pl.col("session") >= date(2013, 2, 1))
 TOLERANCE = Tolerance(tick=0.01, relative=1e-4, volume=0.05, dividend=0.05)
 PLACES = st.integers(0, BARS.height - 1)

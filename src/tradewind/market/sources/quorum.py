@@ -261,7 +261,7 @@ class Quorum:
         """Return a row for each source that the others went on without, at a symbol's last bar."""
         last = dict(bars.group_by("symbol").agg(pl.max("session")).iter_rows())
         rows = [
-            (symbol, session, "quorum_missing", "bars", name, None, False, "at_least",
+            (symbol, session, disagreements.MISSING, "bars", name, None, False, "at_least",
              f"{name}: {given[name].failed[symbol][:_TOLD]}")
             for symbol, session in sorted(last.items())
             for name in given
