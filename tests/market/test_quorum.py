@@ -317,6 +317,22 @@ def test_a_source_that_is_missing_is_no_quorum_of_one_in_silence(
     assert store.disagreements("both")["source"].to_list() == ["other"]
 
 
+def test_a_source_that_cannot_list_its_symbols_is_the_reason_of_each(
+    made: Made, two: pl.DataFrame, store: BarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Vendor(two)
+    vendors = {"one": Vendor(two.filter(symbol="AAPL")), "other": gone}
+    quorum = made(vendors, at_least=1, rule="first")
+
+    def unread() -> tuple[str, ...]:
+        raise SourceError("prices.csv is gone")
+
+    monkeypatch.setattr(gone, "symbols", unread)
+    done = ingest(quorum, spec_of(quorum), store, symbols=["AAPL", "IBM"], known_at=EVENING)
+    assert done.new == two.filter(symbol="AAPL").height
+    assert "prices.csv is gone" in done.failed["IBM"]
+
+
 def test_a_refresh_asks_each_source_for_what_is_new(
     made: Made, bars: pl.DataFrame, store: BarStore
 ) -> None:
