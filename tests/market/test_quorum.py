@@ -399,6 +399,16 @@ def test_two_files_of_one_vendor_are_no_quorum(tmp_path: Path) -> None:
     spec = SourceSpec(name="both", kind="quorum", options={"of": ["mine", "yours"]})
     with pytest.raises(SourceError, match=r"mine and yours ask the same vendor \(sample\)"):
         Quorum(spec, tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "bars")
+    for other in ("./bars/*.csv", f"{tmp_path}/bars/*.csv", "sources/../bars/*.csv", "link/*.csv"):
+        for name, path in (("mine", "bars/*.csv"), ("yours", other)):
+            (folder / f"{name}.yaml").write_text(
+                f"name: {name}\nkind: files\noptions: {{path: '{path}', adjustment: none, "
+                "symbol: {column: symbol}, session: {column: date, format: '%Y-%m-%d'}}\n"
+            )
+        with pytest.raises(SourceError, match=r"mine and yours ask the same vendor \(files\)"):
+            Quorum(spec, tmp_path)
+    (folder / "mine.yaml").write_text("name: mine\nkind: sample\nschedule: null\n")
     (folder / "nested.yaml").write_text("name: nested\nkind: quorum\noptions: {of: [a, b]}\n")
     nested = SourceSpec(name="both", kind="quorum", options={"of": ["mine", "nested"]})
     with pytest.raises(SourceError, match="nested is a quorum, too"):
