@@ -80,6 +80,18 @@ def test_two_sources_are_held_against_each_other(looked_at: Settings) -> None:
     assert differs.first == "2013-02-20 close: sample 199.31, other has none"
 
 
+def test_a_source_without_dividends_contradicts_none(looked_at: Settings, checkout: Path) -> None:
+    (checkout / "sources" / "splits.yaml").write_text(
+        "name: splits\nkind: files\noptions: {path: none/*.csv, adjustment: splits, "
+        "symbol: {column: symbol}, session: {column: date, format: '%Y-%m-%d'}, "
+        "columns: {split_factor: ratio}}\n"
+    )
+    bars = sample.load(["IBM"]).with_columns(adjustment_factor="split_factor")
+    BarStore(looked_at.market_store).append("splits", bars, known_at=KNOWN, calendar="XNYS")
+    [found] = stored_bars.compare(looked_at, "sample", "splits", ["IBM"])
+    assert (found.common, found.actions, found.first) == (3270, 0, "")
+
+
 def test_each_source_is_told_with_its_age(looked_at: Settings) -> None:
     said = {check.name.split(":")[0]: check for check in stored_bars.diagnose(looked_at)}
     assert set(said) == {"source other", "source sample"}

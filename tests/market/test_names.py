@@ -126,6 +126,21 @@ def test_only_what_is_new_is_asked_for_under_the_name_it_then_had() -> None:
     assert across["symbol"].unique().to_list() == ["NEW"]
 
 
+def test_a_name_that_ends_before_what_is_stored_is_told_and_not_asked_for() -> None:
+    vendor = Vendor()
+    names = [Name.model_validate({"symbol": "GONE", "vendor": "OLD", "to": date(2004, 1, 2)})]
+    source: Any = renamed(vendor, names, "here")
+    with pytest.raises(PartialSourceError) as told:
+        source.load(["GONE"], {"GONE": date(2005, 5, 20)})
+    assert "OLD as GONE to 2004-01-02, and bars since 2005-05-20" in told.value.failed["GONE"]
+    assert vendor.asked == []
+    with pytest.raises(PartialSourceError) as told:
+        source.load(["GONE", "NEW"], {"GONE": date(2005, 5, 20)})
+    assert list(told.value.failed) == ["GONE"]
+    assert told.value.bars is not None
+    assert told.value.bars["symbol"].unique().to_list() == ["NEW"]
+
+
 def test_what_the_source_offers_besides_is_offered_under_todays_names() -> None:
     source: Any = renamed(Vendor(), [OLD, NEW, Name(symbol="BRK.B", vendor="BRK-B")], "here")
     told = source.actions(["NEW", "BRK.B"])

@@ -317,6 +317,22 @@ def test_a_source_that_is_missing_is_no_quorum_of_one_in_silence(
     assert store.disagreements("both")["source"].to_list() == ["other"]
 
 
+def test_a_source_that_cannot_list_its_symbols_is_the_reason_of_each(
+    made: Made, two: pl.DataFrame, store: BarStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = Vendor(two)
+    vendors = {"one": Vendor(two.filter(symbol="AAPL")), "other": gone}
+    quorum = made(vendors, at_least=1, rule="first")
+
+    def unread() -> tuple[str, ...]:
+        raise SourceError("prices.csv is gone")
+
+    monkeypatch.setattr(gone, "symbols", unread)
+    done = ingest(quorum, spec_of(quorum), store, symbols=["AAPL", "IBM"], known_at=EVENING)
+    assert done.new == two.filter(symbol="AAPL").height
+    assert "prices.csv is gone" in done.failed["IBM"]
+
+
 def test_a_refresh_asks_each_source_for_what_is_new(
     made: Made, bars: pl.DataFrame, store: BarStore
 ) -> None:
@@ -383,6 +399,16 @@ def test_two_files_of_one_vendor_are_no_quorum(tmp_path: Path) -> None:
     spec = SourceSpec(name="both", kind="quorum", options={"of": ["mine", "yours"]})
     with pytest.raises(SourceError, match=r"mine and yours ask the same vendor \(sample\)"):
         Quorum(spec, tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "bars")
+    for other in ("./bars/*.csv", f"{tmp_path}/bars/*.csv", "sources/../bars/*.csv", "link/*.csv"):
+        for name, path in (("mine", "bars/*.csv"), ("yours", other)):
+            (folder / f"{name}.yaml").write_text(
+                f"name: {name}\nkind: files\noptions: {{path: '{path}', adjustment: none, "
+                "symbol: {column: symbol}, session: {column: date, format: '%Y-%m-%d'}}\n"
+            )
+        with pytest.raises(SourceError, match=r"mine and yours ask the same vendor \(files\)"):
+            Quorum(spec, tmp_path)
+    (folder / "mine.yaml").write_text("name: mine\nkind: sample\nschedule: null\n")
     (folder / "nested.yaml").write_text("name: nested\nkind: quorum\noptions: {of: [a, b]}\n")
     nested = SourceSpec(name="both", kind="quorum", options={"of": ["mine", "nested"]})
     with pytest.raises(SourceError, match="nested is a quorum, too"):
@@ -478,6 +504,65 @@ def test_what_was_said_at_a_time_can_be_read(store: BarStore) -> None:
     assert store.disagreements("both", as_of=EVENING)["value"].to_list() == [1.0, 2.0]
     assert store.disagreements("both", ["AAPL"]).is_empty()
     assert store.disagreements("both", start=WEDNESDAY).is_empty()
+
+
+def test_what_sources_agree_on_since_is_said_no_longer(
+    made: Made, bars: pl.DataFrame, store: BarStore
+) -> None:
+    two = bars.filter(pl.col("symbol").is_in(["AAPL", "IBM"]))
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first")
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    before = store.snapshot(
+        "both", ["AAPL", "IBM"], as_of=EVENING, calendar=quorum._spec.session_calendar
+    )
+    assert set(store.disagreements("both")["value"]) == {197.51, 198.5}
+
+    vendors["one"].bars = vendors["other"].bars  # the one that was taken was wrong
+    quorum = made(vendors, rule="first", now=NEXT)
+    done = ingest(quorum, spec_of(quorum), store, known_at=NEXT)
+    assert (done.revised, done.failed) == (1, {})
+    assert store.disagreements("both").is_empty()
+    assert store.disagreements("both", as_of=EVENING).height == 2
+    # A snapshot of before has what was stored when they differed.
+    assert store.disagreements_of(before, store.read(before)).height == 2
+    after = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
+    assert store.disagreements_of(after, store.read(after)).is_empty()
+
+
+def test_a_snapshot_keeps_what_was_said_of_its_bars(
+    made: Made, two: pl.DataFrame, store: BarStore
+) -> None:
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first")
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    snapshot = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
+    nothing = store.disagreements("both", ["AAPL"]).drop("known_at")
+    later = datetime.now(UTC) + timedelta(days=1)
+    assert store.settle("both", two, nothing, known_at=later) == 1
+    assert store.settle("both", two, nothing, known_at=later) == 0
+    assert store.disagreements("both").is_empty()
+    assert store.disagreements_of(snapshot, store.read(snapshot)).height == 2
+
+
+def test_the_silence_of_a_source_takes_nothing_back(
+    made: Made, bars: pl.DataFrame, store: BarStore
+) -> None:
+    two = bars.filter(pl.col("symbol").is_in(["AAPL", "IBM"]))
+    vendors = {"one": Vendor(two), "other": Vendor(put(two, "IBM", MONDAY, close=198.5))}
+    quorum = made(vendors, rule="first", at_least=1)
+    ingest(quorum, spec_of(quorum), store, known_at=EVENING)
+    vendors["other"].down = "the vendor is down"
+    quorum = made(vendors, rule="first", at_least=1, now=NEXT)
+    ingest(quorum, spec_of(quorum), store, known_at=NEXT)
+    said = store.disagreements("both", ["IBM"])
+    assert said.filter(rule="quorum_price").height == 2
+    assert said.filter(rule="quorum_missing").height == 1
+    vendors["other"].down = ""
+    later = NEXT + timedelta(days=1)
+    quorum = made(vendors, rule="first", at_least=1, now=later)
+    ingest(quorum, spec_of(quorum), store, known_at=later)
+    assert store.disagreements("both", ["IBM"])["rule"].unique().to_list() == ["quorum_price"]
 
 
 BARS = sample.load(["AAPL", "IBM"]).filter(pl.col("session") >= date(2013, 2, 1))

@@ -562,6 +562,16 @@ def test_a_key_that_does_not_open_the_account_is_said_and_not_shown(
     run(test())
 
 
+def test_a_key_that_is_void_closes_no_other_account(market: AtAlpaca) -> None:
+    async def test() -> None:
+        broker = market.broker("PK111:5ecr3t-0ld,PK222:5ecr3t-tw0")
+        assert await broker.positions("yours") == {}
+        with pytest.raises(TradingError, match="the key is refused"):
+            await broker.positions("mine")
+
+    run(test())
+
+
 def test_a_key_for_play_money_opens_no_real_account() -> None:
     live = Address.parse("alpaca://live?account.mine=1")
     assert (live.url, live.stream_url) == (

@@ -182,15 +182,18 @@ def compare(
     Raises
     ------
     SourceError
-        If there is no such source.
+        If there is no such source, or it cannot be opened.
     StoreError
         If nothing is stored of one of them, they have no symbol in common, or a symbol is missing.
     """
-    from tradewind.market.sources.source import find_source
+    from tradewind.market.sources.offers import promise_of
+    from tradewind.market.sources.source import find_source, open_source
 
     store = _store(settings)
-    for name in (one, other):
-        find_source(name, settings.sources_dir)
+    specs = [find_source(name, settings.sources_dir) for name in (one, other)]
+    silent = frozenset(  # of dividends, of which they contradict nobody
+        spec.name for spec in specs if not promise_of(open_source(spec)).dividends
+    )
     both = {name: _stored_symbols(store, name) for name in (one, other)}
     wanted = sorted(set(symbols) or both[one] & both[other])
     for name, there in both.items():
@@ -204,7 +207,7 @@ def compare(
             f"{one} and {other} have no symbol in common; where they name one company in two "
             "ways, write names into the file of one of them"
         )
-    return [_difference(store, one, other, symbol) for symbol in wanted]
+    return [_difference(store, one, other, symbol, silent) for symbol in wanted]
 
 
 def diagnose(settings: Settings) -> list[Check]:
@@ -350,7 +353,9 @@ def _said(store: "BarStore", source: str, symbols: Sequence[str]) -> list[Said]:
     ]  # fmt: skip
 
 
-def _difference(store: "BarStore", one: str, other: str, symbol: str) -> Difference:
+def _difference(
+    store: "BarStore", one: str, other: str, symbol: str, no_dividends: frozenset[str]
+) -> Difference:
     import polars as pl
 
     from tradewind.market.sources.agreement import Tolerance, agree
@@ -365,7 +370,11 @@ def _difference(store: "BarStore", one: str, other: str, symbol: str) -> Differe
     inside = pl.col("session").is_between(min(common), max(common))
     given = {name: bars.filter(inside) for name, bars in given.items()}
     agreed = agree(
-        given, rule="nobody", at_least=1, tolerance=Tolerance(**QuorumTolerance().model_dump())
+        given,
+        rule="nobody",
+        at_least=1,
+        tolerance=Tolerance(**QuorumTolerance().model_dump()),
+        no_dividends=no_dividends,
     )
     said = agreed.said.filter(pl.col("rule") != "quorum_start")
     bars = said.select("session", "rule").unique().group_by("rule").len()

@@ -73,8 +73,10 @@ def refresh(
     report(len(wanted) - len(behind), len(wanted))
     taken = _Taken()
 
-    def judged(symbols: Sequence[str], known: Mapping[str, Reach]) -> pl.DataFrame:
-        """Load bars, and leave out what is not complete and symbols that fail, which are noted."""
+    def judged(
+        symbols: Sequence[str], known: Mapping[str, Reach]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Load bars, and what sources say of them; symbols that fail are left out, and noted."""
         found = _loaded(source, spec, symbols, known)
         bars = complete_bars(found.bars, source, spec, known_at)
         wrong = {**found.failed, **_unconnected(bars, known)}
@@ -87,23 +89,27 @@ def refresh(
         taken.failed |= wrong | broken
         taken.again_at = found.again_at or taken.again_at
         taken.findings += warnings
-        return bars
+        return bars, said
 
     for start in range(0, len(behind), _AT_ONCE):
         chunk = behind[start : start + _AT_ONCE]
         known = {one: reach[one] for one in chunk if one in reach}
-        bars = judged(chunk, known)
+        bars, said = judged(chunk, known)
         compared = known if promise.prices == "raw" else {}  # of others all was asked for
         if restated := _restated(store, spec, bars, compared, known_at):
             # Nothing of them is stored before all is there, else the next try would not know.
-            others = bars.filter(~pl.col("symbol").is_in(restated))
-            bars = pl.concat([others, judged(restated, {})]).sort(KEY)
+            again, of_these = judged(restated, {})
+            others = ~pl.col("symbol").is_in(restated)
+            bars = pl.concat([bars.filter(others), again]).sort(KEY)
+            said = pl.concat([said.filter(others), of_these])
         if not bars.is_empty():
             done = store.append(
                 spec.name, bars, known_at=known_at, calendar=spec.session_calendar,
                 backdate=backdate,
             )  # fmt: skip
             taken.add(done)
+            if isinstance(source, ComparesSources):
+                store.settle(spec.name, bars, said, known_at=known_at)
         report(len(wanted) - len(behind) + start + len(chunk), len(wanted))
     if behind and len(taken.failed) == len(behind):
         raise PartialSourceError(spec.name, taken.failed, again_at=taken.again_at)

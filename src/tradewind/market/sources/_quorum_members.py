@@ -114,7 +114,10 @@ def _one_voice(one: SourceSpec, other: SourceSpec) -> bool:
     """Whether two sources are the same vendor's: files may be anybody's."""
     if one.kind != other.kind:
         return False
-    return one.kind != "files" or one.options.get("path") == other.options.get("path")
+    if one.kind != "files":
+        return True
+    paths = [each.base_dir / str(each.options.get("path")) for each in (one, other)]
+    return paths[0].resolve() == paths[1].resolve()  # ./bars and bars are the same files
 
 
 def _loaded(

@@ -100,14 +100,9 @@ class Quorum:
         SourceError
             If none of them can be read.
         """
-        found, reason = set[str](), None
-        for each in self._members.values():
-            try:
-                found |= set(each.source.symbols())
-            except SourceError as error:  # told of each symbol that is asked for
-                reason = error
-        if reason is not None and not found:
-            raise reason
+        found, unread = self._listed()
+        if unread is not None and not found:
+            raise unread
         return tuple(sorted(found))
 
     def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
@@ -142,7 +137,9 @@ class Quorum:
             If no source has one of the symbols.
         """
         wanted = sorted(set(symbols))
-        if unknown := sorted(set(wanted) - set(self.symbols())):
+        listed, unread = self._listed()
+        unknown = sorted(set(wanted) - listed)
+        if unknown and unread is None:  # else each symbol is told of with the reason
             raise SourceError(
                 f"{self._where}: none of {', '.join(self._members)} has {', '.join(unknown[:10])}; "
                 "list the symbols in their files, or correct them"
@@ -191,6 +188,16 @@ class Quorum:
             for name, each in self._members.items()
             if isinstance(each.source, OffersStatus)
         )
+
+    def _listed(self) -> tuple[set[str], SourceError | None]:
+        """Return the symbols of all sources, and why the last of some could not tell its own."""
+        found, unread = set[str](), None
+        for each in self._members.values():
+            try:
+                found |= set(each.source.symbols())
+            except SourceError as error:
+                unread = error
+        return found, unread
 
     def _refuse_unknown_decisions(self) -> None:
         for entry in self._spec.accept:
@@ -261,7 +268,7 @@ class Quorum:
         """Return a row for each source that the others went on without, at a symbol's last bar."""
         last = dict(bars.group_by("symbol").agg(pl.max("session")).iter_rows())
         rows = [
-            (symbol, session, "quorum_missing", "bars", name, None, False, "at_least",
+            (symbol, session, disagreements.MISSING, "bars", name, None, False, "at_least",
              f"{name}: {given[name].failed[symbol][:_TOLD]}")
             for symbol, session in sorted(last.items())
             for name in given

@@ -99,16 +99,24 @@ class _Renamed:
                 begins[one.vendor] = None if own is None or held is None else min(own, held)
         failed: dict[str, str] = {}
         again_at = None
+        given = pl.DataFrame(schema=SCHEMA)
         try:
-            given = self._ask(
-                sorted(begins), {one: day for one, day in begins.items() if day is not None}
-            )
+            if begins:
+                given = self._ask(
+                    sorted(begins), {one: day for one, day in begins.items() if day is not None}
+                )
         except PartialSourceError as error:
             given = pl.DataFrame(schema=SCHEMA) if error.bars is None else error.bars
             failed, again_at = dict(error.failed), error.again_at
         missing: dict[str, str] = {}
         parts = []
         for symbol, pieces in needed.items():
+            if not pieces:
+                missing[symbol] = (
+                    f"names: {wanted[symbol][-1]}, and bars since {since[symbol]} are asked for: "
+                    "later ones are stored; correct the name's to:, or give it another symbol"
+                )
+                continue
             lacking = [one for one in pieces if one.vendor in failed]
             if lacking:
                 missing[symbol] = f"{lacking[0]}: {failed[lacking[0].vendor]}"

@@ -264,12 +264,15 @@ class BarStore:
         SnapshotError
             If the id is malformed, or manifest or bars are missing or damaged.
         """
+        return self._read(self._info(snapshot_id))
+
+    def _info(self, snapshot_id: str) -> SnapshotInfo:
         info = self._manifests.find(snapshot_id)
         if info is None:
             raise SnapshotError(
                 f"no snapshot {snapshot_id} in {self.root}; ingest the source and take it again"
             )
-        return self._read(info)
+        return info
 
     def note(self, source: str, said: pl.DataFrame, *, known_at: datetime) -> int:
         """Keep what the sources of a quorum say differently, and return how many rows are new.
@@ -290,6 +293,35 @@ class BarStore:
         """
         kept = Disagreements(self.root, source, self._options)
         return kept.add(said, known_at=_utc(known_at, "known_at"))
+
+    def settle(
+        self, source: str, bars: pl.DataFrame, said: pl.DataFrame, *, known_at: datetime
+    ) -> int:
+        """Keep on which stored bars of a quorum its sources agree since; see `note`.
+
+        Parameters
+        ----------
+        source : str
+            The quorum.
+        bars : DataFrame
+            Those that were held against each other now.
+        said : DataFrame
+            What differed in them.
+        known_at : datetime
+            With a time zone.
+
+        Returns
+        -------
+        int
+            Bars and rules on which nothing differs any more.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        kept = Disagreements(self.root, source, self._options)
+        return kept.settle(bars, said, known_at=_utc(known_at, "known_at"))
 
     def disagreements(
         self,
@@ -321,6 +353,40 @@ class BarStore:
         moment = None if as_of is None else _utc(as_of, "as_of")
         kept = Disagreements(self.root, source, self._options)
         return kept.rows(symbols, start=start, end=end, as_of=moment)
+
+    def disagreements_of(self, snapshot_id: str, bars: pl.DataFrame) -> pl.DataFrame:
+        """Return what the sources of a quorum said differently of a snapshot's bars.
+
+        What they agree on since is among it: the snapshot may hold what was stored before.
+
+        Parameters
+        ----------
+        snapshot_id : str
+        bars : DataFrame
+            As `read` returns them.
+
+        Returns
+        -------
+        DataFrame
+            As of `disagreements`.
+
+        Raises
+        ------
+        SnapshotError
+            If there is no such snapshot.
+        StoreError
+            If it cannot be read.
+        """
+        info = self._info(snapshot_id)
+        days = bars.get_column("session").sort()
+        first, last = (days[0], days[-1]) if len(days) else (None, None)
+        kept = Disagreements(self.root, info.source, self._options)
+        symbols = bars.get_column("symbol").unique().to_list()
+        now, then = (
+            kept.rows(symbols, start=first, end=last, as_of=moment)
+            for moment in (info.as_of, info.as_of or info.created)
+        )
+        return pl.concat([now, then.join(now, on=["symbol", "session", "rule"], how="anti")])
 
     def reach(self, source: str, symbols: Sequence[str], *, overlap: int) -> dict[str, Reach]:
         """Return how far the bars of some symbols reach, by symbol; none for what is not stored.

@@ -12,10 +12,13 @@ import polars as pl
 
 from tradewind.market.validation.findings import Finding, Severity
 
-__all__ = ["ACCEPTED", "SCHEMA", "findings_of", "told"]
+__all__ = ["ACCEPTED", "MISSING", "SCHEMA", "findings_of", "told"]
 
 ACCEPTED: Final = "accepted"
 """As `decided` has it where a person did."""
+
+MISSING: Final = "quorum_missing"
+"""The rule about a source that the others went on without."""
 
 SCHEMA: Final = pl.Schema(
     {

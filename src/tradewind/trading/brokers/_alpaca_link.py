@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from alpaca.trading.client import TradingClient
     from tenacity import RetryCallState
 
-__all__ = ["FOREIGN", "Link", "NotFoundError", "RefusedError"]
+__all__ = ["FOREIGN", "KeyRefusedError", "Link", "NotFoundError", "RefusedError"]
 
 FOREIGN: Final = (
     ForeignNames(
@@ -59,6 +59,10 @@ class _PassingError(TradingError):
 
 class _TooMuchError(_PassingError):
     """Too much was asked in a minute: nothing was done."""
+
+
+class KeyRefusedError(TradingError):
+    """The key opens no account."""
 
 
 class RefusedError(TradingError):
@@ -234,7 +238,7 @@ class Link:
                 _seconds_left(error),
             )
         if status == 401 or (status == 403 and code is None):  # noqa: PLR2004
-            return TradingError(
+            return KeyRefusedError(
                 f"{answer}: the key is refused. A key of a paper account opens no live one, and "
                 "the reverse; a new key makes the old one void"
             )

@@ -18,7 +18,12 @@ from tradewind.broker_login import find_login
 from tradewind.errors import OrderRejectedError, TradingError
 from tradewind.trading.book.unpaid import Dividend
 from tradewind.trading.broker import Examined
-from tradewind.trading.brokers._alpaca_link import Link, NotFoundError, RefusedError
+from tradewind.trading.brokers._alpaca_link import (
+    KeyRefusedError,
+    Link,
+    NotFoundError,
+    RefusedError,
+)
 from tradewind.trading.brokers._alpaca_records import (
     PENDING,
     Chain,
@@ -173,15 +178,21 @@ class Alpaca:
                 f"account.{account}=NUMBER to it"
             )
         if account not in self._opened:
-            others = []
+            others, refused = [], []
             for key in read_keys(self._find_login(), self._address):
                 link = Link(key, self._address)
-                found = await link.account()
+                try:
+                    found = await link.account()
+                except KeyRefusedError as error:  # it may be that of another account
+                    refused.append(error)
+                    continue
                 if str(field(found, "account_number")) == number:
                     self._opened[account] = link, found
                     break
                 others.append(str(field(found, "account_number")))
             else:
+                if refused:
+                    raise refused[0]
                 raise TradingError(
                     f"no key opens account {number} of {account} at {self._address}: those that "
                     f"are given open {', '.join(others)}"
