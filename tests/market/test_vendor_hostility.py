@@ -1,14 +1,19 @@
 """What a careless or broken vendor may answer, of any kind: an error by name, and no traceback."""
 
-from collections.abc import Iterator
+import traceback
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import polars as pl
 import pytest
 
 from tests.vendors.kinds import KINDS, VendorKind
-from tests.vendors.server import VendorServer
+from tests.vendors.massive_server import MassiveServer
+from tests.vendors.server import Answer, VendorServer
+from tradewind.errors import PartialSourceError
 from tradewind.market.ingest import ingest
 from tradewind.market.sources import vendor_tries
 from tradewind.market.sources.source import SourceSpec, open_source
@@ -72,3 +77,71 @@ def test_an_answer_that_ends_before_what_is_stored_is_cut_short(
     assert list(done.failed) == ["IBM"]
     assert "2005-02-22" in done.failed["IBM"]
     assert store.bars("live").filter(symbol="IBM")["session"].max() == BEFORE
+
+
+KEY = "aB3/5ecr3t+0f==a-v3nd0r"
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in capitals": str.upper,
+    "in JSON of PHP": lambda key: key.replace("/", r"\/"),
+    "in an address": quote_plus,
+    "in a path": quote,
+    "in base64 without its end": lambda key: b64encode(f"{key}:".encode()).decode().rstrip("="),
+}
+
+
+def everything_of(error: BaseException) -> str:
+    return "".join([repr(error), *traceback.format_exception(error)])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_key_that_a_vendor_repeats_in_any_form_is_not_said(
+    kind: VendorKind, server: Any, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not kind.has_key or (form.startswith("in base64") and kind.name != "databento"):
+        return
+    key = f"1d0fth3k3y:{KEY}" if kind.name == "alpaca" else KEY
+    monkeypatch.setenv(key_variable(kind.name), key)
+    server.key = key
+    said = FORMS[form](KEY)
+    server.always[kind.bars_of.format(symbol="IBM")] = Answer(
+        f"{said} is unknown".encode(), 400, headers={"X-RateLimit-Remaining": said}
+    )
+    source = open_source(spec_of(kind, server))
+    with pytest.raises(PartialSourceError) as caught:
+        source.load(["IBM"])
+    assert said not in everything_of(caught.value)
+    assert said not in source._vendor.quota  # type: ignore[attr-defined]
+    assert "*** is unknown" in str(caught.value)
+
+
+def test_a_key_in_a_record_is_not_said(monkeypatch: pytest.MonkeyPatch, bars: pl.DataFrame) -> None:
+    monkeypatch.setenv("TRADEWIND_MASSIVE_KEY", MassiveServer.key)
+    with MassiveServer(bars.filter(symbol="IBM")).running() as server:
+        server.more_splits = [
+            {"ticker": "IBM", "execution_date": "2005-02-30", "for": MassiveServer.key}
+        ]
+        spec = spec_of(KINDS["massive"], server)
+        with pytest.raises(PartialSourceError, match="2005-02-30") as caught:
+            open_source(spec).load(["IBM"])
+    assert MassiveServer.key not in everything_of(caught.value)
+
+
+def test_a_key_in_the_address_of_a_page_goes_into_no_address(
+    monkeypatch: pytest.MonkeyPatch, bars: pl.DataFrame
+) -> None:
+    key = MassiveServer.key
+    monkeypatch.setenv("TRADEWIND_MASSIVE_KEY", key)
+
+    class Careless(MassiveServer):
+        def answer(self, path: str, params: Mapping[str, str]) -> Answer:
+            answer = super().answer(path, params)
+            assert isinstance(answer.body, dict)
+            if "next_url" in answer.body:
+                answer.body["next_url"] += f"&apiKey={key}"
+            return answer
+
+    with Careless(bars.filter(symbol="IBM"), page=500).running() as server:
+        assert open_source(spec_of(KINDS["massive"], server)).load(["IBM"]).height > 2000
+        assert len([1 for _, params in server.requests if "cursor" in params]) > 3
+        assert key not in str(server.requests)

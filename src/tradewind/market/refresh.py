@@ -243,14 +243,14 @@ def _unconnected(bars: pl.DataFrame, known: Mapping[str, Reach]) -> dict[str, st
             continue
         if begin > each.since:
             found[symbol] = (
-                f"the bars begin on {begin}, and not on {each.since}, which is stored and was asked "
-                "for; a vendor that took back a session must be asked why"
+                f"the bars begin on {begin}, and not on {each.since}, which is stored and was "
+                "asked for; a vendor that took back a session must be asked why"
             )
         elif end < each.last:
             found[symbol] = (
                 f"the bars end on {end}, and that of {each.last} is stored: the answer is cut "
-                "short, or the vendor took back a session. Ask again later; if it stays so, ask the "
-                "vendor why"
+                "short, or the vendor took back a session. Ask again later; if it stays so, ask "
+                "the vendor why"
             )
     return found
 
