@@ -194,6 +194,11 @@ BROKEN: dict[str, tuple[Callable[[BitstampServer], None], str]] = {
     "a candle twice, not the same": (
         edited(lambda rows: rows.append({**rows[-1], "close": "1.5"})), "came twice, with",
     ),
+    "microseconds": (
+        edited(lambda rows: [{**one, "timestamp": int(one["timestamp"]) * 1000} for one in rows]),
+        r"candle 0\.0: .* less than",
+    ),
+    "more than there is": (put(7, volume="9e99"), "lots were traded"),
     "no candles": (edited(lambda rows: rows.clear()), "gives no bars"),
     "a gone market": (lambda server: server.candles.__delitem__(BTC), "has no such market"),
     "an unknown refusal": (

@@ -1,8 +1,9 @@
 """What a careless or broken vendor may answer, of any kind: an error by name, and no traceback."""
 
+import re
 import traceback
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -16,8 +17,9 @@ from tests.vendors.server import Answer, VendorServer
 from tradewind.errors import PartialSourceError
 from tradewind.market.ingest import ingest
 from tradewind.market.sources import vendor_tries
-from tradewind.market.sources.source import SourceSpec, open_source
+from tradewind.market.sources.source import Source, SourceSpec, open_source
 from tradewind.market.store.bar_store import BarStore
+from tradewind.market.validation.validate import validate
 from tradewind.vendor_keys import key_variable
 
 START = date(2004, 10, 1)
@@ -145,3 +147,84 @@ def test_a_key_in_the_address_of_a_page_goes_into_no_address(
         assert open_source(spec_of(KINDS["massive"], server)).load(["IBM"]).height > 2000
         assert len([1 for _, params in server.requests if "cursor" in params]) > 3
         assert key not in str(server.requests)
+
+
+PRICE = {
+    "alpaca": r'"o": [\d.]+', "massive": r'"o": [\d.]+', "tiingo": r'"open": [\d.]+',
+    "yahoo": r'"open": \[[\d.]+', "databento": r'"open": "\d+"',
+}  # fmt: skip
+VOLUME = {
+    "alpaca": r'"v": \d+', "massive": r'"v": [\d.]+', "tiingo": r'"volume": \d+',
+    "yahoo": r'"volume": \[\d+', "databento": r'"volume": "\d+"',
+}  # fmt: skip
+MOMENT = {
+    "alpaca": r'"t": "[^"]+"', "massive": r'"t": \d+', "tiingo": r'"date": "[^"]+"',
+    "yahoo": r'"timestamp": \[\d+', "databento": r'"ts_event": "\d+"',
+}  # fmt: skip
+NUMBERS = ("0", "-1", "1e300", "1e-300", "NaN", "null", "true", "9" * 400, "9223372036854775808")
+MOMENTS = (
+    '"0001-01-01T00:00:00Z"', '"2012-06-01T04:00:00"', "0", "-1", "1338523200000000", '"0"', "null",
+)  # fmt: skip
+
+
+def spoiled(server: Any, pattern: str, value: str) -> Callable[[str, Mapping[str, str]], Answer]:
+    """Answer truly but for the first value that is so written; what is before it stays."""
+    true = type(server).answer
+
+    def answer(path: str, params: Mapping[str, str]) -> Answer:
+        told = true(server, path, params)
+        text = re.sub(
+            pattern, lambda found: re.sub(r'"?[^\s"\[]+"?$', lambda _: value, found[0]),
+            told.content.decode(), count=1,
+        )  # fmt: skip
+        return Answer(text.encode(), told.status, told.content_type, told.headers)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("patterns", "values"),
+    [(PRICE, NUMBERS), (VOLUME, NUMBERS[1:]), (MOMENT, MOMENTS)],
+    ids=["price", "volume", "moment"],
+)
+def test_a_value_that_is_none_is_an_error_of_its_symbol(
+    kind: VendorKind, server: Any, patterns: Mapping[str, str], values: Sequence[str]
+) -> None:
+    source = open_source(spec_of(kind, server))
+    for value in values:
+        server.answer = spoiled(server, patterns[kind.name], value)
+        bars, failed = had_of(source)
+        if bars is not None:
+            assert validate(bars, "XNYS", known_at=evening(AFTER))
+        else:
+            assert list(failed) == ["IBM"]
+            assert f"source 'live' ({kind.name}): IBM" in failed["IBM"]
+
+
+def had_of(source: Source) -> tuple[pl.DataFrame | None, Mapping[str, str]]:
+    try:
+        return source.load(["IBM"]), {}
+    except PartialSourceError as error:
+        return None, error.failed
+
+
+@pytest.mark.parametrize(
+    "token", ["http://[x", "x:https://example.com/v2/more", "", "https://api.massive.com/\x01"]
+)
+def test_a_page_without_an_address_is_an_error_of_its_symbol(
+    token: str, bars: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_MASSIVE_KEY", MassiveServer.key)
+    with MassiveServer(bars.filter(symbol="IBM")).running() as server:
+        server.always["IBM"] = Answer(
+            {"ticker": "IBM", "resultsCount": 0, "status": "OK", "next_url": token}
+        )
+        with pytest.raises(PartialSourceError, match="the next page has no address") as caught:
+            open_source(spec_of(KINDS["massive"], server)).load(["IBM"])
+    assert list(caught.value.failed) == ["IBM"]
+
+
+@pytest.mark.parametrize("header", ["9" * 5000, f"Fri, 01 Jan {'9' * 20} 00:00:00 GMT", "²", ""])
+def test_a_wait_that_is_none_is_a_usual_one(header: str) -> None:
+    found = vendor_tries.retry_after(header)
+    assert found is None or found <= timedelta(days=1)

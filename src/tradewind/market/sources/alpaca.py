@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from tradewind.errors import SourceError, VendorError
 from tradewind.market import actions
@@ -21,6 +21,8 @@ from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
+    Count,
+    Positive,
     VendorOptions,
     all_or_partial,
     refuse_disorder,
@@ -38,6 +40,7 @@ _BARS_A_PAGE: Final = 10_000
 _ACTIONS_A_PAGE: Final = 1000
 _AHEAD: Final = timedelta(days=180)  # dividends are found by the day they are paid on
 _SPIN_OFF: Final = "spin_off"
+_YEAR_1900, _YEAR_2200 = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _PROMISE: Final = Promise(
     prices="raw",
@@ -57,9 +60,6 @@ class AlpacaOptions(VendorOptions):
     base_url: str = Field(default="https://data.alpaca.markets", min_length=1, max_length=1000)
 
 
-_Positive = Annotated[float, Field(gt=0.0)]
-
-
 class _Model(BaseModel):
     """A part of an answer as the vendor's documents describe it; more fields may come."""
 
@@ -67,12 +67,12 @@ class _Model(BaseModel):
 
 
 class _Bar(_Model):
-    t: datetime
-    o: _Positive
-    h: _Positive
-    l: _Positive  # noqa: E741 - the vendor's name
-    c: _Positive
-    v: Annotated[int, Field(ge=0)]
+    t: Annotated[AwareDatetime, Field(gt=_YEAR_1900, lt=_YEAR_2200)]
+    o: Positive
+    h: Positive
+    l: Positive  # noqa: E741 - the vendor's name
+    c: Positive
+    v: Count
 
     @property
     def session(self) -> date:
@@ -86,14 +86,14 @@ class _Bars(_Model):
 
 class _Split(_Model):
     symbol: str
-    new_rate: _Positive
-    old_rate: _Positive
+    new_rate: Positive
+    old_rate: Positive
     ex_date: date
 
 
 class _Paid(_Model):
     symbol: str
-    rate: _Positive
+    rate: Positive
     ex_date: date
 
 

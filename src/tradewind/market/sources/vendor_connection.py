@@ -177,7 +177,22 @@ class Connection:
             if address is None:
                 asked = {**params, "page_token": token}
             else:
-                path, asked = address(token)
+                path, asked = self._address(token, address, about)
+
+    def _address(
+        self, token: str, address: Callable[[str], tuple[str, Mapping[str, str]]], about: str
+    ) -> tuple[str, Mapping[str, str]]:
+        try:
+            path, asked = address(token)
+            httpx.URL(path)
+            if path.startswith("/"):  # else it may name another host, which would be told the key
+                return path, asked
+        except (ValueError, httpx.InvalidURL):
+            pass
+        raise VendorError(
+            f"{self._vendor.who}: {about}: the next page has no address, but "
+            f"{self._said(repr(token))}; the answer is cut short, ask again later"
+        )
 
     def each(self, symbols: Sequence[str], ask: Callable[[str], Wanted]) -> Fetched[Wanted]:
         """Ask for each of some symbols, several at a time; an error about one stops no other.

@@ -37,6 +37,7 @@ from tradewind.market.sources.vendor_connection import Connection
 from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.sources.yahoo_answers import CHART, Chart, Session
 from tradewind.market.spec_types import Day
+from tradewind.market.validation.schema_rules import LEAST_PRICE, MOST_PRICE, MOST_VOLUME
 
 __all__ = ["Yahoo", "YahooOptions"]
 
@@ -168,6 +169,13 @@ class Yahoo:
             _refuse_contradiction(rows, chart, where)
         later = _sizes(chart)
         sizes = [later(row.day) for row in rows]
+        for row, size in zip(rows, sizes, strict=True):
+            if not LEAST_PRICE <= size <= MOST_PRICE or row.volume / size > MOST_VOLUME:
+                raise VendorError(
+                    f"{where}: the splits since {row.day} make {size:g} shares of one, of which "
+                    f"{row.volume} are its volume: one of them is no number of shares; ask again "
+                    "later, or begin after it (options.start)"
+                )
         prices = zip(*(row.prices for row in rows), strict=True)
         bars = pl.DataFrame(
             {
