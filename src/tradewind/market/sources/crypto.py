@@ -227,7 +227,8 @@ class Ccxt:
             begin_before = max(first, min(found) - _LOOK_BACK * _DAY_MS)
             before = self._page(exchange, symbol, begin_before, _LOOK_BACK)
             _refuse_left_out(before, min(found), where)
-        return list(found.values())
+        # What has been traded so far today may be no whole lot, and is no session yet.
+        return [candle for candle in found.values() if candle[0] + _DAY_MS <= end]
 
     def _page(self, exchange: "Exchange", symbol: str, since: int, page_size: int) -> list[_Candle]:
         # With a limit that is said, exchanges that answer for a window take one of that many days.
