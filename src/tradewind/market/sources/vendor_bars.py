@@ -71,7 +71,9 @@ class Unread(BaseModel):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=True)
 
-    symbol: str = Field(validation_alias=AliasChoices("symbol", "ticker", "T"))
+    symbol: str = Field(
+        validation_alias=AliasChoices("symbol", "ticker", "T", "source_symbol", "old_symbol")
+    )
 
     def said(self, who: str, what: str) -> str:
         """Return what is wrong with it."""
