@@ -74,6 +74,7 @@ class Dividend(_Model):
     cash_amount: Positive
     currency: str
     declaration_date: date | None = None
+    distribution_type: str | None = None
 
 
 class _Answer(_Model):
