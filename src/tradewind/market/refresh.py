@@ -77,7 +77,7 @@ def refresh(
         """Load bars, and leave out what is not complete and symbols that fail, which are noted."""
         found = _loaded(source, spec, symbols, known)
         bars = complete_bars(found.bars, source, spec, known_at)
-        wrong = {**found.failed, **_unconnected(bars, known)}
+        wrong = {**found.failed, **_unconnected(bars, reach)}
         bars = bars.filter(~pl.col("symbol").is_in(list(wrong)))
         said = found.said.filter(pl.col("symbol").is_in(bars["symbol"].unique().to_list()))
         bars, warnings, broken = _judged(bars, spec, known_at, said)
