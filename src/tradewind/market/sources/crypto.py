@@ -227,8 +227,9 @@ class Ccxt:
             begin_before = max(first, min(found) - _LOOK_BACK * _DAY_MS)
             before = self._page(exchange, symbol, begin_before, _LOOK_BACK)
             _refuse_left_out(before, min(found), where)
-        # What has been traded so far today may be no whole lot, and is no session yet.
-        return [candle for candle in found.values() if candle[0] + _DAY_MS <= end]
+        # What has been traded so far today may be no whole lot, and is no session yet. A rule names
+        # a candle of a day to come.
+        return [each for each in found.values() if not end - _DAY_MS < each[0] <= end]
 
     def _page(self, exchange: "Exchange", symbol: str, since: int, page_size: int) -> list[_Candle]:
         # With a limit that is said, exchanges that answer for a window take one of that many days.
