@@ -1,6 +1,6 @@
 """What is the kind `alpaca`'s own; `test_vendor_kinds` has what holds of all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,10 @@ BROKEN = {
     "no token": ("bars:", Answer({"bars": {}}), "next_page_token: Field required"),
     "a number as text": (
         "bars:",
-        Answer({"bars": {"IBM": [{"t": "2013-02-27T05:00:00Z", "o": "1"}]}}),
-        "IBM.0.o: Input should be a valid number",
+        Answer(
+            {"bars": {"IBM": [{"t": "2013-02-27T05:00:00Z", "o": "1"}]}, "next_page_token": None}
+        ),
+        "IBM: a bar is not what the vendor's documents promise .*'o': '1'",
     ),
     "an hour's bar": (
         "bars:",
@@ -104,7 +106,7 @@ BROKEN = {
         Answer({"corporate_actions": {"forward_splits": [
             {"symbol": "IBM", "new_rate": 0, "old_rate": 1, "ex_date": "2013-02-01"}
         ]}, "next_page_token": None}),
-        "new_rate: Input should be greater than 0",
+        "IBM: one of its forward_splits is not what .*'new_rate': 0",
     ),
 }  # fmt: skip
 
@@ -118,6 +120,33 @@ def test_a_broken_answer_gives_no_bars(server: AlpacaServer, what: str) -> None:
     assert list(caught.value.failed) == ["IBM"]
     assert caught.value.bars is not None
     assert caught.value.bars.is_empty()
+
+
+def test_a_broken_record_is_an_error_of_its_symbol_alone(
+    server: AlpacaServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = server.answer
+
+    def answer(path: str, params: Mapping[str, str]) -> Answer:
+        body: Any = true(path, params).body
+        if "corporate_actions" in body:
+            body["corporate_actions"]["cash_dividends"].append(
+                {"symbol": "FB", "rate": None, "ex_date": "2013-02-01"}
+            )
+        elif "AAPL" in body["bars"]:
+            body["bars"]["AAPL"][0]["c"] = None
+        return Answer(body)
+
+    monkeypatch.setattr(server, "answer", answer)
+    with pytest.raises(PartialSourceError) as caught:
+        Opened(server, start=date(2012, 6, 1)).load(SYMBOLS)
+    assert sorted(caught.value.failed) == ["AAPL", "FB"]
+    assert "AAPL: a bar is not what" in caught.value.failed["AAPL"]
+    assert "FB: one of its cash_dividends is not what" in caught.value.failed["FB"]
+    assert caught.value.bars is not None
+    assert caught.value.bars["symbol"].unique().sort().to_list() == ["GOOG", "IBM", "MSFT"]
+    with pytest.raises(VendorError, match="FB: one of its cash_dividends"):
+        Opened(server).actions(["FB", "IBM"])
 
 
 def test_a_quota_that_is_used_up_keeps_what_is_whole(server: AlpacaServer, store: BarStore) -> None:

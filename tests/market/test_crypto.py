@@ -158,6 +158,16 @@ def test_a_day_that_goes_on_is_not_stored(server: BitstampServer, store: BarStor
     assert store.bars("coins")["session"].max() == BEFORE
 
 
+def test_the_first_trades_of_a_day_are_no_reason_to_refuse_a_symbol(
+    server: BitstampServer, store: BarStore
+) -> None:
+    server.candles[BTC][-1]["volume"] = "0.00004"  # no lot yet
+    source = Opened(server)
+    source._exchange().milliseconds = lambda: int(NOON.timestamp() * 1000)
+    assert ingest(source, Spec(server), store, known_at=NOON).failed == {}
+    assert store.bars("coins", [BTC])["session"].max() == BEFORE
+
+
 def test_a_correction_is_a_revision(server: BitstampServer, store: BarStore) -> None:
     server.today = BEFORE
     ingest(Opened(server), Spec(server), store, known_at=NOON)
@@ -194,6 +204,11 @@ BROKEN: dict[str, tuple[Callable[[BitstampServer], None], str]] = {
     "a candle twice, not the same": (
         edited(lambda rows: rows.append({**rows[-1], "close": "1.5"})), "came twice, with",
     ),
+    "microseconds": (
+        edited(lambda rows: [{**one, "timestamp": int(one["timestamp"]) * 1000} for one in rows]),
+        r"candle 0\.0: .* less than",
+    ),
+    "more than there is": (put(7, volume="9e99"), "lots were traded"),
     "no candles": (edited(lambda rows: rows.clear()), "gives no bars"),
     "a gone market": (lambda server: server.candles.__delitem__(BTC), "has no such market"),
     "an unknown refusal": (

@@ -158,6 +158,10 @@ def test_the_newest_word_on_an_event_holds(
         ([factor(factor=0)], "IBM: an adjustment factor is not what the vendor's documents"),
         ([factor(status="X")], "IBM: an adjustment factor is not what"),
         ([factor(ex_date="soon")], "IBM: an adjustment factor is not what"),
+        (
+            [factor(), factor(ts_created="2012-12-01T00:00:00")],  # of which time zone?
+            "IBM: an adjustment factor is not what",
+        ),
     ],
 )
 def test_factors_that_cannot_be_used_fail_their_symbol_and_no_other(

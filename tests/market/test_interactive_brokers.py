@@ -228,6 +228,9 @@ EDITS: dict[str, tuple[str, Callable[[list[list[Any]]], list[list[Any]]], str]] 
     "one answer begins later": (
         TRADES, lambda rows: rows[30:], "ADJUSTED_LAST .* one answer is cut short",
     ),
+    "a volume of more than there is": (
+        TRADES, lambda rows: [*rows[:-1], [*rows[-1][:5], 1e30]], r"a volume of 1e\+30, which",
+    ),
     "a volume of -1": (
         TRADES, lambda rows: [*rows[:-1], [*rows[-1][:5], -1]], "a volume of -1, which stands",
     ),

@@ -116,6 +116,16 @@ def test_a_broken_bar_of_a_day_fails_its_symbol_and_no_other(
     assert done.new == 39
 
 
+def test_a_bar_of_another_day_fails_its_symbol_and_no_other(
+    many: SourceSpec, server: MassiveServer, store: BarStore
+) -> None:
+    server.always[THURSDAY.isoformat()] = day_with(server, t=1362000000000)
+    done = ingest(open_source(many), many, store, known_at=NEXT)
+    assert list(done.failed) == ["S07"]
+    assert "its bar is one of 2013-02-27" in done.failed["S07"]
+    assert done.new == 39
+
+
 def test_a_symbol_that_a_day_lacks_is_named(
     many: SourceSpec, server: MassiveServer, store: BarStore
 ) -> None:
@@ -132,9 +142,7 @@ def test_a_symbol_that_a_day_lacks_is_named(
         ({"status": "OK", "resultsCount": 9, "results": []}, "resultsCount is 9, and 0 bars came"),
         ({"status": "OK", "resultsCount": 0, "adjusted": True}, "adjusted: Input should be False"),
         ({"status": "NOT_AUTHORIZED", "message": "upgrade"}, r"status: .* \('NOT_AUTHORIZED'\)"),
-        ({"status": "OK", "resultsCount": 1, "results": [
-            {"T": "S07", "o": 1, "h": 1, "l": 1, "c": 1, "v": 1, "t": 1362000000000}]},
-         "the bar of S07 is one of 2013-02-27"),
+        ({"status": "OK", "resultsCount": 0}, "all symbols on 2013-02-28: the vendor has a bar of"),
     ],
 )  # fmt: skip
 def test_of_a_day_that_cannot_be_had_nothing_is_stored(
@@ -188,6 +196,36 @@ def test_splits_that_contradict_each_other_are_refused(
 def test_a_split_that_is_told_twice_in_the_same_words_is_one(server: MassiveServer) -> None:
     server.more_splits = [split_of("2012-11-01", 2.0), split_of("2012-11-01", 2.0)]
     assert opened(server).load(["IBM"])["split_factor"][0] == pytest.approx(0.5)
+
+
+def paid(**changed: Any) -> dict[str, Any]:
+    return {
+        "ticker": "IBM", "ex_dividend_date": "2012-11-07", "cash_amount": 1.0, "currency": "USD",
+        "declaration_date": "2012-10-30", "distribution_type": "recurring", **changed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "again", [{"declaration_date": "2012-10-31"}, {"declaration_date": None}], ids=str
+)
+def test_a_dividend_that_is_told_twice_in_other_words_is_refused(
+    server: MassiveServer, again: dict[str, Any]
+) -> None:
+    told = [paid(), paid(**again)]
+    server.always["dividends"] = Answer({"status": "OK", "results": told})
+    with pytest.raises(PartialSourceError, match="of 1 on 2012-11-07 is told 2 times") as caught:
+        opened(server).load(["AAPL", "IBM"])
+    assert list(caught.value.failed) == ["IBM"]
+
+
+def test_a_special_dividend_of_the_same_day_and_amount_is_another(server: MassiveServer) -> None:
+    def step(*told: dict[str, Any]) -> float:
+        server.always["dividends"] = Answer({"status": "OK", "results": told})
+        bars = opened(server).load(["IBM"])
+        return 1.0 / float(bars["adjustment_factor"][0])
+
+    one, two = step(paid(), paid()), step(paid(), paid(distribution_type="special"))
+    assert two - 1.0 == pytest.approx(2.0 * (one - 1.0))
 
 
 def test_a_dividend_in_another_currency_is_refused(server: MassiveServer) -> None:

@@ -194,6 +194,33 @@ def test_of_a_restated_symbol_nothing_is_stored_before_its_whole_history_is_ther
     assert (again.failed, again.new, again.revised) == ({}, 1, 1)
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (pl.col("session") < date(2013, 2, 20), "the bars end on 2013-02-19"),
+        (pl.col("session") > date(2013, 2, 4), "the bars begin on 2013-02-05"),
+    ],
+    ids=["its end", "its beginning"],
+)
+def test_a_whole_history_that_is_cut_short_is_not_taken(
+    store: BarStore, bars: pl.DataFrame, kept: pl.Expr, said: str
+) -> None:
+    ingest(Vendor(bars), Spec(), store, known_at=EVENING)
+    restated = put(bars, "IBM", date(2013, 1, 15), volume=5_000_000)
+
+    class CutShort(Vendor):
+        def load(
+            self, symbols: Sequence[str], since: Mapping[str, date] | None = None
+        ) -> pl.DataFrame:
+            found = super().load(symbols, since)
+            return found if since else found.filter(kept)
+
+    done = ingest(CutShort(restated), Spec(), store, known_at=NEXT)
+    assert list(done.failed) == ["IBM"]
+    assert said in done.failed["IBM"]
+    assert (done.new, done.revised) == (4, 0)
+
+
 def test_a_split_after_what_is_stored_is_found(store: BarStore, bars: pl.DataFrame) -> None:
     prices = ("open", "high", "low", "close")
     on_the_day = (pl.col("symbol") == "AAPL") & (pl.col("session") >= THURSDAY)

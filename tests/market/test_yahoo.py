@@ -65,6 +65,22 @@ def test_prices_are_those_that_were_traded_to_the_cent(server: YahooServer) -> N
     assert found["split_factor"][0] == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("days", [-5, 0, 1])
+def test_a_split_that_is_told_before_its_day_is_traded_is_refused(
+    server: YahooServer, days: int
+) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=days)
+
+    def told_early(chart: dict[str, Any]) -> None:
+        told = {"date": opening(day), "numerator": 4.0, "denominator": 1.0}
+        chart["events"]["splits"] = {"1": told}
+
+    server.always["IBM"] = IBM(server, told_early)
+    with pytest.raises(PartialSourceError, match=f"IBM: a split of 4 on {day} is told") as caught:
+        opened(server).load(["AAPL", "IBM"])
+    assert list(caught.value.failed) == ["IBM"]
+
+
 def test_another_rounding_to_32_bits_is_no_revision(server: YahooServer, store: BarStore) -> None:
     server.today = LAST - timedelta(days=1)
     ingest(opened(server), spec_of(server), store, known_at=NEXT - timedelta(days=1))

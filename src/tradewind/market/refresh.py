@@ -79,7 +79,7 @@ def refresh(
         """Load bars, and what sources say of them; symbols that fail are left out, and noted."""
         found = _loaded(source, spec, symbols, known)
         bars = complete_bars(found.bars, source, spec, known_at)
-        wrong = {**found.failed, **_unconnected(bars, known)}
+        wrong = {**found.failed, **_unconnected(bars, reach)}
         bars = bars.filter(~pl.col("symbol").is_in(list(wrong)))
         said = found.said.filter(pl.col("symbol").is_in(bars["symbol"].unique().to_list()))
         bars, warnings, broken = _judged(bars, spec, known_at, said)
@@ -234,21 +234,31 @@ def _loaded(
 
 
 def _unconnected(bars: pl.DataFrame, known: Mapping[str, Reach]) -> dict[str, str]:
-    """Return symbols that lack the stored session which they were asked from, and what that means.
+    """Return symbols whose bars lack a stored session that was asked for, and what that means.
 
-    A split or dividend between what is stored and what is new would be lost.
+    A split or dividend between what is stored and what is new would be lost; and an answer that
+    ends before what is stored is cut short, and is no symbol without a new session.
     """
     if not known or "session" not in bars.columns:
         return {}
-    begins = dict(bars.group_by("symbol").agg(pl.min("session")).iter_rows())
-    return {
-        symbol: (
-            f"the bars begin on {begins[symbol]}, and not on {each.since}, which is stored and was "
-            "asked for; a vendor that took back a session must be asked why"
-        )
-        for symbol, each in known.items()
-        if begins.get(symbol) is not None and begins[symbol] > each.since
-    }
+    spans = bars.group_by("symbol").agg(begin=pl.min("session"), end=pl.max("session"))
+    found = {}
+    for symbol, begin, end in spans.iter_rows():
+        each = known.get(symbol)
+        if each is None or begin is None:
+            continue
+        if begin > each.since:
+            found[symbol] = (
+                f"the bars begin on {begin}, and not on {each.since}, which is stored and was "
+                "asked for; a vendor that took back a session must be asked why"
+            )
+        elif end < each.last:
+            found[symbol] = (
+                f"the bars end on {end}, and that of {each.last} is stored: the answer is cut "
+                "short, or the vendor took back a session. Ask again later; if it stays so, ask "
+                "the vendor why"
+            )
+    return found
 
 
 def _judged(

@@ -8,11 +8,11 @@ computed here from the latter by the method of CRSP.
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from tradewind.errors import SourceError, VendorError
 from tradewind.market import actions
@@ -21,6 +21,9 @@ from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
+    Count,
+    Positive,
+    Unread,
     VendorOptions,
     all_or_partial,
     refuse_disorder,
@@ -38,6 +41,7 @@ _BARS_A_PAGE: Final = 10_000
 _ACTIONS_A_PAGE: Final = 1000
 _AHEAD: Final = timedelta(days=180)  # dividends are found by the day they are paid on
 _SPIN_OFF: Final = "spin_off"
+_YEAR_1900, _YEAR_2200 = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 _PROMISE: Final = Promise(
     prices="raw",
@@ -57,9 +61,6 @@ class AlpacaOptions(VendorOptions):
     base_url: str = Field(default="https://data.alpaca.markets", min_length=1, max_length=1000)
 
 
-_Positive = Annotated[float, Field(gt=0.0)]
-
-
 class _Model(BaseModel):
     """A part of an answer as the vendor's documents describe it; more fields may come."""
 
@@ -67,33 +68,38 @@ class _Model(BaseModel):
 
 
 class _Bar(_Model):
-    t: datetime
-    o: _Positive
-    h: _Positive
-    l: _Positive  # noqa: E741 - the vendor's name
-    c: _Positive
-    v: Annotated[int, Field(ge=0)]
+    t: Annotated[AwareDatetime, Field(gt=_YEAR_1900, lt=_YEAR_2200)]
+    o: Positive
+    h: Positive
+    l: Positive  # noqa: E741 - the vendor's name
+    c: Positive
+    v: Count
 
     @property
     def session(self) -> date:
         return self.t.astimezone(_NEW_YORK).date()
 
 
+_OneOf = Field(union_mode="left_to_right")
+_Row = _Bar | dict[str, Any]
+"""A bar, or what is none: an error of its symbol, and of no other on the page."""
+
+
 class _Bars(_Model):
-    bars: dict[str, list[_Bar]] | None
+    bars: dict[str, list[Annotated[_Row, _OneOf]]] | None
     next_page_token: str | None
 
 
 class _Split(_Model):
     symbol: str
-    new_rate: _Positive
-    old_rate: _Positive
+    new_rate: Positive
+    old_rate: Positive
     ex_date: date
 
 
 class _Paid(_Model):
     symbol: str
-    rate: _Positive
+    rate: Positive
     ex_date: date
 
 
@@ -109,12 +115,12 @@ class _Renamed(_Model):
 
 
 class _Told(_Model):
-    forward_splits: list[_Split] = []
-    reverse_splits: list[_Split] = []
-    stock_dividends: list[_Paid] = []
-    cash_dividends: list[_Paid] = []
-    spin_offs: list[_SpinOff] = []
-    name_changes: list[_Renamed] = []
+    forward_splits: list[Annotated[_Split | Unread, _OneOf]] = []
+    reverse_splits: list[Annotated[_Split | Unread, _OneOf]] = []
+    stock_dividends: list[Annotated[_Paid | Unread, _OneOf]] = []
+    cash_dividends: list[Annotated[_Paid | Unread, _OneOf]] = []
+    spin_offs: list[Annotated[_SpinOff | Unread, _OneOf]] = []
+    name_changes: list[Annotated[_Renamed | Unread, _OneOf]] = []
 
 
 class _Actions(_Model):
@@ -178,7 +184,9 @@ class Alpaca:
         wanted = wanted_of(self._name, symbols, self.symbols())
         begin = since or self._options.start
         with self._vendor.connected() as connection:
-            found = _told(connection, wanted, begin)
+            found, unread = _told(connection, wanted, begin, self._vendor.who)
+        for problem in unread.values():
+            raise VendorError(problem)
         asked = set(wanted)
         rows = [
             each
@@ -222,9 +230,10 @@ class Alpaca:
         stored: set[str],
     ) -> None:
         """Add the bars of some symbols, all from one day on, or why they cannot be had."""
-        rows: dict[str, list[_Bar]] = {symbol: [] for symbol in group}
+        rows: dict[str, list[_Row]] = {symbol: [] for symbol in group}
         cut: VendorError | None = None
         told: list[_Action] = []
+        unread: dict[str, str] = {}
         last = ""
         about = group[0] if len(group) == 1 else f"{group[0]} to {group[-1]}"
         pages = connection.pages(
@@ -232,7 +241,7 @@ class Alpaca:
             lambda page: page.next_page_token, about=about,
         )  # fmt: skip
         try:
-            told = _told(connection, group, begin)
+            told, unread = _told(connection, group, begin, self._vendor.who)
             for page in pages:
                 for symbol, bars in (page.bars or {}).items():
                     _refuse_other(symbol, rows, f"{self._vendor.who}: {about}")
@@ -248,11 +257,21 @@ class Alpaca:
             if cut is not None and symbol >= last:
                 fetched.failed[symbol] = str(cut)
                 continue
+            if symbol in unread:
+                fetched.failed[symbol] = unread[symbol]
+                continue
             mine = [each for each in told if each[0] == symbol]
             try:
-                fetched[symbol] = self._bars(symbol, bars, mine, begin, stored=symbol in stored)
+                read = [self._read(symbol, row) for row in bars]
+                fetched[symbol] = self._bars(symbol, read, mine, begin, stored=symbol in stored)
             except VendorError as error:
                 fetched.failed[symbol] = str(error)
+
+    def _read(self, symbol: str, row: _Row) -> _Bar:
+        if isinstance(row, dict):
+            broken = Unread.model_validate({**row, "symbol": symbol})
+            raise VendorError(broken.said(self._vendor.who, "a bar"))
+        return row
 
     def _bars(
         self,
@@ -315,8 +334,10 @@ def _refuse_intraday(rows: Sequence[_Bar], where: str) -> None:
             )
 
 
-def _told(connection: Connection, symbols: Sequence[str], begin: date) -> list[_Action]:
-    """Return the actions of some symbols, each once."""
+def _told(
+    connection: Connection, symbols: Sequence[str], begin: date, who: str
+) -> tuple[list[_Action], dict[str, str]]:
+    """Return the actions of some symbols, each once; and by symbol, why one cannot be read."""
     params = {
         "symbols": ",".join(symbols),
         "start": begin.isoformat(),
@@ -325,21 +346,30 @@ def _told(connection: Connection, symbols: Sequence[str], begin: date) -> list[_
         "sort": "asc",
     }
     found: dict[_Action, None] = {}
+    unread: dict[str, str] = {}
     for page in connection.pages(
         "/v1/corporate-actions", params, _ACTIONS, lambda page: page.next_page_token,
         about=f"actions of {symbols[0]} and {len(symbols) - 1} more",
     ):  # fmt: skip
-        told = page.corporate_actions
-        for split in (*told.forward_splits, *told.reverse_splits):
-            ratio = split.new_rate / split.old_rate
-            found[(split.symbol, "split", split.ex_date, None, ratio, None)] = None
-        for paid in told.stock_dividends:
-            found[(paid.symbol, "split", paid.ex_date, None, 1.0 + paid.rate, None)] = None
-        for paid in told.cash_dividends:
-            found[(paid.symbol, "dividend", paid.ex_date, None, paid.rate, None)] = None
-        for one in told.name_changes:
-            renamed = (one.old_symbol, "rename", one.process_date, None, None, one.new_symbol)
-            found[renamed] = None
-        for off in told.spin_offs:
-            found[(off.source_symbol, _SPIN_OFF, off.ex_date, None, None, None)] = None
-    return list(found)
+        for kind, records in page.corporate_actions:
+            for each in records:
+                if isinstance(each, Unread):
+                    unread[each.symbol] = each.said(who, f"one of its {kind}")
+                else:
+                    found[_action(kind, each)] = None
+    return list(found), unread
+
+
+def _action(kind: str, told: _Split | _Paid | _SpinOff | _Renamed) -> _Action:
+    match told:
+        case _Split():
+            ratio = told.new_rate / told.old_rate
+            return told.symbol, "split", told.ex_date, None, ratio, None
+        case _Paid() if kind == "stock_dividends":
+            return told.symbol, "split", told.ex_date, None, 1.0 + told.rate, None
+        case _Paid():
+            return told.symbol, "dividend", told.ex_date, None, told.rate, None
+        case _Renamed():
+            return told.old_symbol, "rename", told.process_date, None, None, told.new_symbol
+        case _SpinOff():
+            return told.source_symbol, _SPIN_OFF, told.ex_date, None, None, None

@@ -26,6 +26,7 @@ from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import checked_address
 from tradewind.market.sources.vendor_bars import (
+    Positive,
     VendorOptions,
     all_or_partial,
     refuse_disorder,
@@ -46,6 +47,7 @@ Answer = TypeVar("Answer")
 
 _DAY: Final = timedelta(days=1)
 _DAY_MS: Final = 86_400_000
+_YEAR_2200_MS: Final = 7_258_118_400_000
 _USUAL_PAGE: Final = 100  # candles, where ccxt does not know how many an exchange gives at once
 _NEARLY: Final = 0.95  # of a page: days without a trade have no candle
 _LOOK_BACK: Final = 30  # days before the first candle that are asked for once more
@@ -60,9 +62,9 @@ _PROMISE: Final = Promise(
     quota="requests a second by the exchange's rules, which ccxt keeps",
 )
 
-_Price = Annotated[float, Strict(), Field(gt=0.0)]
+_Price = Annotated[Positive, Strict()]
 _Candle = tuple[
-    Annotated[int, Strict()], _Price, _Price, _Price, _Price,
+    Annotated[int, Strict(), Field(ge=0, lt=_YEAR_2200_MS)], _Price, _Price, _Price, _Price,
     Annotated[float, Strict(), Field(ge=0.0)],
 ]  # fmt: skip
 _CANDLES: Final = TypeAdapter(list[_Candle], config={"allow_inf_nan": False})
@@ -225,7 +227,9 @@ class Ccxt:
             begin_before = max(first, min(found) - _LOOK_BACK * _DAY_MS)
             before = self._page(exchange, symbol, begin_before, _LOOK_BACK)
             _refuse_left_out(before, min(found), where)
-        return list(found.values())
+        # What has been traded so far today may be no whole lot, and is no session yet. A rule names
+        # a candle of a day to come.
+        return [each for each in found.values() if not end - _DAY_MS < each[0] <= end]
 
     def _page(self, exchange: "Exchange", symbol: str, since: int, page_size: int) -> list[_Candle]:
         # With a limit that is said, exchanges that answer for a window take one of that many days.

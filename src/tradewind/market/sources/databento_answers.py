@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
-from tradewind.market.sources.vendor_bars import Unread
+from tradewind.market.sources.vendor_bars import Positive, Unread
 
 __all__ = [
     "COUNT", "DOLLARS", "FACTORS", "RANGE", "ROWS", "UNDEFINED", "Factor", "Row",
@@ -77,15 +77,15 @@ class Factor(_Model):
     status: Literal["A", "R", "P"]
     """Whether it applies, was rescinded, or is pending."""
     ex_date: date
-    factor: Annotated[float, Field(gt=0.0)]
+    factor: Positive
     gross_dividend: float | None = None
     option: int
-    ts_created: datetime
+    ts_created: AwareDatetime
 
 
 class _Span(_Model):
-    start: datetime
-    end: datetime
+    start: AwareDatetime
+    end: AwareDatetime
 
 
 class _Range(_Span):

@@ -27,6 +27,7 @@ from tradewind.market.sources.vendor_bars import (
 )
 from tradewind.market.sources.vendor_library import Library
 from tradewind.market.spec_types import Day, Symbol
+from tradewind.market.validation.schema_rules import LEAST_PRICE, MOST_PRICE, MOST_VOLUME
 
 if TYPE_CHECKING:
     from ib_async import BarData, Contract
@@ -186,8 +187,8 @@ def _refuse_no_numbers(
 ) -> None:
     for one, other in zip(traded, adjusted, strict=True):
         prices = [*(getattr(one, name) for name in PRICES), other.close]
-        wrong = [each for each in prices if not 0.0 < each < float("inf")]
-        if wrong or not 0.0 <= one.volume < float("inf"):
+        wrong = [each for each in prices if not LEAST_PRICE <= each <= MOST_PRICE]
+        if wrong or not 0.0 <= one.volume <= MOST_VOLUME:
             what = f"a price of {wrong[0]:g}" if wrong else f"a volume of {one.volume:g}"
             raise VendorError(
                 f"{where}: the bar of {one.date} has {what}, which stands for none; begin after it "

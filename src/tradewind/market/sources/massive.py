@@ -318,6 +318,12 @@ class Massive:
             f"/v2/aggs/grouped/locale/us/market/stocks/{day}", {"adjusted": "false"}, DAY,
             about=f"all symbols on {day}",
         )  # fmt: skip
+        if not answer.results:
+            raise VendorError(
+                f"{self._vendor.who}: all symbols on {day}: the vendor has a bar of none, and that "
+                "is a session; ask again later, or write `closed` into the source's file if the "
+                "exchange was"
+            )
         rows: list[tuple[str, date, Bar]] = []
         unread: dict[str, str] = {}
         for each in answer.results:
@@ -326,9 +332,9 @@ class Massive:
             elif each.ticker not in listed:
                 continue
             elif each.moment.date() != day:
-                raise VendorError(
-                    f"{self._vendor.who}: all symbols on {day}: the bar of {each.ticker} is one of "
-                    f"{each.moment.date()}; see base_url in the source's file"
+                unread[each.ticker] = (
+                    f"{self._vendor.who}: {each.ticker}: among all symbols on {day}, its bar is "
+                    f"one of {each.moment.date()}; ask again later, or ask the vendor"
                 )
             else:
                 rows.append((each.ticker, day, each))

@@ -1,5 +1,6 @@
 """What Massive tells of splits, dividends, names and delistings."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -135,6 +136,16 @@ def valued(told: Told, symbol: str, first: date, where: str) -> list[tuple[str, 
             raise VendorError(
                 f"{where}: the dividend of {each.ex_dividend_date} is told in {each.currency}, and "
                 f"prices are in {_CURRENCY}; ask the vendor, or begin after it (options.start)"
+            )
+    # Two of another type, such as a special one, may well be two.
+    times = Counter(
+        (each.ex_dividend_date, each.cash_amount, each.distribution_type or "") for each in paid
+    )
+    for (day, amount, _), count in sorted(times.items()):
+        if count > 1 and day > first:
+            raise VendorError(
+                f"{where}: the dividend of {amount:g} on {day} is told {count} times, and not in "
+                "the same words; ask the vendor which holds, or begin after it (options.start)"
             )
     return [
         *(("split", day, ratio) for day, ratio in sorted(splits)),

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
-from tradewind.market.sources.vendor_bars import Unread
+from tradewind.market.sources.vendor_bars import Positive, Unread
+from tradewind.market.validation.schema_rules import MOST_VOLUME
 
 __all__ = [
     "BARS", "DAY", "DIVIDENDS", "EVENTS", "SPLITS", "TICKERS", "Bar", "DayBar", "Dividend",
@@ -20,7 +21,6 @@ __all__ = [
 
 _NEW_YORK: Final = ZoneInfo("America/New_York")
 _YEAR_2200: Final = 7_258_118_400_000
-_Positive = Annotated[float, Field(gt=0.0)]
 
 
 class _Model(BaseModel):
@@ -34,11 +34,11 @@ class Bar(_Model):
 
     t: Annotated[int, Field(gt=0, lt=_YEAR_2200)]
     """Milliseconds since 1970, in the session's day in New York."""
-    o: _Positive
-    h: _Positive
-    l: _Positive  # noqa: E741 - the vendor's name
-    c: _Positive
-    v: Annotated[float, Field(ge=0.0)]
+    o: Positive
+    h: Positive
+    l: Positive  # noqa: E741 - the vendor's name
+    c: Positive
+    v: Annotated[float, Field(ge=0.0, le=MOST_VOLUME)]
 
     @property
     def moment(self) -> datetime:
@@ -57,8 +57,8 @@ class Split(_Model):
 
     ticker: str
     execution_date: date
-    split_from: _Positive
-    split_to: _Positive
+    split_from: Positive
+    split_to: Positive
 
     @property
     def ratio(self) -> float:
@@ -71,9 +71,10 @@ class Dividend(_Model):
 
     ticker: str
     ex_dividend_date: date
-    cash_amount: _Positive
+    cash_amount: Positive
     currency: str
     declaration_date: date | None = None
+    distribution_type: str | None = None
 
 
 class _Answer(_Model):

@@ -24,6 +24,7 @@ from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     CRSP_STEP,
+    Positive,
     VendorOptions,
     all_or_partial,
     refuse_disorder,
@@ -33,6 +34,7 @@ from tradewind.market.sources.vendor_bars import (
 from tradewind.market.sources.vendor_connection import Connection
 from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Day
+from tradewind.market.validation.schema_rules import MOST_PRICE, MOST_VOLUME
 
 __all__ = ["Tiingo", "TiingoOptions"]
 
@@ -70,23 +72,20 @@ def _whole(number: float) -> float:
     return number
 
 
-_Price = Annotated[float, Field(gt=0.0)]
-
-
 class _Row(BaseModel):
     """A session as the vendor's documents describe it; more fields may come."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
     date: Annotated[datetime, AfterValidator(_midnight)]
-    open: _Price
-    high: _Price
-    low: _Price
-    close: _Price
-    volume: Annotated[float, Field(ge=0.0), AfterValidator(_whole)]
+    open: Positive
+    high: Positive
+    low: Positive
+    close: Positive
+    volume: Annotated[float, Field(ge=0.0, le=MOST_VOLUME), AfterValidator(_whole)]
     adjClose: float | None  # noqa: N815 - the vendor's name
-    divCash: Annotated[float, Field(ge=0.0)]  # noqa: N815
-    splitFactor: _Price  # noqa: N815
+    divCash: Annotated[float, Field(ge=0.0, le=MOST_PRICE)]  # noqa: N815
+    splitFactor: Positive  # noqa: N815
 
 
 class _Meta(BaseModel):

@@ -5,21 +5,35 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Final
+from typing import Annotated, Final
 
 import polars as pl
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from tradewind.errors import PartialSourceError, SourceError, VendorError
 from tradewind.market.bars import SCHEMA
 from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Symbol
 from tradewind.market.symbols import plainly
+from tradewind.market.validation.schema_rules import LEAST_PRICE, MOST_PRICE, MOST_VOLUME
 
 __all__ = [
-    "CRSP_STEP", "Unread", "VendorOptions", "all_or_partial", "refuse_disorder", "wanted_of",
-    "with_actions", "with_factors",
+    "CRSP_STEP", "Count", "Positive", "Unread", "VendorOptions", "all_or_partial",
+    "refuse_disorder", "wanted_of", "with_actions", "with_factors",
 ]  # fmt: skip
+
+
+def _sized(number: float) -> float:
+    if not LEAST_PRICE <= number <= MOST_PRICE:
+        raise ValueError(f"must be from {LEAST_PRICE:g} to {MOST_PRICE:g}")
+    return number
+
+
+Positive = Annotated[float, Field(gt=0.0), AfterValidator(_sized)]
+"""A price, a dividend, or a side of a ratio: within what the store takes, so that arithmetic on it
+neither overflows nor ends at zero."""
+Count = Annotated[int, Field(ge=0, le=MOST_VOLUME)]
+"""Shares in a session; more is no number that a frame holds."""
 
 _LISTED: Final = 50_000
 _SHOWN: Final = 200
@@ -57,7 +71,9 @@ class Unread(BaseModel):
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=True)
 
-    symbol: str = Field(validation_alias=AliasChoices("symbol", "ticker", "T"))
+    symbol: str = Field(
+        validation_alias=AliasChoices("symbol", "ticker", "T", "source_symbol", "old_symbol")
+    )
 
     def said(self, who: str, what: str) -> str:
         """Return what is wrong with it."""

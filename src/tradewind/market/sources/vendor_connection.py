@@ -6,10 +6,12 @@ never taken for "no data". The key goes into a header and nowhere else: not into
 or an error, even if the vendor repeats it.
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
+from urllib.parse import quote, quote_plus
 
 import httpx
 from pydantic import TypeAdapter, ValidationError
@@ -56,7 +58,7 @@ class Connection:
     def __init__(self, vendor: Answering, client: httpx.Client, secrets: Iterable[str]) -> None:
         self._vendor = vendor
         self._client = client
-        found = {part for part in secrets if len(part) >= _SHORTEST}
+        found = {form for part in secrets for form in _written(part) if len(part) >= _SHORTEST}
         self._secrets = sorted(found, key=len, reverse=True)  # the whole before its parts
 
     def get(
@@ -175,7 +177,22 @@ class Connection:
             if address is None:
                 asked = {**params, "page_token": token}
             else:
-                path, asked = address(token)
+                path, asked = self._address(token, address, about)
+
+    def _address(
+        self, token: str, address: Callable[[str], tuple[str, Mapping[str, str]]], about: str
+    ) -> tuple[str, Mapping[str, str]]:
+        try:
+            path, asked = address(token)
+            httpx.URL(path)
+            if path.startswith("/"):  # else it may name another host, which would be told the key
+                return path, asked
+        except (ValueError, httpx.InvalidURL):
+            pass
+        raise VendorError(
+            f"{self._vendor.who}: {about}: the next page has no address, but "
+            f"{self._said(repr(token))}; the answer is cut short, ask again later"
+        )
 
     def each(self, symbols: Sequence[str], ask: Callable[[str], Wanted]) -> Fetched[Wanted]:
         """Ask for each of some symbols, several at a time; an error about one stops no other.
@@ -203,7 +220,10 @@ class Connection:
     def _once(self, question: Question, shape: TypeAdapter[Answer], about: str) -> Answer:
         where = f"{self._vendor.who}: {about}"
         response, content = self._fetched(question, where)
-        self._vendor.left = response.headers.get("X-RateLimit-Remaining", self._vendor.left)
+        for secret in self._secrets:  # which may be in any record, or in the address of a page
+            content = content.replace(secret.encode(), b"***")
+        if (left := response.headers.get("X-RateLimit-Remaining")) is not None:
+            self._vendor.left = self._said(left)
         text = content[:_HEAD].decode("utf-8", "replace")
         self._refuse_quota(response, text)
         self._refuse_status(response, text, where)
@@ -212,8 +232,9 @@ class Connection:
         kind = response.headers.get("Content-Type", "nothing")
         if "html" in kind.lower() or not (question.lines or "json" in kind.lower()):
             raise VendorError(
-                f"{where}: the answer is {kind.partition(';')[0]}, no JSON: {self._said(text)}; a "
-                "proxy or a maintenance page answers in the vendor's place? Try again later",
+                f"{where}: the answer is {self._said(kind.partition(';')[0])}, no JSON: "
+                f"{self._said(text)}; a proxy or a maintenance page answers in the vendor's place? "
+                "Try again later",
                 passing=True,
             )
         if question.lines:
@@ -244,7 +265,7 @@ class Connection:
                 "reaches it, then try again",
                 passing=True,
                 for_all=no_one,
-            ) from error
+            ) from None  # a header that is none is in the library's error, with what is in it
 
     def _refuse_quota(self, response: httpx.Response, text: str) -> None:
         # Some vendors say it in a sentence, with a status of success and any type of content.
@@ -258,7 +279,7 @@ class Connection:
         status, kind = response.status_code, self._vendor.kind
         if status == _OK:
             return
-        answer = f"{status} {response.reason_phrase}: {self._said(text)}"
+        answer = f"{status} {self._said(response.reason_phrase)}: {self._said(text)}"
         said = f"{where}: {answer}"
         if status == _PARTIAL:
             raise VendorError(f"{said}; it is a part of the answer, try again later", passing=True)
@@ -306,6 +327,15 @@ class Connection:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return said_in_a_line(text)
+
+
+def _written(secret: str) -> set[str]:
+    """Return a secret as a vendor may repeat it: in JSON, in an address, or in another case."""
+    forms = {
+        secret, secret.rstrip("="), json.dumps(secret)[1:-1], secret.replace("/", r"\/"),
+        repr(secret)[1:-1], quote(secret), quote(secret, safe=""), quote_plus(secret),
+    }  # fmt: skip
+    return {cased for form in forms for cased in (form, form.lower(), form.upper())}
 
 
 def _list_of(content: bytes, count: int | None, where: str) -> bytes:

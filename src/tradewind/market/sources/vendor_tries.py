@@ -140,11 +140,11 @@ def retry_after(header: str | None) -> timedelta | None:
     """Return what a header ``Retry-After`` says: seconds or a date; None if it says nothing."""
     if header is None:
         return None
-    if header.strip().isdecimal():
-        return timedelta(seconds=min(int(header), _LONGEST_QUOTA.total_seconds()))
     try:
+        if header.strip().isdecimal():
+            return timedelta(seconds=min(int(header), _LONGEST_QUOTA.total_seconds()))
         moment = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

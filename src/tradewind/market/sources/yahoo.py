@@ -37,10 +37,12 @@ from tradewind.market.sources.vendor_connection import Connection
 from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.sources.yahoo_answers import CHART, Chart, Session
 from tradewind.market.spec_types import Day
+from tradewind.market.validation.schema_rules import LEAST_PRICE, MOST_PRICE, MOST_VOLUME
 
 __all__ = ["Yahoo", "YahooOptions"]
 
 _A_WHILE: Final = timedelta(minutes=5)
+_SETTLED: Final = timedelta(days=7)  # after which prices are adjusted for a split
 _SINGLE: Final = 1.2e-7  # relative error of a number of 32 bits, and of a product with a split
 _TICKS: Final = (2, 3, 4)  # digits of a price after the point
 _TOLERANCE: Final = 1e-3  # of a step; the smallest usual dividend is twice as much of the price
@@ -166,8 +168,16 @@ class Yahoo:
         refuse_disorder([row.day for row in rows], begin, where, stored=stored)
         if self._options.adjusted_closes == "compare":
             _refuse_contradiction(rows, chart, where)
+        _refuse_split_to_come(chart, rows[-1].day, where)
         later = _sizes(chart)
         sizes = [later(row.day) for row in rows]
+        for row, size in zip(rows, sizes, strict=True):
+            if not LEAST_PRICE <= size <= MOST_PRICE or row.volume / size > MOST_VOLUME:
+                raise VendorError(
+                    f"{where}: the splits since {row.day} make {size:g} shares of one, of which "
+                    f"{row.volume} are its volume: one of them is no number of shares; ask again "
+                    "later, or begin after it (options.start)"
+                )
         prices = zip(*(row.prices for row in rows), strict=True)
         bars = pl.DataFrame(
             {
@@ -234,6 +244,26 @@ def _actions(symbol: str, chart: Chart) -> pl.DataFrame:
         for day, amount in chart.dividends()
     ]
     return pl.DataFrame(found, schema=actions.SCHEMA, orient="row")
+
+
+def _refuse_split_to_come(chart: Chart, last: date, where: str) -> None:
+    """Refuse a split that no bar has been traded after, unless it is over for days.
+
+    Nothing tells whether the prices are already those of after it. Were they not, all raw prices
+    would come out wrong, and orders with them.
+
+    Raises
+    ------
+    VendorError
+        Which names it.
+    """
+    for day, ratio in chart.splits():
+        if day > last and day > datetime.now(UTC).date() - _SETTLED:
+            raise VendorError(
+                f"{where}: a split of {ratio:g} on {day} is told, and the last bar is of {last}: "
+                "whether prices are adjusted for it cannot be seen before its day is traded; ask "
+                "again after its session"
+            )
 
 
 def _refuse_contradiction(rows: Sequence[Session], chart: Chart, where: str) -> None:

@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from tradewind.market.sources.vendor_bars import Count, Positive
+
 __all__ = ["CHART", "Chart", "Session"]
 
 _YEAR_2200: Final = 7_258_118_400
 _Moment = Annotated[int, Field(gt=-2_208_988_800, lt=_YEAR_2200)]
 """Seconds since 1970."""
-_Positive = Annotated[float, Field(gt=0.0)]
 
 
 def _zone(name: str) -> str:
@@ -38,13 +39,13 @@ class _Meta(_Model):
 
 class _Dividend(_Model):
     date: _Moment
-    amount: _Positive
+    amount: Positive
 
 
 class _Split(_Model):
     date: _Moment
-    numerator: _Positive
-    denominator: _Positive
+    numerator: Positive
+    denominator: Positive
 
 
 class _Events(_Model):
@@ -53,15 +54,15 @@ class _Events(_Model):
 
 
 class _Quote(_Model):
-    open: list[_Positive | None] = []
-    high: list[_Positive | None] = []
-    low: list[_Positive | None] = []
-    close: list[_Positive | None] = []
-    volume: list[Annotated[int, Field(ge=0)] | None] = []
+    open: list[Positive | None] = []
+    high: list[Positive | None] = []
+    low: list[Positive | None] = []
+    close: list[Positive | None] = []
+    volume: list[Count | None] = []
 
 
 class _Adjusted(_Model):
-    adjclose: list[_Positive | None] = []
+    adjclose: list[Positive | None] = []
 
 
 class _Indicators(_Model):
