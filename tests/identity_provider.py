@@ -34,6 +34,7 @@ class IdentityProvider:
     trusted: ssl.SSLContext | bool = True
     forge: Callable[[Claims, RSAKey], str] | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    description: Any = ...
     _challenges: dict[str, str] = field(default_factory=dict)
 
     def knows(self, subject: str, **claims: Any) -> None:
@@ -73,7 +74,8 @@ class IdentityProvider:
             for code in back.get("code", []):
                 self._challenges[code] = request.args["code_challenge"]
         if request.path.endswith("openid-configuration"):
-            response = flask.jsonify({**response.get_json(), **self.metadata})
+            told = {**response.get_json(), **self.metadata}
+            response = flask.jsonify(told if self.description is ... else self.description)
         if request.path == "/oauth2/token" and response.status_code == 200 and self.forge:
             key = RSAKey.import_key(flask.g.oidc_provider_mock_storage.jwk.as_dict(is_private=True))
             answer = response.get_json()

@@ -38,6 +38,7 @@ def idp(served: IdentityProvider) -> Iterator[IdentityProvider]:
     yield served
     served.forge = None
     served.metadata = {}
+    served.description = ...
 
 
 @pytest.fixture
@@ -236,6 +237,34 @@ def test_a_logout_leads_to_the_provider_that_takes_one(
     assert page(provider).get("/end").text == "here alone"
     away = replace(provider, issuer="http://localhost:9")
     assert page(away).get("/end").text == "here alone"
+
+
+@pytest.mark.parametrize("description", [None, [], [1], "x", 5])
+def test_an_answer_that_describes_no_provider_stops_no_logout(
+    provider: Provider, idp: IdentityProvider, description: Any
+) -> None:
+    idp.description = description
+    assert page(provider).get("/end").text == "here alone"
+    answer = page(provider).get("/begin")
+    assert answer.status_code == 503
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"end_session_endpoint": 5},
+        {"token_endpoint": ["https://login.example.com"]},
+        {"id_token_signing_alg_values_supported": [None]},
+        {"token_endpoint_auth_methods_supported": 7},
+    ],
+)
+def test_a_description_of_other_kinds_stops_no_logout(
+    provider: Provider, idp: IdentityProvider, metadata: dict[str, Any]
+) -> None:
+    idp.metadata = metadata
+    assert page(provider).get("/end").text == "here alone"
+    answer = page(provider).get("/begin")
+    assert (answer.status_code, next(iter(metadata)) in answer.text) == (503, True)
 
 
 def test_a_provider_with_a_ca_of_its_own_is_believed_by_its_file(tmp_path: Path) -> None:

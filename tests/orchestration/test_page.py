@@ -77,17 +77,40 @@ def test_who_asks_at_once_shares_an_answer() -> None:
         let_go.wait(30)
         return next(asked)
 
-    answer = SharedAnswer(ask, 3600)
-    found: list[int] = []
-    pages = [threading.Thread(target=lambda: found.append(answer.get())) for _ in range(20)]
-    for page in pages:
-        page.start()
-    let_go.set()
-    for page in pages:
-        page.join(30)
-    assert found == [0] * 20
-    answer.forget()
-    assert answer.get() == 1
+    async def scene() -> None:
+        answer = SharedAnswer(ask, 3600)
+        pages = [asyncio.create_task(answer.get()) for _ in range(20)]
+        await asyncio.sleep(0)
+        let_go.set()
+        assert await asyncio.gather(*pages) == [0] * 20
+        answer.forget()
+        assert await answer.get() == 1
+
+    asyncio.run(scene())
+
+
+def test_pages_that_wait_for_a_database_share_its_error_and_hold_no_thread() -> None:
+    """Each asking in its turn, they would keep the web server from Airflow's tasks for hours."""
+    asked = count()
+    let_go = threading.Event()
+
+    def ask() -> int:
+        next(asked)
+        let_go.wait(30)
+        raise TradingError("the database does not answer")
+
+    async def scene() -> None:
+        answer = SharedAnswer(ask, 0)
+        before = threading.active_count()
+        pages = [asyncio.create_task(answer.get()) for _ in range(200)]
+        await asyncio.sleep(0)
+        assert threading.active_count() <= before + 1
+        let_go.set()
+        found = await asyncio.gather(*pages, return_exceptions=True)
+        assert {str(each) for each in found} == {"the database does not answer"}
+        assert next(asked) == 1
+
+    asyncio.run(scene())
 
 
 def test_an_answer_that_was_asked_for_before_the_news_is_not_kept() -> None:
@@ -98,7 +121,11 @@ def test_an_answer_that_was_asked_for_before_the_news_is_not_kept() -> None:
         return next(asked)
 
     answer = SharedAnswer(ask, 3600)
-    assert (answer.get(), answer.get()) == (0, 1)
+
+    async def scene() -> None:
+        assert (await answer.get(), await answer.get()) == (0, 1)
+
+    asyncio.run(scene())
 
 
 def test_an_error_is_not_kept() -> None:
@@ -110,10 +137,13 @@ def test_an_error_is_not_kept() -> None:
             raise each
         return each
 
-    answer = SharedAnswer(ask, 3600)
-    with pytest.raises(ValueError, match="away"):
-        answer.get()
-    assert answer.get() == "back"
+    async def scene() -> None:
+        answer = SharedAnswer(ask, 3600)
+        with pytest.raises(ValueError, match="away"):
+            await answer.get()
+        assert await answer.get() == "back"
+
+    asyncio.run(scene())
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +166,11 @@ def listeners(server: RunningPostgres) -> int:
         return int(connection.execute(sa.text(query)).scalar_one())
 
 
+async def heard(news: list[str], times: int = 1) -> None:
+    """Wait until somebody listens, who says so by news."""
+    await asyncio.to_thread(wait_until, lambda: len(news) >= times, 120)
+
+
 async def told(stream: AsyncGenerator[str]) -> str:
     """Return the next event of a stream, which it has two minutes for."""
     async with asyncio.timeout(120):
@@ -155,7 +190,8 @@ def test_all_pages_hear_of_news_by_one_connection_which_goes_with_the_last(
         pages = [live.stream() for _ in range(50)]
         for page in pages:
             assert (await anext(page)).startswith("retry: ")
-        assert [await told(page) for page in pages] == ["book"] * 50  # that it listens now
+        await heard(forgotten)
+        assert [await told(page) for page in pages] == ["book"] * 50
         assert await asyncio.to_thread(listeners, server) == 1
         before = len(forgotten)
         await asyncio.to_thread(notify, server)
@@ -169,16 +205,80 @@ def test_all_pages_hear_of_news_by_one_connection_which_goes_with_the_last(
     asyncio.run(scene())
 
 
+def test_a_page_that_comes_again_is_told_at_once_for_it_may_have_missed_something(
+    server: RunningPostgres,
+) -> None:
+    async def scene() -> None:
+        news: list[str] = []
+        live = Live({"book": Channel(server.url, "news")}, news.append)
+        stays, leaves = live.stream(), live.stream()
+        assert [(await anext(page))[:5] for page in (stays, leaves)] == ["retry"] * 2
+        await heard(news)
+        await leaves.aclose()
+        await asyncio.to_thread(notify, server)  # while it is away
+        await heard(news, 2)
+        back = live.stream()
+        assert await told(back) == "book"
+        for page in (stays, back):
+            await page.aclose()
+
+    asyncio.run(scene())
+
+
+def test_no_news_is_lost_to_a_page_that_is_slow_to_take_up_others() -> None:
+    async def scene() -> None:
+        away = Channel("postgresql+psycopg2://x@127.0.0.1:1/x", "news")
+        live = Live({"book": away, "runs": away}, lambda _: None)
+        page = live.stream()
+        await anext(page)
+        assert (await anext(page)).count("event: ") == 2  # what it may have missed
+        for _ in range(100):
+            live.tell("runs")
+        live.tell("book")
+        assert await anext(page) == "event: runs\ndata: \n\nevent: book\ndata: \n\n"
+        await page.aclose()
+
+    asyncio.run(scene())
+
+
 def test_a_page_hears_again_after_the_database_was_killed(server: RunningPostgres) -> None:
     async def scene() -> None:
-        live = Live({"book": Channel(server.url, "news")}, lambda _: None)
+        news: list[str] = []
+        live = Live({"book": Channel(server.url, "news")}, news.append)
         page = live.stream()
+        await anext(page)
+        await heard(news)
         assert await told(page) == "book"
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
         assert await told(page) == "book"  # it may have missed something
         await asyncio.to_thread(notify, server)
         assert await told(page) == "book"
+        await page.aclose()
+
+    asyncio.run(scene())
+
+
+def test_a_connection_that_breaks_often_is_made_again_as_soon_as_at_first(
+    server: RunningPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradewind.orchestration.runtime.page.live._AGAIN", (0.01, 3600.0))
+
+    def end_listener() -> None:
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN news'"
+        with sa.create_engine(server.url, poolclass=sa.NullPool).connect() as connection:
+            connection.execute(sa.text(query))
+
+    async def scene() -> None:
+        news: list[str] = []
+        live = Live({"book": Channel(server.url, "news")}, news.append)
+        page = live.stream()
+        await anext(page)
+        await heard(news)
+        assert await told(page) == "book"
+        for _ in range(16):  # 0.01 s doubled as often is longer than anybody waits here
+            await asyncio.to_thread(end_listener)
+            assert await told(page) == "book"
         await page.aclose()
 
     asyncio.run(scene())
@@ -244,6 +344,63 @@ def test_each_route_is_among_those_that_are_tried_as_every_role(
     }
     assert found - {("GET", "/assets/desk.js")} == set(ROUTES)
     assert len(make_app().routes) == len(ROUTES) + 1
+
+
+@OTHERS_WARN
+def test_what_no_text_can_be_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a character, no number, the character 0: neither JSON nor PostgreSQL takes them."""
+    from fastapi.testclient import TestClient
+
+    from tradewind.orchestration.runtime.page import allowed
+    from tradewind.orchestration.runtime.page.routes import make_app
+
+    monkeypatch.setenv(
+        "TRADEWIND_DATABASE_URL", "postgresql+psycopg2://desk:x@127.0.0.1:1/tradewind"
+    )
+    app = make_app()
+    for role in (allowed._reader, allowed._trader):
+        app.dependency_overrides[role] = lambda: None
+    headers = {"Authorization": "Bearer x", "Content-Type": "application/json"}
+    with TestClient(app, headers=headers) as somebody:
+        answers = [
+            *(
+                somebody.post("/api/halt", content=asked)
+                for asked in (
+                    b'{"account": "\\ud800", "reason": "x"}',
+                    b'{"account": null, "reason": "\\ud800"}',
+                    b'{"account": null, "reason": NaN}',
+                    b'{"account": null, "reason": "x", "\\ud800": 1}',
+                )
+            ),
+            somebody.get("/api/orders/a%00b"),
+            somebody.get("/api/accounts/a%00b/positions"),
+        ]
+        assert [each.status_code for each in answers] == [422] * len(answers)
+        assert all(isinstance(each.json()["detail"], str) for each in answers)
+
+
+@OTHERS_WARN
+def test_a_database_of_airflow_that_is_away_is_said_in_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fastapi.testclient import TestClient
+
+    from tradewind.orchestration.runtime.page import allowed, routes
+
+    def away() -> None:
+        raise sa.exc.OperationalError("SELECT secret", {}, Exception("host db.example.org is away"))
+
+    monkeypatch.setenv(
+        "TRADEWIND_DATABASE_URL", "postgresql+psycopg2://desk:x@127.0.0.1:1/tradewind"
+    )
+    monkeypatch.setattr(routes, "day", away)
+    app = routes.make_app()
+    app.dependency_overrides[allowed._reader] = lambda: None
+    with TestClient(app) as somebody:
+        answer = somebody.get("/api/day")
+    assert answer.status_code == 503
+    assert "tradewind status" in answer.json()["detail"]
+    assert "SELECT" not in answer.text
 
 
 @OTHERS_WARN

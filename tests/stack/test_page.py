@@ -166,6 +166,9 @@ def test_the_book_of_an_account_is_shown_as_the_command_line_shows_it(
     assert viewer.get(f"{PREFIX}/api/accounts").json() == stack.json("trading", "accounts")
     found = viewer.get(f"{path}/orders", params={"since": "2000-01-01"}).json()
     assert found == stack.json("trading", "orders", account)
+    order = found[0]["client_order_id"]
+    explained = viewer.get(f"{PREFIX}/api/orders/{order}")
+    assert explained.json() == stack.json("trading", "explain", order)
     assert played is not None
 
 

@@ -57,6 +57,7 @@ def ask(server: RunningPostgres, role: str, statement: str) -> None:
         # A person at the page halts and resumes.
         ("desk", (SWITCH.format("true", "alice"), SWITCH.format("false", "alice"))),
         ("desk", (EVENT.format("halt"), EVENT.format("resume"), "SELECT * FROM trading.orders")),
+        ("desk", ("SELECT * FROM signals",)),  # of which an order is explained
         # The owner backs up, and replaces, what tasks have made.
         ("tradewind", ("SELECT * FROM studies.more", "DROP TABLE studies.more")),
         ("trading", (HALT.format("false"), EVENT.format("resume"), "SELECT * FROM signals")),
@@ -96,6 +97,7 @@ def test_a_role_does_its_work(
         ("desk", BOOKING.format("c", 1, "capital")),
         ("desk", "SELECT * FROM paper.orders"),
         ("desk", "SELECT * FROM trial_ledger"),
+        ("desk", "UPDATE signals SET weight = 1"),
         ("desk", "CREATE TABLE public.trap (i int)"),
         ("desk", "SET ROLE trading"),
         ("trading", "UPDATE trading.halts SET halted = true"),

@@ -107,7 +107,8 @@ export const DeskPage = () => {
   const found = needs(book.data, day.data);
   const all = Boolean(book.data?.halt);
   const now = day.data?.now ?? "";
-  const known = book.data !== undefined && day.data !== undefined;
+  const error = book.error ?? day.error;
+  const known = book.data !== undefined && day.data !== undefined && error === undefined;
   return (
     <Box id="tradewind-desk" maxW="100rem" mx="auto" p={{ base: 2, md: 4 }} w="100%">
       <Flex align="center" gap={3} justify="space-between" mb={4} wrap="wrap">
@@ -124,8 +125,15 @@ export const DeskPage = () => {
         </Flex>
       </Flex>
       <Grid gap={4} templateColumns="minmax(0, 1fr)">
-        <Panel title={known ? `Needs a person: ${count(found.length, "thing")}` : "Needs a person"}>
-          {known ? <Needs found={found} /> : <Text color="fg.muted">Loading…</Text>}
+        <Panel
+          error={error && `This may not be all, or old: ${error}`}
+          title={known ? `Needs a person: ${count(found.length, "thing")}` : "Needs a person"}
+        >
+          {known || found.length > 0 ? (
+            <Needs found={found} />
+          ) : error ? undefined : (
+            <Text color="fg.muted">Loading…</Text>
+          )}
         </Panel>
         <Panel error={book.error} title="Accounts">
           <Text color="fg.muted" fontSize="sm" mb={2}>

@@ -27,9 +27,15 @@ export const Strip = () => {
             {halted ? <Text color="red.fg">{count(halted, "account is", "accounts are")} halted</Text> : undefined}
             <Text>{count(day.data.runs.filter((run) => run.state === "running").length, "run goes", "runs go")} on</Text>
           </>
-        ) : (
-          <Text color={error ? "red.fg" : "fg.muted"}>{error ?? "Loading…"}</Text>
+        ) : error ? undefined : (
+          <Text color="fg.muted">Loading…</Text>
         )}
+        {/* Beside what was known before, which is old then. */}
+        {error ? (
+          <Text color="red.fg" role="alert">
+            {error}
+          </Text>
+        ) : undefined}
       </Flex>
     </Box>
   );

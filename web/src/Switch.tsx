@@ -12,19 +12,22 @@ type Props = {
 
 /** Halts an account, or lets it go on; a reason is asked for first. */
 export const Switch = ({ account, halted, onDone }: Props) => {
-  const [open, setOpen] = useState(false);
+  // What the form was opened for. Others may switch meanwhile: it must not send the opposite then.
+  const [asked, setAsked] = useState<"halt" | "resume">();
   const [reason, setReason] = useState("");
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState("");
   const id = useId();
-  const verb = halted ? "Resume" : "Halt";
+  const now = halted ? "resume" : "halt";
+  const resumes = (asked ?? now) === "resume";
+  const verb = resumes ? "Resume" : "Halt";
   const whom = account ?? "all accounts";
-  if (!open) {
+  if (asked === undefined) {
     return (
       <Button
         aria-label={`${verb} ${whom}`}
-        colorPalette={halted ? "green" : "red"}
-        onClick={() => setOpen(true)}
+        colorPalette={resumes ? "green" : "red"}
+        onClick={() => setAsked(now)}
         size="xs"
         variant="outline"
       >
@@ -38,8 +41,8 @@ export const Switch = ({ account, halted, onDone }: Props) => {
     setBusy(true);
     setError("");
     try {
-      await ask(halted ? "resume" : "halt", { account, reason });
-      setOpen(false);
+      await ask(asked, { account, reason });
+      setAsked(undefined);
       setReason("");
       onDone();
     } catch (failed) {
@@ -51,7 +54,7 @@ export const Switch = ({ account, halted, onDone }: Props) => {
     <form onSubmit={(event) => void send(event)}>
       <Flex align="center" gap={2} wrap="wrap">
         <label htmlFor={id}>
-          Why {halted ? "may" : "must"} {whom} {halted ? "go on" : "stop"}?
+          Why {resumes ? "may" : "must"} {whom} {resumes ? "go on" : "stop"}?
         </label>
         <Input
           autoFocus
@@ -63,12 +66,15 @@ export const Switch = ({ account, halted, onDone }: Props) => {
           value={reason}
           w="16rem"
         />
-        <Button colorPalette={halted ? "green" : "red"} disabled={busy} size="xs" type="submit">
+        <Button colorPalette={resumes ? "green" : "red"} disabled={busy} size="xs" type="submit">
           {verb}
         </Button>
-        <Button onClick={() => setOpen(false)} size="xs" variant="ghost">
+        <Button onClick={() => setAsked(undefined)} size="xs" variant="ghost">
           Leave it
         </Button>
+        {asked === now || busy ? undefined : (
+          <Text role="status">{resumes ? "It goes on already." : "It is halted already."}</Text>
+        )}
         {error ? (
           <Text color="red.fg" role="alert">
             {error}

@@ -9,21 +9,38 @@ type Listener = { onNews: (news: News) => void; onState: (connected: boolean) =>
 // One connection for all that the page shows, for browsers allow few to a server.
 const listeners = new Set<Listener>();
 let source: EventSource | undefined;
+let again: ReturnType<typeof setTimeout> | undefined;
 
-function listen(listener: Listener): () => void {
+// A browser comes again by itself after a broken connection, and never after an answer that is an
+// error: a proxy gives one while Airflow starts, and Airflow to who is logged out.
+const COME_AGAIN = 10_000;
+
+function connect(): void {
+  const opened = new EventSource(address("live"));
+  const told = (connected: boolean) => listeners.forEach((each) => each.onState(connected));
+  source = opened;
+  opened.onopen = () => told(true);
+  opened.onerror = () => {
+    told(false);
+    if (opened.readyState === EventSource.CLOSED) {
+      clearTimeout(again);
+      again = setTimeout(connect, COME_AGAIN);
+    }
+  };
+  for (const news of ["book", "runs"] as const) {
+    opened.addEventListener(news, () => listeners.forEach((each) => each.onNews(news)));
+  }
+}
+
+export function listen(listener: Listener): () => void {
   listeners.add(listener);
   if (source === undefined) {
-    source = new EventSource(address("live"));
-    const told = (connected: boolean) => listeners.forEach((each) => each.onState(connected));
-    source.onopen = () => told(true);
-    source.onerror = () => told(false);
-    for (const news of ["book", "runs"] as const) {
-      source.addEventListener(news, () => listeners.forEach((each) => each.onNews(news)));
-    }
+    connect();
   }
   return () => {
     listeners.delete(listener);
     if (listeners.size === 0) {
+      clearTimeout(again);
       source?.close();
       source = undefined;
     }

@@ -48,3 +48,22 @@ test("what the desk refuses is said where it was asked for", async () => {
   expect((await screen.findByRole("alert")).textContent).toBe("there is no account momentum");
   expect(done).not.toHaveBeenCalled();
 });
+
+test("a form that was opened to halt never resumes, though somebody else has halted meanwhile", async () => {
+  const sent = answers(200, {});
+  const at = (halted: boolean) => (
+    <ChakraProvider value={defaultSystem}>
+      <Switch account="momentum" halted={halted} onDone={() => undefined} />
+    </ChakraProvider>
+  );
+  const { rerender } = render(at(false));
+  fireEvent.click(screen.getByRole("button", { name: "Halt momentum" }));
+  fireEvent.change(screen.getByLabelText(/Why/), { target: { value: "a bad print" } });
+  rerender(at(true));
+  expect(screen.getByRole("status").textContent).toBe("It is halted already.");
+  fireEvent.submit(screen.getByLabelText(/Why/).closest("form") as HTMLFormElement);
+  await screen.findByRole("button", { name: "Resume momentum" });
+  expect(sent.mock.calls.map(([address]) => address)).toEqual([
+    new URL("tradewind/api/halt", document.baseURI).href,
+  ]);
+});

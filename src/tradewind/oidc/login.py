@@ -68,11 +68,13 @@ class Client(FlaskOAuth2App):  # type: ignore[misc] # authlib ships no types
             return known
         for name in ("_loaded_at", "jwks"):
             known.pop(name, None)
-        super().load_server_metadata()
         try:
+            super().load_server_metadata()
             check_metadata(self.issuer, known)
-        except IdentityProviderError:
+        except (IdentityProviderError, TypeError) as error:
             known.pop("_loaded_at", None)  # so that it is asked again
+            if isinstance(error, TypeError):  # authlib takes for granted that it is a mapping
+                check_metadata(self.issuer, None)
             raise
         algorithms = known.get("id_token_signing_alg_values_supported") or ["RS256"]
         known["id_token_signing_alg_values_supported"] = [

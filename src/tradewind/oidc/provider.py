@@ -40,6 +40,8 @@ AFTER_LOGOUT: Final = {"airflow": "/auth/login/", "mlflow": "/login"}
 """Where it sends them after they have logged out there, too, below the address of each page."""
 
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+_MORE_ENDPOINTS: Final = ("userinfo_endpoint", "end_session_endpoint")
+_LISTS: Final = ("id_token_signing_alg_values_supported", "token_endpoint_auth_methods_supported")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +156,13 @@ def check_metadata(issuer: str, metadata: object) -> None:
         )
     if lacking := [name for name in _ENDPOINTS if not metadata.get(name)]:
         raise IdentityProviderError(f"{discovery(issuer)} does not say {', '.join(lacking)}")
+    for name in (*_ENDPOINTS, *_MORE_ENDPOINTS):
+        if not isinstance(metadata.get(name) or "", str):
+            raise IdentityProviderError(f"{discovery(issuer)}: {name} is no text")
+    for name in _LISTS:
+        named = metadata.get(name) or []
+        if not (isinstance(named, list) and all(isinstance(each, str) for each in named)):
+            raise IdentityProviderError(f"{discovery(issuer)}: {name} is no list of texts")
 
 
 def _client_secret(path: Path) -> str:

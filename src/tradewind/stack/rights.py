@@ -268,8 +268,9 @@ def _of_tradewind(database: _Database) -> None:
     run("GRANT USAGE ON SCHEMA trading TO {research}")
     database.grant("SELECT", "trading", database.own("trading"), "research")
     database.grant("INSERT", "trading", _RESEARCH_ADDS, "research")
-    # So does the page, for people who may.
-    run("GRANT USAGE ON SCHEMA trading TO {desk}")
+    # So does the page, for people who may, with the signals that an order came from.
+    run("GRANT USAGE ON SCHEMA public, trading TO {desk}")
+    run("GRANT SELECT ON signals TO {desk}")
     database.grant("SELECT", "trading", database.own("trading"), "desk")
     database.grant("INSERT", "trading", _DESK_ADDS, "desk")
     database.rows("trading", _ROWS)

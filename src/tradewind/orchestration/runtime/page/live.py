@@ -9,8 +9,7 @@ that something changed, not what: it asks by the routes that check who may know.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final
@@ -37,6 +36,29 @@ class Channel:
     name: str
 
 
+class _Page:
+    """What one page is still to be told, each kind of news once: none pushes another out."""
+
+    def __init__(self, news: Iterable[str]) -> None:
+        self._news = dict.fromkeys(news)
+        self._some = asyncio.Event()
+        self._some.set()
+
+    def tell(self, name: str | None = None) -> None:
+        """Add news, or, without a name, wake the page up."""
+        if name is not None:
+            self._news[name] = None
+        self._some.set()
+
+    async def told(self) -> list[str]:
+        """Wait until there is something, and return it."""
+        await self._some.wait()
+        self._some.clear()
+        news = list(self._news)
+        self._news.clear()
+        return news
+
+
 class Live:
     """Pages that are open, and what they are told.
 
@@ -51,7 +73,7 @@ class Live:
     def __init__(self, channels: Mapping[str, Channel], on_news: Callable[[str], None]) -> None:
         self._channels = channels
         self._on_news = on_news
-        self._pages: set[asyncio.Queue[str | None]] = set()
+        self._pages: set[_Page] = set()
         self._listening: list[asyncio.Task[None]] = []
         self._ends = False
 
@@ -62,8 +84,8 @@ class Live:
 
     async def stream(self) -> AsyncGenerator[str]:
         """Yield server-sent events for one page, until it leaves or has been there for long."""
-        queue: asyncio.Queue[str | None] = asyncio.Queue(maxsize=2 * len(self._channels) + 1)
-        self._pages.add(queue)
+        page = _Page(self._channels)  # there may have been news since it asked, or left
+        self._pages.add(page)
         loop = asyncio.get_running_loop()
         until = loop.time() + _LONGEST
         self._begin()
@@ -71,32 +93,28 @@ class Live:
             yield "retry: 2000\n\n"
             while not self._ends and loop.time() < until:
                 try:
-                    told = await asyncio.wait_for(queue.get(), _BEAT)
+                    told = await asyncio.wait_for(page.told(), _BEAT)
                 except TimeoutError:
                     yield ": here\n\n"
                     continue
-                if told is None:
-                    return
-                yield f"event: {told}\ndata: \n\n"
+                if told and not self._ends:
+                    yield "".join(f"event: {each}\ndata: \n\n" for each in told)
         finally:
-            self._pages.discard(queue)
+            self._pages.discard(page)
             if not self._pages:
                 self._stop_listening()
 
     def tell(self, name: str) -> None:
-        """Tell all pages of news; one that has not taken up the last hears of both at once."""
+        """Tell all pages of news."""
         self._on_news(name)
-        for queue in self._pages:
-            with suppress(asyncio.QueueFull):
-                queue.put_nowait(name)
+        for page in self._pages:
+            page.tell(name)
 
     def end(self) -> None:
         """Let all pages go, so that the server can stop; they come again."""
         self._ends = True
-        for queue in self._pages:
-            while not queue.empty():
-                queue.get_nowait()
-            queue.put_nowait(None)
+        for page in self._pages:
+            page.tell()
 
     def _begin(self) -> None:
         if self._listening:
@@ -112,18 +130,20 @@ class Live:
         self._listening = []
 
     async def _listen(self, name: str, channel: Channel) -> None:
-        pause, most = _AGAIN
+        least, most = _AGAIN
+        pause = least
         while True:
             try:
-                await self._hear(name, channel)
+                connection = await asyncio.to_thread(_connect, channel)
+                pause = least
+                await self._hear(name, connection)
             except (psycopg2.Error, OSError) as error:
                 log.warning("news of %s cannot be heard: %s", name, " ".join(str(error).split()))
             await asyncio.sleep(pause)
             pause = min(2 * pause, most)
 
-    async def _hear(self, name: str, channel: Channel) -> None:
+    async def _hear(self, name: str, connection: Any) -> None:  # noqa: ANN401 - psycopg2's
         """Pass on what is announced, until the connection breaks."""
-        connection = await asyncio.to_thread(_connect, channel)
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         number = connection.fileno()  # while it has one: a broken connection does not say it

@@ -3,12 +3,15 @@
 They read the book and write halts, in a role of the database that may no more than that.
 """
 
+import json
+import logging
 from datetime import date
 from functools import cache
 from typing import Annotated, Any, Final
 
 from airflow.configuration import conf
-from fastapi import APIRouter, Body, Depends, FastAPI, Query, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy.exc import SQLAlchemyError
@@ -37,6 +40,12 @@ _HEADERS: Final = {
 }
 _SERVER_ERROR: Final = 503
 _REFUSED: Final = 400
+_MISREAD: Final = 422
+
+log = logging.getLogger(__name__)
+
+# PostgreSQL has no text with the character 0.
+Name = Annotated[str, Path(pattern=r"^[^\x00]+$")]
 
 
 class Switch(BaseModel):
@@ -81,6 +90,8 @@ def make_app() -> FastAPI:
     app = FastAPI(title="tradewind", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(_routes(settings, settings.database_url))
     app.add_exception_handler(TradewindError, _refused)
+    app.add_exception_handler(SQLAlchemyError, _airflow_is_away)
+    app.add_exception_handler(RequestValidationError, _misread)
 
     @app.middleware("http")
     async def _(request: Request, call_next: Any) -> Response:  # noqa: ANN401
@@ -118,33 +129,33 @@ def _routes(settings: Settings, database_url: str) -> APIRouter:
         return Answer({"name": user.get_name(), "may_trade": may_trade(user)})
 
     @routes.get("/api/day")
-    def read_day(_: Reader) -> Text:
-        return Text(runs.get())
+    async def read_day(_: Reader) -> Text:
+        return Text(await runs.get())
 
     @routes.get("/api/accounts")
-    def read_accounts(_: Reader) -> Text:
-        return Text(accounts.get())
+    async def read_accounts(_: Reader) -> Text:
+        return Text(await accounts.get())
 
     @routes.get("/api/accounts/{account}/positions")
-    def read_positions(_: Reader, account: str) -> Answer:
+    def read_positions(_: Reader, account: Name) -> Answer:
         return Answer(trading.positions(settings, account))
 
     @routes.get("/api/accounts/{account}/orders")
-    def read_orders(_: Reader, account: str, since: date) -> Answer:
+    def read_orders(_: Reader, account: Name, since: date) -> Answer:
         return Answer(trading.orders(settings, account, since))
 
     @routes.get("/api/accounts/{account}/fills")
-    def read_fills(_: Reader, account: str, since: date) -> Answer:
+    def read_fills(_: Reader, account: Name, since: date) -> Answer:
         return Answer(trading.fills(settings, account, since))
 
     @routes.get("/api/accounts/{account}/pnl")
     def read_pnl(
-        _: Reader, account: str, sessions: Annotated[int, Query(ge=1, le=5000)] = 250
+        _: Reader, account: Name, sessions: Annotated[int, Query(ge=1, le=5000)] = 250
     ) -> Answer:
         return Answer(trading.pnl(settings, account)[-sessions:])
 
     @routes.get("/api/orders/{order}")
-    def explain_order(_: Reader, order: str) -> Answer:
+    def explain_order(_: Reader, order: Name) -> Answer:
         return Answer(trading.explain(settings, order))
 
     @routes.post("/api/halt", dependencies=[Depends(refuse_other_sites)])
@@ -173,3 +184,18 @@ async def _refused(_: Request, error: Exception) -> JSONResponse:
     """Say what is wrong as the command line does."""
     away = isinstance(error.__cause__, SQLAlchemyError)
     return JSONResponse({"detail": str(error)}, _SERVER_ERROR if away else _REFUSED)
+
+
+async def _airflow_is_away(_: Request, error: Exception) -> JSONResponse:
+    """Leave the statement to the log: the book's errors are ours, so this one is of Airflow's."""
+    log.warning("Airflow's database was asked for the day: %s", error)
+    said = "Airflow's database refused or is out of reach: see `tradewind status`"
+    return JSONResponse({"detail": said}, _SERVER_ERROR)
+
+
+async def _misread(_: Request, error: Exception) -> Response:
+    """Say what cannot be read, and not what was sent, which may be nothing that JSON can hold."""
+    wrong = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in wrong)
+    # In ASCII: the name of a field, too, may be half a character.
+    return Response(json.dumps({"detail": said}), _MISREAD, media_type="application/json")
