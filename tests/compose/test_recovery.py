@@ -24,7 +24,8 @@ MAIN = "kill -KILL $(cut -d ' ' -f 1 /proc/1/task/1/children)"
 def keepsakes(project: Project) -> dict[str, Any]:
     """What has to outlive everything."""
     secrets = project.secrets()
-    objects = s3_client(project, secrets["minio_root"]).list_objects_v2(Bucket="mlflow")
+    s3 = s3_client(project, secrets["minio_root"])
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket="mlflow")
     return {
         "secrets": secrets,
         "trainings": project.sql(
@@ -42,7 +43,8 @@ def keepsakes(project: Project) -> dict[str, Any]:
         "metrics": project.sql("SELECT count(*), sum(value::numeric) FROM metrics", "mlflow"),
         "artifacts": {
             entry["Key"]: entry["ETag"]
-            for entry in objects["Contents"]
+            for page in pages
+            for entry in page["Contents"]
             if entry["Key"] != "tradewind-probe"  # there for a moment
         },
         "result": project.redis("-n", "1", "GET", "trading:kept"),
