@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 from tradewind.errors import SourceError, VendorError
 from tradewind.market import actions
 from tradewind.market.bars import PRICES
+from tradewind.market.sources.listed import ListedSource, by_first_day
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
@@ -25,9 +26,7 @@ from tradewind.market.sources.vendor_bars import (
     Positive,
     Unread,
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
     with_actions,
 )
 from tradewind.market.sources.vendor_connection import Connection
@@ -133,7 +132,7 @@ _ACTIONS: Final = TypeAdapter(_Actions)
 _Action = tuple[str, str, date, date | None, float | None, str | None]
 
 
-class Alpaca:
+class Alpaca(ListedSource):
     """Alpaca's historical bars of stocks as a source."""
 
     Options = AlpacaOptions
@@ -141,35 +140,18 @@ class Alpaca:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = AlpacaOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Vendor(
             spec.name, "alpaca", self._options.base_url, base_dir, headers=_headers
         )
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the vendor answers nobody.
-        """
-        begins: dict[date, list[str]] = {}
-        for symbol in wanted_of(self._name, symbols, self.symbols()):
-            begins.setdefault((since or {}).get(symbol, self._options.start), []).append(symbol)
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
         fetched: Fetched[pl.DataFrame] = Fetched()
+        groups = by_first_day(wanted, begins, self._options.start)
         with self._vendor.connected() as connection:
-            for begin, group in begins.items():
-                self._take(connection, group, begin, fetched, stored=set(since or {}))
-        return all_or_partial(self._name, fetched)
+            for begin, group in groups.items():
+                self._take(connection, group, begin, fetched, stored=set(begins))
+        return fetched
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return splits, stock dividends (as splits), cash dividends and renames of some symbols.
@@ -181,7 +163,7 @@ class Alpaca:
         SourceError
             If a symbol is not listed in the file, or the vendor does not answer.
         """
-        wanted = wanted_of(self._name, symbols, self.symbols())
+        wanted = self._wanted(symbols)
         begin = since or self._options.start
         with self._vendor.connected() as connection:
             found, unread = _told(connection, wanted, begin, self._vendor.who)

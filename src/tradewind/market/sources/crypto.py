@@ -22,18 +22,17 @@ from pydantic import Field, Strict, TypeAdapter, ValidationError, model_validato
 from tradewind.errors import SourceError, VendorError
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.sources.ccxt_errors import told
+from tradewind.market.sources.listed import ListedSource
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import checked_address
 from tradewind.market.sources.vendor_bars import (
     Positive,
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
 )
 from tradewind.market.sources.vendor_library import Library
-from tradewind.market.sources.vendor_tries import TRIES
+from tradewind.market.sources.vendor_tries import TRIES, Fetched
 from tradewind.market.spec_types import Day, Symbol
 from tradewind.market.validation.schema_rules import MOST_VOLUME
 from tradewind.suggestions import did_you_mean
@@ -93,7 +92,7 @@ class CcxtOptions(VendorOptions):
         return self
 
 
-class Ccxt:
+class Ccxt(ListedSource):
     """Daily candles of one exchange's spot markets as a source."""
 
     Options = CcxtOptions
@@ -101,7 +100,7 @@ class Ccxt:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:  # noqa: ARG002 - no key
         self._options = CcxtOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Library(spec.name, self._options.exchange)
         base = self._options.base_url
         self._base_url = base and checked_address(
@@ -109,23 +108,7 @@ class Ccxt:
         )
         self._opened: Exchange | None = None
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the exchange answers nobody.
-        """
-        wanted, begins = wanted_of(self._name, symbols, self.symbols()), since or {}
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
         exchange = self._exchange()
         self._ask(exchange.load_markets, "markets")
 
@@ -138,7 +121,7 @@ class Ccxt:
             refuse_disorder(days, begin, where, stored=symbol in begins)
             return self._bars(symbol, days, candles, where)
 
-        return all_or_partial(self._name, self._vendor.each(wanted, bars))
+        return self._vendor.each(wanted, bars)
 
     def status(self) -> str:
         """Ask for the exchange's markets, and say how many of the file's symbols are traded.

@@ -27,15 +27,14 @@ from tradewind.market.sources.databento_answers import (
     Factor,
     Row,
 )  # fmt: skip
+from tradewind.market.sources.listed import ListedSource, by_first_day
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     Unread,
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
     with_actions,
 )
 from tradewind.market.sources.vendor_connection import Connection
@@ -77,7 +76,7 @@ class DatabentoOptions(VendorOptions):
     base_url: str = Field(default="https://hist.databento.com", min_length=1, max_length=1000)
 
 
-class Databento:
+class Databento(ListedSource):
     """Databento's bars of a day as a source."""
 
     Options = DatabentoOptions
@@ -85,41 +84,23 @@ class Databento:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = DatabentoOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Vendor(
             spec.name, "databento", self._options.base_url, base_dir, headers=_headers
         )
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, the vendor answers nobody, or a question would
-            cost more than the file allows.
-        """
-        begins: dict[date, list[str]] = {}
-        for symbol in wanted_of(self._name, symbols, self.symbols()):
-            begins.setdefault((since or {}).get(symbol, self._options.start), []).append(symbol)
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
         fetched: Fetched[pl.DataFrame] = Fetched()
+        groups = by_first_day(wanted, begins, self._options.start)
         with self._vendor.connected() as connection:
             first, end = self._span(connection)
-            for begin, group in begins.items():
+            for begin, group in groups.items():
                 for start in range(0, len(group), _AT_ONCE):
                     chunk = group[start : start + _AT_ONCE]
                     self._take(
-                        connection, chunk, max(begin, first), end, fetched, stored=set(since or {})
+                        connection, chunk, max(begin, first), end, fetched, stored=set(begins)
                     )
-        return all_or_partial(self._name, fetched)
+        return fetched
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return the splits and cash dividends of some symbols.
@@ -131,7 +112,7 @@ class Databento:
         SourceError
             If a symbol is not listed in the file, or the vendor does not answer.
         """
-        wanted = wanted_of(self._name, symbols, self.symbols())
+        wanted = self._wanted(symbols)
         begin = since or self._options.start
         rows: list[tuple[str, str, date, date | None, float | None, str | None]] = []
         with self._vendor.connected() as connection:

@@ -17,15 +17,15 @@ from pydantic import Field
 from tradewind.errors import VendorError
 from tradewind.market.bars import PRICES, SCHEMA
 from tradewind.market.sources.ib_gateway import Gateway, Place
+from tradewind.market.sources.listed import ListedSource
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor_bars import (
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
 )
 from tradewind.market.sources.vendor_library import Library
+from tradewind.market.sources.vendor_tries import Fetched
 from tradewind.market.spec_types import Day, Symbol
 from tradewind.market.validation.schema_rules import LEAST_PRICE, MOST_PRICE, MOST_VOLUME
 
@@ -70,7 +70,7 @@ class InteractiveBrokersOptions(VendorOptions):
     timeout: float = Field(default=60.0, ge=1.0, le=600.0)
 
 
-class InteractiveBrokersHistory:
+class InteractiveBrokersHistory(ListedSource):
     """Interactive Brokers' daily history of stocks as a source."""
 
     Options = InteractiveBrokersOptions
@@ -78,35 +78,19 @@ class InteractiveBrokersHistory:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:  # noqa: ARG002 - it has no key
         self._options = InteractiveBrokersOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Library(spec.name, "interactive_brokers")
         options = self._options
         self._place = Place(options.host, options.port, options.client_id, options.timeout)
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the gateway does not answer.
-        """
-        wanted, begins = wanted_of(self._name, symbols, self.symbols()), since or {}
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
         with Gateway(self._vendor.who, self._place) as gateway:
 
             def bars(symbol: str) -> pl.DataFrame:
                 begin = begins.get(symbol, self._options.start)
                 return self._bars(gateway, symbol, begin, stored=symbol in begins)
 
-            return all_or_partial(self._name, self._vendor.each(wanted, bars))
+            return self._vendor.each(wanted, bars)
 
     def status(self) -> str:
         """Ask the gateway for its time and the first symbol's contract.

@@ -21,6 +21,7 @@ from tradewind.errors import SourceError, VendorError
 from tradewind.market import actions
 from tradewind.market.bars import PRICES
 from tradewind.market.calendar import latest_possible_session, sessions_between
+from tradewind.market.sources.listed import ListedSource
 from tradewind.market.sources.massive_actions import (
     delisted_on,
     names_of,
@@ -34,9 +35,7 @@ from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     Unread,
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
     with_actions,
 )
 from tradewind.market.sources.vendor_connection import Connection
@@ -77,7 +76,7 @@ class MassiveOptions(VendorOptions):
     base_url: str = Field(default="https://api.massive.com", min_length=1, max_length=1000)
 
 
-class Massive:
+class Massive(ListedSource):
     """Massive's aggregates of a day as a source."""
 
     Options = MassiveOptions
@@ -85,7 +84,7 @@ class Massive:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = MassiveOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._calendar = spec.session_calendar
         self._days: dict[date, tuple[float, pl.DataFrame, dict[str, str]]] = {}
         self._vendor = Vendor(
@@ -97,31 +96,14 @@ class Massive:
             quota_said=_quota_said,
         )
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the vendor answers nobody.
-        """
-        wanted = wanted_of(self._name, symbols, self.symbols())
-        begins = dict(since or {})
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
         stored = [symbol for symbol in wanted if symbol in begins]
         fetched: Fetched[pl.DataFrame] = Fetched()
         with self._vendor.connected() as connection:
             for group in (stored, [symbol for symbol in wanted if symbol not in begins]):
                 if group:
                     self._take(connection, group, begins, fetched)
-        return all_or_partial(self._name, fetched)
+        return fetched
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return splits, cash dividends, renames and delistings of some symbols.
@@ -134,7 +116,7 @@ class Massive:
         SourceError
             If a symbol is not listed in the file, or the vendor does not answer.
         """
-        wanted = wanted_of(self._name, symbols, self.symbols())
+        wanted = self._wanted(symbols)
         begin = since or self._options.start
         rows: list[tuple[str, str, date, date | None, float | None, str | None]] = []
         with self._vendor.connected() as connection:

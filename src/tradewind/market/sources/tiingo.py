@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from tradewind.errors import PartialSourceError, VendorError
 from tradewind.market import actions
 from tradewind.market.bars import PRICES
+from tradewind.market.sources.listed import ListedSource
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
@@ -26,9 +27,7 @@ from tradewind.market.sources.vendor_bars import (
     CRSP_STEP,
     Positive,
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
     with_factors,
 )
 from tradewind.market.sources.vendor_connection import Connection
@@ -98,7 +97,7 @@ _ROWS: Final = TypeAdapter(list[_Row])
 _META: Final = TypeAdapter(_Meta)
 
 
-class Tiingo:
+class Tiingo(ListedSource):
     """Tiingo's end-of-day prices as a source."""
 
     Options = TiingoOptions
@@ -106,7 +105,7 @@ class Tiingo:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = TiingoOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Vendor(
             spec.name,
             "tiingo",
@@ -116,24 +115,8 @@ class Tiingo:
             quota_said=_quota_said,
         )
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the vendor answers nobody.
-        """
-        fetched = self._rows(symbols, since or {}, self._bars)
-        return all_or_partial(self._name, fetched)
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
+        return self._rows(wanted, begins, self._bars)
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return the splits and dividends of some symbols, which the vendor tells on their ex-date.
@@ -148,7 +131,7 @@ class Tiingo:
             If a symbol is not listed in the file, or the vendor answers nobody.
         """
         begin = {} if since is None else dict.fromkeys(symbols, since)
-        fetched = self._rows(symbols, begin, _actions)
+        fetched = self._rows(self._wanted(symbols), begin, _actions)
         if fetched.failed:
             raise PartialSourceError(self._name, fetched.failed, again_at=fetched.again_at)
         return pl.concat([pl.DataFrame(schema=actions.SCHEMA), *fetched.values()]).sort(
@@ -171,20 +154,19 @@ class Tiingo:
 
     def _rows(
         self,
-        symbols: Sequence[str],
-        since: Mapping[str, date],
+        wanted: Sequence[str],
+        begins: Mapping[str, date],
         make: Callable[[str, list[_Row], str], pl.DataFrame],
     ) -> Fetched[pl.DataFrame]:
         """Return what is made of the rows of each symbol."""
-        wanted = wanted_of(self._name, symbols, self.symbols())
         with self._vendor.connected() as connection:
 
             def ask(symbol: str) -> pl.DataFrame:
-                begin = since.get(symbol, self._options.start)
+                begin = begins.get(symbol, self._options.start)
                 rows = _asked(connection, symbol, begin)
                 where = f"{self._vendor.who}: {symbol}"
                 days = [row.date.date() for row in rows]
-                refuse_disorder(days, begin, where, stored=symbol in since)
+                refuse_disorder(days, begin, where, stored=symbol in begins)
                 return make(symbol, rows, where)
 
             return connection.each(wanted, ask)

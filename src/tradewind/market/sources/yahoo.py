@@ -23,14 +23,13 @@ from pydantic import Field
 from tradewind.errors import PartialSourceError, VendorError
 from tradewind.market import actions
 from tradewind.market.bars import PRICES
+from tradewind.market.sources.listed import ListedSource
 from tradewind.market.sources.offers import Promise
 from tradewind.market.sources.source import SourceSpec
 from tradewind.market.sources.vendor import Vendor
 from tradewind.market.sources.vendor_bars import (
     VendorOptions,
-    all_or_partial,
     refuse_disorder,
-    wanted_of,
     with_actions,
 )
 from tradewind.market.sources.vendor_connection import Connection
@@ -65,7 +64,7 @@ class YahooOptions(VendorOptions):
     base_url: str = Field(default="https://query2.finance.yahoo.com", min_length=1, max_length=1000)
 
 
-class Yahoo:
+class Yahoo(ListedSource):
     """Yahoo's charts as a source."""
 
     Options = YahooOptions
@@ -73,7 +72,7 @@ class Yahoo:
 
     def __init__(self, spec: SourceSpec, base_dir: Path) -> None:
         self._options = YahooOptions.model_validate(dict(spec.options))
-        self._name = spec.name
+        super().__init__(spec.name, self._options)
         self._vendor = Vendor(
             spec.name,
             "yahoo",
@@ -83,23 +82,8 @@ class Yahoo:
             quota_said=_quota_said,
         )
 
-    def symbols(self) -> tuple[str, ...]:
-        """Return the symbols that the source's file lists, sorted."""
-        return self._options.symbols
-
-    def load(self, symbols: Sequence[str], since: Mapping[str, date] | None = None) -> pl.DataFrame:
-        """Return the bars of some symbols, of each from a session on.
-
-        See `tradewind.market.sources.offers.IncrementalSource.load`.
-
-        Raises
-        ------
-        PartialSourceError
-            If some of the symbols cannot be given. It has the bars of all others.
-        SourceError
-            If a symbol is not listed in the file, or the vendor answers nobody.
-        """
-        return all_or_partial(self._name, self._each(symbols, since or {}, self._bars))
+    def _fetched(self, wanted: list[str], begins: Mapping[str, date]) -> Fetched[pl.DataFrame]:
+        return self._each(wanted, begins, self._bars)
 
     def actions(self, symbols: Sequence[str], since: date | None = None) -> pl.DataFrame:
         """Return splits and dividends of some symbols, which the vendor tells on their ex-date.
@@ -136,12 +120,11 @@ class Yahoo:
 
     def _each(
         self,
-        symbols: Sequence[str],
+        wanted: Sequence[str],
         begins: Mapping[str, date],
         make: Callable[[str, Chart, date, bool], pl.DataFrame],
     ) -> Fetched[pl.DataFrame]:
         """Return what is made of the answer about each symbol."""
-        wanted = wanted_of(self._name, symbols, self.symbols())
         with self._vendor.connected() as connection:
 
             def ask(symbol: str) -> pl.DataFrame:
