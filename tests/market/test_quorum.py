@@ -146,7 +146,7 @@ def test_sources_that_agree_are_one_source(made: Made, two: pl.DataFrame, store:
     assert store.snapshot("both", ["AAPL", "IBM"], calendar="XNYS") == alone.snapshot(
         "both", ["AAPL", "IBM"], calendar="XNYS"
     )
-    assert store.disagreements("both").is_empty()
+    assert store.said("both").rows().is_empty()
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_differs_stops_the_symbol_until_a_person_decides(
         bars = kept.bars("both", ["IBM"], start=MONDAY, end=MONDAY)
         assert bars[name].to_list() == [value]
         # What is shown on the run of a training.
-        noted = findings_of(kept.disagreements("both"))
+        noted = findings_of(kept.said("both").rows())
         shown = check_stored(kept.bars("both"), spec_of(decided), ["AAPL", "IBM"], noted=noted)
         assert [str(each) for each in shown] == [str(each) for each in done.findings]
 
@@ -199,14 +199,14 @@ def test_by_rule_first_the_first_named_wins_and_who_said_what_is_kept(
     [finding] = done.findings
     assert finding.severity == "warning"
     assert "rule first decided: one" in finding.message
-    kept = store.disagreements("both", ["IBM"])
+    kept = store.said("both").rows(["IBM"])
     assert kept.select("source", "field", "value", "taken", "decided").rows() == [
         ("one", "close", 197.51, True, "first"),
         ("other", "close", 198.5, False, "first"),
     ]
     again = ingest(quorum, spec_of(quorum), store, known_at=EVENING + timedelta(minutes=1))
     assert again.new == 0
-    assert store.disagreements("both", ["IBM"]).equals(kept)
+    assert store.said("both").rows(["IBM"]).equals(kept)
 
 
 def test_the_median_of_three_is_a_value_that_one_of_them_said(
@@ -314,7 +314,7 @@ def test_a_source_that_is_missing_is_no_quorum_of_one_in_silence(
     [finding] = done.findings
     assert finding.rule == "quorum_missing"
     assert "at_least allows it" in finding.message
-    assert store.disagreements("both")["source"].to_list() == ["other"]
+    assert store.said("both").rows()["source"].to_list() == ["other"]
 
 
 def test_a_source_that_cannot_list_its_symbols_is_the_reason_of_each(
@@ -486,24 +486,24 @@ def test_a_killed_ingest_goes_on_and_loses_nothing_of_what_was_said(
     assert store.version("both") is None
     done = ingest(quorum, spec_of(quorum), store, known_at=EVENING + timedelta(minutes=1))
     assert done.new == two.height
-    assert store.disagreements("both").height == 2
+    assert store.said("both").rows().height == 2
 
 
 def test_what_was_said_at_a_time_can_be_read(store: BarStore) -> None:
     row = ("IBM", MONDAY, "quorum_price", "close", "one", 1.0, True, "first", "")
     said = pl.DataFrame(
         [row, (*row[:4], "other", 2.0, False, "first", "")],
-        schema=store.disagreements("both").drop("known_at").schema,
+        schema=store.said("both").rows().drop("known_at").schema,
         orient="row",
     )
-    assert store.note("both", said, known_at=EVENING) == 2
-    assert store.note("both", said, known_at=NEXT) == 0
+    assert store.said("both").add(said, known_at=EVENING) == 2
+    assert store.said("both").add(said, known_at=NEXT) == 0
     later = said.with_columns(value=pl.col("value") + 1.0)
-    assert store.note("both", later, known_at=NEXT) == 2
-    assert store.disagreements("both")["value"].to_list() == [2.0, 3.0]
-    assert store.disagreements("both", as_of=EVENING)["value"].to_list() == [1.0, 2.0]
-    assert store.disagreements("both", ["AAPL"]).is_empty()
-    assert store.disagreements("both", start=WEDNESDAY).is_empty()
+    assert store.said("both").add(later, known_at=NEXT) == 2
+    assert store.said("both").rows()["value"].to_list() == [2.0, 3.0]
+    assert store.said("both").rows(as_of=EVENING)["value"].to_list() == [1.0, 2.0]
+    assert store.said("both").rows(["AAPL"]).is_empty()
+    assert store.said("both").rows(start=WEDNESDAY).is_empty()
 
 
 def test_what_sources_agree_on_since_is_said_no_longer(
@@ -516,18 +516,18 @@ def test_what_sources_agree_on_since_is_said_no_longer(
     before = store.snapshot(
         "both", ["AAPL", "IBM"], as_of=EVENING, calendar=quorum._spec.session_calendar
     )
-    assert set(store.disagreements("both")["value"]) == {197.51, 198.5}
+    assert set(store.said("both").rows()["value"]) == {197.51, 198.5}
 
     vendors["one"].bars = vendors["other"].bars  # the one that was taken was wrong
     quorum = made(vendors, rule="first", now=NEXT)
     done = ingest(quorum, spec_of(quorum), store, known_at=NEXT)
     assert (done.revised, done.failed) == (1, {})
-    assert store.disagreements("both").is_empty()
-    assert store.disagreements("both", as_of=EVENING).height == 2
+    assert store.said("both").rows().is_empty()
+    assert store.said("both").rows(as_of=EVENING).height == 2
     # A snapshot of before has what was stored when they differed.
-    assert store.disagreements_of(before, store.read(before)).height == 2
+    assert store.said_of(before, store.read(before)).height == 2
     after = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
-    assert store.disagreements_of(after, store.read(after)).is_empty()
+    assert store.said_of(after, store.read(after)).is_empty()
 
 
 def test_a_snapshot_keeps_what_was_said_of_its_bars(
@@ -537,12 +537,12 @@ def test_a_snapshot_keeps_what_was_said_of_its_bars(
     quorum = made(vendors, rule="first")
     ingest(quorum, spec_of(quorum), store, known_at=EVENING)
     snapshot = store.snapshot("both", ["AAPL", "IBM"], calendar=quorum._spec.session_calendar)
-    nothing = store.disagreements("both", ["AAPL"]).drop("known_at")
+    nothing = store.said("both").rows(["AAPL"]).drop("known_at")
     later = datetime.now(UTC) + timedelta(days=1)
-    assert store.settle("both", two, nothing, known_at=later) == 1
-    assert store.settle("both", two, nothing, known_at=later) == 0
-    assert store.disagreements("both").is_empty()
-    assert store.disagreements_of(snapshot, store.read(snapshot)).height == 2
+    assert store.said("both").settle(two, nothing, known_at=later) == 1
+    assert store.said("both").settle(two, nothing, known_at=later) == 0
+    assert store.said("both").rows().is_empty()
+    assert store.said_of(snapshot, store.read(snapshot)).height == 2
 
 
 def test_the_silence_of_a_source_takes_nothing_back(
@@ -555,14 +555,14 @@ def test_the_silence_of_a_source_takes_nothing_back(
     vendors["other"].down = "the vendor is down"
     quorum = made(vendors, rule="first", at_least=1, now=NEXT)
     ingest(quorum, spec_of(quorum), store, known_at=NEXT)
-    said = store.disagreements("both", ["IBM"])
+    said = store.said("both").rows(["IBM"])
     assert said.filter(rule="quorum_price").height == 2
     assert said.filter(rule="quorum_missing").height == 1
     vendors["other"].down = ""
     later = NEXT + timedelta(days=1)
     quorum = made(vendors, rule="first", at_least=1, now=later)
     ingest(quorum, spec_of(quorum), store, known_at=later)
-    assert store.disagreements("both", ["IBM"])["rule"].unique().to_list() == ["quorum_price"]
+    assert store.said("both").rows(["IBM"])["rule"].unique().to_list() == ["quorum_price"]
 
 
 BARS = sample.load(["AAPL", "IBM"]).filter(pl.col("session") >= date(2013, 2, 1))

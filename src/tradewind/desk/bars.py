@@ -193,7 +193,7 @@ def checked_bars(settings: Settings, strategy: "Strategy", snapshot_id: str) -> 
     store = bar_store(settings)
     bars = store.read(snapshot_id)
     spec = find_source(strategy.universe.source, settings.sources_dir)
-    said = store.disagreements_of(snapshot_id, bars)
+    said = store.said_of(snapshot_id, bars)
     findings = check_stored(bars, spec, strategy.bar_symbols, noted=findings_of(said))
     return CheckedBars(snapshot_id, bars, tuple(findings))
 

@@ -240,7 +240,7 @@ def _looked_at(store: "BarStore", name: str, spec: "SourceSpec", now: datetime) 
     recent = changed.filter(changed["known_at"] >= now - _RECENT).height
     if changed.height:
         notes.append(f"{changed.height:,} values revised, {recent:,} of them in 30 days")
-    said = store.disagreements(name)
+    said = store.said(name).rows()
     if said.height:
         count = said.select("symbol", "session", "rule").unique().height
         notes.append(f"{count:,} bars that its sources did not agree on")
@@ -336,7 +336,7 @@ def _steps(bars: "pl.DataFrame") -> list[Step]:
 def _said(store: "BarStore", source: str, symbols: Sequence[str]) -> list[Said]:
     from tradewind.market.validation.disagreements import findings_of
 
-    rows = store.disagreements(source, symbols)
+    rows = store.said(source).rows(symbols)
     when = {
         (symbol, session, rule): known_at
         for symbol, session, rule, known_at in rows.select(

@@ -85,7 +85,7 @@ def refresh(
         bars, warnings, broken = _judged(bars, spec, known_at, said)
         if not said.is_empty():  # before the bars, so that no kill parts them from what was said
             said = said.filter(~pl.col("symbol").is_in(list(broken)))
-            store.note(spec.name, said, known_at=known_at)
+            store.said(spec.name).add(said, known_at=known_at)
         taken.failed |= wrong | broken
         taken.again_at = found.again_at or taken.again_at
         taken.findings += warnings
@@ -109,7 +109,7 @@ def refresh(
             )  # fmt: skip
             taken.add(done)
             if isinstance(source, ComparesSources):
-                store.settle(spec.name, bars, said, known_at=known_at)
+                store.said(spec.name).settle(bars, said, known_at=known_at)
         report(len(wanted) - len(behind) + start + len(chunk), len(wanted))
     if behind and len(taken.failed) == len(behind):
         raise PartialSourceError(spec.name, taken.failed, again_at=taken.again_at)

@@ -28,6 +28,7 @@ from tradewind.market.store.content import content_hash
 from tradewind.market.store.disagreements import Disagreements
 from tradewind.market.store.factor_steps import to_factors
 from tradewind.market.store.manifests import Manifests, SnapshotInfo, name_of
+from tradewind.market.store.moments import utc
 from tradewind.market.store.table import Table, storage
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class BarStore:
             If the source's name is invalid, or `known_at` has no time zone.
         """
         table = Table(self.root, source, self._options)
-        return Staged(table, calendar, _utc(known_at, "known_at"), backdate=backdate)
+        return Staged(table, calendar, utc(known_at, "known_at"), backdate=backdate)
 
     def bars(
         self,
@@ -169,7 +170,7 @@ class BarStore:
         version = table.open()
         if version is None:
             raise StoreError(_absent(self.root, source))
-        moment = None if as_of is None else _utc(as_of, "as_of")
+        moment = None if as_of is None else utc(as_of, "as_of")
         return to_factors(table.rows(version, symbols, start=start, end=end, as_of=moment))
 
     def snapshot(
@@ -214,7 +215,7 @@ class BarStore:
         wanted = tuple(sorted(set(symbols)))
         if not wanted:
             raise SnapshotError(f"no symbols asked of source {source!r}; name at least one")
-        moment = None if as_of is None else _utc(as_of, "as_of")
+        moment = None if as_of is None else utc(as_of, "as_of")
         table = Table(self.root, source, self._options)
         version = table.open()
         if version is None:
@@ -274,90 +275,25 @@ class BarStore:
             )
         return info
 
-    def note(self, source: str, said: pl.DataFrame, *, known_at: datetime) -> int:
-        """Keep what the sources of a quorum say differently, and return how many rows are new.
+    def said(self, source: str) -> Disagreements:
+        """Return what the sources of a quorum said differently; nothing of any other source.
 
         Parameters
         ----------
         source : str
             The quorum.
-        said : DataFrame
-            With the columns of `tradewind.market.validation.disagreements.SCHEMA`.
-        known_at : datetime
-            With a time zone: when they said so.
 
         Raises
         ------
         StoreError
-            If it cannot be written.
+            If the name is invalid.
         """
-        kept = Disagreements(self.root, source, self._options)
-        return kept.add(said, known_at=_utc(known_at, "known_at"))
+        return Disagreements(self.root, source, self._options)
 
-    def settle(
-        self, source: str, bars: pl.DataFrame, said: pl.DataFrame, *, known_at: datetime
-    ) -> int:
-        """Keep on which stored bars of a quorum its sources agree since; see `note`.
-
-        Parameters
-        ----------
-        source : str
-            The quorum.
-        bars : DataFrame
-            Those that were held against each other now.
-        said : DataFrame
-            What differed in them.
-        known_at : datetime
-            With a time zone.
-
-        Returns
-        -------
-        int
-            Bars and rules on which nothing differs any more.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be written.
-        """
-        kept = Disagreements(self.root, source, self._options)
-        return kept.settle(bars, said, known_at=_utc(known_at, "known_at"))
-
-    def disagreements(
-        self,
-        source: str,
-        symbols: Sequence[str] | None = None,
-        *,
-        start: date | None = None,
-        end: date | None = None,
-        as_of: datetime | None = None,
-    ) -> pl.DataFrame:
-        """Return what the sources of a quorum said differently of some bars when these were stored.
-
-        Parameters
-        ----------
-        source, symbols, start, end, as_of
-            As of `bars`.
-
-        Returns
-        -------
-        DataFrame
-            With the columns of `tradewind.market.validation.disagreements.SCHEMA`, and
-            ``known_at``: the last word on each bar and rule. None of a source that is no quorum.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be read.
-        """
-        moment = None if as_of is None else _utc(as_of, "as_of")
-        kept = Disagreements(self.root, source, self._options)
-        return kept.rows(symbols, start=start, end=end, as_of=moment)
-
-    def disagreements_of(self, snapshot_id: str, bars: pl.DataFrame) -> pl.DataFrame:
+    def said_of(self, snapshot_id: str, bars: pl.DataFrame) -> pl.DataFrame:
         """Return what the sources of a quorum said differently of a snapshot's bars.
 
-        What they agree on since is among it: the snapshot may hold what was stored before.
+        See `tradewind.market.store.disagreements.Disagreements.of_bars`.
 
         Parameters
         ----------
@@ -365,28 +301,15 @@ class BarStore:
         bars : DataFrame
             As `read` returns them.
 
-        Returns
-        -------
-        DataFrame
-            As of `disagreements`.
-
         Raises
         ------
         SnapshotError
             If there is no such snapshot.
         StoreError
-            If it cannot be read.
+            If what was said cannot be read.
         """
         info = self._info(snapshot_id)
-        days = bars.get_column("session").sort()
-        first, last = (days[0], days[-1]) if len(days) else (None, None)
-        kept = Disagreements(self.root, info.source, self._options)
-        symbols = bars.get_column("symbol").unique().to_list()
-        now, then = (
-            kept.rows(symbols, start=first, end=last, as_of=moment)
-            for moment in (info.as_of, info.as_of or info.created)
-        )
-        return pl.concat([now, then.join(now, on=["symbol", "session", "rule"], how="anti")])
+        return self.said(info.source).of_bars(bars, as_of=info.as_of, taken=info.created)
 
     def reach(self, source: str, symbols: Sequence[str], *, overlap: int) -> dict[str, Reach]:
         """Return how far the bars of some symbols reach, by symbol; none for what is not stored.
@@ -615,9 +538,3 @@ _MEND = (
 
 def _absent(root: str, source: str) -> str:
     return f"no bars of source {source!r} in {root}; ingest it: tradewind data ingest {source}"
-
-
-def _utc(moment: datetime, name: str) -> datetime:
-    if moment.tzinfo is None:
-        raise StoreError(f"{name} {moment.isoformat()} has no time zone; add one, such as UTC")
-    return moment.astimezone(UTC)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from tradewind.errors import StoreError
+from tradewind.market.store.moments import utc
 from tradewind.market.store.table import ConflictError, Table, is_remote
 from tradewind.market.validation.accepted import DECIDABLE
 from tradewind.market.validation.disagreements import MISSING, SCHEMA
@@ -46,6 +47,13 @@ class Disagreements:
     def add(self, said: pl.DataFrame, *, known_at: datetime) -> int:
         """Store what is not the last word already, and return how many rows that were.
 
+        Parameters
+        ----------
+        said : DataFrame
+            With the columns of `tradewind.market.validation.disagreements.SCHEMA`.
+        known_at : datetime
+            With a time zone: when the sources said so.
+
         Raises
         ------
         StoreError
@@ -63,6 +71,7 @@ class Disagreements:
         said : DataFrame
             What differed in them.
         known_at : datetime
+            With a time zone.
 
         Raises
         ------
@@ -72,6 +81,7 @@ class Disagreements:
         return self._written(lambda: self._settled(bars, said), known_at)
 
     def _written(self, made: Callable[[], pl.DataFrame], known_at: datetime) -> int:
+        known_at = utc(known_at, "known_at")
         for _ in range(_TRIES):
             with suppress(ConflictError):  # another writer came first: see what it wrote
                 return self._append(made(), known_at)
@@ -144,9 +154,18 @@ class Disagreements:
         end: date | None = None,
         as_of: datetime | None = None,
     ) -> pl.DataFrame:
-        """Return the last word on each bar and rule, sorted by symbol and session.
+        """Return the last word on each bar and rule; nothing of those that they agree on since.
 
-        Nothing of those that the sources agree on since.
+        Parameters
+        ----------
+        symbols, start, end, as_of
+            As of `tradewind.market.store.bar_store.BarStore.bars`.
+
+        Returns
+        -------
+        DataFrame
+            With the columns of `tradewind.market.validation.disagreements.SCHEMA`, and
+            ``known_at``; sorted by symbol and session.
 
         Raises
         ------
@@ -157,7 +176,7 @@ class Disagreements:
             *([] if symbols is None else [pl.col("symbol").is_in(list(symbols))]),
             *([] if start is None else [pl.col("session") >= start]),
             *([] if end is None else [pl.col("session") <= end]),
-            *([] if as_of is None else [pl.col("known_at") <= as_of]),
+            *([] if as_of is None else [pl.col("known_at") <= utc(as_of, "as_of")]),
         ]
         with self._bars.reading():
             table = self._open()
@@ -178,6 +197,41 @@ class Disagreements:
         last = found.filter(pl.col("known_at") == pl.col("known_at").max().over(_OF))
         last = last.filter(pl.col("decided") != _AGREED)
         return last.unique(maintain_order=True).sort(*_OF, "field", maintain_order=True)
+
+    def of_bars(
+        self, bars: pl.DataFrame, *, as_of: datetime | None, taken: datetime
+    ) -> pl.DataFrame:
+        """Return what was said differently of the bars of a snapshot.
+
+        What the sources agree on since is among it: the snapshot may hold what was stored before.
+
+        Parameters
+        ----------
+        bars : DataFrame
+            The snapshot's.
+        as_of : datetime, optional
+            When they were known.
+        taken : datetime
+            When the snapshot was.
+
+        Returns
+        -------
+        DataFrame
+            As of `rows`.
+
+        Raises
+        ------
+        StoreError
+            If a file is missing or damaged.
+        """
+        days = bars.get_column("session").sort()
+        first, last = (days[0], days[-1]) if len(days) else (None, None)
+        symbols = bars.get_column("symbol").unique().to_list()
+        now, then = (
+            self.rows(symbols, start=first, end=last, as_of=moment)
+            for moment in (as_of, as_of or taken)
+        )
+        return pl.concat([now, then.join(now, on=_OF, how="anti")])
 
     def _open(self) -> "DeltaTable | None":
         from deltalake import DeltaTable
